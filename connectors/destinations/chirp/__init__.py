@@ -1,0 +1,19 @@
+"""Chirp, the organisation's own feed."""
+
+from __future__ import annotations
+
+from connectors.destinations.chirp.destination import ChirpDestination
+from connectors.destinations.chirp.options import ChirpOptions
+from crmbridge.contract import Connector
+
+CONNECTOR = Connector(
+    name="chirp",
+    summary="Posts in Chirp, the feed that comes with crmbridge, with one channel for each record.",
+    options=ChirpOptions,
+    build=ChirpDestination,
+    idempotent=True,
+    dynamic_channels=True,
+    escape="Rule and record text travel apart, and Chirp shows record text as text only.",
+)
+
+__all__ = ["CONNECTOR"]

@@ -1,0 +1,93 @@
+"""What each answer of chat.postMessage means for the message.
+
+https://docs.slack.dev/reference/methods/chat.postMessage#errors ; codes not listed there any more stay, for old workspaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, RateLimited, Rejected, Transient
+from crmbridge.http import refusal, retry_after
+from crmbridge.telemetry import redact
+
+# Slack did not act, and will once the trouble has passed.
+_TRANSIENT = """
+    service_unavailable team_added_to_org org_login_required request_timeout
+"""
+
+# Slack did not act because too much was said; 429 itself carries Retry-After.
+_LIMITED = """
+    ratelimited rate_limited message_limit_exceeded
+"""
+
+# The token, the app or the workspace's consent is missing: every message would fail alike.
+_AUTH = """
+    invalid_auth not_authed token_expired token_revoked account_inactive access_denied accesslimited
+    two_factor_setup_required missing_scope not_allowed_token_type no_permission app_access_restricted
+    enterprise_is_restricted ekm_access_denied metadata_must_be_sent_from_app as_user_not_supported is_bot
+    send_on_behalf_not_allowed deprecated_endpoint method_deprecated unknown_method
+"""
+
+# This channel or this message: others may well succeed.
+_REJECTED = """
+    channel_not_found not_in_channel is_archived restricted_action restricted_action_read_only_channel
+    restricted_action_thread_only_channel restricted_action_non_threadable_channel restricted_action_thread_locked
+    team_not_found messages_tab_disabled slack_connect_canvas_sharing_blocked slack_connect_file_link_sharing_blocked
+    slack_connect_lists_sharing_blocked cannot_reply_to_message
+    msg_too_long msg_blocks_too_long no_text invalid_blocks invalid_blocks_format too_many_attachments
+    too_many_contact_cards attachment_payload_limit_exceeded markdown_text_conflict metadata_too_large
+    invalid_metadata_format invalid_metadata_schema invalid_arg_name invalid_array_arg invalid_charset
+    invalid_form_data invalid_post_type missing_post_type missing_file_data
+    draft_already_deleted draft_already_sent draft_has_conflict draft_not_found
+    duplicate_channel_not_found duplicate_message_not_found
+"""
+
+# "It's possible some aspect of the operation succeeded before the error was raised."
+_UNKNOWN = """
+    fatal_error internal_error
+"""
+
+CODES: Mapping[str, type[DeliveryError]] = {
+    code: kind
+    for kind, codes in {
+        Transient: _TRANSIENT,
+        RateLimited: _LIMITED,
+        AuthFailed: _AUTH,
+        Rejected: _REJECTED,
+        OutcomeUnknown: _UNKNOWN,
+    }.items()
+    for code in codes.split()
+}
+
+_HINTS = {
+    "not_in_channel": "invite the app to the channel, or grant it chat:write.public",
+    "channel_not_found": "no such channel, or a private one that the app was not invited to",
+    "missing_scope": "the app needs the scope chat:write",
+    "not_authed": "the token is empty",
+    "invalid_auth": "Slack does not know this token",
+}
+_PAUSE = {"message_limit_exceeded": timedelta(hours=1)}  # a free workspace's allowance; no reset is announced
+_DEFAULT_PAUSE = timedelta(seconds=30)
+
+
+def refused(code: str, headers: Mapping[str, str], now: datetime) -> DeliveryError:
+    """`ok: false` with `code`. A code nobody has listed was still an answer that refused: Rejected."""
+    kind = CODES.get(code, Rejected)
+    text = redact(f"Slack refused: {code}" + (f" ({_HINTS[code]})" if code in _HINTS else ""))
+    if kind is RateLimited:
+        # Slack does not say whether its limit of the channel, the method or the workspace was hit; persisting
+        # elsewhere after the last would get the app disabled, so the whole destination is silent.
+        until = retry_after(headers, now) or now + _PAUSE.get(code, _DEFAULT_PAUSE)
+        return RateLimited(text, until, code=code)
+    return kind(text, code=code)
+
+
+def bad_status(status: int, code: str, headers: Mapping[str, str], now: datetime) -> DeliveryError:
+    """A status other than 200. Where the body named a code that is listed, the code decides, except against 5xx."""
+    if status == 429:
+        return refused("ratelimited", headers, now)
+    if code in CODES and status < 500:
+        return refused(code, headers, now)
+    return refusal(status, code or "from Slack", headers, now)

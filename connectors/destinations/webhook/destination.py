@@ -1,0 +1,117 @@
+"""One signed post for each message (Standard Webhooks 1.0.0).
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+
+from connectors.destinations.webhook.options import WebhookOptions, require_address
+from crmbridge.contract import Limits, Setting
+from crmbridge.errors import AuthFailed, DeliveryError, RateLimited
+from crmbridge.http import Answer, Client, attempt, credential, refusal, retry_after, signed, signing_key
+from crmbridge.model import Literal, Message, Receipt, Text, clean, visible
+from crmbridge.telemetry import hide
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+# The specification's words on overload: 429, 502 and 504 mean "slow down". After 502 and 504 the receiver may
+# have acted, so only 429, and 503 with a Retry-After, are taken as "not done".
+_BUSY = 503
+
+
+class WebhookDestination:
+    """One endpoint. A repeat carries the same `webhook-id`, and the receiver drops it: that makes it idempotent."""
+
+    limits = Limits(concurrency=64)
+
+    def __init__(self, options: WebhookOptions, setting: Setting) -> None:
+        self._options = options
+        self._client = Client(setting.network, connections=self.limits.concurrency)
+        if isinstance(options.url, str):
+            hide(options.url)
+
+    def measure(self, text: Text) -> int:
+        """Characters of the plain text."""
+        return len(words(text))
+
+    def check(self) -> None:
+        """Read the address and the secrets; nothing is sent, for every post would be a message."""
+        with attempt():
+            self._address()
+            self._key()
+            self._own_headers()
+
+    async def publish(self, message: Message, key: str, parent: Receipt | None) -> Receipt:
+        """One POST."""
+        with attempt():
+            now = datetime.now(timezone.utc)
+            content = body(message, key)
+            headers = {
+                **self._own_headers(),
+                "Content-Type": "application/json",
+                **signed(self._key(), key, now, content),
+            }
+            answer = await self._client.send("POST", self._address(), body=content, headers=headers)
+            if not 200 <= answer.status < 300:
+                raise meaning(answer, now)
+            return Receipt(remote_id=key)
+
+    def _key(self) -> bytes:
+        return credential(lambda: signing_key(self._options.secret.reveal()))
+
+    def _address(self) -> str:
+        url = self._options.url
+        if isinstance(url, str):
+            return url
+
+        def checked() -> str:
+            value = url.reveal()
+            require_address(value, self._options.allow_http)
+            return value
+
+        return credential(checked)
+
+    def _own_headers(self) -> dict[str, str]:
+        return {name: credential(secret.reveal) for name, secret in self._options.headers.items()}
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._client.close()
+
+
+def words(text: Text) -> str:
+    """Plain text: the rule's words as written, a record's without what cannot be seen."""
+    return "".join(clean(span.text) if isinstance(span, Literal) else visible(span.text) for span in text)
+
+
+def body(message: Message, key: str) -> bytes:
+    """The request's body: UTF-8 JSON."""
+    channel = message.channel
+    data = {
+        "key": key,
+        "text": words(message.text),
+        "channel": channel.key if channel else None,
+        "title": channel.title if channel else None,
+        "link": clean(message.link) if message.link is not None else None,
+        "thread": message.thread,
+        "rule": message.rule,
+        "step": message.step,
+        "record": {"source": message.record.source, "type": message.record.type, "id": message.record.id},
+        "audience": message.audience,
+    }
+    moment = message.occurred_at.astimezone(timezone.utc).isoformat()
+    return _encode({"type": "crmbridge.message", "timestamp": moment, "data": data}).encode("utf-8", "replace")
+
+
+def meaning(answer: Answer, now: datetime) -> DeliveryError:
+    """An answer that is not 2xx; its words are the receiver's and stay out of it."""
+    if answer.status == 410:
+        # The specification asks senders to disable an endpoint that says so; pausing keeps what waits for it.
+        return AuthFailed("the endpoint says it is gone (410)", code="410")
+    if answer.status == _BUSY and (until := retry_after(answer.headers, now)):
+        return RateLimited("the endpoint is busy (503)", until, code="503")
+    if 300 <= answer.status < 400:
+        return refusal(answer.status, "a redirect, which is never followed", answer.headers, now)
+    return refusal(answer.status, "from the endpoint", answer.headers, now)

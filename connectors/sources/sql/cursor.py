@@ -1,0 +1,89 @@
+"""How far each table has been read. Pure.
+
+A pass reads a table from a start, page by page, by (changed, id): rows with one stamp may fill many pages. The next
+pass starts `overlap` before the highest stamp seen: a transaction that began then and was committed late has older
+stamps than rows already seen, and is found all the same. What is read twice is told apart by the snapshot.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
+
+from crmbridge.model import Cursor, parse_instant
+
+VERSION: Final = 1
+COUNTER_OVERLAP: Final = 1000
+"""For a `changed` column that counts: how many numbers each pass looks back."""
+
+Stamp = int | float | str
+"""A value of the `changed` column: a number, or text as the database compares it."""
+
+_EPOCHS: Final = ((1e8, 1e10, 1), (1e11, 1e13, 1_000), (1e14, 1e16, 1_000_000))
+"""Numbers that are instants (1973 to 2286) in seconds, milliseconds, microseconds: least, greatest, per second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far one table has been read."""
+
+    after: tuple[Stamp, Stamp] | None = None
+    """Within a pass: the (changed, id) of the last row read."""
+    start: Stamp | None = None
+    """Where this pass began; None is the very beginning."""
+    high: Stamp | None = None
+    """The highest stamp seen so far."""
+
+
+def begin(position: Position, overlap: int) -> Position:
+    """A new pass, starting `overlap` seconds before what was seen."""
+    return replace(position, after=None, start=None if position.high is None else back(position.high, overlap))
+
+
+def read(position: Position, last: tuple[Stamp, Stamp] | None, *, complete: bool) -> Position:
+    """After a page whose last row is `last` (None: it was empty); `complete` if the pass ends with it."""
+    high = position.high
+    if last is not None and (high is None or _above(last[0], high)):
+        high = last[0]
+    return replace(position, after=None if complete else last, high=high)
+
+
+def back(stamp: Stamp, seconds: int) -> Stamp:
+    """A stamp at most `seconds` before `stamp`, in the same form; for a counter, COUNTER_OVERLAP before it."""
+    if not isinstance(stamp, str):
+        for least, greatest, per_second in _EPOCHS:
+            if least <= stamp < greatest:
+                return stamp - seconds * per_second
+        return stamp - COUNTER_OVERLAP
+    moment = parse_instant(stamp)
+    if moment is None:
+        return stamp
+    # Cut to whole seconds and without its zone, the text sorts before every stamp of that second or later.
+    pattern = "%Y-%m-%d" if len(stamp) == 10 else f"%Y-%m-%d{stamp[10]}%H:%M:%S"
+    return (moment - timedelta(seconds=seconds)).strftime(pattern)
+
+
+def _above(one: Stamp, other: Stamp) -> bool:
+    if isinstance(one, str) != isinstance(other, str):
+        return isinstance(one, str)  # SQLite sorts text behind numbers
+    return one > other  # type: ignore[operator]
+
+
+def dump(positions: Mapping[str, Position], current: str | None) -> Cursor:
+    """The cursor of a whole source: every table's position, and the table whose pass is under way."""
+    tables = {name: [one.after, one.start, one.high] for name, one in positions.items()}
+    return Cursor(json.dumps({"v": VERSION, "tables": tables, "current": current}, separators=(",", ":")))
+
+
+def load(cursor: Cursor | None) -> tuple[dict[str, Position], str | None]:
+    """The inverse of `dump`. Raises ValueError for a cursor that is not ours."""
+    if cursor is None:
+        return {}, None
+    raw: Any = json.loads(cursor)
+    if not isinstance(raw, dict) or raw.get("v") != VERSION:
+        raise ValueError("the stored cursor was not written by this version of the sql source")
+    tables = raw["tables"].items()
+    return {name: Position(tuple(after) if after else None, start, high) for name, (after, start, high) in tables}, raw["current"]

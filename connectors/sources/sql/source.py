@@ -1,0 +1,162 @@
+"""Rows become observations: one page of one table a poll, by (changed, id)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from typing import Any, Protocol
+
+from connectors.sources.sql import cursor as cursors
+from connectors.sources.sql.options import SqlOptions, Table
+from crmbridge.contract import Setting
+from crmbridge.errors import SourceError
+from crmbridge.model import Cursor, FieldType, Observation, Page, clean, normalise, parse_instant
+
+Row = Mapping[str, Any]
+
+
+class Driver(Protocol):
+    """One kind of database."""
+
+    mark: str
+    """The placeholder of a parameter."""
+
+    def quoted(self, sql: str) -> str:
+        """A user's SQL in which nothing is taken for a placeholder."""
+
+    def rows(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
+        """Read-only; raises SourceError."""
+
+    def close(self) -> None: ...
+
+
+class SqlSource:
+    """Implements `crmbridge.contract.Source` and `Baseline`."""
+
+    def __init__(self, options: SqlOptions, setting: Setting) -> None:
+        self._options = options
+        self._setting = setting
+        self._driver: Driver | None = None
+
+    def enumerates(self) -> bool:
+        return True
+
+    def check(self) -> None:
+        for name, table in self._options.tables.items():
+            rows = self._rows(f"SELECT * FROM {self._from(table)} LIMIT 1", [])
+            columns = set(rows[0]) if rows else None
+            wanted = {table.id, table.changed, *filter(None, (table.deleted, table.created, table.actor))}
+            if columns is not None and (missing := sorted((wanted | set(self._setting.records.get(name, {}))) - columns)):
+                raise SourceError(f"{name}: the table has no column {', '.join(missing)}; it has {', '.join(sorted(columns))}")
+            (empty,) = self._rows(f"SELECT count(*) AS n FROM {self._from(table)} WHERE {_name(table.changed)} IS NULL", [])
+            if empty["n"]:
+                raise SourceError(
+                    f"{name}: {empty['n']} rows have no {table.changed} and can never be seen; write a query with coalesce(...)"
+                )
+
+    def poll(self, cursor: Cursor | None) -> Page:
+        try:
+            positions, current = cursors.load(cursor)
+        except (ValueError, KeyError, TypeError) as error:
+            raise SourceError(str(error)) from None
+        names = list(self._options.tables)
+        if current not in names:
+            current = None
+        name = current or names[0]
+        position = positions.get(name, cursors.Position())
+        if current is None or position.after is None:
+            position = cursors.begin(position, self._options.overlap)
+        table = self._options.tables[name]
+        rows = self._page(table, position)
+        complete = len(rows) < self._options.page
+        last = (_stamp(rows[-1][table.changed]), _stamp(rows[-1][table.id])) if rows else None
+        positions[name] = cursors.read(position, last, complete=complete)
+        following = name if not complete else names[names.index(name) + 1] if name != names[-1] else None
+        return Page(
+            observations=tuple(self._observation(name, table, row) for row in rows),
+            cursor=cursors.dump({known: positions[known] for known in names if known in positions}, following),
+            has_more=following is not None,
+        )
+
+    def close(self) -> None:
+        if self._driver:
+            self._driver.close()
+            self._driver = None
+
+    # --- reading
+
+    def _page(self, table: Table, position: cursors.Position) -> list[Row]:
+        changed, id = _name(table.changed), _name(table.id)
+        mark = self._open().mark
+        where, parameters = f"{changed} IS NOT NULL", list[Any]()
+        if position.after is not None:
+            where, parameters = f"({changed}, {id}) > ({mark}, {mark})", list(position.after)
+        elif position.start is not None:
+            where, parameters = f"{changed} >= {mark}", [position.start]
+        return self._rows(
+            f"SELECT * FROM {self._from(table)} WHERE {where} ORDER BY {changed}, {id} LIMIT {self._options.page}", parameters
+        )
+
+    def _from(self, table: Table) -> str:
+        return self._open().quoted(f"({table.query}) AS crm" if table.query else str(table.table))
+
+    def _rows(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
+        return self._open().rows(sql, parameters)
+
+    def _open(self) -> Driver:
+        if self._driver is None:
+            if self._options.sqlite is not None:
+                from connectors.sources.sql.sqlite import SqliteDriver
+
+                self._driver = SqliteDriver(self._setting.folder / self._options.sqlite, self._setting.network.deadline)
+            else:
+                assert self._options.postgres is not None
+                from connectors.sources.sql.postgres import PostgresDriver
+
+                self._driver = PostgresDriver(self._options.postgres, self._setting.network.deadline)
+        return self._driver
+
+    def _observation(self, name: str, table: Table, row: Row) -> Observation:
+        if row[table.id] is None:
+            raise SourceError(f"{name}: a row has no {table.id}")
+        special = {table.id, table.changed, table.deleted, table.created, table.actor}
+        spec = self._setting.records.get(name)
+        fields = (
+            {column: normalise(value, FieldType.ANY) for column, value in row.items() if column not in special}
+            if spec is None
+            else {column: normalise(row[column], one.type) for column, one in spec.items() if column in row}
+        )
+        record_id = clean(str(row[table.id]))
+        return Observation(
+            record_type=name,
+            record_id=record_id,
+            fields=fields,
+            deleted=bool(table.deleted and row[table.deleted] not in (None, 0, False, "", "0", "f", "false")),
+            version=str(_stamp(row[table.changed])),
+            occurred_at=_instant(row[table.changed]) or self._setting.now(),
+            actor=clean(str(row[table.actor])) if table.actor and row[table.actor] is not None else None,
+            url=table.url.replace("{id}", record_id) if table.url else None,
+        )
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
+
+
+def _stamp(value: Any) -> cursors.Stamp:
+    """A column's value as the cursor keeps it, in a form that the database compares as it does its own."""
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        return value
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    return str(value)
+
+
+def _instant(value: Any) -> datetime | None:
+    """The stamp as an instant, if it is one; a naive one is taken as UTC."""
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+    return parse_instant(value) if isinstance(value, str) else None

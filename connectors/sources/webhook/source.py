@@ -1,0 +1,184 @@
+"""Webhook bodies become observations."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Any, Final
+
+from connectors.sources.webhook.options import Constant, StandardWebhooks, WebhookOptions
+from connectors.sources.webhook.signatures import standard_webhook_id, verify
+from crmbridge.contract import Reply, Setting, WebhookRequest
+from crmbridge.errors import InvalidRequest
+from crmbridge.model import FieldSpec, FieldValue, Observation, clean, normalise, parse_instant
+
+MAX_DEPTH: Final = 64
+MAX_ITEMS: Final = 10_000
+_MAX_FIELDS: Final = 2_000
+_MILLISECONDS_FROM: Final = 100_000_000_000  # as seconds that is the year 5138
+_NOT_JSON: Final = ("xml", "form", "multipart", "html")
+
+
+class WebhookSource:
+    """Implements `crmbridge.contract.WebhookSource`."""
+
+    def __init__(self, options: WebhookOptions, setting: Setting) -> None:
+        self._signature = options.signature
+        self._map = options.map
+        self._records = setting.records
+
+    def verify(self, request: WebhookRequest) -> None:
+        content_type = request.headers.get("content-type", "")
+        verify(self._signature, request)
+        if any(word in content_type.lower() for word in _NOT_JSON):
+            raise InvalidRequest(f"the body must be JSON, not {content_type[:80]}", 415)
+        try:
+            strict_json(request.body)
+        except ValueError as error:
+            raise InvalidRequest(str(error)) from None
+
+    def parse(self, request: WebhookRequest) -> Sequence[Observation]:
+        body = strict_json(request.body)
+        items = _look(self._map.items, body, body) if self._map.items else [body]
+        if not isinstance(items, list):
+            raise ValueError(f"{self._map.items} is not a list")
+        if len(items) > MAX_ITEMS:
+            raise ValueError(f"{self._map.items} has more than {MAX_ITEMS} items")
+        return [found for index, item in enumerate(items) if (found := self._observation(request, body, item, index))]
+
+    def reply(self, accepted: bool) -> Reply:
+        return Reply(202, b"accepted\n") if accepted else Reply(503, b"try again later\n")
+
+    def _observation(self, request: WebhookRequest, body: Any, item: Any, index: int) -> Observation | None:
+        where = self._map
+        word = _text(_look(where.kind.from_, body, item)) if where.kind else None
+        if where.kind and word in where.kind.ignore:
+            return None
+        record_type = where.record_type.value if isinstance(where.record_type, Constant) else _text(_look(where.record_type, body, item))
+        if not record_type:
+            raise ValueError(f"record_type: nothing stands at {where.record_type} (item {index})")
+        record_id = _text(_look(where.record_id, body, item))
+        if not record_id:
+            raise ValueError(f"record_id: nothing stands at {where.record_id} (item {index})")
+        spec = self._records.get(record_type)
+        deleted = bool(where.kind and word in where.kind.deleted)
+        fields = self._fields(_look(where.fields, body, item), spec, where.fields, required=not deleted)
+        before = self._fields(_look(where.before, body, item), spec, where.before, required=False) if where.before else None
+        return Observation(
+            record_type=record_type,
+            record_id=record_id,
+            fields=fields,
+            before=before,
+            created=bool(where.kind and word in where.kind.created),
+            deleted=deleted,
+            version=_text(_look(where.version, body, item)) if where.version else None,
+            observation_id=self._observation_id(request, body, item, index),
+            occurred_at=_instant(_look(where.occurred_at, body, item) if where.occurred_at else None, request.received_at),
+            actor=_text(_look(where.actor, body, item)) if where.actor else None,
+            url=_text(_look(where.url, body, item)) if where.url else None,
+        )
+
+    def _observation_id(self, request: WebhookRequest, body: Any, item: Any, index: int) -> str:
+        named = _text(_look(self._map.observation_id, body, item)) if self._map.observation_id else None
+        if named:
+            return named[:500]
+        sent = standard_webhook_id(request) if isinstance(self._signature, StandardWebhooks) else None
+        return f"{sent or hashlib.sha256(request.body).hexdigest()}#{index}"
+
+    @staticmethod
+    def _fields(raw: Any, spec: Mapping[str, FieldSpec] | None, where: str | None, *, required: bool) -> dict[str, FieldValue]:
+        if raw is None and not required:
+            return {}
+        if not isinstance(raw, dict):
+            raise ValueError(f"fields: no mapping stands at {where}")
+        flat = dict(_flatten(raw))
+        if len(flat) > _MAX_FIELDS:
+            raise ValueError(f"fields: more than {_MAX_FIELDS} at {where}")
+        if spec is None:
+            return {name: normalise(value) for name, value in flat.items()}
+        return {name: normalise(flat[name], one.type) for name, one in spec.items() if name in flat}
+
+
+def strict_json(data: bytes) -> Any:
+    """JSON without the traps: UTF-8, no NaN, no repeated keys, at most MAX_DEPTH levels. Raises ValueError."""
+    try:
+        value = json.loads(data.decode("utf-8"), parse_constant=_refuse, parse_float=Decimal, object_pairs_hook=_unique)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deep") from None
+    except UnicodeDecodeError:
+        raise ValueError("the body is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"the body is not JSON: {error.msg} at byte {error.pos}") from None
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise ValueError("the JSON is nested too deep")
+    return value
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(f"the body is not JSON: {word}")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one JSON object")
+    return found
+
+
+def _depth(value: Any) -> int:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+            if isinstance(inner, (dict, list))
+        ]
+    return depth
+
+
+def _flatten(raw: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in raw.items():
+        name = clean(f"{prefix}{key}")
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{name}.")
+        else:
+            yield name, value
+
+
+def _look(path: str, body: Any, item: Any) -> Any:
+    """What stands at a path; None if nothing does."""
+    root, *parts = path.split(".")
+    value = body if root == "body" else item
+    for part in parts:
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isascii() and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return None
+    return value
+
+
+def _text(value: Any) -> str | None:
+    """A scalar as text, None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
+        return None
+    return clean(str(value))[:1000].strip() or None
+
+
+def _instant(value: Any, otherwise: datetime) -> datetime:
+    if isinstance(value, str) and (moment := parse_instant(value)):
+        return moment
+    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+        try:
+            number = float(value)
+            seconds = number / 1000 if abs(number) >= _MILLISECONDS_FROM else number
+            return datetime.fromtimestamp(seconds, timezone.utc)
+        except (ValueError, OverflowError, OSError):
+            return otherwise
+    return otherwise

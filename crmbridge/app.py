@@ -1,0 +1,468 @@
+"""Builds every part from a Config, starts, reloads and stops them. The one module that knows all parts."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from crmbridge import __version__
+from crmbridge.chirp import SCHEMA as FEED_SCHEMA
+from crmbridge.chirp import Feed
+from crmbridge.config.load import Config, DestinationConfig, SourceConfig, load
+from crmbridge.contract import Secret, Setting, Source, WebhookSource
+from crmbridge.db import Database
+from crmbridge.errors import ConfigError, CrmbridgeError, StoreError
+from crmbridge.intake.interpreter import Interpreter
+from crmbridge.intake.poller import Poller
+from crmbridge.intake.webhooks import Webhooks
+from crmbridge.publisher.publisher import Publisher
+from crmbridge.server import Server
+from crmbridge.store import SqliteStore
+from crmbridge.store.interface import Retention
+from crmbridge.telemetry import Metrics, tell_systemd, watchdog_interval
+from crmbridge.web.admin import admin_routes
+from crmbridge.web.hooks import health_routes, hook_routes
+from crmbridge.web.operations import Operations
+
+_log = logging.getLogger(__name__)
+GRACE = 10.0  # seconds that attempts under way may take when we stop
+_CLOCK_JUMP = 5.0  # seconds by which wall and monotonic clock may differ between two looks
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(timezone.utc)
+
+
+class App:
+    """One daemon."""
+
+    def __init__(self, config: Config, *, now: Callable[[], datetime] = utc_now) -> None:
+        self.config = config
+        self.metrics = Metrics()
+        self._now = now
+        self._started = now()
+        self._reload_error = ""
+        self._reloading = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self._failure = ""
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._pollers: dict[str, Poller] = {}
+        self._publishers: dict[str, Publisher] = {}
+        self._scheduler = AsyncIOScheduler(timezone=timezone.utc)
+
+    # --- starting
+
+    async def start(self) -> None:
+        """Open the databases, listen, and begin to read and publish. Raises StoreError, OSError, ConfigError."""
+        config = self.config
+        config.store_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.store = SqliteStore(config.store_path)
+        self.feed: Feed | None = None
+        if config.embeds_feed:
+            self.feed, self._feed_database = open_feed(config, self._now)
+        self.interpreter = Interpreter(
+            self.store, config.engine, _records(config), metrics=self.metrics, now=self._now, recorded=self._nudge
+        )
+        self.webhooks = Webhooks(self.store, self.interpreter, {}, metrics=self.metrics, now=self._now)
+        self.operations = Operations(
+            self.store,
+            engine=lambda: self.config.engine,
+            now=self._now,
+            changed=lambda: self._nudge(set(self._publishers)),
+            requests_changed=self.webhooks.look_again,
+        )
+        routes = [*health_routes(self.unready), *hook_routes(self.webhooks, self._now), *(self.feed.routes() if self.feed else [])]
+        self.server = Server(routes, name="server")
+        verbs = {name: getattr(self.operations, name) for name in Operations.VERBS} | {"status": self.status, "reload": self._reload_verb}
+        if self.feed:
+            verbs |= feed_verbs(self.feed)
+        self.admin = Server([*health_routes(self.unready), *admin_routes(verbs, self._exposition)], name="admin")
+        await self.server.start(config.model.server.listen)
+        await self.admin.start(config.admin_listen)
+        await self._build(config)
+        self._spawn("webhooks", self.webhooks.run())
+        self._spawn("upkeep", self._watch())
+        self._scheduler.add_job(
+            self._retain, "interval", hours=1, coalesce=True, max_instances=1, misfire_grace_time=None, next_run_time=self._now()
+        )
+        self._scheduler.start()
+        self.metrics.reload_ok.set(1)
+        tell_systemd(f"READY=1\nSTATUS=reading {len(config.sources)} sources, publishing to {len(config.destinations)} destinations")
+        _log.info("crmbridge runs", extra={"version": __version__, "server": self.server.address, "rules": len(config.rules)})
+
+    async def _build(self, config: Config) -> None:
+        sources = {name: one.connector.build(one.options, self._source_setting(config, one)) for name, one in config.sources.items()}
+        for one in config.destinations.values():
+            await self._start_publisher(config, one)
+        self.webhooks.sources = {name: source for name, source in sources.items() if isinstance(source, WebhookSource)}
+        for name, source in sources.items():
+            if isinstance(source, Source):
+                self._start_poller(config.sources[name], source)
+
+    @property
+    def _state_folder(self) -> Path:
+        return state_folder(self.config)
+
+    def _source_setting(self, config: Config, source: SourceConfig) -> Setting:
+        return Setting(
+            name=source.name,
+            network=config.network,
+            records=source.records,
+            now=self._now,
+            folder=config.folder,
+            state_folder=self._state_folder,
+        )
+
+    def _start_poller(self, config: SourceConfig, source: Source) -> None:
+        poller = Poller(
+            config.name,
+            source,
+            every=config.every,
+            store=self.store,
+            interpreter=self.interpreter,
+            metrics=self.metrics,
+            now=self._now,
+        )
+        self._pollers[config.name] = poller
+        self._spawn(f"source {config.name}", poller.run())
+
+    async def _start_publisher(self, config: Config, destination: DestinationConfig) -> None:
+        setting = Setting(
+            name=destination.name,
+            network=config.network,
+            now=self._now,
+            folder=config.folder,
+            state_folder=self._state_folder,
+            feed=(self.server.url, feed_secret(config)) if self.feed else None,
+        )
+        built = destination.connector.build(destination.options, setting)
+        publisher = Publisher(built, destination.policy, store=self.store, metrics=self.metrics, now=self._now)
+        self._publishers[destination.name] = publisher
+        self._spawn(f"destination {destination.name}", publisher.run())
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks[name] = task
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            _log.critical("a part of crmbridge failed", exc_info=error, extra={"part": task.get_name()})
+            self._fail(f"{task.get_name()} failed")
+
+    def _nudge(self, destinations: set[str]) -> None:
+        for name in destinations:
+            if publisher := self._publishers.get(name):
+                publisher.nudge()
+
+    # --- running
+
+    async def run(self) -> int:
+        """Run until `stop` is asked for or something fails for good; returns the exit code."""
+        await self._stopping.wait()
+        await self._shut()
+        return 1 if self._failure else 0
+
+    def stop(self) -> None:
+        """Ask for a clean end."""
+        self._stopping.set()
+
+    def _fail(self, reason: str) -> None:
+        self._failure = self._failure or reason
+        self._stopping.set()
+
+    def unready(self) -> str:
+        """Why nothing can be taken in; empty if it can."""
+        if self._stopping.is_set():
+            return "stopping"
+        database = self.store.database
+        if database.failure:
+            return "the database cannot be written"
+        return f"the database refuses writes: {database.refusing}" if database.refusing else ""
+
+    async def _watch(self) -> None:
+        """Every second: has the database failed, has the clock jumped, does systemd want a sign of life?"""
+        interval = watchdog_interval()
+        last_sign, wall, tick = 0.0, self._now(), time.monotonic()
+        while True:
+            await asyncio.sleep(min(1.0, interval or 1.0))
+            if self.store.database.failure:
+                self._fail("the database cannot be written")
+            elif self.store.database.refusing:
+                with contextlib.suppress(StoreError):
+                    await self.store.database.write(lambda db: db.execute("UPDATE meta SET value = value WHERE name = ''"))
+            drift = (self._now() - wall).total_seconds() - (time.monotonic() - tick)
+            if abs(drift) > _CLOCK_JUMP:
+                _log.warning("the clock jumped", extra={"seconds": round(drift)})
+                self._nudge(set(self._publishers))
+            wall, tick = self._now(), time.monotonic()
+            if interval and tick - last_sign >= interval and not self.store.database.failure:
+                tell_systemd("WATCHDOG=1")
+                last_sign = tick
+
+    async def _retain(self) -> None:
+        model = self.config.model.retention
+        retention = Retention(journal=model.journal, delivered=model.delivered, observations=model.observations)
+        try:
+            while await self.store.purge(retention, self._now()):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        except StoreError as error:
+            _log.warning("retention could not run", extra={"reason": str(error)})
+
+    # --- looking
+
+    async def status(self) -> dict[str, Any]:
+        """What a person on call wants to know first."""
+        overview = await self.operations.overview()
+        counts: dict[str, dict[str, int]] = {}
+        for row in overview["deliveries"]:
+            counts.setdefault(row["destination"], {})[row["state"]] = row["count"]
+        return {
+            "version": __version__,
+            "config": str(self.config.path),
+            "started": self._started.isoformat(),
+            "ready": self.unready() or "ready",
+            "server": self.server.address,
+            "rules": len(self.config.rules),
+            "last_reload": self._reload_error or "ok",
+            "sources": [self._source_status(name, overview) for name in self.config.sources],
+            "destinations": [self._destination_status(name, counts.get(name, {}), overview) for name in self.config.destinations],
+            "inbox": overview["inbox"],
+        }
+
+    def _source_status(self, name: str, overview: Mapping[str, Any]) -> dict[str, Any]:
+        source: dict[str, Any] = {"name": name, "type": self.config.sources[name].connector.name}
+        if poller := self._pollers.get(name):
+            known = overview["sources"].get(name, {})
+            state = poller.state
+            said = (
+                f"failing ({state.failures}): {state.last_error}"
+                if state.failures
+                else "reading"
+                if known.get("baselined")
+                else "learning what exists"
+            )
+            return source | {"state": said, "polled_at": known.get("polled_at"), "read": state.read}
+        return source | {"state": "listening", "url": f"/hooks/{name}"}
+
+    def _destination_status(self, name: str, counts: Mapping[str, int], overview: Mapping[str, Any]) -> dict[str, Any]:
+        publisher = self._publishers[name]
+        wait = publisher.waits.get(None)
+        if publisher.paused:
+            state = f"paused: {publisher.paused.reason}; put it right, then `crmbridge reload`"
+        elif wait and wait.until and wait.until > self._now():
+            state = f"waits until {wait.until.isoformat(timespec='seconds')}: {wait.reason}"
+        elif publisher.breaker.open_until is not None:
+            state = "looks ill: one probe at a time"
+        else:
+            state = "ok"
+        return {
+            "name": name,
+            "type": self.config.destinations[name].connector.name,
+            "state": state,
+            "oldest_queued": overview["oldest"].get(name),
+            **{one: counts.get(one, 0) for one in ("queued", "sending", "held", "unknown", "dead")},
+        }
+
+    async def _exposition(self) -> bytes:
+        status = await self.status()
+        for one in status["destinations"]:
+            self.metrics.paused.labels(one["name"]).set(one["state"].startswith("paused"))
+            for state in ("queued", "sending", "held", "unknown", "dead"):
+                self.metrics.waiting.labels(one["name"], state).set(one[state])
+        kinds = {
+            "paused_destination": sum(one["state"].startswith("paused") for one in status["destinations"]),
+            "failing_source": sum(one["state"].startswith("failing") for one in status["sources"]),
+            "failed_requests": sum(one["count"] for one in status["inbox"] if one["failed"]),
+        }
+        for kind, count in kinds.items():
+            self.metrics.degraded.labels(kind).set(count)
+        return self.metrics.exposition()
+
+    # --- reloading
+
+    async def reload(self) -> None:
+        """Apply the configuration file as it is now. Raises ConfigError or CrmbridgeError; then the old one runs on."""
+        async with self._reloading:
+            tell_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            try:
+                config = load(self.config.path)
+                await self._refuse_unsafe(config)
+                await self._apply(config)
+            except (ConfigError, CrmbridgeError) as error:
+                self._reload_error = str(error)
+                self.metrics.reload_ok.set(0)
+                self.metrics.reloads.labels("refused").inc()
+                _log.error("the new configuration is refused; the old one runs on", extra={"reason": str(error)})
+                raise
+            else:
+                self._reload_error = ""
+                self.metrics.reload_ok.set(1)
+                self.metrics.reloads.labels("applied").inc()
+                _log.info("the configuration was reloaded", extra={"rules": len(config.rules)})
+            finally:
+                tell_systemd("READY=1")
+
+    async def _reload_verb(self) -> dict[str, Any]:
+        await self.reload()
+        return {"rules": len(self.config.rules)}
+
+    async def _refuse_unsafe(self, config: Config) -> None:
+        fixed = {
+            "store.path": (config.store_path, self.config.store_path),
+            "chirp": (config.model.chirp, self.config.model.chirp),
+            "server": (config.model.server, self.config.model.server),
+            "admin.listen": (config.admin_listen, self.config.admin_listen),
+        }
+        for name, (new, old) in fixed.items():
+            if new != old:
+                raise CrmbridgeError(f"{name} cannot change while crmbridge runs: restart it")
+        if config.embeds_feed and self.feed is None:
+            raise CrmbridgeError("the embedded feed cannot be added while crmbridge runs: restart it")
+        open_states = ("queued", "sending", "held", "unknown")
+        for row in (await self.operations.overview())["deliveries"]:
+            gone = row["destination"] not in config.destinations
+            if gone and row["state"] in open_states:
+                raise CrmbridgeError(
+                    f"the destination {row['destination']} has {row['count']} {row['state']} messages: it cannot be removed yet"
+                )
+
+    async def _apply(self, config: Config) -> None:
+        old, self.config = self.config, config
+        self.interpreter.engine = config.engine
+        self.interpreter.records = _records(config)
+        for name in list(self._publishers):
+            changed = config.destinations.get(name) != old.destinations[name] or config.network != old.network
+            if changed or self._publishers[name].paused:
+                await self._end_publisher(name)
+        for name, one in config.destinations.items():
+            if name not in self._publishers:
+                await self._start_publisher(config, one)
+        changed_sources = {name for name in old.sources if config.sources.get(name) != old.sources[name] or config.network != old.network}
+        for name in changed_sources:
+            await self._end_poller(name)
+        hooks = {name: source for name, source in self.webhooks.sources.items() if name not in changed_sources}
+        for name, source_config in config.sources.items():
+            if name in changed_sources or name not in old.sources:
+                source = source_config.connector.build(source_config.options, self._source_setting(config, source_config))
+                if isinstance(source, WebhookSource):
+                    hooks[name] = source
+                if isinstance(source, Source):
+                    self._start_poller(source_config, source)
+        self.webhooks.sources = hooks
+
+    async def _end_publisher(self, name: str) -> None:
+        publisher = self._publishers.pop(name)
+        await publisher.stop(GRACE)
+        await self._end_task(f"destination {name}")
+        await publisher.close()
+
+    async def _end_poller(self, name: str) -> None:
+        if poller := self._pollers.pop(name, None):
+            await self._end_task(f"source {name}")
+            await poller.close()
+
+    async def _end_task(self, name: str) -> None:
+        task = self._tasks.pop(name)
+        task.cancel()
+        await asyncio.wait({task})  # what it raised was logged when it ended
+
+    # --- stopping
+
+    async def _shut(self) -> None:
+        """Take in nothing more, finish what is under way, release everything."""
+        tell_systemd("STOPPING=1")
+        _log.info("crmbridge stops", extra={"reason": self._failure or "asked to"})
+        self._scheduler.shutdown(wait=False)
+        for name in list(self._pollers):
+            await self._end_poller(name)
+        await asyncio.gather(*(publisher.stop(GRACE) for publisher in self._publishers.values()))
+        await self.server.stop()
+        for name in list(self._tasks):
+            await self._end_task(name)
+        for publisher in self._publishers.values():
+            await publisher.close()
+        await self.admin.stop()
+        if self.feed:
+            self.feed.close()
+            self._feed_database.close()
+        self.store.close()
+        _log.info("crmbridge has stopped")
+
+
+def _records(config: Config) -> dict[str, Mapping[str, Any]]:
+    return {name: one.records for name, one in config.sources.items()}
+
+
+def state_folder(config: Config) -> Path:
+    """Where what is secret and made by crmbridge itself is kept, beside the store (0700)."""
+    folder = config.store_path.with_suffix(".state")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def feed_secret(config: Config) -> Secret:
+    """The secret between the chirp destination and the embedded feed: made once, kept 0600."""
+    path = state_folder(config) / "chirp.secret"
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
+    return Secret("file", str(path))
+
+
+def open_feed(config: Config, now: Callable[[], datetime] = utc_now) -> tuple[Feed, Database]:
+    """The embedded feed and its database, which the caller closes. Raises StoreError."""
+    secret = feed_secret(config)
+    database = Database(config.feed_path, FEED_SCHEMA)
+    feed = Feed(
+        database,
+        name=config.model.chirp.name,
+        public_url=config.model.server.public_url,
+        secrets=lambda: [secret.reveal()],
+        now=now,
+        token=lambda: secrets.token_urlsafe(32),
+    )
+    return feed, database
+
+
+def feed_verbs(feed: Feed) -> dict[str, Any]:
+    """What an administrator may do with the feed's people, by verb."""
+
+    async def user_add(login: str, name: str, password: str) -> dict[str, Any]:
+        await feed.add_user(login, name, password)
+        return {}
+
+    async def user_password(login: str, password: str) -> dict[str, Any]:
+        await feed.set_password(login, password)
+        return {}
+
+    async def user_remove(login: str) -> dict[str, Any]:
+        await feed.remove_user(login)
+        return {}
+
+    async def user_list() -> dict[str, Any]:
+        return {"users": [{"login": one.login, "name": one.name} for one in await feed.users()]}
+
+    async def user_link(login: str) -> dict[str, Any]:
+        return {"path": await feed.one_time_link(login)}
+
+    return {
+        "user_add": user_add,
+        "user_password": user_password,
+        "user_remove": user_remove,
+        "user_list": user_list,
+        "user_link": user_link,
+    }

@@ -1,0 +1,195 @@
+"""The ingest API: signed batches of posts come in and are durable when they are answered.
+
+    POST /chirp/api/v1/posts    {"posts": [...]} -> {"results": [...]}, in order
+    GET  /chirp/api/v1/check    -> {"name", "version"}: the address and the secret are right
+
+Idempotent: the same key with the same content is `repeated` and has the same id and url; with other content it is a `conflict`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from crmbridge.chirp import signing
+from crmbridge.chirp import text as words
+from crmbridge.chirp.posts import Draft, Outcome, Posts
+from crmbridge.errors import InvalidRequest
+from crmbridge.model import clean, digest, parse_instant
+from crmbridge.server import read_body
+
+VERSION = 1
+MAX_POSTS = 100
+_MAX_BODY = 4 * 1024 * 1024  # bytes: a hundred of the longest posts in a script of three bytes a letter, escaped
+_MAX_SPANS = 1000
+
+# --- reading a request ------------------------------------------------------------------------
+
+
+def parse(body: bytes) -> list[Any]:
+    """The posts of a request, not yet validated. Raises InvalidRequest (400), saying what is wrong."""
+    try:
+        request = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InvalidRequest(f"the body is not JSON in UTF-8: {reason}") from None
+    posts = request.get("posts") if isinstance(request, dict) else None
+    if not isinstance(posts, list) or not 1 <= len(posts) <= MAX_POSTS:
+        raise InvalidRequest(f'the body must be {{"posts": [...]}} with 1 to {MAX_POSTS} posts')
+    return posts
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return made
+
+
+def draft(post: Any) -> Draft:
+    """A post as it may be published. Raises ValueError: the part that is wrong, and what is expected."""
+    if not isinstance(post, dict):
+        raise ValueError("a post must be an object")
+    channel, record = _object(post, "channel"), _object(post, "record")
+    audience = channel.get("audience", "company")
+    if audience in ("team", "public"):
+        raise ValueError(f"channel.audience: {audience} channels are not there yet; private channels come later, use company")
+    if audience != "company":
+        raise ValueError("channel.audience: must be company")
+    occurred_at = parse_instant(_string(post, "occurred_at", 64))
+    if occurred_at is None:
+        raise ValueError("occurred_at: must be an ISO 8601 instant")
+    return Draft(
+        key=clean(_string(post, "key", 128)),
+        digest=_content(post),
+        channel_key=clean(_string(channel, "key", 512, "channel.")),
+        title=words.clean_line(_string(channel, "title", 200, "channel.", empty=True)),
+        text=_text(post.get("text")),
+        link=_link(post.get("link")),
+        parent=clean(_string(post, "parent", 64)) if post.get("parent") is not None else None,
+        rule=words.clean_line(_string(post, "rule", 200, empty=True)),
+        record=(
+            clean(_string(record, "source", 200, "record.", empty=True)),
+            clean(_string(record, "type", 200, "record.", empty=True)),
+            clean(_string(record, "id", 512, "record.", empty=True)),
+        ),
+        occurred_at=occurred_at,
+    )
+
+
+def _content(post: Mapping[str, Any]) -> str:
+    """Names everything in a post, what is not looked at included: any difference under one key is a conflict."""
+    try:
+        return digest(json.dumps(post, sort_keys=True))
+    except RecursionError:
+        raise ValueError("the post is nested too deeply") from None
+
+
+def _object(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = holder.get(name)
+    if not isinstance(value, dict):
+        raise ValueError(f"{name}: must be an object")
+    return value
+
+
+def _string(holder: Mapping[str, Any], name: str, most: int, prefix: str = "", *, empty: bool = False) -> str:
+    value = holder.get(name)
+    if not isinstance(value, str) or len(value) > most or not (value or empty):
+        raise ValueError(f"{prefix}{name}: must be a text of {0 if empty else 1} to {most} characters")
+    return value
+
+
+def _text(raw: Any) -> tuple[words.Span, ...]:
+    if not isinstance(raw, list) or len(raw) > _MAX_SPANS:
+        raise ValueError(f"text: must be a list of at most {_MAX_SPANS} pairs")
+    spans: list[words.Span] = []
+    length = 0
+    for pair in raw:
+        match pair:
+            case [int(kind), str(said)] if kind in (0, 1) and not isinstance(kind, bool):
+                length += len(said)
+                if length <= words.MAX_TEXT and (cleaned := words.clean(said)):
+                    spans.append((kind, cleaned))
+            case _:
+                raise ValueError("text: each part must be [0, words of the rule] or [1, words from a record]")
+    if length > words.MAX_TEXT:
+        raise ValueError(f"text: has {length} characters; at most {words.MAX_TEXT} are taken")
+    if not any(said.strip() for _, said in spans):
+        raise ValueError("text: is empty")
+    return tuple(spans)
+
+
+def _link(raw: Any) -> str | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, str) or not words.usable_link(raw):
+        raise ValueError("link: must be null or an http or https address of at most 2000 characters, without a user part")
+    return raw
+
+
+# --- answering --------------------------------------------------------------------------------
+
+
+class Api:
+    """The two addresses that the chirp destination speaks to."""
+
+    def __init__(
+        self, posts: Posts, *, name: str, public_url: str | None, secrets: Callable[[], Sequence[str]], now: Callable[[], datetime]
+    ) -> None:
+        self._posts = posts
+        self._name = name
+        self._public_url = public_url
+        self._secrets = secrets
+        self._now = now
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/chirp/api/v1/posts", self.post),
+            web.get("/chirp/api/v1/check", self.check, allow_head=False),
+        ]
+
+    async def _signed(self, request: web.Request) -> bytes:
+        body = await read_body(request, _MAX_BODY)
+        headers = {f"webhook-{name}": request.headers.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature")}
+        signing.verify(self._secrets(), headers, body, self._now().timestamp())
+        return body
+
+    async def check(self, request: web.Request) -> web.Response:
+        """Says who answers, to whoever knows the secret."""
+        await self._signed(request)
+        return web.json_response({"name": self._name, "version": VERSION})
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Publishes what can be published; one result for each post, in order."""
+        raw = parse(await self._signed(request))
+        drafts: list[Draft | str] = []
+        for post in raw:
+            try:
+                drafts.append(draft(post))
+            except ValueError as error:
+                drafts.append(str(error))
+        outcomes = iter(await self._posts.publish([one for one in drafts if isinstance(one, Draft)]))
+        base = self._public_url or f"{request.scheme}://{request.host}"
+        results = []
+        for post, made in zip(raw, drafts, strict=True):
+            key = post.get("key") if isinstance(post, dict) else None
+            results.append(_result(key, next(outcomes) if isinstance(made, Draft) else Outcome("invalid", error=made), base))
+        return web.json_response({"results": results})
+
+
+def _result(key: Any, outcome: Outcome, base: str) -> dict[str, Any]:
+    return {
+        "key": key if isinstance(key, str) else None,
+        "status": outcome.status,
+        "id": outcome.code or None,
+        "url": f"{base.rstrip('/')}/chirp/p/{outcome.code}" if outcome.code else None,
+        "error": outcome.error or None,
+    }

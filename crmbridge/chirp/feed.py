@@ -1,0 +1,85 @@
+"""The feed as the rest of crmbridge sees it: its database schema, its routes, and what an administrator does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from aiohttp import web
+
+from crmbridge.chirp.account import AccountPages
+from crmbridge.chirp.api import Api
+from crmbridge.chirp.frame import Frame
+from crmbridge.chirp.live import Live
+from crmbridge.chirp.people import Account, Cost, People
+from crmbridge.chirp.posts import Posts
+from crmbridge.chirp.site import Site
+from crmbridge.db import Database, Schema
+
+SCHEMA = Schema("feed", 0x43485250, Path(__file__).with_name("migrations"))
+
+
+class Feed:
+    """One feed. It uses its database and does not close it: who opened it does.
+
+    `public_url` is the address that people use, without `/chirp`; None on one machine. `secrets` gives the accepted signing
+    secrets (`whsec_<base64>`), read anew for every request. `now` is aware; `token` gives a new unguessable text of at least
+    128 bits in URL-safe characters (`secrets.token_urlsafe(32)`).
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        name: str,
+        public_url: str | None,
+        secrets: Callable[[], Sequence[str]],
+        now: Callable[[], datetime],
+        token: Callable[[], str],
+        cost: Cost | None = None,
+    ) -> None:
+        self._posts = Posts(database, now, token)
+        self._people = People(database, now, token, cost)
+        self._live = Live(self._posts, self._people)
+        self._posts.announce = self._live.announce
+        self._people.ended = self._live.ended
+        frame = Frame(self._people, self._posts, name=name, public_url=public_url, now=now, token=token)
+        self._routes = [
+            *Api(self._posts, name=name, public_url=public_url, secrets=secrets, now=now).routes(),
+            *AccountPages(frame, self._people).routes(),
+            *Site(frame, self._posts, self._live, token).routes(),
+            *frame.routes(),
+        ]
+
+    def routes(self) -> list[web.RouteDef]:
+        """Everything under /chirp, for a crmbridge.server.Server."""
+        return self._routes
+
+    async def add_user(self, login: str, name: str, password: str | None) -> None:
+        """A new person; without a password only a one-time link signs in. Raises ValueError, saying what is wrong."""
+        await self._people.add(login, name, password)
+
+    async def set_password(self, login: str, password: str) -> None:
+        """A new password; every session of this person ends. Raises ValueError."""
+        await self._people.set_password(login, password)
+
+    async def remove_user(self, login: str) -> None:
+        """No more sign-in, every session and open page ends; the posts stay. Raises ValueError."""
+        await self._people.remove(login)
+
+    async def users(self) -> list[Account]:
+        """Everyone who may sign in."""
+        return await self._people.all()
+
+    async def one_time_link(self, login: str) -> str:
+        """A path that signs this person in once, within 15 minutes. Raises ValueError: no such person."""
+        return f"/chirp/enter/{await self._people.add_link(login)}"
+
+    async def follow(self, login: str, channel_key: str, title: str = "") -> None:
+        """Let a person follow a channel, made with `title` if nothing was posted there yet. Raises ValueError: no such person."""
+        await self._posts.follow_key(await self._people.id_of(login), channel_key, title)
+
+    def close(self) -> None:
+        """Release what the feed holds besides its database."""
+        self._people.close()

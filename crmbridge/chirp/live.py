@@ -1,0 +1,108 @@
+"""New posts on open pages, by Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+
+A stream sleeps until something was published, then reads what its viewer may read beyond the last post it sent: what is
+sent never depends on what woke it, so nothing is lost or shown twice when a connection is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+
+from aiohttp import web
+
+from crmbridge.chirp.people import People, Person
+from crmbridge.chirp.posts import Post, Posts
+from crmbridge.server import streaming
+
+HEARTBEAT = 15.0  # seconds; proxies drop what is silent for a minute, and a dead session is noticed here at the latest
+MAX_STREAMS, MAX_PER_PERSON = 500, 10
+_GATHER = 0.05  # seconds after a wake-up in which further posts are waited for
+_MOST = 100  # posts a stream brings at once; a page that missed more is loaded again
+
+
+class _Stream:
+    def __init__(self, person: int) -> None:
+        self.person = person
+        self.wake = asyncio.Event()
+
+
+class Live:
+    """The open streams."""
+
+    def __init__(self, posts: Posts, people: People) -> None:
+        self._posts = posts
+        self._people = people
+        self._streams: set[_Stream] = set()
+
+    def announce(self, posts: Sequence[int]) -> None:
+        """Something was published."""
+        if posts:
+            self._wake(self._streams)
+
+    def ended(self, person: int) -> None:
+        """Some session of this person is over: their streams look whether it was theirs."""
+        self._wake([stream for stream in self._streams if stream.person == person])
+
+    @staticmethod
+    def _wake(streams: Sequence[_Stream] | set[_Stream]) -> None:
+        for stream in streams:
+            stream.wake.set()
+
+    def full(self, person: Person) -> bool:
+        """True if one more stream would be too many, for this person or for all."""
+        own = sum(stream.person == person.id for stream in self._streams)
+        return len(self._streams) >= MAX_STREAMS or own >= MAX_PER_PERSON
+
+    async def serve(
+        self, request: web.Request, person: Person, channel: int | None, after: int, render: Callable[[Post], str]
+    ) -> web.StreamResponse:
+        """Send what is published after the post `after`, until the reader, the session or the server ends."""
+        answer = web.StreamResponse()
+        answer.headers["Content-Type"] = "text/event-stream; charset=utf-8"
+        answer.headers["Cache-Control"] = "no-store"
+        answer.headers["X-Accel-Buffering"] = "no"
+        stream = _Stream(person.id)
+        self._streams.add(stream)
+        try:
+            with streaming(request):
+                await answer.prepare(request)
+                await answer.write(b"retry: 2000\n\n")
+                await self._run(answer, stream, person, channel, after, render)
+        except ConnectionError:
+            pass  # the reader has gone
+        finally:
+            self._streams.discard(stream)
+        return answer
+
+    async def _run(
+        self,
+        answer: web.StreamResponse,
+        stream: _Stream,
+        person: Person,
+        channel: int | None,
+        after: int,
+        render: Callable[[Post], str],
+    ) -> None:
+        while await self._people.who_has(person.session, seen=False) is not None:
+            stream.wake.clear()
+            news = await self._posts.news(person.id, channel, after, _MOST + 1)
+            if len(news) > _MOST:
+                await answer.write(b"event: reload\ndata:\n\n")
+                return
+            for post in news:
+                await answer.write(event(post.id, render(post)))
+                after = post.id
+            try:
+                async with asyncio.timeout(HEARTBEAT):
+                    await stream.wake.wait()
+                await asyncio.sleep(_GATHER)
+            except TimeoutError:
+                await answer.write(b": still here\n\n")
+        await answer.write(b"event: end\ndata:\n\n")
+
+
+def event(post: int, html: str) -> bytes:
+    """One post as an event; as JSON, for a line end in the page's text would end the event's line."""
+    return f"id: {post}\ndata: {json.dumps({'html': html})}\n\n".encode()

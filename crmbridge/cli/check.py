@@ -1,0 +1,206 @@
+"""lint, test, render, config, schema, connectors: everything that needs no daemon and publishes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crmbridge.cli.common import Failure, config_option, output_option
+from crmbridge.cli.common import show as show_data
+from crmbridge.config.load import Config, load, secrets_in
+from crmbridge.errors import ConfigError
+from crmbridge.model import ChangeEvent, FieldSpec, Kind, normalise, plain
+from crmbridge.rules.cases import run_case
+
+
+@click.command()
+@config_option
+@click.option("--examples", is_flag=True, help="Allow secrets that stand in the file itself, as in an example.")
+@click.option("--secrets", is_flag=True, help="Also check that every secret can be read on this machine.")
+@output_option
+def lint(path: Path, examples: bool, secrets: bool, output: str) -> None:
+    """Check a configuration; every problem at once, with its place and what to do. Exit code 3 if there is one."""
+    try:
+        config = load(path, secrets=secrets)
+        problems = [] if examples else list(config.warnings)
+        untested = sorted(rule.id for rule in config.rules if not rule.cases)
+    except ConfigError as error:
+        problems, untested = list(error.problems), []
+    data = {
+        "problems": [{"file": p.file, "line": p.line, "column": p.column, "path": p.path, "message": p.message} for p in problems],
+        "rules_without_tests": untested,
+    }
+    show_data(data, output, lambda _: [*map(str, problems), *(f"note: the rule {name} has no tests" for name in untested)])
+    if problems:
+        raise Failure(f"{len(problems)} problem{'s' if len(problems) != 1 else ''}", 3)
+    if output == "text":
+        click.echo(f"{path}: fine")
+
+
+@click.command()
+@config_option
+@click.option("--run", "only", help="Only rules whose id contains this.")
+def test(path: Path, only: str | None) -> None:
+    """Run the tests that stand beside the rules. Exit code 4 if one fails."""
+    config = load(path, secrets=False)
+    passed = failed = 0
+    for rule in config.rules:
+        if only and only not in rule.id:
+            continue
+        for case in rule.cases:
+            wrong = run_case(rule, case, config.engine.records, config.engine.zone)
+            passed, failed = passed + (not wrong), failed + bool(wrong)
+            click.echo(f"{'FAILED' if wrong else 'passed'}  {rule.id}: {case.name}")
+            for line in wrong:
+                click.echo(f"        {line}")
+    click.echo(f"{passed} passed, {failed} failed")
+    if failed:
+        raise Failure("a rule does not say what its tests expect", 4)
+
+
+@click.command()
+@click.argument("change", type=click.File("r", encoding="utf-8"))
+@config_option
+@output_option
+def render(change: Any, path: Path, output: str) -> None:
+    """What would be said for CHANGE, without saying it.
+
+    CHANGE is a JSON file (- for standard input): {"source": "crm", "record": "Opportunity", "id": "006",
+    "event": "updated", "fields": {...}, "before": {...}, "url": "https://..."}.
+    """
+    config = load(path, secrets=False)
+    outcome = config.engine.run(_change(json.load(change), config))
+    data = {
+        "messages": [
+            {
+                "to": one.message.destination,
+                "channel": one.message.channel and (one.message.channel.title or one.message.channel.key),
+                "rule": one.message.rule,
+                "step": one.message.step,
+                "text": plain(one.message.text),
+                "link": one.message.link,
+                "length": _length(config, one.message.destination, one.message.text),
+            }
+            for one in outcome.rendered
+        ],
+        "unrenderable": [{"rule": one.rule, "step": one.step, "reason": one.error} for one in outcome.unrenderable],
+        "silent": [{"rule": one.rule, "reason": one.reason} for one in outcome.verdicts if not one.matched],
+    }
+    show_data(data, output, _rendered)
+    if outcome.unrenderable:
+        raise Failure("a rule cannot say this")
+
+
+def _rendered(data: dict[str, Any]) -> Iterator[str]:
+    for one in data["messages"]:
+        channel = f" / {one['channel']}" if one["channel"] else ""
+        length = f", {one['length']['is']} of {one['length']['of']}" if one["length"] else ""
+        yield f"{one['to']}{channel}  (rule {one['rule']}, step {one['step']}{length})"
+        yield from (f"    {line}" for line in one["text"].splitlines())
+        if one["link"]:
+            yield f"    {one['link']}"
+    for one in data["unrenderable"]:
+        yield f"cannot be said: {one['reason']}"
+    for one in data["silent"]:
+        yield f"silent: rule {one['rule']}: {one['reason']}"
+
+
+def _length(config: Config, name: str, text: Any) -> dict[str, int] | None:
+    """How long the text is on its network, and how long it may be; None where building the connector needs a secret."""
+    from crmbridge.contract import Setting
+
+    destination = config.destinations[name]
+    try:
+        built = destination.connector.build(destination.options, Setting(name=name, network=config.network, folder=config.folder))
+        limit = built.limits.length
+        return {"is": built.measure(text), "of": limit} if limit else None
+    except ValueError:
+        return None
+
+
+def _change(raw: Any, config: Config) -> ChangeEvent:
+    if not isinstance(raw, dict) or not {"source", "record", "fields"} <= raw.keys():
+        raise Failure("the change needs source, record and fields", 2)
+    if raw["source"] not in config.sources:
+        raise Failure(f"no source {raw['source']} is configured", 2)
+    spec = config.engine.records.get((raw["source"], raw["record"]), {})
+
+    def fields(name: str) -> dict[str, Any]:
+        return {key: normalise(value, spec.get(key, FieldSpec()).type) for key, value in raw.get(name, {}).items()}
+
+    return ChangeEvent(
+        id="render",
+        source=raw["source"],
+        record_type=raw["record"],
+        record_id=str(raw.get("id", "render")),
+        revision=1,
+        kind=Kind(raw.get("event", "updated")),
+        occurred_at=datetime.now(timezone.utc),
+        fields=fields("fields"),
+        before=fields("before"),
+        actor=raw.get("actor"),
+        url=raw.get("url"),
+    )
+
+
+@click.group()
+def config() -> None:
+    """The configuration itself."""
+
+
+@config.command("show")
+@config_option
+def config_show(path: Path) -> None:
+    """The configuration with all defaults, as JSON; secrets show only where they come from."""
+    loaded = load(path, secrets=False)
+    data = loaded.model.model_dump(mode="json", by_alias=True, exclude={"sources", "destinations", "rules"})
+    data["sources"] = {name: _options(one.options) for name, one in loaded.sources.items()}
+    data["destinations"] = {name: _options(one.options) | {"audience": one.audience.value} for name, one in loaded.destinations.items()}
+    data["rules"] = [{"id": rule.id, "steps": [f"{step.id} -> {step.destination}" for step in rule.steps]} for rule in loaded.rules]
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def _options(options: Any) -> dict[str, Any]:
+    data: dict[str, Any] = options.model_dump(mode="json", by_alias=True)
+    for key, secret in secrets_in(options):
+        place: Any = data
+        for part in key[:-1]:
+            place = place[part]
+        place[key[-1]] = secret.origin
+    return data
+
+
+@config.command("reference")
+def config_reference() -> None:
+    """Every key with its sentence and default."""
+    from crmbridge.config.reference import reference
+
+    click.echo(reference(), nl=False)
+
+
+@click.command()
+def schema() -> None:
+    """The JSON Schema of the configuration, for editors."""
+    from crmbridge.config.reference import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+@click.command()
+@click.argument("name", required=False)
+def connectors(name: str | None) -> None:
+    """The sources and destinations that are installed, or the options of one."""
+    from crmbridge import registry
+    from crmbridge.config.reference import option_table
+
+    for kind in registry.KINDS:
+        for one in registry.names(kind):
+            if name is None:
+                click.echo(f"{kind[:-1]:12} {one:10} {registry.load(kind, one).summary}")
+            elif one == name:
+                click.echo(f"{kind[:-1]} {one}: {registry.load(kind, one).summary}\n\n{option_table(registry.load(kind, one))}\n")

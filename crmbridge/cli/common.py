@@ -1,0 +1,131 @@
+"""What several families of verbs share: finding the configuration, reaching the daemon, printing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from crmbridge.config.load import Config, load
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Failure(Exception):
+    """Ends the command with a message and an exit code."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+DEFAULTS = ("crmbridge.yaml", "/etc/crmbridge/crmbridge.yaml")
+
+
+def _found(_: click.Context, __: click.Parameter, value: str | None) -> Path:
+    if value:
+        return Path(value)
+    for name in DEFAULTS:
+        if Path(name).exists():
+            return Path(name)
+    raise click.UsageError(f"no configuration: give --config FILE, or make {DEFAULTS[0]} here")
+
+
+def config_option(function: F) -> F:
+    """`--config FILE`."""
+    return click.option(
+        "--config",
+        "-c",
+        "path",
+        envvar="CRMBRIDGE_CONFIG",
+        callback=_found,
+        metavar="FILE",
+        help="The configuration; default ./crmbridge.yaml.",
+    )(function)
+
+
+def output_option(function: F) -> F:
+    """`-o json`."""
+    return click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="For people or for programs.")(function)
+
+
+def show(data: Any, output: str, text: Callable[[Any], Iterable[str]]) -> None:
+    """Print `data` as JSON, or the lines that `text` makes of it."""
+    if output == "json":
+        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+    else:
+        for line in text(data):
+            click.echo(line)
+
+
+def call(path: Path, verb: str, **arguments: Any) -> Any:
+    """Ask the running daemon, or carry the verb out on its database if none runs. Raises Failure."""
+    config = load(path, secrets=False)
+    if os.path.exists(config.admin_listen):  # noqa: PTH110
+        try:
+            return _ask(config.admin_listen, verb, arguments)
+        except ConnectionRefusedError:
+            pass  # a socket that a killed daemon left behind
+    return asyncio.run(_locally(config, verb, arguments))
+
+
+def ask_daemon(path: Path, verb: str, **arguments: Any) -> Any:
+    """Ask the running daemon. Raises Failure if none runs."""
+    config = load(path, secrets=False)
+    try:
+        return _ask(config.admin_listen, verb, arguments)
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise Failure(f"no crmbridge runs with {path} (nobody listens on {config.admin_listen})") from None
+
+
+def _ask(socket_path: str, verb: str, arguments: dict[str, Any]) -> Any:
+    import http.client
+    import socket
+
+    class Unix(http.client.HTTPConnection):
+        def connect(self) -> None:
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(60)
+            self.sock.connect(socket_path)
+
+    connection = Unix("admin")
+    try:
+        connection.request("POST", f"/api/v1/{verb}", body=json.dumps(arguments), headers={"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        body = answer.read()
+    except PermissionError:
+        raise Failure(f"{socket_path}: permission denied; run this as the user of the daemon") from None
+    finally:
+        connection.close()
+    if answer.status == 200:
+        return json.loads(body)
+    if answer.status == 409:
+        raise Failure(json.loads(body)["error"])
+    raise Failure(f"the daemon answered {answer.status}: {body.decode('utf-8', 'replace').strip()}")
+
+
+async def _locally(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
+    from crmbridge.app import utc_now
+    from crmbridge.store import SqliteStore
+    from crmbridge.web.operations import Operations
+
+    if not config.store_path.exists():
+        raise Failure(f"crmbridge has not run yet: {config.store_path} does not exist")
+    store = SqliteStore(config.store_path)
+    try:
+        operations = Operations(store, engine=lambda: config.engine, now=utc_now)
+        return await getattr(operations, verb)(**arguments)
+    finally:
+        store.close()
+
+
+def table(rows: Sequence[Sequence[Any]], headings: Sequence[str]) -> list[str]:
+    """Columns for people; the last one is not padded."""
+    cells = [[str("" if cell is None else cell) for cell in row] for row in (headings, *rows)]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(headings))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]

@@ -1,0 +1,69 @@
+"""run, reload: the daemon itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from crmbridge.cli.common import ask_daemon, config_option
+from crmbridge.config.load import load
+from crmbridge.errors import CrmbridgeError
+from crmbridge.telemetry import configure_logging
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+@click.command()
+@config_option
+def run(path: Path) -> None:
+    """Run the daemon until SIGTERM. SIGHUP applies a changed configuration; a bad one is refused and the old one runs on."""
+    config = load(path)
+    configure_logging(level=config.model.log.level, style=config.model.log.style)
+
+    async def main() -> int:
+        from crmbridge.app import App
+
+        app = App(config)
+        loop = asyncio.get_running_loop()
+        reloads: set[asyncio.Task[None]] = set()
+
+        async def reload_quietly() -> None:
+            with contextlib.suppress(CrmbridgeError):  # it was logged and counted, and status shows it
+                await app.reload()
+
+        def hang_up() -> None:
+            reload_ = loop.create_task(reload_quietly())
+            reloads.add(reload_)
+            reload_.add_done_callback(reloads.discard)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, app.stop)
+        await app.start()
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
+        return await app.run()
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        code = runner.run(main())
+    raise SystemExit(code)
+
+
+@click.command()
+@config_option
+@click.option("--wait", is_flag=True, hidden=True, help="Kept for scripts: reload always waits for the outcome.")
+def reload(path: Path, wait: bool) -> None:
+    """Apply the changed configuration of the running daemon, and say how it went. Nothing under way is dropped."""
+    answer = ask_daemon(path, "reload")
+    click.echo(f"reloaded: {answer['rules']} rules")

@@ -1,0 +1,275 @@
+"""Rules as written become rules that run. Every problem of every rule is found, with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from crmbridge.config.document import Document, KeyPath
+from crmbridge.config.models import CaseModel, DefaultsModel, RecordChannelModel, RuleModel, StepModel
+from crmbridge.errors import Problem
+from crmbridge.model import Audience, FieldSpec, RecordSpec, Sensitivity
+from crmbridge.rules.engine import Records, event_fact_readable, readable
+from crmbridge.rules.expression import CompileError, Expression, Read, compile_expression, did_you_mean
+from crmbridge.rules.filters import FILTERS
+from crmbridge.rules.match import Clause, compile_match
+from crmbridge.rules.rule import Case, Expected, FixedChannel, RecordChannel, Rule, Step
+from crmbridge.rules.template import Template, compile_template
+
+T = TypeVar("T", Template, Expression)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a part of the configuration stands."""
+
+    document: Document
+    path: KeyPath
+
+    def at(self, *parts: str | int) -> Place:
+        return Place(self.document, (*self.path, *parts))
+
+    def problem(self, message: str, line: int = 1) -> Problem:
+        return self.document.problem(self.path, message, line=line)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSource:
+    """A rule as written, and where."""
+
+    model: RuleModel
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What rules must know of a destination."""
+
+    audience: Audience
+    record_channels: bool
+    """It can make channels about records."""
+    needs_channel: bool
+    """It has no channel of its own."""
+
+
+def compile_rules(
+    rules: Sequence[RuleSource],
+    *,
+    sources: Mapping[str, Set[str]],
+    destinations: Mapping[str, Speech],
+    unusable: frozenset[str],
+    records: Records,
+    defaults: DefaultsModel,
+    strict_conditions: bool,
+) -> tuple[list[Rule], list[Problem]]:
+    """Compile all rules. `sources` have their configured record types; names in `unusable` have been complained about already."""
+    compiler = _Compiler(sources, destinations, unusable, records, defaults, strict_conditions)
+    compiled = [rule for source in rules if (rule := compiler.rule(source))]
+    compiler.unique([(source.model.id, source.model.formerly, source.place) for source in rules], "rule")
+    return compiled, compiler.problems
+
+
+class _Compiler:
+    def __init__(
+        self,
+        sources: Mapping[str, Set[str]],
+        destinations: Mapping[str, Speech],
+        unusable: frozenset[str],
+        records: Records,
+        defaults: DefaultsModel,
+        strict_conditions: bool,
+    ) -> None:
+        self.sources = sources
+        self.destinations = destinations
+        self.unusable = unusable
+        self.records = records
+        self.defaults = defaults
+        self.strict_conditions = strict_conditions
+        self.problems: list[Problem] = []
+        self._known_record = True
+
+    def rule(self, source: RuleSource) -> Rule | None:
+        model, place = source.model, source.place
+        before = len(self.problems)
+        fields = self._fields(model, place)
+        self._known_record = len(self.problems) == before  # else every word would look undisclosed
+        audiences = [self.destinations[step.to].audience for step in model.publish if step.to in self.destinations]
+        clauses = self._match(model, place.at("match"), fields, audiences)
+        condition = self._condition(model, place.at("if"), fields, audiences)
+        steps = [step for index, one in enumerate(model.publish) if (step := self._step(one, place.at("publish", index), fields))]
+        self.unique([(one.id or one.to, one.formerly, place.at("publish", index)) for index, one in enumerate(model.publish)], "step")
+        cases = [self._case(one, place.at("tests", index), fields) for index, one in enumerate(model.tests)]
+        if len(self.problems) > before:
+            return None
+        return Rule(
+            id=model.id,
+            identity=model.formerly[0] if model.formerly else model.id,
+            source=model.when.source,
+            record=model.when.record,
+            kinds=frozenset(model.when.event),
+            clauses=tuple(clauses),
+            condition=condition,
+            steps=tuple(steps),
+            stop=model.stop,
+            cases=tuple(cases),
+        )
+
+    # --- when, match, if
+
+    def _fields(self, model: RuleModel, place: Place) -> RecordSpec | None:
+        """The fields this rule may name, None if the source has no list of them."""
+        source, record = model.when.source, model.when.record
+        if source not in self.sources:
+            if source not in self.unusable:
+                self._add(place.at("when", "source"), f'no source "{source}"{did_you_mean(source, self.sources)}')
+            return None
+        configured = self.sources[source]
+        if configured and record not in configured:
+            self._add(place.at("when", "record"), f'the source {source} has no record type "{record}"{did_you_mean(record, configured)}')
+            return None
+        return self.records.get((source, record))
+
+    def _match(self, model: RuleModel, place: Place, fields: RecordSpec | None, audiences: Iterable[Audience]) -> list[Clause]:
+        clauses, problems = compile_match(model.match, fields)
+        for path, message in problems:
+            self._add(place.at(*path), message)
+        for name in model.match:
+            if fields is not None and name not in fields:
+                self._add(place.at(name), f"{name} is not among the configured fields{did_you_mean(name, fields)}")
+            else:
+                self._may_decide(Read("record", name, 1), place.at(name), fields, audiences)
+        return clauses
+
+    def _condition(self, model: RuleModel, place: Place, fields: RecordSpec | None, audiences: Iterable[Audience]) -> Expression | None:
+        if model.if_ is None:
+            return None
+        condition = self._compile(compile_expression, model.if_, place, fields)
+        for read in condition.reads if condition else ():
+            self._may_decide(read, place, fields, audiences)
+        return condition
+
+    def _may_decide(self, read: Read, place: Place, fields: RecordSpec | None, audiences: Iterable[Audience]) -> None:
+        if read.root == "event":
+            return
+        sensitivity = (fields or {}).get(read.path, FieldSpec()).sensitivity
+        if not readable(sensitivity, None):
+            self._add(place, f"{read} is secret: no condition may use it", read.line)
+        elif self.strict_conditions and not all(audience.may_read(sensitivity) for audience in audiences):
+            self._add(place, f"{read} is {sensitivity}, and a public message depends on it (strict_conditions)", read.line)
+
+    # --- publish
+
+    def _step(self, model: StepModel, place: Place, fields: RecordSpec | None) -> Step | None:
+        if model.to not in self.destinations:
+            if model.to not in self.unusable:
+                self._add(place.at("to"), f'no destination "{model.to}"{did_you_mean(model.to, self.destinations)}')
+            return None
+        speech = self.destinations[model.to]
+        text = self._compile(compile_template, model.text, place.at("text"), fields)
+        link_source = model.link or self.defaults.link
+        link = self._compile(compile_template, link_source, place.at("link"), fields) if link_source else None
+        channel = self._channel(model, place.at("channel"), fields, speech)
+        step = Step(
+            id=model.id or model.to,
+            identity=model.formerly[0] if model.formerly else (model.id or model.to),
+            destination=model.to,
+            audience=speech.audience,
+            text=text or _EMPTY,
+            channel=channel,
+            link=link,
+            thread=(model.thread or self.defaults.thread) == "record",
+        )
+        if self._known_record:
+            self._disclosures(step, place, fields)
+        return step
+
+    def _channel(self, model: StepModel, place: Place, fields: RecordSpec | None, speech: Speech) -> FixedChannel | RecordChannel | None:
+        if isinstance(model.channel, str):
+            return FixedChannel(model.channel)
+        if not isinstance(model.channel, RecordChannelModel):
+            if speech.needs_channel and model.channel is None:
+                self._add(place, f"{model.to} has no channel of its own: write {_CHANNEL_ADVICE[speech.record_channels]}")
+            return None
+        if not speech.record_channels:
+            self._add(place, f'{model.to} cannot make channels about records; name one, like channel: "#wins"')
+            return None
+        source_id = self._compile(compile_expression, model.channel.for_, place.at("for"), fields)
+        title = self._compile(compile_expression, model.channel.title, place.at("title"), fields)
+        return RecordChannel(source_id, title) if source_id and title else None
+
+    def _disclosures(self, step: Step, place: Place, fields: RecordSpec | None) -> None:
+        """A message may use only what its readers may read: checked here, and again when it is rendered."""
+        where = {"text": step.text.reads, "link": step.link.reads if step.link else ()}
+        if isinstance(step.channel, RecordChannel):
+            where["channel"] = step.channel.source_id.reads + step.channel.title.reads
+        for part, reads in where.items():
+            for read in dict.fromkeys(reads):
+                sensitivity, advice = Sensitivity.INTERNAL, ""
+                if read.root == "event":
+                    allowed = event_fact_readable(read.path, step.audience)
+                else:
+                    sensitivity = (fields or {}).get(read.path, FieldSpec()).sensitivity
+                    allowed = step.audience.may_read(sensitivity)
+                    if sensitivity is Sensitivity.INTERNAL:
+                        advice = f"; if everyone may know it, mark it: {read.path}: public"
+                if not allowed:
+                    message = f"{read} is {sensitivity} and {step.destination} is read by the {_readers(step.audience)}{advice}"
+                    self._add(place.at(part), message, read.line)
+
+    # --- tests
+
+    def _case(self, model: CaseModel, place: Place, fields: RecordSpec | None) -> Case:
+        for part, given in (("record", model.given.record), ("before", model.given.before)):
+            for name in given if fields is not None else ():
+                if name not in fields:  # type: ignore[operator]
+                    self._add(place.at("given", part, name), f"{name} is not among the configured fields{did_you_mean(name, fields or {})}")
+        for index, one in enumerate(model.expect):
+            if one.to not in self.destinations and one.to not in self.unusable:
+                self._add(place.at("expect", index, "to"), f'no destination "{one.to}"{did_you_mean(one.to, self.destinations)}')
+        return Case(
+            name=model.name or f"test {place.path[-1]}",
+            record=model.given.record,
+            before=model.given.before,
+            kind=model.given.event,
+            expect=tuple(
+                Expected(
+                    destination=one.to,
+                    text=one.text if isinstance(one.text, str) else None,
+                    contains=None if one.text is None or isinstance(one.text, str) else one.text.contains,
+                    channel=one.channel,
+                )
+                for one in model.expect
+            ),
+        )
+
+    # --- help
+
+    def _compile(self, compile_: Callable[..., T], source: str, place: Place, fields: RecordSpec | None) -> T | None:
+        try:
+            return compile_(source, fields=fields, filters=FILTERS)
+        except CompileError as error:
+            self._add(place, error.message, error.line)
+            return None
+
+    def _add(self, place: Place, message: str, line: int = 1) -> None:
+        self.problems.append(place.problem(message, line))
+
+    def unique(self, named: Sequence[tuple[str, Sequence[str], Place]], what: str) -> None:
+        """Ids, present and former, are part of idempotency keys: two alike would swallow each other's messages."""
+        seen: set[str] = set()
+        for id, formerly, place in named:
+            for name, where in [(id, place.at("id")), *((old, place.at("formerly")) for old in formerly)]:
+                if name in seen:
+                    self._add(where, f'another {what} is or was called "{name}"; each needs an id of its own')
+                seen.add(name)
+
+
+_CHANNEL_ADVICE = {True: "channel: {for: record.AccountId, title: record.Account.Name}", False: 'channel: "#wins"'}
+
+
+def _readers(audience: Audience) -> str:
+    return "whole world" if audience is Audience.PUBLIC else audience.value
+
+
+_EMPTY: Any = compile_template("", fields=None, filters=FILTERS)

@@ -1,0 +1,378 @@
+"""A configuration file, its includes and its connectors' options become a Config, or all that is wrong with them."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+from zoneinfo import ZoneInfo
+
+import pydantic
+from pydantic import BaseModel, ValidationError, create_model
+
+from crmbridge import registry
+from crmbridge.config.compile import Place, RuleSource, Speech, compile_rules
+from crmbridge.config.document import Document, KeyPath, read
+from crmbridge.config.models import ConfigModel, DestinationModel, IncludeModel, RuleModel, SourceModel
+from crmbridge.contract import Connector, Options, Secret
+from crmbridge.errors import ConfigError, Problem
+from crmbridge.model import Audience, FieldSpec, Network, RecordSpec
+from crmbridge.publisher.decide import OnUnknown, Policy
+from crmbridge.rules.engine import Engine
+from crmbridge.rules.expression import did_you_mean
+from crmbridge.rules.rule import Rule
+
+_MAX_INCLUDED: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceConfig:
+    """One configured source."""
+
+    name: str
+    connector: Connector
+    options: Any
+    every: timedelta
+    records: Mapping[str, RecordSpec]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationConfig:
+    """One configured destination."""
+
+    name: str
+    connector: Connector
+    options: Any
+    audience: Audience
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A configuration that can be run."""
+
+    path: Path
+    model: ConfigModel
+    sources: Mapping[str, SourceConfig]
+    destinations: Mapping[str, DestinationConfig]
+    rules: Sequence[Rule]
+    engine: Engine
+    warnings: Sequence[Problem] = field(default_factory=tuple)
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+    @property
+    def store_path(self) -> Path:
+        return self.folder / self.model.store.path
+
+    @property
+    def feed_path(self) -> Path:
+        return self.store_path.parent / self.model.chirp.path
+
+    @property
+    def admin_listen(self) -> str:
+        return str(self.store_path.parent / self.model.admin.listen)
+
+    @property
+    def embeds_feed(self) -> bool:
+        """True if a chirp destination names no url."""
+        return any(one.connector.name == "chirp" and getattr(one.options, "url", None) is None for one in self.destinations.values())
+
+    @property
+    def network(self) -> Network:
+        network = self.model.network
+        return Network(proxy=network.proxy, ca_file=network.ca_file, deadline=network.deadline.total_seconds())
+
+
+def load(path: Path, *, secrets: bool = True) -> Config:
+    """Read and check a configuration. Raises ConfigError with every problem, in file order.
+
+    `secrets`: also check that every secret can be read on this machine, as a daemon needs; a linter does not.
+    """
+    loader = _Loader(path.absolute())
+    config = loader.load()
+    if config is None or loader.problems:
+        raise ConfigError(sorted(set(loader.problems)))
+    if secrets and (missing := unreadable_secrets(config, loader.main)):
+        raise ConfigError(missing)
+    return config
+
+
+class _Loader:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.main = read(path, path.name)
+        self.problems: list[Problem] = list(self.main.problems)
+
+    def load(self) -> Config | None:
+        if self.main.data is None:
+            return None
+        model = self._validate(ConfigModel, self.main, self.main.data, ())
+        raw = self.main.data if isinstance(self.main.data, dict) else {}
+        sources = {name: one for name, value in _items(raw, "sources") if (one := self._source(name, value))}
+        destinations = {name: to for name, value in _items(raw, "destinations") if (to := self._destination(name, value))}
+        rules = self._rules(model, raw)
+        if model is None:
+            return None
+        records = {(source.name, record): spec for source in sources.values() for record, spec in source.records.items()}
+        zone = ZoneInfo(model.timezone)
+        compiled, problems = compile_rules(
+            rules,
+            sources={name: set(one.records) for name, one in sources.items()},
+            destinations={
+                name: Speech(one.audience, one.connector.dynamic_channels, one.connector.needs_channel(one.options))
+                for name, one in destinations.items()
+            },
+            unusable=_broken(raw, sources, destinations),
+            records=records,
+            defaults=model.defaults,
+            strict_conditions=model.strict_conditions,
+        )
+        self.problems += problems
+        return Config(
+            path=self.path,
+            model=model,
+            sources=sources,
+            destinations=destinations,
+            rules=compiled,
+            engine=Engine(compiled, records, zone),
+            warnings=self._warnings(sources, destinations),
+        )
+
+    # --- parts
+
+    def _source(self, name: str, value: Any) -> SourceConfig | None:
+        options, connector = self._connector("sources", name, value, SourceModel)
+        if options is None or connector is None:
+            return None
+        common = cast("SourceModel", options)
+        records = {
+            record: {
+                field_name: FieldSpec(type=one.type, sensitivity=one.audience, currency=one.currency)
+                for field_name, one in model.fields.items()
+            }
+            for record, model in common.records.items()
+        }
+        for record, spec in records.items():
+            for field_name, one in spec.items():
+                if one.currency is not None and one.currency not in spec:
+                    where = ("sources", name, "records", record, "fields", field_name, "currency")
+                    self._add(self.main, where, f"{one.currency} is not among the configured fields{did_you_mean(one.currency, spec)}")
+        return SourceConfig(name=name, connector=connector, options=options, every=common.every, records=records)
+
+    def _destination(self, name: str, value: Any) -> DestinationConfig | None:
+        options, connector = self._connector("destinations", name, value, DestinationModel)
+        if options is None or connector is None:
+            return None
+        common = cast("DestinationModel", options)
+        audience = common.audience or connector.audience
+        policy = Policy(destination=name, idempotent=connector.idempotent, on_unknown=common.on_unknown or OnUnknown.default(audience))
+        return DestinationConfig(name=name, connector=connector, options=options, audience=audience, policy=policy)
+
+    def _connector(self, kind: str, name: str, value: Any, common: type[Options]) -> tuple[Options | None, Connector | None]:
+        path: KeyPath = (kind, name)
+        if not isinstance(value, dict):
+            self._add(self.main, path, "write its options, beginning with `type:`")
+            return None, None
+        type_name = value.get("type")
+        known = registry.names(kind)
+        if not isinstance(type_name, str) or type_name not in known:
+            where = (*path, "type") if "type" in value else path
+            hint = did_you_mean(str(type_name), known) or f"; there are {', '.join(known)}"
+            self._add(
+                self.main, where, f'there is no {kind[:-1]} of type "{type_name}"{hint}' if "type" in value else f"`type` is missing{hint}"
+            )
+            return None, None
+        try:
+            connector = registry.load(kind, type_name)
+        except registry.UnknownConnector as error:
+            self._add(self.main, (*path, "type"), str(error))
+            return None, None
+        options = self._validate(options_model(connector, common), self.main, value, path)
+        if options is not None:
+            server = self.main.data.get("server")
+            public = isinstance(server, dict) and server.get("public_url") is not None
+            for inner, message in options.objections(public=public):
+                self._add(self.main, (*path, *inner), message)
+        return options, connector
+
+    def _rules(self, model: ConfigModel | None, raw: Mapping[str, Any]) -> list[RuleSource]:
+        found = self._rules_of(self.main, raw.get("rules"))
+        for pattern in model.include if model else []:
+            files = sorted(self.path.parent.glob(pattern)) if not Path(pattern).is_absolute() else []
+            if not files and not any(mark in pattern for mark in "*?["):
+                self._add(self.main, ("include",), f"{pattern} does not exist beside this file")
+            for file in files[:_MAX_INCLUDED]:
+                document = read(file, str(file.relative_to(self.path.parent)))
+                self.problems += document.problems
+                if document.data is None:
+                    continue
+                if self._validate(IncludeModel, document, document.data, ()) is not None:
+                    found += self._rules_of(document, document.data.get("rules"))
+        return found
+
+    def _rules_of(self, document: Document, raw: Any) -> list[RuleSource]:
+        found = []
+        for index, value in enumerate(raw if isinstance(raw, list) else []):
+            path = ("rules", index)
+            rule = self._validate(RuleModel, document, value, path)
+            if rule is not None:
+                found.append(RuleSource(rule, Place(document, path)))
+        return found
+
+    def _warnings(self, sources: Mapping[str, SourceConfig], destinations: Mapping[str, DestinationConfig]) -> list[Problem]:
+        found = []
+        for kind, group in (("sources", sources), ("destinations", destinations)):
+            for name, one in group.items():
+                for path, secret in secrets_in(one.options):
+                    if secret.literal:
+                        message = "the secret itself stands in the file; write {env: NAME}, {file: PATH} or {credential: NAME}"
+                        found.append(self.main.problem((kind, name, *path), message))
+        return sorted(found)
+
+    # --- problems
+
+    def _add(self, document: Document, path: KeyPath, message: str) -> None:
+        self.problems.append(document.problem(path, message))
+
+    def _validate(self, model: type[Any], document: Document, data: Any, path: KeyPath) -> Any:
+        if not isinstance(data, dict):
+            self._add(document, path, "must be a mapping of keys to values")
+            return None
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            self.problems += [_problem(document, data, path, one, model) for one in error.errors(include_url=False, include_context=True)]
+            return None
+
+
+def _items(raw: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
+    value = raw.get(key)
+    return list(value.items()) if isinstance(value, dict) else []
+
+
+def _broken(raw: Mapping[str, Any], sources: Mapping[str, Any], destinations: Mapping[str, Any]) -> frozenset[str]:
+    """Names that are there but have problems of their own: rules that use them get no second complaint."""
+    named = {name for key in ("sources", "destinations") for name, _ in _items(raw, key)}
+    return frozenset(named - sources.keys() - destinations.keys())
+
+
+@cache
+def options_model(connector: Connector, common: type[Options]) -> type[Options]:
+    """The model of one configured connector: its own options, what all of its kind have, and its `type`."""
+    kind: Any = Literal[connector.name]
+    model: Any = create_model(
+        f"{connector.name.title()}{common.__name__.removesuffix('Model')}",
+        __base__=(connector.options, common),
+        __doc__=connector.summary,
+        type=(kind, pydantic.Field(description="The connector.")),
+    )
+    return cast("type[Options]", model)
+
+
+def secrets_in(options: Any, path: KeyPath = ()) -> list[tuple[KeyPath, Secret]]:
+    """Every secret in built options, with its path."""
+    if isinstance(options, Secret):
+        return [(path, options)]
+    if isinstance(options, BaseModel):
+        return [hit for name in type(options).model_fields for hit in secrets_in(getattr(options, name), (*path, name))]
+    if isinstance(options, Mapping):
+        return [hit for name, value in options.items() for hit in secrets_in(value, (*path, name))]
+    if isinstance(options, (list, tuple)):
+        return [hit for index, value in enumerate(options) for hit in secrets_in(value, (*path, index))]
+    return []
+
+
+def unreadable_secrets(config: Config, document: Document) -> list[Problem]:
+    """What a daemon could not read on this machine."""
+    found = []
+    for kind, group in (("sources", config.sources), ("destinations", config.destinations)):
+        for name, one in group.items():
+            for path, secret in secrets_in(one.options):
+                try:
+                    secret.reveal()
+                except ValueError as error:
+                    found.append(document.problem((kind, name, *path), str(error)))
+    return found
+
+
+# --- pydantic's errors in our words -----------------------------------------------------------
+
+_MESSAGES: Final = types.MappingProxyType(
+    {
+        "missing": "is missing",
+        "string_type": "must be a text",
+        "bool_type": "must be true or false",
+        "bool_parsing": "must be true or false",
+        "int_parsing": "must be a whole number",
+        "int_type": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "list_type": "must be a list",
+        "dict_type": "must be a mapping of keys to values",
+        "model_type": "must be a mapping of keys to values",
+        "too_short": "must not be empty",
+        "string_too_short": "must not be empty",
+    }
+)
+
+
+def _problem(document: Document, data: Any, path: KeyPath, error: Any, model: type[BaseModel]) -> Problem:
+    kind, loc = error["type"], tuple(error["loc"])
+    inner, here = _walk(data, loc, missing=kind == "missing")
+    full = (*path, *inner)
+    if kind == "extra_forbidden":
+        known = _keys(model, inner[:-1])
+        return document.problem(full, f"is not a key here{did_you_mean(str(inner[-1]), known) or _listed(known)}")
+    if kind == "missing":
+        return document.problem(full, "is missing")
+    if kind in ("enum", "literal_error"):
+        wanted = str(error["ctx"].get("expected", "")).replace("'", "").replace(" or ", ", ")
+        return document.problem(full, f"`{here}` is not one of {wanted}{did_you_mean(str(here), wanted.split(', '))}")
+    if kind == "string_pattern_mismatch":
+        return document.problem(full, f"`{here}` cannot be used here: begin with a letter, then letters, digits, - and _, at most 64")
+    return document.problem(full, _MESSAGES.get(kind) or str(error["msg"]).removeprefix("Value error, "))
+
+
+def _walk(data: Any, loc: Sequence[Any], *, missing: bool) -> tuple[KeyPath, Any]:
+    """The parts of pydantic's location that are in the document (it adds the names of union members), and the value there."""
+    inner: list[str | int] = []
+    for index, part in enumerate(loc):
+        last = index == len(loc) - 1
+        if part == "[key]":
+            return tuple(inner), inner[-1] if inner else data
+        if (isinstance(data, dict) and part in data) or (isinstance(data, list) and isinstance(part, int) and part < len(data)):
+            data = data[part]
+        elif not (missing and last):
+            continue
+        inner.append(part)
+    return tuple(inner), data
+
+
+def _keys(model: Any, path: Sequence[Any]) -> list[str]:
+    """The keys that may stand at `path` below `model`."""
+    for part in path:
+        if isinstance(part, int) or not hasattr(model, "model_fields"):
+            continue
+        found = next((one for name, one in model.model_fields.items() if (one.alias or name) == part), None)
+        if found is not None:
+            model = _inner_model(found.annotation)
+    return sorted(one.alias or name for name, one in getattr(model, "model_fields", {}).items())
+
+
+def _inner_model(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for part in getattr(annotation, "__args__", ()):
+        if (found := _inner_model(part)) is not None:
+            return found
+    return None
+
+
+def _listed(known: Sequence[str]) -> str:
+    return f"; there are {', '.join(known)}" if known else ""

@@ -1,0 +1,288 @@
+"""The shape of crmbridge.yaml: every key with its type, default and one sentence. Nothing here works on it.
+
+The reference file, the JSON Schema and `crmbridge config show` are made from these models.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from crmbridge.contract import Options
+from crmbridge.model import Audience, FieldType, Kind, Sensitivity
+from crmbridge.publisher.decide import OnUnknown
+
+# --- values ---------------------------------------------------------------------------------
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(raw: Any) -> timedelta:
+    """`30s`, `5m`, `6h` or `7d`. Raises PydanticCustomError."""
+    if isinstance(raw, timedelta):
+        return raw
+    match = re.fullmatch(r"([0-9]{1,6})([smhd])", raw.strip()) if isinstance(raw, str) else None
+    if not match or int(match[1]) == 0:
+        raise PydanticCustomError("duration", "a duration is written like 30s, 5m, 6h or 7d")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def show_duration(value: timedelta) -> str:
+    """The inverse of `parse_duration`, in the largest unit that fits."""
+    seconds = int(value.total_seconds())
+    for unit in ("d", "h", "m"):
+        if seconds % _UNITS[unit] == 0:
+            return f"{seconds // _UNITS[unit]}{unit}"
+    return f"{seconds}s"
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(show_duration),
+    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*[smhd]$"}),
+]
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=64 * 1024)]
+
+
+def _as_list(raw: Any) -> Any:
+    return [raw] if isinstance(raw, str) else raw
+
+
+Names = Annotated[list[Identifier], BeforeValidator(_as_list)]
+
+# --- parts ----------------------------------------------------------------------------------
+
+
+class StoreModel(Options):
+    """crmbridge's own database."""
+
+    path: str = Field("crmbridge.db", description="The database file; relative to this file. Its folder must be writable.")
+
+
+class ServerModel(Options):
+    """The server that the outside may reach: webhooks and the feed."""
+
+    listen: str = Field("127.0.0.1:8080", description="HOST:PORT or the absolute path of a unix socket. Put a TLS proxy in front of it.")
+    public_url: str | None = Field(None, description="The address under which the proxy is reached, like https://bridge.example.com.")
+
+    @field_validator("public_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s/?#@]+", value.rstrip("/")):
+            raise PydanticCustomError("url", "write the address without a path, like https://bridge.example.com")
+        return value.rstrip("/") if value else value
+
+
+class AdminModel(Options):
+    """Everything that is not for the outside: the command line's way in, metrics, health."""
+
+    listen: str = Field("crmbridge.sock", description="A unix socket (mode 0600); relative to the folder of the store.")
+
+
+class LogModel(Options):
+    """What the daemon writes to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is written.")
+    style: Literal["json", "text"] = Field("json", description="One JSON object a line, or lines for people.")
+
+
+class NetworkModel(Options):
+    """How connectors reach the outside."""
+
+    proxy: str | None = Field(None, description="An HTTP proxy for all connectors, like http://proxy.example.com:3128.")
+    ca_file: str | None = Field(None, description="A PEM file of the certificate authorities to trust instead of the public ones.")
+    deadline: Duration = Field(timedelta(seconds=8), description="The longest one call to a vendor may take, from first byte to last.")
+
+
+class ChirpModel(Options):
+    """The embedded feed, used by a destination of type chirp that names no url."""
+
+    name: str = Field("Chirp", description="The feed's name, on every page.")
+    path: str = Field("chirp.db", description="The feed's own database file; relative to the folder of the store.")
+
+
+class RetentionModel(Options):
+    """How long things are kept. Receipts and snapshots are kept for ever, so that no replay says anything twice."""
+
+    journal: Duration = Field(timedelta(days=30), description="Changes, with their old and new values.")
+    delivered: Duration = Field(timedelta(days=90), description="Delivered messages; open and dead ones stay until someone acts.")
+    observations: Duration = Field(timedelta(days=30), description="Ids of unversioned observations; longer than any sender retries.")
+
+
+class FieldModel(Options):
+    """One field of a record type. Short forms: `Name: public` gives the audience, `Amount: number` the type."""
+
+    type: FieldType = Field(FieldType.ANY, description="How the raw value is read; `any` keeps the source's own type.")
+    audience: Sensitivity = Field(Sensitivity.INTERNAL, description="Who may read it: public, internal, or secret (no message at all).")
+    currency: str | None = Field(None, description="For money: the field that holds the ISO 4217 code.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, raw: Any) -> Any:
+        if isinstance(raw, str):
+            if raw in set(Sensitivity):
+                return {"audience": raw}
+            if raw in set(FieldType):
+                return {"type": raw}
+            known = ", ".join([*Sensitivity, *FieldType])
+            raise PydanticCustomError(
+                "field", "`{word}` is neither an audience nor a type; there are {known}", {"word": raw, "known": known}
+            )
+        return raw
+
+
+class RecordModel(Options):
+    """One record type."""
+
+    fields: dict[str, FieldModel] = Field(description="The fields to look at; a change of any other field is no change.", min_length=1)
+
+
+class SourceModel(Options):
+    """What every source has."""
+
+    records: dict[str, RecordModel] = Field(default_factory=dict, description="The record types and their fields.")
+    every: Duration = Field(timedelta(seconds=30), description="For a polled source: the interval, give or take a tenth.")
+
+
+class DestinationModel(Options):
+    """What every destination has."""
+
+    audience: Audience | None = Field(None, description="Who can read it: public, company or team; the default is the connector's.")
+    on_unknown: OnUnknown | None = Field(
+        None, description="A message that may or may not be published: resend it, or hold it for a person. Default: hold if public."
+    )
+
+
+# --- rules ----------------------------------------------------------------------------------
+
+
+class WhenModel(Options):
+    """Which changes a rule looks at."""
+
+    source: str = Field(description="The name of a source.")
+    record: str = Field(description="The record type.")
+    event: Annotated[list[Kind], BeforeValidator(_as_list)] = Field(
+        [Kind.CREATED, Kind.UPDATED], description="What happened to the record.", min_length=1
+    )
+
+
+class RecordChannelModel(Options):
+    """A channel about a record, made when it is first spoken to."""
+
+    for_: str = Field(alias="for", description="An expression that names the record, like record.AccountId.")
+    title: str = Field(description="An expression for the channel's title, like record.Account.Name.")
+
+
+class StepModel(Options):
+    """One message."""
+
+    id: Identifier | None = Field(None, description="Unique within the rule; part of the idempotency key. Default: the destination's name.")
+    formerly: Names = Field([], description="Earlier ids, oldest first, so that a rename does not publish anything again.")
+    to: str = Field(description="The name of a destination.")
+    channel: str | RecordChannelModel | None = Field(None, description="Where inside the destination, if not its own default.")
+    thread: Literal["record"] | None = Field(None, description="`record`: reply to the first message about this record in the channel.")
+    text: Words = Field(description="The template of the message.")
+    link: Words | None = Field(None, description="A template that gives a web address to show with the message.")
+
+
+class DefaultsModel(Options):
+    """Said once for all steps that do not say otherwise."""
+
+    thread: Literal["record"] | None = Field(None, description="See publish.")
+    link: Words | None = Field(None, description="See publish.")
+
+
+class GivenModel(Options):
+    """A change, for a rule test."""
+
+    record: dict[str, Any] = Field(description="The record's fields after the change.")
+    before: dict[str, Any] = Field(default_factory=dict, description="The old values of the fields that changed.")
+    event: Kind = Field(Kind.UPDATED, description="What happened to the record.")
+
+
+class TextExpectation(Options):
+    """What a text must be."""
+
+    contains: str = Field(description="A part of the text.")
+
+
+class ExpectModel(Options):
+    """One message that must be published."""
+
+    to: str = Field(description="The destination.")
+    text: str | TextExpectation | None = Field(None, description="The whole text, or {contains: a part of it}.")
+    channel: str | None = Field(None, description="The channel's name, or the title of a channel about a record.")
+
+
+class CaseModel(Options):
+    """A rule test: exactly these messages, in this order; an empty list means silence."""
+
+    name: str | None = Field(None, description="For people.")
+    given: GivenModel = Field(description="The change.")
+    expect: list[ExpectModel] = Field(description="The messages.")
+
+
+class RuleModel(Options):
+    """One rule: when, match, publish."""
+
+    id: Identifier = Field(description="Unique; part of the idempotency key.")
+    formerly: Names = Field([], description="Earlier ids, oldest first, so that a rename does not publish anything again.")
+    when: WhenModel = Field(description="Which changes to look at.")
+    match: dict[str, Any] = Field(default_factory=dict, description="Conditions on fields; all must hold.")
+    if_: Words | None = Field(None, alias="if", description="A condition as an expression, for what `match` cannot say.")
+    publish: list[StepModel] = Field(description="The messages.", min_length=1)
+    stop: bool = Field(False, description="No later rule sees the change.")
+    tests: list[CaseModel] = Field([], description="Rule tests, run by `crmbridge test`.")
+
+
+# --- the file -------------------------------------------------------------------------------
+
+
+class ConfigModel(Options):
+    """crmbridge.yaml"""
+
+    crmbridge: Literal[1] = Field(description="The version of this file's form.")
+    timezone: str = Field("UTC", description="An IANA zone, like Europe/Berlin, in which dates are shown.")
+    store: StoreModel = Field(StoreModel(), description=StoreModel.__doc__)
+    server: ServerModel = Field(ServerModel(), description=ServerModel.__doc__)
+    admin: AdminModel = Field(AdminModel(), description=AdminModel.__doc__)
+    log: LogModel = Field(LogModel(), description=LogModel.__doc__)
+    network: NetworkModel = Field(NetworkModel(), description=NetworkModel.__doc__)
+    chirp: ChirpModel = Field(ChirpModel(), description=ChirpModel.__doc__)
+    retention: RetentionModel = Field(RetentionModel(), description=RetentionModel.__doc__)
+    include: list[str] = Field([], description="More files with `rules:`; patterns, relative to this file. They hold no secrets.")
+    strict_conditions: bool = Field(False, description="Conditions too may use only fields that the message's audience may read.")
+    sources: dict[Identifier, Any] = Field(description="The CRMs, by a name of your choice.", min_length=1)
+    destinations: dict[Identifier, Any] = Field(description="The accounts on networks, by a name of your choice.", min_length=1)
+    defaults: DefaultsModel = Field(DefaultsModel(), description=DefaultsModel.__doc__)
+    rules: list[Any] = Field([], description="What is said where.")
+
+    @field_validator("crmbridge", mode="before")
+    @classmethod
+    def _version(cls, value: Any) -> Any:
+        if value != 1:
+            raise PydanticCustomError("version", "must be 1: this crmbridge knows no other form")
+        return 1
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise PydanticCustomError("zone", "`{zone}` is not an IANA time zone, like Europe/Berlin", {"zone": value}) from None
+        return value
+
+
+class IncludeModel(Options):
+    """An included file."""
+
+    rules: list[Any] = Field(description="What is said where.")

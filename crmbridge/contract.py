@@ -1,0 +1,363 @@
+"""What a connector is: the protocols it may fulfil, the options it takes, the facts it states.
+
+A connector is a folder with a `CONNECTOR`. It implements only what its vendor can do; the core asks with
+`isinstance` which abilities an object has. Any method may be `def` (run in that connector's own bounded
+executor) or `async def` (run on the loop); a connector picks one for each method.
+
+A destination makes exactly one attempt and never retries; a source makes one read and stores nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import os
+import stat
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
+
+from crmbridge import telemetry
+from crmbridge.errors import DeliveryError
+from crmbridge.model import Audience, Cursor, Fields, Message, Network, Observation, Page, Receipt, RecordSpec, Text
+
+T = TypeVar("T")
+Maybe: TypeAlias = T | Awaitable[T]
+
+# --- options --------------------------------------------------------------------------------
+
+
+class Options(BaseModel):
+    """Base of every connector's options: unknown keys are errors, and a built value never changes.
+
+    Each field states its type, default and one sentence (`Field(description=...)`) once; the reference
+    configuration, the JSON Schema and the connector's README table are generated from it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    def objections(self, *, public: bool) -> list[tuple[tuple[str | int, ...], str]]:
+        """What is wrong with these options where they are used, as (path, message).
+
+        `public`: the daemon's webhooks can be reached from outside (`server.public_url` is set).
+        """
+        return []
+
+
+class Secret:
+    """A credential given as `{env: NAME}`, `{file: PATH}` or `{credential: NAME}`; prints as `***`.
+
+    `credential` names a file in systemd's `$CREDENTIALS_DIRECTORY`. A file is read again when it changes.
+    A bare string is taken too, so that examples run, and `literal` says so for the linter.
+    """
+
+    __slots__ = ("_cached", "_kind", "_lock", "_name", "_stamp")
+
+    def __init__(self, kind: str, name: str) -> None:
+        self._kind, self._name = kind, name
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, int, int] | None = None
+        self._cached: str | None = None
+        if kind == "literal":
+            telemetry.hide(name)
+
+    @property
+    def literal(self) -> bool:
+        """True if the secret's value stands in the configuration itself."""
+        return self._kind == "literal"
+
+    def reveal(self) -> str:
+        """The value, without a file's trailing newline.
+
+        Raises ValueError, with what is missing and never the value, if it cannot be read or is empty.
+        """
+        match self._kind:
+            case "literal":
+                value = self._name
+            case "env":
+                value = os.environ.get(self._name, "")
+            case "credential":
+                folder = os.environ.get("CREDENTIALS_DIRECTORY")
+                if not folder:
+                    raise ValueError(
+                        f"credential {self._name!r}: $CREDENTIALS_DIRECTORY is not set; see LoadCredential= in systemd.exec(5)"
+                    )
+                value = self._from_file(Path(folder) / self._name)
+            case _:
+                value = self._from_file(Path(self._name))
+        if not value:
+            raise ValueError(f"the secret {self.origin} is empty or not set")
+        telemetry.hide(value)
+        return value
+
+    @property
+    def origin(self) -> str:
+        """Where the value comes from, for messages: `env NAME`, `file PATH`, or `***`."""
+        return "***" if self.literal else f"{self._kind} {self._name}"
+
+    def _from_file(self, path: Path) -> str:
+        try:
+            facts = path.stat()
+            if not stat.S_ISREG(facts.st_mode):
+                raise ValueError(f"the secret {self.origin} is not a regular file")
+            stamp = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+            with self._lock:
+                if self._cached is None or stamp != self._stamp:
+                    self._cached = path.read_text(encoding="utf-8").rstrip("\r\n")
+                    self._stamp = stamp
+                return self._cached
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            raise ValueError(f"the secret {self.origin} cannot be read: {reason}") from None
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and (self._kind, self._name) == (other._kind, other._name)
+
+    def __hash__(self) -> int:
+        return hash((self._kind, self._name))
+
+    @classmethod
+    def parse(cls, raw: Any) -> Secret:
+        """From YAML: a string, or a mapping with exactly one of env, file, credential."""
+        if isinstance(raw, Secret):
+            return raw
+        if isinstance(raw, str):
+            if not raw:
+                raise PydanticCustomError("secret", "is empty; write {{env: NAME}}, {{file: PATH}} or {{credential: NAME}}")
+            return cls("literal", raw)
+        if isinstance(raw, Mapping) and len(raw) == 1:
+            ((kind, name),) = raw.items()
+            if kind in ("env", "file", "credential") and isinstance(name, str) and name:
+                return cls(kind, name)
+        raise PydanticCustomError("secret", "a secret is written {{env: NAME}}, {{file: PATH}} or {{credential: NAME}}")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(lambda _: "***")
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        def one(kind: str, text: str) -> dict[str, Any]:
+            return {
+                "type": "object",
+                "properties": {kind: {"type": "string", "minLength": 1, "description": text}},
+                "required": [kind],
+                "additionalProperties": False,
+            }
+
+        return {
+            "title": "Secret",
+            "oneOf": [
+                one("env", "name of an environment variable"),
+                one("file", "path of a file that holds only the secret"),
+                one("credential", "name of a systemd credential"),
+                {"type": "string", "description": "the secret itself: for examples only"},
+            ],
+        }
+
+
+# --- what a connector is given --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What the core gives a connector besides its options."""
+
+    name: str
+    """As configured: the key under `sources:` or `destinations:`."""
+    network: Network = field(default_factory=Network)
+    records: Mapping[str, RecordSpec] = field(default_factory=dict)
+    """For a source: the configured fields by record type; empty if none are configured."""
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    folder: Path = Path()
+    """The folder of the configuration file, for relative paths."""
+    state_folder: Path | None = None
+    """A folder (0700) where refreshed tokens may be kept."""
+    feed: tuple[str, Secret] | None = None
+    """The embedded feed's address and signing secret, for a chirp destination without a url."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """At most `count` publications in any `seconds`."""
+
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a network allows. Each figure stands under the vendor page that gives it."""
+
+    length: int | None = None
+    """The longest text, in the unit of `measure`."""
+    per_lane: Rate | None = None
+    per_destination: Rate | None = None
+    concurrency: int = 4
+    """Attempts under way at once."""
+    batch: int = 1
+    """Messages that one `publish_many` may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRequest:
+    """A request as it arrived: raw bytes, header names in lower case, the first of repeated headers."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    query: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a webhook's sender is answered."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+# --- abilities ------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A CRM that can be read."""
+
+    def check(self) -> Maybe[None]:
+        """Log in and prove that every configured field can be read; raises SourceError saying what is missing."""
+
+    def poll(self, cursor: Cursor | None) -> Maybe[Page]:
+        """One page of records changed at or after `cursor`; None reads from the very beginning.
+
+        Raises SourceError; the core then asks again with the same cursor after a backoff.
+        """
+
+    def close(self) -> Maybe[None]:
+        """Release connections; safe to call twice."""
+
+
+@runtime_checkable
+class WebhookSource(Protocol):
+    """A CRM that calls us."""
+
+    def verify(self, request: WebhookRequest) -> None:
+        """Prove the sender and the form, on raw bytes; raises InvalidRequest (InvalidSignature)."""
+
+    def parse(self, request: WebhookRequest) -> Sequence[Observation]:
+        """The observations in a verified request; raises ValueError saying what could not be read."""
+
+    def reply(self, accepted: bool) -> Reply:
+        """The answer this sender wants: once stored, or when we cannot store now."""
+
+
+@runtime_checkable
+class Destination(Protocol):
+    """A network that can be spoken to."""
+
+    limits: Limits
+
+    def measure(self, text: Text) -> int:
+        """The length of `text` as the network counts it, mark-up and escapes included where it does."""
+
+    def check(self) -> Maybe[None]:
+        """Log in without publishing; raises AuthFailed or another DeliveryError saying what is missing."""
+
+    def publish(self, message: Message, key: str, parent: Receipt | None) -> Maybe[Receipt]:
+        """One attempt, no retry; raises a DeliveryError. `parent` is what to reply to."""
+
+    def close(self) -> Maybe[None]:
+        """Release connections; safe to call twice."""
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """A destination that takes several messages in one request."""
+
+    def publish_many(self, batch: Sequence[tuple[Message, str, Receipt | None]]) -> Maybe[Sequence[Receipt | DeliveryError]]:
+        """One attempt for all; one outcome for each, in order. An exception is the outcome of all."""
+
+
+@runtime_checkable
+class Findable(Protocol):
+    """A destination that can be asked whether a message is there."""
+
+    def find(self, message: Message, key: str) -> Maybe[Receipt | None]:
+        """The receipt of an attempt whose answer was lost, or None if it is not there."""
+
+
+@runtime_checkable
+class Baseline(Protocol):
+    """A source that can enumerate what exists, so that a first start learns it silently."""
+
+    def enumerates(self) -> bool:
+        """True if `poll(None)` and its following pages yield every record there is."""
+
+
+# --- the connector --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connector:
+    """A kind of source or destination, as its folder presents it."""
+
+    name: str
+    """As in YAML: `type: slack`."""
+    summary: str
+    """One line, for `crmbridge connectors`."""
+    options: type[Options]
+    build: Callable[[Any, Setting], Any]
+    """`build(options, setting)`: opens nothing; raises ValueError on options that contradict each other."""
+    idempotent: bool = False
+    """For a destination: a repeat with the same key is not published again."""
+    audience: Audience = Audience.COMPANY
+    """For a destination: who reads it, unless the configuration says otherwise."""
+    dynamic_channels: bool = False
+    """For a destination: a channel may be made from a record (`channel: {for: ..., title: ...}`)."""
+    needs_channel: Callable[[Any], bool] = lambda _: False
+    """For a destination: `needs_channel(options)` is true where every step must name a channel."""
+    escape: str = ""
+    """For a destination: one sentence on how record text is kept from being more than text."""
+
+
+class Caller:
+    """Calls one connector's methods: `async def` on the loop, `def` in threads that belong to this connector alone.
+
+    So a connector that hangs holds up nobody else. Context variables travel into the thread.
+    """
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._executor = ThreadPoolExecutor(max(1, threads), thread_name_prefix=name)
+
+    async def __call__(self, method: Callable[..., Maybe[T]], *args: Any) -> T:
+        if inspect.iscoroutinefunction(method):
+            return cast("T", await method(*args))
+        context = contextvars.copy_context()
+        result = await asyncio.get_running_loop().run_in_executor(self._executor, lambda: context.run(method, *args))
+        return cast("T", result)
+
+    def close(self) -> None:
+        """Take no more calls; a call that hangs is left to its thread."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def wanted(records: Mapping[str, RecordSpec], record_type: str, fields: Fields) -> Fields:
+    """`fields` narrowed to what is configured for the record type; everything if nothing is configured."""
+    spec = records.get(record_type)
+    return fields if spec is None else {name: fields[name] for name in spec if name in fields}

@@ -1,0 +1,336 @@
+"""A SQLite database with exactly one writer, group commit and forward-only migrations.
+
+One thread owns the only writing connection: SQLite before 3.51.3 can corrupt a WAL database when two
+connections write or checkpoint at one instant, and a single writer makes group commit natural. Callers hand
+it units of work; all units waiting at that moment share one transaction, and so one fsync. Each unit of a
+group has a savepoint, so one that raises undoes only itself.
+
+`synchronous=FULL`: with NORMAL a power cut loses rows whose commit was already reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import queue
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from crmbridge.errors import StoreError
+
+T = TypeVar("T")
+Unit = Callable[[sqlite3.Connection], T]
+
+_GROUP = 128  # units in one transaction, at most
+_QUICK_CHECK_BELOW = 64 * 1024 * 1024  # bytes; a larger file is checked only after an unclean end
+_RECOVERABLE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY})
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """One kind of database: its name for messages, its SQLite application id, its numbered migrations."""
+
+    name: str
+    application_id: int
+    migrations: Path
+    """A folder of `0001_<what>.sql` and onward."""
+
+    def steps(self) -> list[tuple[int, str]]:
+        return [(int(path.name[:4]), path.read_text("utf-8")) for path in sorted(self.migrations.glob("[0-9]" * 4 + "_*.sql"))]
+
+
+def statements(path: Path) -> Mapping[str, str]:
+    """The named statements of a .sql file: each begins with a line `-- name: NAME`, and its comments stay with it."""
+    parts = re.split(r"^-- name: (\w+)$", path.read_text("utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], (text.strip() for text in parts[2::2]), strict=True))
+
+
+@dataclass(slots=True)
+class _Waiter:
+    unit: Unit[Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    transaction: bool
+    result: Any = None
+    error: BaseException | None = None
+
+    def resolve(self) -> None:
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+class Database:
+    """An open database. `write` and `read` may be awaited from any task of a running loop."""
+
+    def __init__(self, path: Path, schema: Schema, *, synchronous: str = "FULL") -> None:
+        """Lock, check, migrate and open `path`, creating it (mode 0600) if it does not exist.
+
+        Raises StoreError, saying what to do: locked by another process, damaged, of another kind, or newer.
+        """
+        self.path = path
+        self.failure: BaseException | None = None
+        """Why nothing can be written any more: after a failed fsync nothing on disk can be trusted."""
+        self.refusing: str = ""
+        """Why the last write was refused (disk full, read-only); empty while all is well."""
+        self._schema = schema
+        self._lock = _lock(path)
+        try:
+            unclean = _wal(path).exists()
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            self._writer = self._open_writer(synchronous, unclean)
+        except BaseException as error:
+            os.close(self._lock)
+            if isinstance(error, OSError):
+                raise StoreError(f"{path}: {error.strerror}") from error
+            raise
+        self._queue: queue.SimpleQueue[_Waiter | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=f"{schema.name} writer", daemon=True)
+        self._thread.start()
+        self._local = threading.local()
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix=f"{schema.name} reader")
+        self._reader_connections: list[sqlite3.Connection] = []
+        self._closed = False
+
+    # --- opening
+
+    def _open_writer(self, synchronous: str, unclean: bool) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.executescript(
+                f"PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};"
+                "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;"
+            )
+            self._check(connection, unclean)
+            self._migrate(connection)
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise StoreError(
+                f"{self.path} cannot be used: {error}. If it is damaged, move it away and put the newest backup in its place"
+            ) from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check(self, connection: sqlite3.Connection, unclean: bool) -> None:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        known = self._schema.steps()[-1][0]
+        if version and application != self._schema.application_id:
+            raise StoreError(f"{self.path} is not a {self._schema.name} database; give another path")
+        if version > known:
+            raise StoreError(
+                f"{self.path} was written by a newer crmbridge (schema {version}; this one knows {known}). "
+                f"Install that version again, or put the backup made before its migration ({self._backup_name(known).name}) in its place"
+            )
+        if version and (unclean or self.path.stat().st_size < _QUICK_CHECK_BELOW):
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+
+    def _backup_name(self, version: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.schema{version}.bak")
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        pending = [(number, script) for number, script in self._schema.steps() if number > version]
+        if not pending:
+            return
+        if version:
+            backup = self._backup_name(version)
+            backup.unlink(missing_ok=True)
+            connection.execute("VACUUM INTO ?", (str(backup),))
+            _log.info("backup made before migration", extra={"path": str(backup)})
+        for number, script in pending:
+            # One script is one transaction: executescript stops at the first error, and we roll back.
+            try:
+                connection.executescript(
+                    f"BEGIN IMMEDIATE;{script};PRAGMA application_id={self._schema.application_id};PRAGMA user_version={number};COMMIT;"
+                )
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    # --- writing
+
+    async def write(self, unit: Unit[T]) -> T:
+        """Run `unit` in the writer's transaction; returns after the commit is durable.
+
+        Raises what the unit raised, or StoreError if the commit failed: then nothing of it is stored.
+        """
+        return await self._submit(unit, transaction=True)
+
+    async def alone(self, unit: Unit[T]) -> T:
+        """Run `unit` on the writing connection outside any transaction (VACUUM INTO, checkpoints)."""
+        return await self._submit(unit, transaction=False)
+
+    async def _submit(self, unit: Unit[T], *, transaction: bool) -> T:
+        if self._closed:
+            raise StoreError(f"{self.path} is closed")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Waiter(unit, future, loop, transaction))
+        return await future
+
+    def _run(self) -> None:
+        carried: _Waiter | None = None
+        while True:
+            first = carried or self._queue.get()
+            carried = None
+            if first is None:
+                return
+            group = [first]
+            while first.transaction and len(group) < _GROUP:
+                try:
+                    waiter = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if waiter is None or not waiter.transaction:
+                    carried = waiter
+                    if waiter is None:
+                        self._queue.put(None)
+                    break
+                group.append(waiter)
+            self._work(group)
+            self._report(group)
+
+    def _work(self, group: Sequence[_Waiter]) -> None:
+        if self.failure is not None:
+            self._fail(group, StoreError(f"{self.path} cannot be written since: {self.failure}"))
+            return
+        try:
+            if group[0].transaction:
+                self._commit(group)
+            else:
+                (only,) = group
+                only.result = only.unit(self._writer)
+            self.refusing = ""
+        except sqlite3.Error as error:
+            if self._writer.in_transaction:
+                self._rollback()
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code in _RECOVERABLE:
+                self.refusing = str(error)
+            elif group[0].transaction:
+                self.failure = error
+                _log.critical("the database cannot be written", extra={"path": str(self.path), "error": str(error)})
+            self._fail(group, StoreError(f"{self.path}: {error}"))
+        except Exception as error:
+            self._fail(group, error)
+
+    def _commit(self, group: Sequence[_Waiter]) -> None:
+        connection = self._writer
+        connection.execute("BEGIN IMMEDIATE")
+        for waiter in group:
+            connection.execute("SAVEPOINT unit")
+            try:
+                waiter.result = waiter.unit(connection)
+            except Exception as error:
+                if isinstance(error, sqlite3.OperationalError) and not connection.in_transaction:
+                    raise  # SQLite has rolled everything back by itself: disk full, I/O error
+                if isinstance(error, sqlite3.OperationalError) and (getattr(error, "sqlite_errorcode", 0) & 0xFF) != sqlite3.SQLITE_ERROR:
+                    raise
+                connection.execute("ROLLBACK TO unit")
+                waiter.error = error
+            connection.execute("RELEASE unit")
+        connection.execute("COMMIT")
+
+    def _rollback(self) -> None:
+        try:
+            self._writer.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            self.failure = error
+
+    @staticmethod
+    def _fail(group: Sequence[_Waiter], error: BaseException) -> None:
+        for waiter in group:
+            waiter.error = error
+
+    @staticmethod
+    def _report(group: Sequence[_Waiter]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Waiter]] = {}
+        for waiter in group:
+            by_loop.setdefault(waiter.loop, []).append(waiter)
+        for loop, waiters in by_loop.items():
+            with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits
+                loop.call_soon_threadsafe(_resolve, waiters)
+
+    # --- reading
+
+    async def read(self, query: Unit[T]) -> T:
+        """Run `query` on a read-only connection; it must be short, for it holds back the checkpoint."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query)
+
+    def _read(self, query: Unit[T]) -> T:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            )
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA busy_timeout=5000")
+            self._local.connection = connection
+            self._reader_connections.append(connection)
+        connection.execute("BEGIN")  # one query function sees one state
+        try:
+            return query(connection)
+        finally:
+            connection.execute("ROLLBACK")
+
+    # --- ending
+
+    def close(self) -> None:
+        """Finish what was submitted, then release the file and the lock. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._queue.put(None)
+        self._thread.join()
+        self._readers.shutdown()
+        for connection in self._reader_connections:
+            connection.close()
+        self._writer.close()
+        os.close(self._lock)
+
+
+def _resolve(waiters: Sequence[_Waiter]) -> None:
+    for waiter in waiters:
+        waiter.resolve()
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _lock(path: Path) -> int:
+    """Hold PATH.lock for this process; the kernel releases it however the process ends."""
+    lock = path.with_name(path.name + ".lock")
+    try:
+        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{lock}: {error.strerror}; the folder must exist and be writable by this user") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(descriptor)
+        raise StoreError(f"{path} is in use by another crmbridge (process {holder}); stop that one first") from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor

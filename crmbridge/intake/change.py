@@ -1,0 +1,138 @@
+"""Observation -> change, by comparing with the snapshot. Pure.
+
+Missing from an observation is not changed. No tracked field differs: no event. An older vendor version: stale.
+A field seen for the first time is learnt silently, unless the source itself says what it was before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+
+from crmbridge.model import ChangeEvent, Fields, Kind, Observation, RecordRef, event_id, parse_instant
+from crmbridge.store.interface import Snapshot
+
+
+class Sighting(StrEnum):
+    """What an observation turned out to be."""
+
+    CHANGE = "change"
+    UNCHANGED = "unchanged"
+    LEARNT = "learnt"
+    STALE = "stale"
+    REPEATED = "repeated"
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretation:
+    """`snapshot` is None where the record's row stays as it is; `event` is there for changes and stale ones."""
+
+    sighting: Sighting
+    snapshot: Snapshot | None = None
+    event: ChangeEvent | None = None
+
+
+def interpret(observation: Observation, source: str, known: Snapshot | None, *, silent: bool, unseen_is_new: bool) -> Interpretation:
+    """What `observation` means, given what is known of its record.
+
+    silent: a first start is learning what exists. unseen_is_new: the source was read from the beginning, so a
+    record without a snapshot did not exist before.
+    """
+    record = RecordRef(source, observation.record_type, observation.record_id)
+    if known is None:
+        return _first_sight(observation, record, silent, unseen_is_new)
+    if observation.version and known.version and older(observation.version, known.version):
+        return Interpretation(Sighting.STALE, None, _stale(observation, record, known))
+    if observation.deleted or observation.merged_into:
+        if known.deleted:
+            return Interpretation(Sighting.UNCHANGED)
+        fields = {**known.fields, **observation.fields}
+        kind = Kind.MERGED if observation.merged_into else Kind.DELETED
+        return _change(observation, record, known.revision + 1, kind, fields, known.fields, deleted=True)
+    before = {**known.fields, **(observation.before or {})}
+    fields = {**known.fields, **observation.fields}
+    if not silent and any(_differs(name, known, observation) for name in observation.fields):
+        return _change(observation, record, known.revision + 1, Kind.UPDATED, fields, before, deleted=False)
+    version = observation.version or known.version
+    if fields == known.fields and version == known.version and not known.deleted:
+        return Interpretation(Sighting.UNCHANGED)
+    learnt = fields != known.fields or known.deleted
+    return Interpretation(Sighting.LEARNT if learnt else Sighting.UNCHANGED, Snapshot(known.revision, version, False, fields))
+
+
+def _differs(name: str, known: Snapshot, observation: Observation) -> bool:
+    """True if the field is not what we last saw; where we never saw it, if the source says that it changed."""
+    if name in known.fields:
+        return known.fields[name] != observation.fields[name]
+    before = observation.before or {}
+    return name in before and before[name] != observation.fields[name]
+
+
+def _first_sight(observation: Observation, record: RecordRef, silent: bool, unseen_is_new: bool) -> Interpretation:
+    gone = observation.deleted or observation.merged_into is not None
+    if silent:
+        return Interpretation(Sighting.LEARNT, Snapshot(0, observation.version, gone, dict(observation.fields)))
+    if gone:
+        kind = Kind.MERGED if observation.merged_into else Kind.DELETED
+        return _change(observation, record, 1, kind, observation.fields, observation.before or {}, deleted=True)
+    before = observation.before or {}
+    if observation.created or unseen_is_new:
+        return _change(observation, record, 1, Kind.CREATED, observation.fields, {}, deleted=False)
+    if before and all(before.get(name, value) == value for name, value in observation.fields.items()):
+        return Interpretation(Sighting.LEARNT, Snapshot(0, observation.version, False, dict(observation.fields)))
+    return _change(observation, record, 1, Kind.UPDATED, observation.fields, before, deleted=False)
+
+
+def _change(
+    observation: Observation, record: RecordRef, revision: int, kind: Kind, fields: Fields, before: Fields, *, deleted: bool
+) -> Interpretation:
+    event = ChangeEvent(
+        id=event_id(record, revision, fields),
+        source=record.source,
+        record_type=record.type,
+        record_id=record.id,
+        revision=revision,
+        kind=kind,
+        occurred_at=observation.occurred_at,
+        fields=fields,
+        before=before,
+        actor=observation.actor,
+        url=observation.url,
+    )
+    return Interpretation(Sighting.CHANGE, Snapshot(revision, observation.version, deleted, fields), event)
+
+
+def _stale(observation: Observation, record: RecordRef, known: Snapshot) -> ChangeEvent:
+    # Named by its version too: the same stale redelivery is journalled once.
+    reference = RecordRef(record.source, record.type, f"{record.id}@{observation.version}")
+    return ChangeEvent(
+        id=event_id(reference, known.revision, observation.fields),
+        source=record.source,
+        record_type=record.type,
+        record_id=record.id,
+        revision=known.revision,
+        kind=Kind.UPDATED,
+        occurred_at=observation.occurred_at,
+        fields=observation.fields,
+        before={},
+        actor=observation.actor,
+        url=observation.url,
+    )
+
+
+def older(version: str, than: str) -> bool:
+    """True if one vendor version is before another: as numbers, as instants, else as text."""
+    for read in (_number, parse_instant):
+        one, other = read(version), read(than)
+        if one is not None and other is not None:
+            return bool(one < other)  # type: ignore[operator]
+    return version < than
+
+
+def _number(text: str) -> Decimal | datetime | None:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None

@@ -1,0 +1,199 @@
+"""The one way in: observations, from a poll or a webhook, become events and deliveries in one transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from crmbridge.contract import wanted
+from crmbridge.errors import RenderError
+from crmbridge.intake.change import Interpretation, Sighting, interpret
+from crmbridge.model import ChangeEvent, Message, Observation, RecordRef, RecordSpec
+from crmbridge.rules.engine import Engine, Outcome
+from crmbridge.store.interface import MAX_BATCH, Batch, Conflict, Entry, NewDelivery, Snapshot, SourcePosition, Store
+from crmbridge.telemetry import Metrics
+
+_log = logging.getLogger(__name__)
+_CONFLICTS = 20  # interpretations of one batch before we call it a bug
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """Observations of one source, and what is recorded together with them."""
+
+    source: str
+    observations: Sequence[Observation]
+    closed: Sequence[int] = ()
+    failed: Mapping[int, str] = field(default_factory=dict)
+    position: SourcePosition | None = None
+    silent: bool = False
+    unseen_is_new: bool = False
+
+
+class Interpreter:
+    """Compares, runs the rules and records. `engine` and `records` may be exchanged between two calls (reload)."""
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        records: Mapping[str, Mapping[str, RecordSpec]],
+        *,
+        metrics: Metrics,
+        now: Callable[[], datetime],
+        recorded: Callable[[set[str]], None],
+    ) -> None:
+        """`records` are the configured fields by source and record type; `recorded` hears which destinations have work."""
+        self._store = store
+        self.engine = engine
+        self.records = records
+        self._metrics = metrics
+        self._now = now
+        self._recorded = recorded
+
+    async def take(self, intake: Intake) -> None:
+        """Interpret and record `intake` as a whole, in order. What closes it is written with its last part."""
+        observations = list(intake.observations)
+        parts = [observations[start : start + MAX_BATCH] for start in range(0, len(observations), MAX_BATCH)] or [[]]
+        for index, part in enumerate(parts):
+            last = index == len(parts) - 1
+            step = replace(intake, observations=part) if last else replace(intake, observations=part, closed=(), failed={}, position=None)
+            await self._take_part(step)
+
+    async def _take_part(self, intake: Intake) -> None:
+        for _ in range(_CONFLICTS):
+            entries, sightings, outcomes = await self._interpret(intake)
+            batch = Batch(source=intake.source, entries=entries, closed=intake.closed, failed=intake.failed, position=intake.position)
+            try:
+                await self._store.record(batch, self._now())
+            except Conflict:
+                continue  # someone recorded one of these records meanwhile
+            self._tell(intake.source, entries, sightings, outcomes)
+            return
+        raise RuntimeError(f"the records of {intake.source} changed {_CONFLICTS} times while they were interpreted")
+
+    async def _interpret(self, intake: Intake) -> tuple[list[Entry], Counter[Sighting], list[Outcome]]:
+        records = [RecordRef(intake.source, one.record_type, one.record_id) for one in intake.observations]
+        known: dict[RecordRef, Snapshot] = await self._store.snapshots(records) if records else {}
+        ids = [one.observation_id for one in intake.observations if one.observation_id and one.version is None]
+        seen = await self._store.known_observations(intake.source, ids) if ids else set()
+        entries: list[Entry] = []
+        sightings: Counter[Sighting] = Counter()
+        outcomes: list[Outcome] = []
+        for record, observation in zip(records, intake.observations, strict=True):
+            unversioned = observation.observation_id if observation.version is None else None
+            if unversioned is not None:
+                if unversioned in seen:
+                    sightings[Sighting.REPEATED] += 1
+                    continue
+                seen.add(unversioned)
+            found = interpret(
+                self._narrowed(intake.source, observation),
+                intake.source,
+                known.get(record),
+                silent=intake.silent,
+                unseen_is_new=intake.unseen_is_new,
+            )
+            sightings[found.sighting] += 1
+            entry, outcome = self._entry(record, known.get(record), found, unversioned)
+            if found.snapshot:
+                known[record] = found.snapshot
+            if outcome:
+                outcomes.append(outcome)
+            entries.append(entry)
+        return _merged(entries), sightings, outcomes
+
+    def _narrowed(self, source: str, observation: Observation) -> Observation:
+        records = self.records.get(source, {})
+        if observation.record_type not in records:
+            return observation
+        before = wanted(records, observation.record_type, observation.before) if observation.before else observation.before
+        return replace(observation, fields=wanted(records, observation.record_type, observation.fields), before=before)
+
+    def _entry(
+        self, record: RecordRef, known: Snapshot | None, found: Interpretation, observation_id: str | None
+    ) -> tuple[Entry, Outcome | None]:
+        stale = found.sighting is Sighting.STALE
+        outcome = self.engine.run(found.event) if found.event and not stale else None
+        deliveries: list[NewDelivery] = []
+        if outcome and found.event:
+            deliveries = [NewDelivery(key=one.key, message=one.message) for one in outcome.rendered]
+            deliveries += [
+                NewDelivery(key=one.key, message=_unsaid(one.destination, one.rule, one.step, found.event), error=one.error)
+                for one in outcome.unrenderable
+            ]
+        entry = Entry(
+            record=record,
+            snapshot=found.snapshot,
+            assumed=known.revision if known else None,
+            event=found.event,
+            stale=stale,
+            deliveries=deliveries,
+            observation_id=observation_id,
+        )
+        return entry, outcome
+
+    def _tell(self, source: str, entries: Sequence[Entry], sightings: Counter[Sighting], outcomes: Sequence[Outcome]) -> None:
+        for sighting, count in sightings.items():
+            self._metrics.observations.labels(source, sighting.value).inc(count)
+        for outcome in outcomes:
+            for verdict in outcome.verdicts:
+                if verdict.failed:
+                    self._metrics.rule_errors.labels(verdict.rule).inc()
+                    _log.warning("a condition could not be decided", extra={"rule": verdict.rule, "reason": verdict.reason})
+            for one in outcome.unrenderable:
+                self._metrics.rule_errors.labels(one.rule).inc()
+                _log.error(
+                    "a message could not be rendered", extra={"key": one.key, "rule": one.rule, "step": one.step, "reason": one.error}
+                )
+        destinations = {new.message.destination for entry in entries for new in entry.deliveries if not new.error}
+        for entry in entries:
+            if entry.event and not entry.stale and _log.isEnabledFor(logging.INFO):
+                facts = {
+                    "event": entry.event.id,
+                    "record": str(entry.record),
+                    "kind": entry.event.kind.value,
+                    "messages": len(entry.deliveries),
+                }
+                _log.info("change", extra=facts)
+        if destinations:
+            self._recorded(destinations)
+
+
+def _merged(entries: list[Entry]) -> list[Entry]:
+    """Entries whose snapshots can be written in one go: of several changes to one record, the last snapshot stands
+    against the revision that the first one assumed."""
+    first: dict[RecordRef, Entry] = {}
+    last: dict[RecordRef, int] = {}
+    for index, entry in enumerate(entries):
+        if entry.snapshot:
+            first.setdefault(entry.record, entry)
+            last[entry.record] = index
+    return [
+        replace(
+            entry,
+            snapshot=entry.snapshot if last.get(entry.record) == index else None,
+            assumed=first[entry.record].assumed if entry.record in first else entry.assumed,
+        )
+        for index, entry in enumerate(entries)
+    ]
+
+
+def _unsaid(destination: str, rule: str, step: str, event: ChangeEvent) -> Message:
+    """The place of a message that could not be rendered."""
+    return Message(destination=destination, channel=None, rule=rule, step=step, text=(), record=event.record, occurred_at=event.occurred_at)
+
+
+def rerender(engine: Engine, event: ChangeEvent, key: str) -> Message:
+    """The message that the present rules make for `key`. Raises RenderError, also if they make none."""
+    outcome = engine.run(event)
+    for one in outcome.rendered:
+        if one.key == key:
+            return one.message
+    for failed in outcome.unrenderable:
+        if failed.key == key:
+            raise RenderError(failed.error)
+    raise RenderError("the present rules no longer say anything for this change")

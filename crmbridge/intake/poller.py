@@ -1,0 +1,132 @@
+"""Polls come in: one page at a time, its cursor recorded with what it brought."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from crmbridge.contract import Baseline, Caller, Source
+from crmbridge.errors import SourceError, StoreError
+from crmbridge.http import describe
+from crmbridge.intake.interpreter import Intake, Interpreter
+from crmbridge.store.interface import SourcePosition, Store
+from crmbridge.telemetry import Metrics
+
+_log = logging.getLogger(__name__)
+_FIRST_BACKOFF, _LONGEST_BACKOFF = 1.0, 300.0  # seconds
+_JITTER = 0.1  # of the interval, so that many daemons do not poll in step
+
+
+@dataclass(slots=True)
+class PollState:
+    """What `status` says of a polled source."""
+
+    failures: int = 0
+    last_error: str = ""
+    last_success: datetime | None = None
+    read: int = 0
+    """Observations read since the start, for progress."""
+    baselined: bool = False
+
+
+def backoff(failures: int, chance: float) -> float:
+    """Seconds before poll number `failures` + 1 after failures in a row: exponential, half of it by `chance` (0 to 1)."""
+    longest: float = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(failures - 1, 16))
+    return longest * (0.5 + 0.5 * chance)
+
+
+def interval(every: timedelta, chance: float) -> float:
+    """Seconds until the next poll: `every`, give or take a tenth by `chance` (0 to 1)."""
+    return every.total_seconds() * (1 - _JITTER + 2 * _JITTER * chance)
+
+
+class Poller:
+    """Reads one source for ever. Waits run on the loop's monotonic clock, so a clock jump changes nothing."""
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        *,
+        every: timedelta,
+        store: Store,
+        interpreter: Interpreter,
+        metrics: Metrics,
+        now: Callable[[], datetime],
+        chance: Callable[[], float] = random.random,
+        caller: Caller | None = None,
+    ) -> None:
+        self.name = name
+        self.state = PollState()
+        self.every = every
+        self._source = source
+        self._store = store
+        self._interpreter = interpreter
+        self._metrics = metrics
+        self._now = now
+        self._chance = chance
+        self._call = caller or Caller(f"source {name}", 1)
+
+    async def run(self) -> None:
+        """Poll for ever; every failure is counted, shown and waited out."""
+        while True:
+            try:
+                await self.poll_once()
+            except (SourceError, StoreError) as error:
+                await asyncio.sleep(self._failed(error))
+            except Exception as error:
+                _log.exception("a source failed in an unforeseen way", extra={"source": self.name})
+                await asyncio.sleep(self._failed(error))
+            else:
+                await asyncio.sleep(interval(self.every, self._chance()))
+
+    async def poll_once(self) -> None:
+        """Read and record pages until the source has no more. Raises SourceError, StoreError."""
+        position = await self._store.position(self.name)
+        enumerates = isinstance(self._source, Baseline) and self._source.enumerates()
+        more = True
+        while more:
+            page = await self._call(self._source.poll, position.cursor)
+            more = page.has_more
+            silent = enumerates and not position.baselined
+            position = SourcePosition(page.cursor, position.baselined or not more, self._now())
+            intake = Intake(
+                source=self.name,
+                observations=page.observations,
+                position=position,
+                silent=silent,
+                unseen_is_new=enumerates and not silent,
+            )
+            await self._interpreter.take(intake)
+            self.state.read += len(page.observations)
+            if silent and not more:
+                _log.info(
+                    "baseline learnt: what exists is known, nothing of it was published",
+                    extra={"source": self.name, "records": self.state.read},
+                )
+        self.state.failures, self.state.last_error, self.state.last_success = 0, "", self._now()
+        self.state.baselined = position.baselined
+        self._metrics.polls.labels(self.name, "ok").inc()
+        self._metrics.polled_at.labels(self.name).set(self._now().timestamp())
+
+    def _failed(self, error: Exception) -> float:
+        state = self.state
+        state.failures += 1
+        state.last_error = str(error) if isinstance(error, (SourceError, StoreError)) else describe(error)
+        self._metrics.polls.labels(self.name, "failed").inc()
+        pause = backoff(state.failures, self._chance())
+        if isinstance(error, SourceError) and error.retry_at:
+            pause = max(pause, (error.retry_at - self._now()).total_seconds())
+        _log.warning(
+            "a poll failed", extra={"source": self.name, "failures": state.failures, "again_in_s": round(pause), "reason": state.last_error}
+        )
+        return pause
+
+    async def close(self) -> None:
+        """Release the source."""
+        await self._call(self._source.close)
+        self._call.close()

@@ -1,0 +1,60 @@
+"""Pacing: at most so many publications in any so many seconds, for a destination and for each of its lanes.
+
+Pure but for its own memory; time is an argument, in seconds of a monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from crmbridge.contract import Rate
+
+
+class Pace:
+    """When the next publication may begin, under a sliding window."""
+
+    __slots__ = ("_begun", "_rate")
+
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._begun: deque[float] = deque(maxlen=rate.count)
+
+    def ready_at(self, now: float) -> float:
+        """The earliest instant, `now` or later, at which one more may begin."""
+        if len(self._begun) < self._rate.count:
+            return now
+        return max(now, self._begun[0] + self._rate.seconds)
+
+    def free(self, now: float) -> int:
+        """How many may begin at `now`."""
+        recent = sum(1 for begun in self._begun if begun + self._rate.seconds > now)
+        return self._rate.count - recent
+
+    def begin(self, now: float) -> None:
+        """One begins."""
+        self._begun.append(now)
+
+
+class Paces:
+    """The paces of a destination's lanes; lanes that have been quiet are forgotten."""
+
+    def __init__(self, rate: Rate | None) -> None:
+        self._rate = rate
+        self._lanes: dict[str, Pace] = {}
+
+    def begin(self, lane: str, now: float) -> None:
+        """A publication begins in `lane`."""
+        if self._rate:
+            self._lanes.setdefault(lane, Pace(self._rate)).begin(now)
+
+    def resting(self, now: float) -> dict[str, float]:
+        """The lanes that may not publish at `now`, and when they may."""
+        resting = {lane: at for lane, pace in self._lanes.items() if (at := pace.ready_at(now)) > now}
+        if len(self._lanes) > 2 * len(resting) + 100:
+            self._lanes = {lane: self._lanes[lane] for lane in resting}
+        return resting
+
+    @property
+    def per_turn(self) -> int:
+        """How many of one lane may begin at one instant."""
+        return 1 if self._rate else 1_000_000

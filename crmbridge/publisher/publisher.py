@@ -1,0 +1,282 @@
+"""One destination's publisher: lease -> pace -> publish -> settle, for ever.
+
+Each destination has its own, with its own attempts under way and its own threads, so a sick one slows no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from crmbridge import http
+from crmbridge.contract import Batched, Caller, Destination
+from crmbridge.errors import DeliveryError, OutcomeUnknown, StoreError
+from crmbridge.model import Delivery, Receipt
+from crmbridge.publisher import decide
+from crmbridge.publisher.breaker import Breaker
+from crmbridge.publisher.decide import Decision, Policy
+from crmbridge.publisher.pace import Pace, Paces
+from crmbridge.store.interface import Store, Wait
+from crmbridge.telemetry import Metrics
+
+_log = logging.getLogger(__name__)
+_LONGEST_SLEEP = 30.0  # seconds; then we look again, whatever we were told
+_OVERTIME = 30.0  # seconds an attempt may take: connectors have deadlines, this is for those that break theirs
+
+
+class Publisher:
+    """Publishes what the store holds for one destination."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        policy: Policy,
+        *,
+        store: Store,
+        metrics: Metrics,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = policy.destination
+        self.policy = policy
+        self.destination = destination
+        self.breaker = Breaker()
+        self.waits: dict[str | None, Wait] = {}
+        """Silence asked for, by channel; None is the whole destination."""
+        self._store = store
+        self._metrics = metrics
+        self._now = now
+        self._monotonic = monotonic
+        self._chance = chance
+        limits = destination.limits
+        self._call = Caller(f"destination {self.name}", limits.concurrency)
+        self._lanes = Paces(limits.per_lane)
+        self._pace = Pace(limits.per_destination) if limits.per_destination else None
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._last_lane = ""
+        self._stopping = False
+
+    # --- the loop
+
+    def nudge(self) -> None:
+        """Something may be due."""
+        self._wake.set()
+
+    @property
+    def under_way(self) -> int:
+        """Attempts that have begun and are not settled."""
+        return len(self._under_way)
+
+    async def run(self) -> None:
+        """Publish until `stop`. Resolves first what a crash interrupted."""
+        await self._resume()
+        while not self._stopping:
+            self._wake.clear()
+            pause = await self._turn()
+            if pause > 0 and not self._stopping:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), min(pause, _LONGEST_SLEEP))
+
+    async def _resume(self) -> None:
+        """Take over the waits and the interrupted attempts of an earlier process."""
+        now = self._now()
+        for wait in await self._store.waits():
+            if wait.destination == self.name:
+                self.waits[wait.channel] = wait
+        if self.paused:
+            # A person restarted or reloaded us: credentials may be good again, and one attempt tells.
+            await self._store.clear_waits(self.name)
+            self.waits.clear()
+        decisions = [
+            decide.interrupted(one, self.policy, now) for one in await self._store.interrupted() if one.message.destination == self.name
+        ]
+        if decisions:
+            await self._store.settle([one.settlement for one in decisions], [], now)
+            _log.warning("attempts were interrupted", extra={"destination": self.name, "count": len(decisions)})
+
+    async def _turn(self) -> float:
+        """Begin what may begin now; returns for how many seconds nothing else can (0: look again at once)."""
+        now, tick = self._now(), self._monotonic()
+        pause = self._silence(now, tick)
+        if pause > 0:
+            return pause
+        limits = self.destination.limits
+        slots = min(limits.concurrency - len(self._under_way), self.breaker.allows(tick, len(self._under_way)))
+        if slots <= 0:
+            return _LONGEST_SLEEP  # an attempt that ends wakes us
+        probing = self.breaker.open_until is not None
+        wanted = slots if probing else slots * limits.batch
+        if self._pace:
+            wanted = min(wanted, self._pace.free(tick))
+        resting = self._lanes.resting(tick)
+        asked = [channel for channel, wait in self.waits.items() if channel is not None and wait.until and wait.until > now]
+        try:
+            lease = await self._store.lease(
+                self.name, now=now, limit=wanted, per_lane=self._lanes.per_turn, skip=[*resting, *asked], after=self._last_lane
+            )
+        except StoreError as error:
+            _log.error("nothing can be published: the store refuses", extra={"destination": self.name, "reason": str(error)})
+            return 1.0
+        for batch in _batches(lease.deliveries, 1 if probing else limits.batch):
+            for one in batch:
+                self._last_lane = _lane(one)
+                self._lanes.begin(self._last_lane, tick)
+                if self._pace:
+                    self._pace.begin(tick)
+            attempt = asyncio.create_task(self._attempt(batch))
+            self._under_way.add(attempt)
+            attempt.add_done_callback(self._ended)
+        if lease.deliveries:
+            return 0.0
+        waits = [at - tick for at in resting.values()]
+        waits += [(self.waits[channel].until - now).total_seconds() for channel in asked]  # type: ignore[operator]
+        if lease.next_due is not None:
+            waits.append(max(0.01, (lease.next_due - now).total_seconds()))
+        return min(waits, default=_LONGEST_SLEEP)
+
+    def _silence(self, now: datetime, tick: float) -> float:
+        """For how long the whole destination must be silent."""
+        wait = self.waits.get(None)
+        if wait is not None and wait.until is None:
+            return _LONGEST_SLEEP
+        if wait is not None and wait.until is not None:
+            if wait.until > now:
+                return (wait.until - now).total_seconds()
+            del self.waits[None]
+        if self.breaker.open_until is not None and tick < self.breaker.open_until:
+            return self.breaker.open_until - tick
+        if self._pace and self._pace.free(tick) <= 0:
+            return self._pace.ready_at(tick) - tick
+        return 0.0
+
+    @property
+    def paused(self) -> Wait | None:
+        """The wait that only a person ends, if there is one."""
+        wait = self.waits.get(None)
+        return wait if wait is not None and wait.until is None else None
+
+    # --- attempts
+
+    def _ended(self, attempt: asyncio.Task[None]) -> None:
+        self._under_way.discard(attempt)
+        self._wake.set()
+        if not attempt.cancelled() and (error := attempt.exception()):
+            _log.critical("an attempt could not be settled", exc_info=error, extra={"destination": self.name})
+
+    async def _attempt(self, batch: Sequence[Delivery]) -> None:
+        began = self._now()
+        outcomes = await self._publish(batch)
+        now = self._now()
+        decisions = [self._decide(delivery, outcome, now) for delivery, outcome in zip(batch, outcomes, strict=True)]
+        self._learn(decisions)
+        await self._settle(decisions)
+        for decision in decisions:
+            self._tell(decision, began, now)
+
+    async def _publish(self, batch: Sequence[Delivery]) -> Sequence[Receipt | DeliveryError]:
+        """One outcome for each delivery; never raises but for cancellation."""
+        with http.marked() as mark:
+            try:
+                async with asyncio.timeout(_OVERTIME):
+                    if len(batch) > 1 and isinstance(self.destination, Batched):
+                        parcel = [(one.message, one.key, one.parent) for one in batch]
+                        outcomes = await self._call(self.destination.publish_many, parcel)
+                        if len(outcomes) != len(batch):
+                            raise OutcomeUnknown(f"{len(batch)} messages were sent and {len(outcomes)} outcomes came back")
+                        return outcomes
+                    (only,) = batch
+                    return [await self._call(self.destination.publish, only.message, only.key, only.parent)]
+            except Exception as error:
+                if not isinstance(error, DeliveryError):
+                    _log.debug("an attempt raised", exc_info=error, extra={"destination": self.name})
+                outcome = http.classify(error, mark.began)
+                return [outcome] * len(batch)
+
+    def _decide(self, delivery: Delivery, outcome: Receipt | DeliveryError, now: datetime) -> Decision:
+        if isinstance(outcome, Receipt):
+            return decide.delivered(delivery, outcome)
+        return decide.failed(delivery, outcome, self.policy, now, self._chance())
+
+    def _learn(self, decisions: Sequence[Decision]) -> None:
+        """What the attempts say about the destination's health, and the silence they ask for."""
+        signs = [one.healthy for one in decisions if one.healthy is not None]
+        if signs:
+            if any(signs):
+                self.breaker = self.breaker.succeeded()
+            else:
+                was_open = self.breaker.open_until is not None
+                self.breaker = self.breaker.failed(self._monotonic(), self._chance())
+                if self.breaker.open_until is not None and not was_open:
+                    _log.warning("a destination looks ill; one probe at a time from now on", extra={"destination": self.name})
+        for decision in decisions:
+            wait = decision.wait
+            if wait is None:
+                continue
+            known = self.waits.get(wait.channel)
+            if known is None or (known.until is not None and (wait.until is None or wait.until > known.until)):
+                self.waits[wait.channel] = wait
+                if wait.until is None:
+                    _log.error("a destination is paused: a person must act", extra={"destination": self.name, "reason": wait.reason})
+
+    async def _settle(self, decisions: Sequence[Decision]) -> None:
+        """Until this is durable the deliveries stay `sending`, which a restart takes as unknown."""
+        while True:
+            try:
+                waits = [one.wait for one in decisions if one.wait]
+                return await self._store.settle([one.settlement for one in decisions], waits, self._now())
+            except StoreError as error:
+                _log.error("outcomes cannot be recorded yet", extra={"destination": self.name, "reason": str(error)})
+                await asyncio.sleep(1)
+
+    def _tell(self, decision: Decision, began: datetime, now: datetime) -> None:
+        one = decision.settlement
+        self._metrics.deliveries.labels(self.name, one.outcome).inc()
+        good = one.outcome == "delivered"
+        if good:
+            self._metrics.latency.labels(self.name).observe(max(0.0, (now - one.delivery.due).total_seconds()))
+        level = logging.INFO if good else logging.WARNING
+        if _log.isEnabledFor(level):
+            facts = {
+                "destination": self.name,
+                "key": one.delivery.key,
+                "rule": one.delivery.message.rule,
+                "attempt": one.delivery.attempts,
+                "state": one.state.value,
+                "ms": round((now - began) / timedelta(milliseconds=1)),
+                "reason": one.error or one.reason,
+            }
+            _log.log(level, one.outcome, extra=facts)
+
+    # --- ending
+
+    async def stop(self, grace: float) -> None:
+        """Begin nothing new and let what is under way end within `grace` seconds; the rest is unknown."""
+        self._stopping = True
+        self._wake.set()
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=grace)
+            for attempt in late:
+                attempt.cancel()
+            if late:
+                await asyncio.wait(late)
+                _log.warning("attempts did not end in time", extra={"destination": self.name, "count": len(late)})
+
+    async def close(self) -> None:
+        """Release the destination."""
+        await self._call(self.destination.close)
+        self._call.close()
+
+
+def _lane(delivery: Delivery) -> str:
+    return delivery.message.channel.key if delivery.message.channel else ""
+
+
+def _batches(deliveries: Sequence[Delivery], size: int) -> list[Sequence[Delivery]]:
+    return [deliveries[start : start + size] for start in range(0, len(deliveries), size)]

@@ -1,0 +1,184 @@
+"""Events become messages. Pure: the same event and rules always give the same messages; no clock, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timezone, tzinfo
+from typing import Any
+
+from crmbridge.errors import RenderError
+from crmbridge.model import Audience, ChangeEvent, Channel, FieldSpec, Message, RecordSpec, Sensitivity, idempotency_key, plain
+from crmbridge.rules.expression import EVENT_PUBLIC, Scope, empty, flat, shown
+from crmbridge.rules.match import first_failure
+from crmbridge.rules.rule import FixedChannel, RecordChannel, Rule, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a rule did or did not run for an event; `failed` means that it could not be decided."""
+
+    rule: str
+    matched: bool
+    reason: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A message with the key it is published under."""
+
+    key: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Unrenderable:
+    """A step that matched and could not be said: a dead letter with its reason."""
+
+    key: str
+    rule: str
+    step: str
+    destination: str
+    error: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """All that the rules made of one event."""
+
+    rendered: list[Rendered] = field(default_factory=list)
+    unrenderable: list[Unrenderable] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+
+
+Records = Mapping[tuple[str, str], RecordSpec]
+"""The configured fields by (source, record type); a record type without an entry has only internal fields."""
+
+
+class Engine:
+    """Compiled rules, indexed by what an event is, so that a thousand rules cost only those that may match."""
+
+    def __init__(self, rules: Iterable[Rule], records: Records, zone: tzinfo = timezone.utc) -> None:
+        self.rules = tuple(rules)
+        self.records = records
+        self.zone = zone
+        self.evaluations = 0
+        """Rules looked at so far; the index is proved by counting."""
+        self._index: dict[tuple[str, str, str], list[Rule]] = {}
+        for rule in self.rules:
+            for kind in rule.kinds:
+                self._index.setdefault((rule.source, rule.record, kind), []).append(rule)
+
+    def run(self, event: ChangeEvent) -> Outcome:
+        """Every message that `event` leads to, in the rules' order."""
+        outcome = Outcome()
+        for rule in self._index.get((event.source, event.record_type, event.kind), ()):
+            self.evaluations += 1
+            verdict = self._decide(rule, event)
+            outcome.verdicts.append(verdict)
+            if not verdict.matched:
+                continue
+            for step in rule.steps:
+                key = idempotency_key(event.id, rule.identity, step.identity)
+                try:
+                    outcome.rendered.append(Rendered(key, self.render(rule, step, event)))
+                except RenderError as error:
+                    outcome.unrenderable.append(Unrenderable(key, rule.id, step.id, step.destination, str(error)))
+            if rule.stop:
+                break
+        return outcome
+
+    def _decide(self, rule: Rule, event: ChangeEvent) -> Verdict:
+        try:
+            clause = first_failure(rule.clauses, event)
+            if clause is not None:
+                return Verdict(rule.id, False, clause.why_not(event))
+            if rule.condition is not None:
+                result = rule.condition.evaluate(self._scope(event, None))
+                if result is not True and result is not False and not empty(result):
+                    raise RenderError("the condition gives neither true nor false")
+                if result is not True:
+                    return Verdict(rule.id, False, f"if: {rule.condition.source}")
+        except RenderError as error:
+            return Verdict(rule.id, False, str(error), failed=True)
+        return Verdict(rule.id, True)
+
+    def render(self, rule: Rule, step: Step, event: ChangeEvent) -> Message:
+        """The message of one step. Raises RenderError."""
+        try:
+            return Message(
+                destination=step.destination,
+                channel=self._channel(step, event),
+                rule=rule.id,
+                step=step.id,
+                text=_not_blank(step, step.text.render(self._scope(event, step.audience))),
+                record=event.record,
+                occurred_at=event.occurred_at,
+                link=_link(plain(step.link.render(self._scope(event, step.audience)))) if step.link else None,
+                thread=str(event.record) if step.thread else None,
+                audience=step.audience,
+            )
+        except RenderError as error:
+            raise RenderError(str(error), f"rule {rule.id}, step {step.id}") from None
+
+    def _channel(self, step: Step, event: ChangeEvent) -> Channel | None:
+        match step.channel:
+            case FixedChannel(key):
+                return Channel(key)
+            case RecordChannel(source_id, title):
+                scope = self._scope(event, step.audience)
+                record_id, label = flat(source_id.evaluate(scope)), flat(title.evaluate(scope))
+                if empty(record_id) or shown(record_id) == "":
+                    raise RenderError(f"channel.for: {source_id.source} is empty, so the channel has no name")
+                if empty(label) or shown(label) == "":
+                    raise RenderError(f"channel.title: {title.source} is empty, so the channel has no title")
+                return Channel(f"{event.source}/{shown(record_id)}", shown(label)[:200])
+        return None
+
+    def _scope(self, event: ChangeEvent, audience: Audience | None) -> Scope:
+        """What a template for `audience` may see; None is a condition, which may see all but secrets."""
+        spec = self.records.get((event.source, event.record_type))
+        facts: dict[str, Any] = {
+            "kind": event.kind.value,
+            "occurred_at": event.occurred_at,
+            "record_type": event.record_type,
+            "source": event.source,
+        }
+        if audience is not Audience.PUBLIC:
+            facts |= {"id": event.id, "record_id": event.record_id, "revision": event.revision, "actor": event.actor, "url": event.url}
+        return Scope(_project(event.fields, spec, audience), _project(event.before, spec, audience), facts, self.zone)
+
+
+_INTERNAL = FieldSpec()
+
+
+def _project(fields: Mapping[str, Any], spec: RecordSpec | None, audience: Audience | None) -> Mapping[str, Any]:
+    if spec is None:
+        return {} if audience is Audience.PUBLIC else fields
+    return {name: value for name, value in fields.items() if readable(spec.get(name, _INTERNAL).sensitivity, audience)}
+
+
+def readable(sensitivity: Sensitivity, audience: Audience | None) -> bool:
+    """Whether a template for `audience` may use such a field; None is a condition, which may not use secrets."""
+    return sensitivity is not Sensitivity.SECRET if audience is None else audience.may_read(sensitivity)
+
+
+def event_fact_readable(name: str, audience: Audience) -> bool:
+    """Whether a template for `audience` may use `event.<name>`: ids, links and people are internal."""
+    return audience is not Audience.PUBLIC or name in EVENT_PUBLIC
+
+
+def _not_blank(step: Step, text: Any) -> Any:
+    if not plain(text).strip():
+        raise RenderError("text: nothing is left to say")
+    return text
+
+
+def _link(address: str) -> str | None:
+    stripped = address.strip()
+    if not stripped:
+        return None
+    if not stripped.startswith(("https://", "http://")) or any(ord(c) <= 0x20 or ord(c) == 0x7F for c in stripped) or len(stripped) > 2000:
+        raise RenderError("link: it is not a web address")
+    return stripped

@@ -1,0 +1,527 @@
+"""One small language for conditions and templates: Jinja2's grammar, a whitelist of its nodes, our own evaluation.
+
+Jinja2 parses; this module compiles the tree to Python closures. Nothing is reachable that is not written here: no
+calls, no attributes of Python objects, no multiplication, no names but `record`, `before`, `event` and what a
+template sets. A record is a flat mapping of fields, so `record.Account.Name` is the field "Account.Name" and
+`record.items` the field "items". Which fields an expression reads is known when it is compiled (`reads`).
+
+Empty and missing values: comparing them is false, they count as false, and printing them is an error, so that
+no message says "Welcome, None!"; `default` is the way to say what stands in their place.
+
+Words keep their origin: a string constant is the author's (`Authored`), `~` keeps both kinds apart (`Joined`), and
+whatever else reaches the output came from a record.
+"""
+
+from __future__ import annotations
+
+import difflib
+import operator
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from typing import Any, Final
+
+import jinja2
+from jinja2 import nodes
+from jinja2.parser import Parser
+
+from crmbridge.errors import RenderError
+from crmbridge.model import Choice, FieldSpec, Literal, Text, Value, number_text, parse_date, parse_instant, parse_number, plain, spans
+
+MAX_TEXT: Final = 64 * 1024
+MAX_STEPS: Final = 1000
+"""Loop rounds of one rendering, all loops together."""
+
+EVENT_PUBLIC: Final = frozenset({"kind", "occurred_at", "record_type", "source"})
+EVENT_INTERNAL: Final = frozenset({"actor", "id", "record_id", "revision", "url"})
+
+
+class Authored(str):
+    """A string that stands in the rule itself."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Strings of both origins, joined by `~`."""
+
+    spans: Text
+
+    def __str__(self) -> str:
+        return plain(self.spans)
+
+
+class Missing:
+    """A field that this record does not have, with its name for the error."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __bool__(self) -> bool:
+        return False
+
+
+@dataclass(slots=True)
+class Scope:
+    """What an expression may see during one evaluation."""
+
+    record: Mapping[str, Any]
+    before: Mapping[str, Any]
+    event: Mapping[str, Any]
+    zone: Any = timezone.utc
+    """The tzinfo that dates are shown in."""
+    names: dict[str, Any] = field(default_factory=dict)
+    steps: int = 0
+
+
+Closure = Callable[[Scope], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One value that an expression looks up: `record.Amount` is Read("record", "Amount", 1)."""
+
+    root: str
+    path: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.root}.{self.path}"
+
+
+class CompileError(Exception):
+    """What is wrong in a template or expression, and on which of its lines."""
+
+    def __init__(self, message: str, line: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+
+
+ENVIRONMENT: Final = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False, autoescape=False)  # noqa: S701
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled expression."""
+
+    source: str
+    evaluate: Closure
+    reads: tuple[Read, ...]
+
+
+def compile_expression(source: str, *, fields: Mapping[str, FieldSpec] | None, filters: Mapping[str, Callable[..., Any]]) -> Expression:
+    """Compile `source`. `fields` are the record's known fields, None if any may occur. Raises CompileError."""
+    try:
+        parser = Parser(ENVIRONMENT, source, state="variable")
+        tree = parser.parse_expression()
+        if not parser.stream.eos:
+            raise CompileError("unexpected words after the expression", parser.stream.current.lineno)
+    except jinja2.TemplateSyntaxError as error:
+        raise CompileError(error.message or "cannot be read", error.lineno) from None
+    compiler = Compiler(fields, filters)
+    return Expression(source, compiler.expression(tree), tuple(compiler.reads))
+
+
+# --- values ---------------------------------------------------------------------------------
+
+
+def empty(value: Any) -> bool:
+    """True for a missing or null value."""
+    return value is None or isinstance(value, Missing)
+
+
+def flat(value: Any) -> Any:
+    """Joined and authored words as a plain string; anything else unchanged."""
+    return str(value) if isinstance(value, (Joined, Authored)) else value
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Equality as a rule's author means it: a picklist by label or value, numbers and dates also as written text."""
+    left, right = flat(left), flat(right)
+    for one, other in ((left, right), (right, left)):
+        match one:
+            case Choice():
+                return other == one or (isinstance(other, str) and other in (one.value, one.label))
+            case bool():
+                return other is one or (isinstance(other, str) and other.lower() == str(one).lower())
+            case Decimal() if isinstance(other, str):
+                return other == str(one) or parse_number(other) == one
+            case datetime() if isinstance(other, str):
+                return parse_instant(other) == one
+            case date() if isinstance(other, str):
+                return parse_date(other) == one
+    if isinstance(left, datetime) != isinstance(right, datetime) and isinstance(left, date) and isinstance(right, date):
+        return _day(left) == _day(right)
+    return bool(left == right)
+
+
+def _day(value: date) -> date:
+    return value.date() if isinstance(value, datetime) else value
+
+
+def ordered(left: Any, right: Any, compare: Callable[[Any, Any], bool]) -> bool:
+    """`compare` on two numbers, two dates or two texts; a text beside a number or date is read as one.
+
+    Raises RenderError where the two cannot be ordered.
+    """
+    left, right = _alike(flat(left), right), _alike(flat(right), left)
+    if isinstance(left, datetime) != isinstance(right, datetime) and isinstance(left, date) and isinstance(right, date):
+        left, right = _day(left), _day(right)
+    if type(left) is type(right) and isinstance(left, (Decimal, date, str)):
+        return compare(left, right)
+    raise RenderError(f"cannot compare {_name(left)} with {_name(right)}")
+
+
+def _alike(value: Any, other: Any) -> Any:
+    if isinstance(value, str):
+        if isinstance(other, Decimal):
+            return parse_number(value)
+        if isinstance(other, datetime):
+            return parse_instant(value) or value
+        if isinstance(other, date):
+            return parse_date(value)
+    return value
+
+
+def _name(value: Any) -> str:
+    names = {
+        Decimal: "a number",
+        str: "a text",
+        datetime: "an instant",
+        date: "a date",
+        bool: "true/false",
+        tuple: "a list",
+        Choice: "a choice",
+    }
+    return "an empty value" if empty(value) else names.get(type(value), "this value")
+
+
+def to_spans(value: Any, zone: Any = timezone.utc) -> Text:
+    """A value as it is printed. Raises RenderError for what is empty, naming it."""
+    match value:
+        case Authored():
+            return (Literal(str(value)),)
+        case Joined():
+            return value.spans
+        case None:
+            raise RenderError('is empty here; write `| default("...")` to say what stands in its place')
+        case Missing():
+            raise RenderError(f'{value.name} is not known for this record; write `| default("...")` to say what stands in its place')
+    return (Value(shown(value, zone)),)
+
+
+def shown(value: Any, zone: Any = timezone.utc) -> str:
+    """A field value as people read it, without any filter."""
+    match value:
+        case str() | Choice() | Joined():
+            return str(value)
+        case bool():
+            return "yes" if value else "no"
+        case Decimal():
+            return number_text(value)
+        case datetime():
+            return value.astimezone(zone).strftime("%Y-%m-%d %H:%M")
+        case date():
+            return value.isoformat()
+        case tuple():
+            return ", ".join(shown(item, zone) for item in value if not empty(item))
+    raise RenderError(f"{_name(value)} cannot be shown")
+
+
+# --- the compiler ---------------------------------------------------------------------------
+
+_ORDER: Final = {"lt": operator.lt, "lteq": operator.le, "gt": operator.gt, "gteq": operator.ge}
+_REFUSED: Final[dict[type[nodes.Node], str]] = {
+    nodes.Call: "calls are not part of this language; filters are, like `record.Amount | money`",
+    nodes.Mul: "multiplication is not part of this language",
+    nodes.Pow: "powers are not part of this language",
+    nodes.Slice: "slices are not part of this language; use the filter `truncate`",
+    nodes.Dict: "mappings are not part of this language",
+}
+
+
+class Compiler:
+    """Turns nodes into closures, and collects what they read."""
+
+    def __init__(self, fields: Mapping[str, FieldSpec] | None, filters: Mapping[str, Callable[..., Any]]) -> None:
+        self.fields = fields
+        self.filters = filters
+        self.reads: list[Read] = []
+        self.names: set[str] = set()
+
+    def expression(self, node: nodes.Node) -> Closure:
+        method = getattr(self, f"_{type(node).__name__.lower()}", None)
+        if method is None:
+            raise CompileError(_REFUSED.get(type(node), f"`{type(node).__name__}` is not part of this language"), node.lineno)
+        closure: Closure = method(node)
+        return closure
+
+    # --- constants and names
+
+    def _const(self, node: nodes.Const) -> Closure:
+        value = node.value
+        if isinstance(value, str):
+            value = Authored(value)
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = Decimal(str(value))
+        return lambda _: value
+
+    def _templatedata(self, node: nodes.TemplateData) -> Closure:
+        value = Authored(node.data)
+        return lambda _: value
+
+    def _list(self, node: nodes.List | nodes.Tuple) -> Closure:
+        items = [self.expression(item) for item in node.items]
+        return lambda scope: tuple(item(scope) for item in items)
+
+    _tuple = _list
+
+    def _name(self, node: nodes.Name) -> Closure:
+        name = node.name
+        if name in self.names:
+            return lambda scope: scope.names[name]
+        if name in ("record", "before", "event"):
+            raise CompileError(
+                f"`{name}` alone is not a value; name a field, like `{name}.{'kind' if name == 'event' else 'Name'}`", node.lineno
+            )
+        raise CompileError(f"`{name}` is not known here; did you mean `record.{name}`?", node.lineno)
+
+    def _getattr(self, node: nodes.Getattr | nodes.Getitem) -> Closure:
+        parts: list[str] = []
+        inner: nodes.Node = node
+        while isinstance(inner, (nodes.Getattr, nodes.Getitem)):
+            if isinstance(inner, nodes.Getattr):
+                parts.append(inner.attr)
+            elif isinstance(inner.arg, nodes.Const) and isinstance(inner.arg.value, str):
+                parts.append(inner.arg.value)
+            else:
+                raise CompileError("only a quoted field name may stand in [ ]", inner.lineno)
+            inner = inner.node
+        path = ".".join(reversed(parts))
+        if not isinstance(inner, nodes.Name):
+            raise CompileError(f"`.{path}` can follow only record, before or event", node.lineno)
+        if inner.name == "loop" and "loop" in self.names:
+            return self._loop(path, node.lineno)
+        return self._lookup(inner.name, path, node.lineno)
+
+    _getitem = _getattr
+
+    def _loop(self, path: str, line: int) -> Closure:
+        if path not in ("index", "first", "last"):
+            raise CompileError("a loop knows loop.index, loop.first and loop.last", line)
+        return lambda scope: scope.names["loop"][path]
+
+    def _lookup(self, root: str, path: str, line: int) -> Closure:
+        if root == "event":
+            if path not in EVENT_PUBLIC | EVENT_INTERNAL:
+                raise CompileError(f"event.{path} does not exist{did_you_mean(path, EVENT_PUBLIC | EVENT_INTERNAL)}", line)
+        elif root not in ("record", "before"):
+            raise CompileError(f"`{root}` is not known here; only record, before and event are", line)
+        elif self.fields is not None and path not in self.fields:
+            raise CompileError(f"{root}.{path} is not among the configured fields{did_you_mean(path, self.fields)}", line)
+        self.reads.append(Read(root, path, line))
+        missing = Missing(f"{root}.{path}")
+        if root == "record":
+            return lambda scope: scope.record.get(path, missing)
+        if root == "before":
+            return lambda scope: scope.before.get(path, missing)
+        return lambda scope: scope.event.get(path, missing)
+
+    # --- operators
+
+    def _compare(self, node: nodes.Compare) -> Closure:
+        links = [self.expression(node.expr)] + [self.expression(operand.expr) for operand in node.ops]
+        tests = [self._comparison(operand.op, node.lineno) for operand in node.ops]
+
+        def compare(scope: Scope) -> bool:
+            values = [link(scope) for link in links]
+            return all(test(values[i], values[i + 1]) for i, test in enumerate(tests))
+
+        return compare
+
+    def _comparison(self, name: str, line: int) -> Callable[[Any, Any], bool]:
+        if name in ("eq", "ne"):
+            wanted = name == "eq"
+
+            def same(left: Any, right: Any) -> bool:
+                return not (empty(left) or empty(right)) and equal(left, right) is wanted
+
+            return same
+        if name in ("in", "notin"):
+            wanted = name == "in"
+
+            def among(item: Any, container: Any) -> bool:
+                return not (empty(item) or empty(container)) and contains(container, item) is wanted
+
+            return among
+        order = _ORDER.get(name)
+        if order is None:
+            raise CompileError(f"the comparison `{name}` is not part of this language", line)
+        return lambda left, right: not (empty(left) or empty(right)) and ordered(left, right, order)
+
+    def _and(self, node: nodes.And) -> Closure:
+        left, right = self.expression(node.left), self.expression(node.right)
+        return lambda scope: left(scope) and right(scope)
+
+    def _or(self, node: nodes.Or) -> Closure:
+        left, right = self.expression(node.left), self.expression(node.right)
+        return lambda scope: left(scope) or right(scope)
+
+    def _not(self, node: nodes.Not) -> Closure:
+        inner = self.expression(node.node)
+        return lambda scope: not inner(scope)
+
+    def _condexpr(self, node: nodes.CondExpr) -> Closure:
+        test, yes = self.expression(node.test), self.expression(node.expr1)
+        no = self.expression(node.expr2) if node.expr2 else lambda _: Authored("")
+        return lambda scope: yes(scope) if test(scope) else no(scope)
+
+    def _concat(self, node: nodes.Concat) -> Closure:
+        parts = [self.expression(part) for part in node.nodes]
+        return lambda scope: Joined(bounded(spans(span for part in parts for span in to_spans(part(scope), scope.zone))))
+
+    def _arithmetic(self, node: nodes.BinExpr, compute: Callable[[Decimal, Decimal], Decimal]) -> Closure:
+        left, right = self.expression(node.left), self.expression(node.right)
+
+        def evaluate(scope: Scope) -> Decimal:
+            return compute(number(left(scope)), number(right(scope)))
+
+        return evaluate
+
+    def _add(self, node: nodes.Add) -> Closure:
+        return self._arithmetic(node, operator.add)
+
+    def _sub(self, node: nodes.Sub) -> Closure:
+        return self._arithmetic(node, operator.sub)
+
+    def _div(self, node: nodes.Div) -> Closure:
+        return self._arithmetic(node, _divide)
+
+    def _neg(self, node: nodes.Neg) -> Closure:
+        inner = self.expression(node.node)
+        return lambda scope: -number(inner(scope))
+
+    # --- filters and tests
+
+    def _filter(self, node: nodes.Filter) -> Closure:
+        function = self.filters.get(node.name)
+        if function is None:
+            raise CompileError(f"there is no filter `{node.name}`{did_you_mean(node.name, self.filters)}", node.lineno)
+        if node.node is None or node.dyn_args or node.dyn_kwargs:
+            raise CompileError(f"the filter `{node.name}` cannot be used this way", node.lineno)
+        inner = self.expression(node.node)
+        args = [self.expression(arg) for arg in node.args]
+        named: dict[str, Closure] = {str(pair.key): self.expression(pair.value) for pair in node.kwargs}
+        zoned: Callable[[Scope], dict[str, Any]] = (lambda scope: {"zone": scope.zone}) if function in ZONED else (lambda _: {})
+        lenient = node.name == "default"
+        name = node.name
+        if name == "money" and not args and not named and (currency := self._currency(node.node)):
+            args = [currency]
+
+        def apply(scope: Scope) -> Any:
+            value = inner(scope)
+            if lenient:
+                return args[0](scope) if args and (empty(value) or value == "") else value
+            if empty(value):
+                to_spans(value)
+            try:
+                result = function(
+                    flat(value),
+                    *(flat(arg(scope)) for arg in args),
+                    **{key: flat(arg(scope)) for key, arg in named.items()},
+                    **zoned(scope),
+                )
+            except RenderError:
+                raise
+            except (TypeError, ValueError, ArithmeticError) as error:
+                raise RenderError(f"the filter `{name}` cannot be applied to {_name(value)}: {error}") from None
+            if isinstance(result, str) and len(result) > MAX_TEXT:
+                raise RenderError(f"the filter `{name}` made more than {MAX_TEXT} characters")
+            return result
+
+        if lenient and len(args) != 1:
+            raise CompileError('write default("...") with one value', node.lineno)
+        return apply
+
+    def _currency(self, node: nodes.Node) -> Closure | None:
+        """For a money field that names its currency field: that field's value, or no currency where it is empty."""
+        path = words(node).removeprefix("record.")
+        spec = (self.fields or {}).get(path)
+        if spec is None or spec.currency is None:
+            return None
+        lookup = self._lookup("record", spec.currency, node.lineno)
+
+        def currency(scope: Scope) -> Any:
+            value = lookup(scope)
+            return "" if empty(value) else value
+
+        return currency
+
+    def _test(self, node: nodes.Test) -> Closure:
+        inner = self.expression(node.node)
+        match node.name:
+            case "defined":
+                return lambda scope: not isinstance(inner(scope), Missing)
+            case "none":
+                return lambda scope: empty(inner(scope))
+        raise CompileError(f"there is no test `is {node.name}`; there are `is defined` and `is none`", node.lineno)
+
+
+def words(node: nodes.Node) -> str:
+    """`record.Amount` for a plain lookup, filtered or not; empty for anything more involved."""
+    if isinstance(node, nodes.Filter) and node.node is not None:
+        return words(node.node)
+    if isinstance(node, nodes.Getattr):
+        inner = words(node.node)
+        return f"{inner}.{node.attr}" if inner else ""
+    return node.name if isinstance(node, nodes.Name) else ""
+
+
+ZONED: Final[set[Callable[..., Any]]] = set()
+"""Filters that are told the zone dates are shown in (`@zoned`)."""
+
+
+def number(value: Any) -> Decimal:
+    """`value` as a number. Raises RenderError where it is none."""
+    value = flat(value)
+    if isinstance(value, str):
+        value = parse_number(value)
+    if isinstance(value, Decimal):
+        return value
+    raise RenderError(f"{_name(value)} is not a number")
+
+
+def contains(container: Any, item: Any) -> bool:
+    """True if a list has `item`, or a text has it as a part."""
+    container = flat(container)
+    if isinstance(container, tuple):
+        return any(equal(one, item) for one in container)
+    if isinstance(container, (str, Choice)):
+        return str(flat(item)) in str(container)
+    raise RenderError(f"{_name(container)} contains nothing")
+
+
+def bounded(text: Text) -> Text:
+    """`text`, or RenderError if it is longer than any message may be."""
+    if sum(len(span.text) for span in text) > MAX_TEXT:
+        raise RenderError(f"the text is longer than {MAX_TEXT} characters")
+    return text
+
+
+def _divide(left: Decimal, right: Decimal) -> Decimal:
+    if not right:
+        raise RenderError("division by zero")
+    return left / right
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    """`; did you mean "x"?` for the closest known word, or what is known if that is little, else nothing."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6) or [
+        name for name in sorted(known) if name.lower() == word.lower() or name.startswith(f"{word}.")
+    ]
+    return f'; did you mean "{close[0]}"?' if close else ""

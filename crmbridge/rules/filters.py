@@ -1,0 +1,149 @@
+"""The filters of templates and conditions: `{{ record.Amount | money("EUR") }}`.
+
+Each takes a value that is not empty and returns text or a number; TypeError and ValueError become render errors.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, Final
+
+from crmbridge.rules.expression import ZONED, shown
+from crmbridge.rules.expression import number as to_number
+
+_SYMBOLS: Final = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "CHF": "CHF ", "INR": "₹", "CNY": "CN¥", "BRL": "R$", "KRW": "₩"}
+_WITHOUT_CENTS: Final = frozenset({"JPY", "KRW", "CLP", "ISK", "UGX", "VND", "XAF", "XOF"})
+_MAX_WIDTH: Final = 10_000
+
+
+def _grouped(value: Decimal, places: int) -> str:
+    quantum = Decimal(1).scaleb(-places)
+    return f"{value.quantize(quantum, ROUND_HALF_UP):,f}"
+
+
+def money(value: Any, currency: str = "") -> str:
+    """An amount with its currency: `€1,200.50`; whole amounts lose their cents: `€120,000`."""
+    amount = to_number(value)
+    code = str(currency).upper()
+    whole = code in _WITHOUT_CENTS or amount == amount.to_integral_value()
+    digits = _grouped(abs(amount), 0 if whole else 2)
+    sign = "-" if amount < 0 else ""
+    if not code:
+        return sign + digits
+    symbol = _SYMBOLS.get(code)
+    return f"{sign}{symbol}{digits}" if symbol else f"{sign}{digits} {code}"
+
+
+def number(value: Any, places: Any = 0) -> str:
+    """A number with thousands separated and `places` decimals (0 to 10): `1,234`."""
+    wanted = int(places)
+    if not 0 <= wanted <= 10:
+        raise ValueError("places must be from 0 to 10")
+    return _grouped(to_number(value), wanted)
+
+
+def as_date(value: Any, pattern: str = "%-d %B %Y", *, zone: Any) -> str:
+    """A date or instant by a strftime pattern, in the configured zone: `22 November 2026`."""
+    if isinstance(value, datetime):
+        value = value.astimezone(zone)
+    if not isinstance(value, date):
+        raise TypeError("it is not a date")
+    if len(pattern) > 100:
+        raise ValueError("the pattern is longer than 100 characters")
+    return value.strftime(pattern)
+
+
+ZONED.add(as_date)
+
+
+def slug(value: Any) -> str:
+    """Lower-case ASCII words joined by `-`: `Parkers GmbH & Co` -> `parkers-gmbh-co`."""
+    ascii_text = unicodedata.normalize("NFKD", shown(value)).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", ascii_text.lower()).strip("-")
+
+
+def truncate(value: Any, length: Any = 80) -> str:
+    """At most `length` characters, the last of them `…` if something was cut, without splitting a word if it can."""
+    wanted = int(length)
+    if not 1 <= wanted <= _MAX_WIDTH:
+        raise ValueError(f"length must be from 1 to {_MAX_WIDTH}")
+    text = shown(value)
+    if len(text) <= wanted:
+        return text
+    cut = text[: wanted - 1]
+    head, space, _ = cut.rpartition(" ")
+    return (head if space and len(head) >= wanted // 2 else cut).rstrip() + "…"
+
+
+def plural(value: Any, one: str, many: str = "") -> str:
+    """The count with its noun: `{{ record.Seats | plural("seat") }}` -> `1 seat`, `2 seats`."""
+    count = to_number(value)
+    noun = one if count == 1 else (many or f"{one}s")
+    return f"{number(count) if count == count.to_integral_value() else shown(count)} {noun}"
+
+
+def upper(value: Any) -> str:
+    """In capitals."""
+    return shown(value).upper()
+
+
+def lower(value: Any) -> str:
+    """In small letters."""
+    return shown(value).lower()
+
+
+def trim(value: Any) -> str:
+    """Without white space at both ends."""
+    return shown(value).strip()
+
+
+def first_word(value: Any) -> str:
+    """The first word of a text: a given name, mostly."""
+    words = shown(value).split()
+    return words[0] if words else ""
+
+
+def join(value: Any, separator: str = ", ") -> str:
+    """A list's items with `separator` between them."""
+    items = value if isinstance(value, tuple) else (value,)
+    return str(separator).join(shown(item) for item in items if item is not None)
+
+
+def length(value: Any) -> Decimal:
+    """The number of a list's items or a text's characters."""
+    return Decimal(len(value) if isinstance(value, tuple) else len(shown(value)))
+
+
+def rounded(value: Any, places: Any = 0) -> Decimal:
+    """A number rounded to `places` decimals (0 to 10), half up."""
+    wanted = int(places)
+    if not 0 <= wanted <= 10:
+        raise ValueError("places must be from 0 to 10")
+    return to_number(value).quantize(Decimal(1).scaleb(-wanted), ROUND_HALF_UP)
+
+
+def default(value: Any, _: Any) -> Any:
+    """What stands in place of an empty or missing value: `{{ record.City | default("somewhere") }}`."""
+    return value
+
+
+FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
+    "date": as_date,
+    "default": default,
+    "first_word": first_word,
+    "join": join,
+    "length": length,
+    "lower": lower,
+    "money": money,
+    "number": number,
+    "plural": plural,
+    "round": rounded,
+    "slug": slug,
+    "trim": trim,
+    "truncate": truncate,
+    "upper": upper,
+}

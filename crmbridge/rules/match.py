@@ -1,0 +1,165 @@
+"""Conditions as data: `match: {StageName: {becomes: Closed Won}, Amount: {gte: 100000}}`.
+
+A condition looks at one field, as it is and as it was. An old value that is not known (the first sight of a record
+by a source that could not be read from the beginning) satisfies no condition about change, and the verdict says so.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from crmbridge.errors import RenderError
+from crmbridge.model import ChangeEvent, FieldSpec, FieldType, FieldValue, Kind, parse_number
+from crmbridge.rules.expression import contains, empty, equal, ordered, shown
+
+UNKNOWN_BEFORE: Final = "first sight, old value unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One field of one event: what it is, what it was, whether that is known, whether the record is new."""
+
+    now: FieldValue
+    before: FieldValue
+    known: bool
+    created: bool
+
+    @property
+    def changed(self) -> bool:
+        return self.known and not (
+            self.now == self.before or (not empty(self.before) and not empty(self.now) and equal(self.now, self.before))
+        )
+
+
+def sight(event: ChangeEvent, field: str) -> Sight:
+    """What `event` shows of `field`."""
+    return Sight(event.fields.get(field), event.before.get(field), field in event.before, event.kind is Kind.CREATED)
+
+
+Test = Callable[[Sight, Any], bool]
+
+
+def _is(value: FieldValue, wanted: Any) -> bool:
+    if wanted is None:
+        return value is None
+    return value is not None and equal(value, wanted)
+
+
+def _one_of(value: FieldValue, wanted: Any) -> bool:
+    return any(_is(value, one) for one in wanted)
+
+
+def _order(compare: Callable[[Any, Any], bool]) -> Test:
+    return lambda seen, wanted: seen.now is not None and ordered(seen.now, wanted, compare)
+
+
+def _becomes(seen: Sight, wanted: Any) -> bool:
+    return _is(seen.now, wanted) and (seen.created or (seen.known and not _is(seen.before, wanted)))
+
+
+def _starts(seen: Sight, wanted: Any) -> bool:
+    return seen.now is not None and shown(seen.now).startswith(str(wanted))
+
+
+OPERATORS: Final[Mapping[str, Test]] = {
+    "is": lambda seen, wanted: _is(seen.now, wanted),
+    "becomes": _becomes,
+    "changed": lambda seen, wanted: seen.changed is wanted if seen.known or not wanted else False,
+    "from": lambda seen, wanted: seen.changed and _is(seen.before, wanted),
+    "to": lambda seen, wanted: seen.changed and _is(seen.now, wanted),
+    "ne": lambda seen, wanted: seen.now is not None and not _is(seen.now, wanted),
+    "in": lambda seen, wanted: _one_of(seen.now, wanted),
+    "not_in": lambda seen, wanted: seen.now is not None and not _one_of(seen.now, wanted),
+    "gt": _order(operator.gt),
+    "gte": _order(operator.ge),
+    "lt": _order(operator.lt),
+    "lte": _order(operator.le),
+    "contains": lambda seen, wanted: seen.now is not None and contains(seen.now, wanted),
+    "starts_with": _starts,
+    "exists": lambda seen, wanted: (seen.now is not None) is wanted,
+}
+"""Every operator; `is` is the one that a bare value means."""
+
+_ABOUT_CHANGE: Final = frozenset({"becomes", "changed", "from", "to"})
+_LISTS: Final = frozenset({"in", "not_in"})
+_FLAGS: Final = frozenset({"changed", "exists"})
+_ORDERS: Final = frozenset({"gt", "gte", "lt", "lte"})
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One operator on one field."""
+
+    field: str
+    operator: str
+    wanted: Any
+
+    def holds(self, event: ChangeEvent) -> bool:
+        """Raises RenderError where the field's value cannot be compared."""
+        return OPERATORS[self.operator](sight(event, self.field), self.wanted)
+
+    def why_not(self, event: ChangeEvent) -> str:
+        """The clause and the values it saw, for people. Call it only after `holds` was false."""
+        seen = sight(event, self.field)
+        was = shown(seen.before) if seen.before is not None else "empty" if seen.known else UNKNOWN_BEFORE
+        now = shown(seen.now) if seen.now is not None else "empty"
+        values = f"it was {was} and is {now}" if self.operator in _ABOUT_CHANGE else f"it is {now}"
+        return f"{self}: {values}"
+
+    def __str__(self) -> str:
+        wanted = ", ".join(map(str, self.wanted)) if isinstance(self.wanted, tuple) else self.wanted
+        return f"{self.field} {self.operator} {wanted}"
+
+
+def compile_match(
+    match: Mapping[str, Any], fields: Mapping[str, FieldSpec] | None
+) -> tuple[list[Clause], list[tuple[tuple[str, ...], str]]]:
+    """Clauses for `match`, and what is wrong with it as (path inside `match`, message)."""
+    clauses: list[Clause] = []
+    problems: list[tuple[tuple[str, ...], str]] = []
+    for field, condition in match.items():
+        if not isinstance(condition, Mapping):
+            clauses.append(Clause(field, "is", condition))
+            continue
+        if not condition:
+            problems.append(((field,), "is empty; write a value, or an operator such as {becomes: ...}"))
+        for name, wanted in condition.items():
+            problem = _check(name, wanted, fields.get(field) if fields else None)
+            if problem:
+                problems.append(((field, name), problem))
+            else:
+                clauses.append(Clause(field, name, tuple(wanted) if name in _LISTS else wanted))
+    return clauses, problems
+
+
+def _check(name: str, wanted: Any, spec: FieldSpec | None) -> str:
+    if name not in OPERATORS or name == "is":
+        from crmbridge.rules.expression import did_you_mean
+
+        names = OPERATORS.keys() - {"is"}
+        return f"there is no operator `{name}`{did_you_mean(name, names) or '; there are ' + ', '.join(sorted(names))}"
+    if name in _LISTS:
+        return "" if isinstance(wanted, (list, tuple)) and wanted else "write a list with at least one value, like [Won, Lost]"
+    if name in _FLAGS:
+        return "" if isinstance(wanted, bool) else "write true or false"
+    if isinstance(wanted, (list, tuple, Mapping)):
+        return "write one value"
+    if wanted is None and name in _ORDERS | {"contains", "starts_with"}:
+        return "write a value"
+    if name in _ORDERS and spec and spec.type in (FieldType.NUMBER, FieldType.MONEY) and isinstance(parse_number(str(wanted)), str):
+        return f"`{wanted}` is not a number, and the field is"
+    return ""
+
+
+def first_failure(clauses: tuple[Clause, ...], event: ChangeEvent) -> Clause | None:
+    """The first clause that does not hold, or None if all do. Raises RenderError naming the clause that cannot be decided."""
+    for clause in clauses:
+        try:
+            if not clause.holds(event):
+                return clause
+        except RenderError as error:
+            raise RenderError(f"{clause}: {error}") from None
+    return None

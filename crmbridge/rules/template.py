@@ -1,0 +1,166 @@
+"""Templates: Jinja2's grammar, rendered to Text, so that record words and the author's words never mix.
+
+Whitelisted: output, `if`/`elif`/`else`, `for ... in` a list, `set`, `raw`, comments. Everything else is refused
+when the configuration is read, by name and line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import jinja2
+from jinja2 import nodes
+
+from crmbridge.errors import RenderError
+from crmbridge.model import FieldSpec, Literal, Text, Value, spans
+from crmbridge.rules.expression import (
+    ENVIRONMENT,
+    MAX_STEPS,
+    MAX_TEXT,
+    Closure,
+    CompileError,
+    Compiler,
+    Missing,
+    Read,
+    Scope,
+    to_spans,
+    words,
+)
+
+_Write = Callable[[Scope, list[Literal | Value]], None]
+_NAMES: Final = {"Macro": "macro", "Include": "include", "Import": "import", "FromImport": "from", "Extends": "extends", "Block": "block",
+                 "CallBlock": "call", "FilterBlock": "filter", "With": "with", "AssignBlock": "set block", "ExprStmt": "do"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A compiled template."""
+
+    source: str
+    reads: tuple[Read, ...]
+    _write: _Write
+
+    def render(self, scope: Scope) -> Text:
+        """The text for one record. Raises RenderError, naming the line."""
+        out: list[Literal | Value] = []
+        self._write(scope, out)
+        return spans(out)
+
+
+def compile_template(source: str, *, fields: Mapping[str, FieldSpec] | None, filters: Mapping[str, Callable[..., Any]]) -> Template:
+    """Compile `source`. `fields` are the record's known fields, None if any may occur. Raises CompileError."""
+    try:
+        tree = ENVIRONMENT.parse(source)
+    except jinja2.TemplateSyntaxError as error:
+        raise CompileError(error.message or "cannot be read", error.lineno) from None
+    compiler = _Writer(fields, filters)
+    write = compiler.body(tree.body)
+    return Template(source, tuple(compiler.reads), write)
+
+
+class _Writer(Compiler):
+    def body(self, body: Sequence[nodes.Node]) -> _Write:
+        writes = [self.statement(node) for node in body]
+
+        def write(scope: Scope, out: list[Literal | Value]) -> None:
+            for one in writes:
+                one(scope, out)
+
+        return write
+
+    def statement(self, node: nodes.Node) -> _Write:
+        match node:
+            case nodes.Output():
+                return self._output(node)
+            case nodes.If():
+                return self._if(node)
+            case nodes.For():
+                return self._for(node)
+            case nodes.Assign():
+                return self._assign(node)
+        kind = type(node).__name__
+        raise CompileError(f"`{_NAMES.get(kind, kind)}` is not part of this language", node.lineno)
+
+    def _output(self, node: nodes.Output) -> _Write:
+        parts = [(self.expression(part), part.lineno, words(part)) for part in node.nodes]
+
+        def write(scope: Scope, out: list[Literal | Value]) -> None:
+            for closure, line, subject in parts:
+                try:
+                    value = closure(scope)
+                    out.extend(to_spans(value, scope.zone))
+                except RenderError as error:
+                    named = str(error).startswith(("record.", "before.", "event.", "the filter"))
+                    raise RenderError(str(error) if named or not subject else f"{subject} {error}", f"line {line}") from None
+            if sum(len(span.text) for span in out) > MAX_TEXT:
+                raise RenderError(f"the text is longer than {MAX_TEXT} characters")
+
+        return write
+
+    def _if(self, node: nodes.If) -> _Write:
+        branches = [(self.expression(node.test), self.body(node.body))]
+        branches += [(self.expression(branch.test), self.body(branch.body)) for branch in node.elif_]
+        otherwise = self.body(node.else_)
+
+        def write(scope: Scope, out: list[Literal | Value]) -> None:
+            for test, body in branches:
+                if test(scope):
+                    return body(scope, out)
+            return otherwise(scope, out)
+
+        return write
+
+    def _for(self, node: nodes.For) -> _Write:
+        if not isinstance(node.target, nodes.Name) or node.recursive:
+            raise CompileError("write `{% for item in record.List %}`", node.lineno)
+        name = node.target.name
+        items, otherwise = self.expression(node.iter), self.body(node.else_)
+        known = self.names
+        self.names = known | {name, "loop"}
+        test: Closure = self.expression(node.test) if node.test else lambda _: True
+        body = self.body(node.body)
+        self.names = known
+
+        def write(scope: Scope, out: list[Literal | Value]) -> None:
+            values = items(scope)
+            if isinstance(values, Missing) or values is None:
+                values = ()
+            if not isinstance(values, tuple):
+                raise RenderError("only a list can be looped over", f"line {node.lineno}")
+            outer = scope.names
+            kept = [value for value in values if value is not None and test_one(scope, outer, value)]
+            for index, value in enumerate(kept):
+                scope.steps += 1
+                if scope.steps > MAX_STEPS:
+                    raise RenderError(f"more than {MAX_STEPS} loop rounds", f"line {node.lineno}")
+                loop = {"index": Decimal(index + 1), "first": index == 0, "last": index == len(kept) - 1}
+                scope.names = {**outer, name: value, "loop": loop}
+                body(scope, out)
+            scope.names = outer
+            if not kept:
+                otherwise(scope, out)
+
+        def test_one(scope: Scope, outer: dict[str, Any], value: Any) -> bool:
+            scope.names = {**outer, name: value}
+            try:
+                return bool(test(scope))
+            finally:
+                scope.names = outer
+
+        return write
+
+    def _assign(self, node: nodes.Assign) -> _Write:
+        if not isinstance(node.target, nodes.Name):
+            raise CompileError("write `{% set name = ... %}`", node.lineno)
+        name, closure = node.target.name, self.expression(node.node)
+        if name in ("record", "before", "event", "loop"):
+            raise CompileError(f"`{name}` cannot be set", node.lineno)
+        self.names = self.names | {name}
+
+        def write(scope: Scope, out: list[Literal | Value]) -> None:
+            scope.names = {**scope.names, name: closure(scope)}
+
+        return write

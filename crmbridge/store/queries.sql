@@ -1,0 +1,204 @@
+-- Every statement of the store, each with one line of why. Read by crmbridge.db.statements.
+
+-- name: inbox_insert
+-- A verified request, before its sender is answered.
+INSERT INTO inbox (source, received_at, headers, query, body) VALUES (?, ?, ?, ?, ?)
+
+-- name: inbox_waiting
+-- What waits for interpretation, in order of arrival.
+SELECT id, source, received_at, headers, query, body FROM inbox WHERE failure IS NULL AND id > ? ORDER BY id LIMIT ?
+
+-- name: inbox_close
+-- Its changes are recorded in this same transaction.
+DELETE FROM inbox WHERE id = ?
+
+-- name: inbox_fail
+-- Nobody can interpret it: keep it for a person.
+UPDATE inbox SET failure = ? WHERE id = ?
+
+-- name: inbox_failed
+-- Requests that wait for a person.
+SELECT id, source, received_at, failure FROM inbox WHERE failure IS NOT NULL ORDER BY id LIMIT ?
+
+-- name: inbox_retry
+-- A person says: interpret it again.
+UPDATE inbox SET failure = NULL WHERE failure IS NOT NULL AND id = ?
+
+-- name: inbox_drop
+-- A person says: it is of no use.
+DELETE FROM inbox WHERE failure IS NOT NULL AND id = ?
+
+-- name: source_get
+-- Where to read on.
+SELECT cursor, baselined, polled_at FROM sources WHERE name = ?
+
+-- name: source_all
+-- For status.
+SELECT name, cursor, baselined, polled_at FROM sources
+
+-- name: source_move
+-- The cursor moves only with what it has passed.
+INSERT INTO sources (name, cursor, baselined, polled_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, baselined = excluded.baselined, polled_at = excluded.polled_at
+
+-- name: observation_known
+-- Was this seen before?
+SELECT 1 FROM observations WHERE source = ? AND observation_id = ?
+
+-- name: observation_insert
+-- Remember it longer than its sender retries.
+INSERT INTO observations (source, observation_id, seen_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
+
+-- name: snapshot_get
+-- The record as last seen.
+SELECT revision, version, deleted, fields FROM snapshots WHERE source = ? AND record_type = ? AND record_id = ?
+
+-- name: snapshot_put
+-- Changes a row only if it still has the revision that was assumed.
+INSERT INTO snapshots (source, record_type, record_id, revision, version, deleted, fields)
+VALUES (:source, :record_type, :record_id, :revision, :version, :deleted, :fields)
+ON CONFLICT DO UPDATE SET revision = :revision, version = :version, deleted = :deleted, fields = :fields
+WHERE revision = :assumed
+
+-- name: event_insert
+-- The journal; an id that is there already is the same change.
+INSERT INTO events (id, source, record_type, record_id, revision, kind, occurred_at, recorded_at, actor, url, fields, before)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
+
+-- name: event_get
+-- One change, for rendering again.
+SELECT * FROM events WHERE id = ?
+
+-- name: events_after
+-- For `tail`.
+SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?
+
+-- name: events_last
+-- Where `tail` begins.
+SELECT coalesce(max(seq), 0) FROM events
+
+-- name: delivery_insert
+-- Accepted once by its key, whether it is still in the outbox or only its receipt is left.
+INSERT INTO deliveries (key, event_id, destination, channel, record, rule, step, thread, message, state, reason, due, last_error, accepted_at, settled_at)
+SELECT :key, :event_id, :destination, :channel, :record, :rule, :step, :thread, :message, :state, :reason, :due, :last_error, :accepted_at, :settled_at
+WHERE NOT EXISTS (SELECT 1 FROM receipts WHERE key = :key)
+ON CONFLICT (key) DO NOTHING
+
+-- name: lane_from
+-- The first lane at or behind a name that has something queued.
+SELECT min(channel) FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued' AND destination = ? AND channel >= ?
+
+-- name: lane_heads
+-- A lane's queued deliveries, earliest first, without those that wait for an earlier one of their record.
+SELECT d.* FROM deliveries AS d INDEXED BY deliveries_queued
+WHERE d.state = 'queued' AND d.destination = :destination AND d.channel = :channel
+  AND NOT EXISTS (
+    SELECT 1 FROM deliveries AS earlier INDEXED BY deliveries_open
+    WHERE earlier.destination = d.destination AND earlier.channel = d.channel AND earlier.record = d.record
+      AND earlier.id < d.id AND earlier.state IN ('queued', 'sending', 'unknown'))
+ORDER BY d.due, d.id LIMIT :limit
+
+-- name: delivery_lease
+-- Durable before the request: after a crash we know that it may have been sent.
+UPDATE deliveries SET state = 'sending', attempts = attempts + 1 WHERE id = ?
+
+-- name: delivery_settle
+-- What an attempt led to.
+UPDATE deliveries SET state = :state, reason = :reason, due = :due, last_error = :error, attempts = attempts - :uncounted, settled_at = :settled_at
+WHERE id = :id AND state = 'sending'
+
+-- name: attempt_insert
+-- What went wrong, and when.
+INSERT INTO attempts (delivery, number, ended_at, outcome, error) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET ended_at = excluded.ended_at, outcome = excluded.outcome, error = excluded.error
+
+-- name: attempts_of
+-- For `show`.
+SELECT number, ended_at, outcome, error FROM attempts WHERE delivery = ? ORDER BY number
+
+-- name: receipt_insert
+-- Proof.
+INSERT INTO receipts (key, destination, channel, thread, remote_id, url, extra, published_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING
+
+-- name: receipt_get
+-- For `show`.
+SELECT remote_id, url, extra FROM receipts WHERE key = ?
+
+-- name: receipt_first_of_thread
+-- What a reply replies to.
+SELECT remote_id, url, extra FROM receipts WHERE destination = ? AND channel = ? AND thread = ? ORDER BY published_at, key LIMIT 1
+
+-- name: interrupted
+-- Attempts whose end nobody recorded: the process died.
+SELECT * FROM deliveries INDEXED BY deliveries_watched
+WHERE state IN ('sending', 'held', 'unknown', 'dead') AND state = 'sending' ORDER BY id
+
+-- name: wait_put
+-- A wait is extended, never shortened; a person's pause stays.
+INSERT INTO waits (destination, channel, until, reason, since) VALUES (:destination, :channel, :until, :reason, :since)
+ON CONFLICT DO UPDATE SET until = :until, reason = :reason, since = :since
+WHERE waits.until IS NOT NULL AND (:until IS NULL OR :until > waits.until)
+
+-- name: wait_clear
+-- The destination may speak again.
+DELETE FROM waits WHERE destination = ?
+
+-- name: waits_all
+-- At start, and for status.
+SELECT destination, channel, until, reason, since FROM waits
+
+-- name: deliveries_by_state
+-- What people look at, newest first.
+SELECT * FROM deliveries INDEXED BY deliveries_watched
+WHERE state IN ('sending', 'held', 'unknown', 'dead') AND state = :state AND (:destination IS NULL OR destination = :destination) AND (:rule IS NULL OR rule = :rule) ORDER BY id DESC LIMIT :limit
+
+-- name: delivery_get
+-- One delivery by its number or the beginning of its key.
+SELECT * FROM deliveries WHERE id = :id OR key = :key
+
+-- name: delivery_requeue
+-- A person says: try again.
+UPDATE deliveries SET state = 'queued', reason = '', due = :due, message = :message, channel = :channel, thread = :thread, settled_at = NULL
+WHERE id = :id AND state IN ('dead', 'unknown')
+
+-- name: delivery_drop
+-- A person says: leave it.
+UPDATE deliveries SET state = 'superseded', reason = :reason, settled_at = :now WHERE id = :id AND state IN ('dead', 'unknown')
+
+-- name: delivery_publish
+-- A person says: it is there.
+UPDATE deliveries SET state = 'delivered', reason = :reason, settled_at = :now WHERE id = :id AND state = 'unknown'
+
+-- name: counts
+-- Open deliveries by destination and state; each half reads one partial index.
+SELECT destination, state, count(*) FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued' GROUP BY destination
+UNION ALL
+SELECT destination, state, count(*) FROM deliveries INDEXED BY deliveries_watched
+WHERE state IN ('sending', 'held', 'unknown', 'dead') GROUP BY destination, state
+
+-- name: oldest_queued
+-- How long the oldest has been waiting, by destination.
+SELECT destination, min(accepted_at) FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued' GROUP BY destination
+
+-- name: inbox_counts
+-- For status.
+SELECT source, failure IS NOT NULL, count(*) FROM inbox GROUP BY 1, 2
+
+-- name: purge_events
+-- Retention, in small bites.
+DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE recorded_at < ? ORDER BY recorded_at LIMIT ?)
+
+-- name: purge_deliveries
+-- Retention; their receipts stay.
+DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE settled_at < ? ORDER BY settled_at LIMIT ?)
+
+-- name: purge_observations
+-- Retention.
+DELETE FROM observations WHERE (source, observation_id) IN (SELECT source, observation_id FROM observations WHERE seen_at < ? ORDER BY seen_at LIMIT ?)
+
+-- name: meta_get
+-- Facts about this database.
+SELECT value FROM meta WHERE name = ?
+
+-- name: meta_put
+-- Set once.
+INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING

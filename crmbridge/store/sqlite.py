@@ -1,0 +1,410 @@
+"""The store on SQLite. One function, one transaction; the SQL stands in queries.sql."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from crmbridge.db import Database, Schema, statements
+from crmbridge.model import (
+    ChangeEvent,
+    Cursor,
+    Delivery,
+    Kind,
+    Message,
+    Receipt,
+    RecordRef,
+    State,
+    dump_fields,
+    dump_message,
+    from_us,
+    load_fields,
+    load_message,
+    to_us,
+)
+from crmbridge.store.interface import (
+    MAX_BATCH,
+    Attempt,
+    Batch,
+    Conflict,
+    Entry,
+    InboxRow,
+    Lease,
+    NewDelivery,
+    Retention,
+    Settlement,
+    Snapshot,
+    SourcePosition,
+    Wait,
+)
+
+_HERE: Final = Path(__file__).parent
+SCHEMA: Final = Schema("crmbridge store", 0x63726D62, _HERE / "migrations")  # "crmb"
+Q: Final = statements(_HERE / "queries.sql")
+_WHOLE: Final = "*"  # the `waits` channel that means a whole destination
+_STALE: Final = "stale"
+
+
+class SqliteStore:
+    """Implements `crmbridge.store.interface.Store`."""
+
+    def __init__(self, path: Path, *, synchronous: str = "FULL") -> None:
+        self.database = Database(path, SCHEMA, synchronous=synchronous)
+
+    def close(self) -> None:
+        self.database.close()
+
+    # --- intake
+
+    async def accept(self, source: str, headers: Mapping[str, str], query: str, body: bytes, now: datetime) -> InboxRow:
+        values = (source, to_us(now), json.dumps(dict(headers)), query, body)
+        row_id = await self.database.write(lambda db: db.execute(Q["inbox_insert"], values).lastrowid)
+        return InboxRow(row_id or 0, source, now, headers, query, body)
+
+    async def waiting(self, after: int, limit: int) -> list[InboxRow]:
+        rows = await self.database.read(lambda db: db.execute(Q["inbox_waiting"], (after, limit)).fetchall())
+        return [InboxRow(r["id"], r["source"], from_us(r["received_at"]), json.loads(r["headers"]), r["query"], r["body"]) for r in rows]
+
+    async def position(self, source: str) -> SourcePosition:
+        row = await self.database.read(lambda db: db.execute(Q["source_get"], (source,)).fetchone())
+        return _position(row) if row else SourcePosition()
+
+    async def snapshots(self, records: Sequence[RecordRef]) -> dict[RecordRef, Snapshot]:
+        def query(db: sqlite3.Connection) -> dict[RecordRef, Snapshot]:
+            found = ((ref, db.execute(Q["snapshot_get"], (ref.source, ref.type, ref.id)).fetchone()) for ref in dict.fromkeys(records))
+            return {ref: Snapshot(r["revision"], r["version"], bool(r["deleted"]), load_fields(r["fields"])) for ref, r in found if r}
+
+        return await self.database.read(query)
+
+    async def known_observations(self, source: str, ids: Sequence[str]) -> set[str]:
+        return await self.database.read(lambda db: {id for id in ids if db.execute(Q["observation_known"], (source, id)).fetchone()})
+
+    async def record(self, batch: Batch, now: datetime) -> int:
+        if len(batch.entries) > MAX_BATCH:
+            raise ValueError(f"a batch holds at most {MAX_BATCH} entries, not {len(batch.entries)}")
+        # Everything that can be computed outside the transaction is: the writer thread serves everyone.
+        moment = to_us(now)
+        snapshots = [_snapshot_row(entry) for entry in batch.entries if entry.snapshot]
+        events = [_event_row(entry.event, entry.stale, moment) for entry in batch.entries if entry.event]
+        deliveries = [_delivery_row(entry, new, moment) for entry in batch.entries for new in entry.deliveries]
+        seen = [(batch.source, entry.observation_id, moment) for entry in batch.entries if entry.observation_id]
+
+        def unit(db: sqlite3.Connection) -> int:
+            if snapshots and db.executemany(Q["snapshot_put"], snapshots).rowcount != len(snapshots):
+                raise Conflict
+            if events:
+                db.executemany(Q["event_insert"], events)
+            added = db.executemany(Q["delivery_insert"], deliveries).rowcount if deliveries else 0
+            if seen:
+                db.executemany(Q["observation_insert"], seen)
+            if batch.closed:
+                db.executemany(Q["inbox_close"], [(id,) for id in batch.closed])
+            for id, failure in batch.failed.items():
+                db.execute(Q["inbox_fail"], (failure, id))
+            if batch.position:
+                at = batch.position
+                polled = to_us(at.polled_at) if at.polled_at else None
+                db.execute(Q["source_move"], (batch.source, at.cursor, int(at.baselined), polled))
+            return added
+
+        return await self.database.write(unit)
+
+    # --- publisher
+
+    async def lease(self, destination: str, *, now: datetime, limit: int, per_lane: int, skip: Sequence[str], after: str = "") -> Lease:
+        moment, skipped = to_us(now), frozenset(skip)
+
+        def unit(db: sqlite3.Connection) -> Lease:
+            taken: list[sqlite3.Row] = []
+            next_due: int | None = None
+            for channel in _lanes(db, destination, after):
+                if channel in skipped:
+                    continue
+                wanted = min(per_lane, limit - len(taken))
+                lane = {"destination": destination, "channel": channel, "limit": wanted + 1}
+                for row in db.execute(Q["lane_heads"], lane):
+                    if row["due"] > moment:
+                        next_due = row["due"] if next_due is None else min(next_due, row["due"])
+                        break
+                    if not wanted:
+                        next_due = moment
+                        break
+                    taken.append(row)
+                    wanted -= 1
+                if len(taken) >= limit:
+                    next_due = moment
+                    break
+            db.executemany(Q["delivery_lease"], [(row["id"],) for row in taken])
+            leased = [_delivery(db, row, state=State.SENDING, attempts=row["attempts"] + 1) for row in taken]
+            return Lease(leased, from_us(next_due) if next_due is not None else None)
+
+        return await self.database.write(unit)
+
+    async def settle(self, settlements: Sequence[Settlement], waits: Sequence[Wait], now: datetime) -> None:
+        moment = to_us(now)
+        ended = (State.DELIVERED, State.SUPERSEDED)
+
+        def unit(db: sqlite3.Connection) -> None:
+            for one in settlements:
+                delivery = one.delivery
+                values = {
+                    "id": delivery.id,
+                    "state": one.state,
+                    "reason": one.reason,
+                    "due": to_us(one.due or now),
+                    "error": one.error,
+                    "uncounted": int(not one.counted),
+                    "settled_at": moment if one.state in ended else None,
+                }
+                db.execute(Q["delivery_settle"], values)
+                if one.receipt:
+                    db.execute(Q["receipt_insert"], _receipt_row(delivery, one.receipt, moment))
+                else:
+                    db.execute(Q["attempt_insert"], (delivery.id, delivery.attempts, moment, one.outcome, one.error))
+            for wait in waits:
+                db.execute(Q["wait_put"], _wait_row(wait))
+
+        await self.database.write(unit)
+
+    async def interrupted(self) -> list[Delivery]:
+        return await self.database.read(lambda db: [_delivery(db, row) for row in db.execute(Q["interrupted"])])
+
+    async def waits(self) -> list[Wait]:
+        rows = await self.database.read(lambda db: db.execute(Q["waits_all"]).fetchall())
+        return [
+            Wait(
+                destination=r["destination"],
+                channel=None if r["channel"] == _WHOLE else r["channel"],
+                until=from_us(r["until"]) if r["until"] is not None else None,
+                reason=r["reason"],
+                since=from_us(r["since"]),
+            )
+            for r in rows
+        ]
+
+    async def clear_waits(self, destination: str) -> bool:
+        return await self.database.write(lambda db: db.execute(Q["wait_clear"], (destination,)).rowcount > 0)
+
+    # --- people
+
+    async def deliveries(
+        self, state: State, *, destination: str | None = None, rule: str | None = None, limit: int = 100
+    ) -> list[Delivery]:
+        values = {"state": state, "destination": destination, "rule": rule, "limit": limit}
+        return await self.database.read(lambda db: [_delivery(db, row) for row in db.execute(Q["deliveries_by_state"], values)])
+
+    async def delivery(self, name: str) -> tuple[Delivery, list[Attempt]] | None:
+        def query(db: sqlite3.Connection) -> tuple[Delivery, list[Attempt]] | None:
+            number = int(name) if name.isascii() and name.isdigit() and len(name) < 18 else -1
+            row = db.execute(Q["delivery_get"], {"id": number, "key": name}).fetchone()
+            if row is None:
+                return None
+            attempts = db.execute(Q["attempts_of"], (row["id"],))
+            return _delivery(db, row), [Attempt(a["number"], from_us(a["ended_at"]), a["outcome"], a["error"]) for a in attempts]
+
+        return await self.database.read(query)
+
+    async def requeue(self, delivery: Delivery, message: Message, now: datetime) -> bool:
+        values = {
+            "id": delivery.id,
+            "due": to_us(now),
+            "message": dump_message(message),
+            "channel": _channel(message),
+            "thread": message.thread,
+        }
+        return await self.database.write(lambda db: db.execute(Q["delivery_requeue"], values).rowcount > 0)
+
+    async def drop(self, delivery: Delivery, reason: str, now: datetime) -> bool:
+        values = {"id": delivery.id, "reason": reason, "now": to_us(now)}
+        return await self.database.write(lambda db: db.execute(Q["delivery_drop"], values).rowcount > 0)
+
+    async def confirm(self, delivery: Delivery, receipt: Receipt, reason: str, now: datetime) -> bool:
+        def unit(db: sqlite3.Connection) -> bool:
+            if not db.execute(Q["delivery_publish"], {"id": delivery.id, "reason": reason, "now": to_us(now)}).rowcount:
+                return False
+            db.execute(Q["receipt_insert"], _receipt_row(delivery, receipt, to_us(now)))
+            return True
+
+        return await self.database.write(unit)
+
+    async def failed_requests(self, limit: int = 100) -> list[tuple[InboxRow, str]]:
+        rows = await self.database.read(lambda db: db.execute(Q["inbox_failed"], (limit,)).fetchall())
+        return [(InboxRow(r["id"], r["source"], from_us(r["received_at"]), {}, "", b""), r["failure"]) for r in rows]
+
+    async def retry_request(self, id: int) -> bool:
+        return await self.database.write(lambda db: db.execute(Q["inbox_retry"], (id,)).rowcount > 0)
+
+    async def drop_request(self, id: int) -> bool:
+        return await self.database.write(lambda db: db.execute(Q["inbox_drop"], (id,)).rowcount > 0)
+
+    async def event(self, id: str) -> ChangeEvent | None:
+        row = await self.database.read(lambda db: db.execute(Q["event_get"], (id,)).fetchone())
+        return _event(row) if row and row["kind"] != _STALE else None
+
+    async def events_after(self, seq: int, limit: int) -> list[tuple[int, ChangeEvent, bool]]:
+        rows = await self.database.read(lambda db: db.execute(Q["events_after"], (seq, limit)).fetchall())
+        return [(row["seq"], _event(row), row["kind"] == _STALE) for row in rows]
+
+    async def last_event(self) -> int:
+        return await self.database.read(lambda db: int(db.execute(Q["events_last"]).fetchone()[0]))
+
+    async def overview(self) -> dict[str, Any]:
+        def query(db: sqlite3.Connection) -> dict[str, Any]:
+            return {
+                "deliveries": [tuple(row) for row in db.execute(Q["counts"])],
+                "oldest": {name: from_us(at) for name, at in db.execute(Q["oldest_queued"])},
+                "inbox": [(source, bool(failed), count) for source, failed, count in db.execute(Q["inbox_counts"])],
+                "sources": {row["name"]: _position(row) for row in db.execute(Q["source_all"])},
+            }
+
+        return await self.database.read(query)
+
+    # --- upkeep
+
+    async def purge(self, retention: Retention, now: datetime, limit: int = 500) -> int:
+        old = {
+            "purge_events": to_us(now - retention.journal),
+            "purge_deliveries": to_us(now - retention.delivered),
+            "purge_observations": to_us(now - retention.observations),
+        }
+        return await self.database.write(lambda db: sum(db.execute(Q[name], (before, limit)).rowcount for name, before in old.items()))
+
+
+# --- rows -----------------------------------------------------------------------------------
+
+
+def _lanes(db: sqlite3.Connection, destination: str, after: str) -> Iterator[str]:
+    """A destination's lanes with something queued, in turn: from behind `after` to the end, then from the beginning."""
+    start = _behind(after) if after else ""
+    for low, high in ((start, None), ("", start)):
+        (found,) = db.execute(Q["lane_from"], (destination, low)).fetchone()
+        while found is not None and (high is None or found < high):
+            yield found
+            (found,) = db.execute(Q["lane_from"], (destination, _behind(found))).fetchone()
+
+
+def _behind(channel: str) -> str:
+    """The least name greater than `channel`; names hold no NUL."""
+    return channel + "\0"
+
+
+def _position(row: sqlite3.Row) -> SourcePosition:
+    cursor = Cursor(row["cursor"]) if row["cursor"] is not None else None
+    return SourcePosition(cursor, bool(row["baselined"]), from_us(row["polled_at"]) if row["polled_at"] is not None else None)
+
+
+def _snapshot_row(entry: Entry) -> dict[str, Any]:
+    snapshot = entry.snapshot
+    assert snapshot is not None
+    return {
+        "source": entry.record.source,
+        "record_type": entry.record.type,
+        "record_id": entry.record.id,
+        "revision": snapshot.revision,
+        "version": snapshot.version,
+        "deleted": int(snapshot.deleted),
+        "fields": dump_fields(snapshot.fields),
+        "assumed": entry.assumed,
+    }
+
+
+def _event_row(event: ChangeEvent, stale: bool, moment: int) -> tuple[Any, ...]:
+    return (
+        event.id,
+        event.source,
+        event.record_type,
+        event.record_id,
+        event.revision,
+        _STALE if stale else event.kind.value,
+        to_us(event.occurred_at),
+        moment,
+        event.actor,
+        event.url,
+        dump_fields(event.fields),
+        dump_fields(event.before),
+    )
+
+
+def _event(row: sqlite3.Row) -> ChangeEvent:
+    return ChangeEvent(
+        id=row["id"],
+        source=row["source"],
+        record_type=row["record_type"],
+        record_id=row["record_id"],
+        revision=row["revision"],
+        kind=Kind.UPDATED if row["kind"] == _STALE else Kind(row["kind"]),
+        occurred_at=from_us(row["occurred_at"]),
+        fields=load_fields(row["fields"]),
+        before=load_fields(row["before"]),
+        actor=row["actor"],
+        url=row["url"],
+    )
+
+
+def _channel(message: Message) -> str:
+    return message.channel.key if message.channel else ""
+
+
+def _delivery_row(entry: Entry, new: NewDelivery, moment: int) -> dict[str, Any]:
+    message = new.message
+    return {
+        "key": new.key,
+        "event_id": entry.event.id if entry.event else "",
+        "destination": message.destination,
+        "channel": _channel(message),
+        "record": str(message.record),
+        "rule": message.rule,
+        "step": message.step,
+        "thread": message.thread,
+        "message": dump_message(message),
+        "state": State.DEAD if new.error else State.QUEUED,
+        "reason": "unrenderable" if new.error else "",
+        "due": moment,
+        "last_error": new.error,
+        "accepted_at": moment,
+        "settled_at": None,
+    }
+
+
+def _delivery(db: sqlite3.Connection, row: sqlite3.Row, *, state: State | None = None, attempts: int | None = None) -> Delivery:
+    parent = None
+    if row["thread"] is not None:
+        parent = db.execute(Q["receipt_first_of_thread"], (row["destination"], row["channel"], row["thread"])).fetchone()
+    own = db.execute(Q["receipt_get"], (row["key"],)).fetchone() if row["state"] == State.DELIVERED else None
+    return Delivery(
+        id=row["id"],
+        key=row["key"],
+        event_id=row["event_id"],
+        message=load_message(row["message"]),
+        state=state or State(row["state"]),
+        due=from_us(row["due"]),
+        reason=row["reason"],
+        attempts=row["attempts"] if attempts is None else attempts,
+        last_error=row["last_error"],
+        receipt=_receipt(own) if own else None,
+        parent=_receipt(parent) if parent else None,
+    )
+
+
+def _receipt(row: sqlite3.Row) -> Receipt:
+    return Receipt(remote_id=row["remote_id"], url=row["url"], extra=json.loads(row["extra"]))
+
+
+def _receipt_row(delivery: Delivery, receipt: Receipt, moment: int) -> tuple[Any, ...]:
+    message = delivery.message
+    extra = json.dumps(dict(receipt.extra))
+    return (delivery.key, message.destination, _channel(message), message.thread, receipt.remote_id, receipt.url, extra, moment)
+
+
+def _wait_row(wait: Wait) -> dict[str, Any]:
+    return {
+        "destination": wait.destination,
+        "channel": _WHOLE if wait.channel is None else wait.channel,
+        "until": to_us(wait.until) if wait.until else None,
+        "reason": wait.reason,
+        "since": to_us(wait.since),
+    }

@@ -1,0 +1,171 @@
+"""Logs, redaction and metrics: what crmbridge says about itself.
+
+A secret's value is registered here when it is first read (`hide`); from then on it appears as `***` in
+every log record and in every text that passed `redact`.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from typing import Any, TextIO
+from urllib.parse import quote
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+# --- redaction ------------------------------------------------------------------------------
+
+_MASK = "***"
+_SHORTEST = 6  # below that, masking would eat ordinary words
+_hidden: tuple[str, ...] = ()
+_lock = threading.Lock()
+
+
+def hide(secret: str) -> None:
+    """Keep `secret`, and its URL-encoded and base64 forms, out of everything that is written from now on."""
+    global _hidden
+    if len(secret) < _SHORTEST or secret in _hidden:
+        return
+    forms = {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
+    forms |= {json.dumps(form)[1:-1] for form in forms}
+    with _lock:
+        _hidden = tuple(sorted({*_hidden, *forms}, key=len, reverse=True))
+
+
+def redact(text: str) -> str:
+    """`text` with every hidden secret masked."""
+    for secret in _hidden:
+        if secret in text:
+            text = text.replace(secret, _MASK)
+    return text
+
+
+# --- logs -----------------------------------------------------------------------------------
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
+
+
+def one_line(text: str) -> str:
+    """`text` with control characters written out, so that a record can never forge a log line."""
+    return text.translate(_CONTROLS)
+
+
+class _Formatter(logging.Formatter):
+    """Message, `extra=` fields and, for an exception, its traceback: redacted as a whole."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        return redact(self.line(record, facts))
+
+    def line(self, record: logging.LogRecord, facts: dict[str, Any]) -> str:
+        raise NotImplementedError
+
+
+class JsonFormatter(_Formatter):
+    """One JSON object a line."""
+
+    def line(self, record: logging.LogRecord, facts: dict[str, Any]) -> str:
+        entry = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **facts,
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False, default=str)
+
+
+class TextFormatter(_Formatter):
+    """For people: time, level, message, then the facts as `name=value`."""
+
+    def line(self, record: logging.LogRecord, facts: dict[str, Any]) -> str:
+        stamp = time.strftime("%H:%M:%S", time.localtime(record.created))
+        tail = "".join(f" {name}={one_line(str(value))}" for name, value in facts.items() if value not in ("", None))
+        text = f"{stamp} {record.levelname.lower():7} {one_line(record.getMessage())}{tail}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+_NOISY = ("urllib3", "requests", "requests_oauthlib", "oauthlib", "tweepy", "aiohttp.access", "apscheduler", "asyncio")
+
+
+def configure_logging(*, level: str = "info", style: str = "json", stream: TextIO | None = None) -> None:
+    """Send all logs to `stream` (stderr). Vendor clients' own debug logs stay off: they print tokens."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+# --- metrics --------------------------------------------------------------------------------
+# No label ever holds a record's id, name or text.
+
+
+class Metrics:
+    """Every metric of one daemon. The registry is its own, so that tests can run many in a process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.received = self._counter("received", "Webhook requests, by answer", "source", "status")
+        self.polls = self._counter("polls", "Polls of a source, by outcome", "source", "outcome")
+        self.observations = self._counter("observations", "Observations interpreted, by outcome", "source", "outcome")
+        self.rule_errors = self._counter("rule_errors", "Conditions or templates that failed", "rule")
+        self.deliveries = self._counter("deliveries", "Attempts settled, by outcome", "destination", "outcome")
+        self.reloads = self._counter("reloads", "Configuration reloads, by outcome", "outcome")
+        self.paused = self._gauge("destination_paused", "1 while a destination waits for a person", "destination")
+        self.waiting = self._gauge("deliveries_open", "Deliveries that are not finished, by state", "destination", "state")
+        self.degraded = self._gauge("degraded", "Things that need a person, by kind", "kind")
+        self.reload_ok = self._gauge("last_reload_successful", "1 if the last reload was applied")
+        self.polled_at = self._gauge("last_poll_timestamp_seconds", "When a source was last read", "source")
+        self.latency = Histogram(
+            "crmbridge_delivery_seconds",
+            "From acceptance to receipt",
+            ["destination"],
+            registry=self.registry,
+            buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 600, 3600),
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"crmbridge_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"crmbridge_{name}", text, labels, registry=self.registry)
+
+    def exposition(self) -> bytes:
+        """The Prometheus text format."""
+        return generate_latest(self.registry)
+
+
+# --- systemd --------------------------------------------------------------------------------
+
+
+def tell_systemd(state: str) -> None:
+    """Send `state` (like `READY=1`) to the service manager, if one asked for it; see sd_notify(3)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+        notify.connect(address)
+        notify.sendall(state.encode())
+
+
+def watchdog_interval() -> float | None:
+    """Seconds between two signs of life that the service manager wants, half of its patience; None if it wants none."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    if not microseconds.isdigit() or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(microseconds) / 2_000_000

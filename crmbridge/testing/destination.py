@@ -1,0 +1,297 @@
+"""What every destination promises, as tests to inherit.
+
+A subclass says how its connector is made; pytest then runs every test here against it. They drive the connector as
+the core does, and touch nothing but the contract.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import io
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import Any, ClassVar
+
+import pytest
+
+from crmbridge.contract import Connector, Destination, Setting
+from crmbridge.errors import DeliveryError, OutcomeUnknown, RateLimited, Rejected, Transient
+from crmbridge.http import classify, marked
+from crmbridge.model import Audience, Channel, Literal, Message, Network, Receipt, RecordRef, Value
+from crmbridge.testing.server import Behaviour, ScriptedServer, answer, cut, dribble, hang, unresponsive
+
+KEY = "0123456789abcdef0123456789abcdef"
+DEADLINE = 0.4  # seconds for one call in these tests
+
+HOSTILE = (
+    "",
+    "\0",
+    "a\0b\x1b[2J\x9b31m",
+    "\ud800 lone \udfff surrogates",
+    "\u202egnp.exe \u2066isolated\u2069 \u061c\ufeff",
+    "<!channel> <@U012AB> <https://evil.example|Log in> &lt;!here&gt;",
+    "@everyone #hashtag $CASH evil.example https://evil.example/x",
+    "*bold* _it_ ~no~ `code` ```block``` > quote :tada:",
+    "line\r\nline\rline\u2028line\u2029line\x85",
+    "\U000e0041\U000e007f\u200b\u200d\u200c",
+    "{{ 7 * 7 }} ${x} %s \\",
+    "<" * 2000,
+    "a." * 50_000,
+    "x" * 100_000,
+    ":" * 50_000,
+    "@" * 50_000,
+)
+
+
+def message(*text: Literal | Value, **changes: Any) -> Message:
+    """A message to say `text`, or a greeting if there is none; `changes` replace its other parts."""
+    facts: dict[str, Any] = {
+        "destination": "here",
+        "channel": Channel("C012345", "General"),
+        "rule": "rule",
+        "step": "step",
+        "text": text or (Literal("Welcome, "), Value("Parkers"), Literal("!")),
+        "record": RecordRef("crm", "Account", "42"),
+        "occurred_at": datetime(2026, 11, 22, 9, 30, tzinfo=timezone.utc),
+        "audience": Audience.COMPANY,
+    }
+    return Message(**(facts | changes))
+
+
+class Driver:
+    """Calls a destination's methods as the core does: plain or async, within a mark, on one event loop."""
+
+    def __init__(self, runner: asyncio.Runner) -> None:
+        self._runner = runner
+        self._made: list[Destination] = []
+
+    def own(self, destination: Destination) -> Destination:
+        """`destination`, to be closed at the end."""
+        self._made.append(destination)
+        return destination
+
+    def call(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        """The method's result, awaited if need be."""
+
+        async def whole() -> Any:
+            found = method(*arguments)
+            return await found if inspect.isawaitable(found) else found
+
+        return self._runner.run(whole())
+
+    def publish(self, destination: Destination, said: Message, parent: Receipt | None = None) -> Receipt | DeliveryError:
+        """One attempt and its outcome. Raises AssertionError if the connector left an exception unmapped."""
+        with marked() as mark:
+            try:
+                receipt = self.call(destination.publish, said, KEY, parent)
+            except DeliveryError as error:
+                return error
+            except Exception as error:
+                raise AssertionError(f"not a DeliveryError: {error!r}, which would count as {classify(error, mark.began)!r}") from error
+        assert isinstance(receipt, Receipt)
+        return receipt
+
+    def close(self) -> None:
+        for destination in self._made:
+            self.call(destination.close)
+
+
+class DestinationContract:
+    """What holds for every destination. Override `make`, or give the class attributes that it uses."""
+
+    connector: ClassVar[Connector]
+    options: ClassVar[Mapping[str, Any]] = {}
+
+    def make(self, setting: Setting) -> Destination:
+        """The destination under test, able to publish."""
+        built: Destination = self.connector.build(self.connector.options(**self.options), setting)
+        return built
+
+    @pytest.fixture
+    def driver(self) -> Iterator[Driver]:
+        with asyncio.Runner() as runner:
+            made = Driver(runner)
+            yield made
+            made.close()
+
+    @pytest.fixture
+    def setting(self, tmp_path: Any) -> Setting:
+        return Setting(name="here", network=Network(deadline=DEADLINE), folder=tmp_path)
+
+    @pytest.fixture
+    def destination(self, driver: Driver, setting: Setting) -> Destination:
+        return driver.own(self.make(setting))
+
+    def test_it_has_every_method(self, destination: Destination) -> None:
+        assert isinstance(destination, Destination)
+        assert destination.limits.concurrency >= 1
+        assert destination.limits.batch >= 1
+
+    def test_every_option_is_described(self) -> None:
+        for name, facts in self.connector.options.model_fields.items():
+            assert (facts.description or "").endswith("."), name
+
+    def test_publishing_gives_a_receipt(self, driver: Driver, destination: Destination) -> None:
+        outcome = driver.publish(destination, message())
+        assert isinstance(outcome, Receipt), outcome
+        assert outcome.remote_id
+
+    def test_a_longer_text_measures_more(self, destination: Destination) -> None:
+        short, long = ((Literal("word " * count),) for count in (1, 100))
+        assert 0 < destination.measure(short) < destination.measure(long)
+
+    def test_text_over_the_limit_is_rejected(self, driver: Driver, destination: Destination) -> None:
+        length = destination.limits.length
+        if length is None:
+            pytest.skip("this network states no limit")
+        text = (Literal("x" * (length + 1)),)
+        assert destination.measure(text) > length
+        assert isinstance(driver.publish(destination, message(*text)), Rejected)
+
+    def test_text_at_the_limit_is_published(self, driver: Driver, destination: Destination) -> None:
+        length = destination.limits.length
+        if length is None:
+            pytest.skip("this network states no limit")
+        assert isinstance(driver.publish(destination, message(Literal("x" * length))), Receipt)
+
+    @pytest.mark.parametrize("words", HOSTILE, ids=lambda words: ascii(words[:12]))
+    def test_hostile_values_are_published_or_refused(self, driver: Driver, destination: Destination, words: str) -> None:
+        for text in [(Value(words),), (Literal("a"), Value(words), Literal("b")), (Literal("https://a.example/"), Value(words))]:
+            destination.measure(text)
+            outcome = driver.publish(destination, message(*text))
+            assert isinstance(outcome, (Receipt, Rejected)), outcome
+
+    @pytest.mark.parametrize("link", ["javascript:alert(1)", "https://a.example/|x>\n<!channel>", "http://[", "", "https://\ud800/", "//a"])
+    def test_hostile_links_are_published_or_refused(self, driver: Driver, destination: Destination, link: str) -> None:
+        outcome = driver.publish(destination, message(link=link))
+        assert isinstance(outcome, (Receipt, Rejected)), outcome
+
+    def test_hostile_names_are_published_or_refused(self, driver: Driver, destination: Destination) -> None:
+        for words in ("\0", "\ud800", "a\r\nX-Evil: 1", "x" * 10_000):
+            said = message(channel=Channel(words, words), record=RecordRef("crm", "Account", words), thread=words)
+            assert isinstance(driver.publish(destination, said), (Receipt, Rejected))
+
+    def test_closing_twice_is_fine(self, driver: Driver, destination: Destination) -> None:
+        driver.publish(destination, message())
+        driver.call(destination.close)
+        driver.call(destination.close)
+
+
+class NetworkDestinationContract(DestinationContract):
+    """What holds for a destination that is reached over HTTP. `success` is the network's yes."""
+
+    success: ClassVar[Behaviour]
+    url_option: ClassVar[str] = "url"
+    canaries: ClassVar[tuple[str, ...]] = ()
+    """The secrets among `options`: they must never be seen."""
+    takes_key: ClassVar[bool] = True
+    """The network is given our idempotency key."""
+    tells_wait: ClassVar[bool] = True
+    """The network says with Retry-After how long to wait."""
+
+    def make_at(self, url: str, setting: Setting) -> Destination:
+        """The destination under test, speaking to `url`."""
+        built: Destination = self.connector.build(self.connector.options(**{**self.options, self.url_option: url}), setting)
+        return built
+
+    @pytest.fixture
+    def server(self) -> Iterator[ScriptedServer]:
+        with ScriptedServer(type(self).success) as running:
+            yield running
+
+    @pytest.fixture
+    def destination(self, driver: Driver, setting: Setting, server: ScriptedServer) -> Destination:
+        return driver.own(self.make_at(server.url, setting))
+
+    def test_one_attempt_is_one_request(self, driver: Driver, destination: Destination, server: ScriptedServer) -> None:
+        driver.publish(destination, message())
+        assert len(server.seen) == 1
+
+    def test_the_key_goes_along(self, driver: Driver, destination: Destination, server: ScriptedServer) -> None:
+        if not self.takes_key:
+            pytest.skip("this network takes no key")
+        driver.publish(destination, message())
+        (seen,) = server.seen
+        assert KEY in seen.body.decode() or KEY in " ".join(seen.headers.values())
+
+    @pytest.mark.parametrize("behaviour", [cut, hang, dribble, answer(500), answer(502), answer(504, b"<html>")])
+    def test_lost_after_sending_is_unknown(
+        self, driver: Driver, destination: Destination, server: ScriptedServer, behaviour: Behaviour
+    ) -> None:
+        server.then(behaviour)
+        began = time.monotonic()
+        outcome = driver.publish(destination, message())
+        assert isinstance(outcome, OutcomeUnknown), outcome
+        assert time.monotonic() - began < DEADLINE + 2, "the deadline is absolute"
+        assert len(server.seen) == 1, "a destination never repeats"
+
+    def test_lost_on_a_kept_connection_is_unknown(self, driver: Driver, destination: Destination, server: ScriptedServer) -> None:
+        server.then(type(self).success, cut)
+        assert isinstance(driver.publish(destination, message()), Receipt)
+        assert isinstance(driver.publish(destination, message()), OutcomeUnknown)
+        assert len(server.seen) == 2
+
+    def test_a_refused_connection_is_transient(self, driver: Driver, destination: Destination, server: ScriptedServer) -> None:
+        server.refuse()
+        assert isinstance(driver.publish(destination, message()), Transient)
+
+    def test_no_connection_in_time_is_transient(self, driver: Driver, setting: Setting) -> None:
+        with unresponsive() as url:
+            outcome = driver.publish(driver.own(self.make_at(url, setting)), message())
+        assert isinstance(outcome, Transient), outcome
+
+    @pytest.mark.parametrize("as_date", [False, True])
+    def test_the_wait_that_is_asked_for_is_kept(
+        self, driver: Driver, destination: Destination, server: ScriptedServer, as_date: bool
+    ) -> None:
+        if not self.tells_wait:
+            pytest.skip("this network does not use Retry-After")
+        until = datetime.now(timezone.utc) + timedelta(seconds=77)
+        server.then(answer(429, b"", {"Retry-After": format_datetime(until, usegmt=True) if as_date else "77"}))
+        outcome = driver.publish(destination, message())
+        assert isinstance(outcome, RateLimited), outcome
+        assert abs((outcome.until - until).total_seconds()) < 5
+
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_redirects_are_not_followed(self, driver: Driver, destination: Destination, server: ScriptedServer, status: int) -> None:
+        with ScriptedServer(type(self).success) as elsewhere:
+            server.then(answer(status, b"", {"Location": f"{elsewhere.url}/stolen"}))
+            outcome = driver.publish(destination, message())
+            assert isinstance(outcome, DeliveryError)
+            assert not elsewhere.seen
+
+    def test_check_needs_a_server(self, driver: Driver, destination: Destination, server: ScriptedServer) -> None:
+        server.refuse()
+        try:
+            driver.call(destination.check)
+        except DeliveryError:
+            return
+        assert not server.seen  # a network that can only be posted to has nothing to ask
+
+    def test_secrets_are_never_shown(self, driver: Driver, setting: Setting, server: ScriptedServer) -> None:
+        stream = io.StringIO()
+        noted = logging.StreamHandler(stream)
+        root, level = logging.getLogger(), logging.getLogger().level
+        root.addHandler(noted)
+        root.setLevel(logging.DEBUG)
+        try:
+            destination = driver.own(self.make_at(server.url, setting))
+            outcomes = []
+            echoes = " ".join(self.canaries).encode()
+            for behaviour in (type(self).success, cut, answer(400, echoes), answer(401, echoes), answer(500, {"error": echoes.decode()})):
+                server.then(behaviour)
+                outcomes.append(driver.publish(destination, message()))
+            server.refuse()
+            outcomes.append(driver.publish(destination, message()))
+        finally:
+            root.removeHandler(noted)
+            root.setLevel(level)
+        shown = [stream.getvalue(), repr(destination), repr(self.connector.options(**{**self.options, self.url_option: server.url}))]
+        shown += [f"{outcome} {outcome!r} {vars(outcome) if isinstance(outcome, DeliveryError) else ''}" for outcome in outcomes]
+        assert self.canaries, "name the secrets among the options"
+        for canary in self.canaries:
+            assert not [text for text in shown if canary in text]

@@ -1,0 +1,39 @@
+"""The outside's door: POST /hooks/<source>, and health."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from aiohttp import web
+
+from crmbridge.contract import WebhookRequest
+from crmbridge.intake.webhooks import Webhooks
+from crmbridge.server import read_body
+
+
+def hook_routes(webhooks: Webhooks, now: Callable[[], datetime]) -> list[web.RouteDef]:
+    """Receive webhooks; what is wrong with one is answered with its status, by the server's guard."""
+
+    async def receive(request: web.Request) -> web.Response:
+        body = await read_body(request)
+        headers: dict[str, str] = {}
+        for name, value in request.headers.items():
+            headers.setdefault(name.lower(), value)
+        reply = await webhooks.receive(request.match_info["source"], WebhookRequest(headers, body, request.query_string, now()))
+        return web.Response(status=reply.status, body=reply.body, headers={"Content-Type": reply.content_type})
+
+    return [web.post("/hooks/{source:[A-Za-z][A-Za-z0-9_-]{0,63}}", receive)]
+
+
+def health_routes(ready: Callable[[], str]) -> list[web.RouteDef]:
+    """/healthz: the process answers. /readyz: it can take in; `ready` gives the reason why not, empty if it can."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        reason = ready()
+        return web.Response(text=f"{reason or 'ready'}\n", status=503 if reason else 200)
+
+    return [web.get("/healthz", healthz), web.get("/readyz", readyz)]

@@ -1,0 +1,104 @@
+"""Every shipped destination inherits the contract suite; and the suite itself can fail."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from connectors.destinations.chirp import CONNECTOR as CHIRP
+from connectors.destinations.console import CONNECTOR as CONSOLE
+from connectors.destinations.console.destination import ConsoleDestination
+from connectors.destinations.file import CONNECTOR as FILE
+from connectors.destinations.slack import CONNECTOR as SLACK
+from connectors.destinations.twitter import CONNECTOR as TWITTER
+from connectors.destinations.webhook import CONNECTOR as WEBHOOK
+from crmbridge.contract import Destination, Setting
+from crmbridge.testing import DestinationContract, NetworkDestinationContract, answer, message
+from crmbridge.testing.server import Exchange
+
+SIGNING = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5"
+
+
+class TestSlack(NetworkDestinationContract):
+    connector = SLACK
+    options = {"token": "xoxb-canary-0123456789", "channel": "C1"}
+    url_option = "api_url"
+    success = staticmethod(answer(200, {"ok": True, "channel": "C1", "ts": "1503435956.000247"}))
+    canaries = ("xoxb-canary-0123456789",)
+
+
+class TestTwitter(NetworkDestinationContract):
+    connector = TWITTER
+    options = {
+        "consumer_key": "canary-consumer-key",
+        "consumer_secret": "canary-consumer-secret",
+        "access_token": "12345-canary-token",
+        "access_token_secret": "canary-token-secret",
+    }
+    url_option = "api_url"
+    success = staticmethod(answer(201, {"data": {"id": "1445880548472328192", "text": "Welcome"}}))
+    canaries = ("canary-consumer-key", "canary-consumer-secret", "12345-canary-token", "canary-token-secret")
+    takes_key = False
+    tells_wait = False
+
+
+def published(exchange: Exchange) -> None:
+    """Chirp's yes to every post of a request."""
+    results = [{"key": post["key"], "status": "published", "id": "7", "url": None} for post in exchange.seen.json()["posts"]]
+    answer(200, {"results": results})(exchange)
+
+
+class TestChirp(NetworkDestinationContract):
+    connector = CHIRP
+    options = {"secret": SIGNING}
+    success = staticmethod(published)
+    canaries = (SIGNING,)
+
+
+class TestWebhook(NetworkDestinationContract):
+    connector = WEBHOOK
+    options = {"secret": SIGNING, "headers": {"Authorization": "Bearer canary-0123456789"}}
+    success = staticmethod(answer(204))
+    canaries = (SIGNING, "canary-0123456789")
+
+    def make_at(self, url: str, setting: Setting) -> Destination:
+        return super().make_at(f"{url}/in/canary-in-the-address", setting)
+
+    def test_the_address_is_never_shown(self, driver: Any, setting: Setting, server: Any) -> None:
+        destination = driver.own(self.make_at(server.url, setting))
+        server.refuse()
+        outcome = driver.publish(destination, message())
+        assert "canary-in-the-address" not in f"{outcome!r} {destination!r}"
+        assert "canary-in" not in repr(WEBHOOK.options(url="https://a.example/canary-in-the-address", secret=SIGNING))
+
+
+class TestConsole(DestinationContract):
+    connector = CONSOLE
+
+    def make(self, setting: Setting) -> Destination:
+        return ConsoleDestination(CONSOLE.options(**self.options), setting, io.StringIO())
+
+
+class TestConsoleJson(TestConsole):
+    options = {"style": "json"}
+
+
+class TestFile(DestinationContract):
+    connector = FILE
+    options = {"path": "out.jsonl"}
+
+
+def test_every_promise_can_be_broken(tmp_path: Path) -> None:
+    """Each test of the suite fails for the careless connector, but for the one that it honestly passes."""
+    report = tmp_path / "report.xml"
+    careless = Path(__file__).with_name("careless.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-W", "ignore", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    subprocess.run([*command, str(careless)], cwd=Path(__file__).parents[3], capture_output=True, timeout=100, check=False)
+    cases = [(case.attrib["name"].partition("[")[0], case.find("failure") is not None) for case in ElementTree.parse(report).iter("testcase")]
+    names = {name for name in dir(NetworkDestinationContract) if name.startswith("test_")}
+    assert {name for name, _ in cases} == names
+    assert names - {name for name, failed in cases if failed} == {"test_it_has_every_method"}
