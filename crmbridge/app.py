@@ -64,8 +64,11 @@ class App:
 
     # --- starting
 
-    async def start(self) -> None:
-        """Open the databases, listen, and begin to read and publish. Raises StoreError, OSError, ConfigError."""
+    async def start(self, *, listen: str | None = None) -> None:
+        """Open the databases, listen (on `listen` instead of what is configured), and begin to read and publish.
+
+        Raises StoreError, OSError.
+        """
         config = self.config
         config.store_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.store = SqliteStore(config.store_path)
@@ -89,7 +92,7 @@ class App:
         if self.feed:
             verbs |= feed_verbs(self.feed)
         self.admin = Server([*health_routes(self.unready), *admin_routes(verbs, self._exposition)], name="admin")
-        await self.server.start(config.model.server.listen)
+        await self.server.start(listen or config.model.server.listen)
         await self.admin.start(config.admin_listen)
         await self._build(config)
         self._spawn("webhooks", self.webhooks.run())
@@ -202,7 +205,7 @@ class App:
                 self._fail("the database cannot be written")
             elif self.store.database.refusing:
                 with contextlib.suppress(StoreError):
-                    await self.store.database.write(lambda db: db.execute("UPDATE meta SET value = value WHERE name = ''"))
+                    await self.store.probe()
             drift = (self._now() - wall).total_seconds() - (time.monotonic() - tick)
             if abs(drift) > _CLOCK_JUMP:
                 _log.warning("the clock jumped", extra={"seconds": round(drift)})

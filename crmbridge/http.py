@@ -290,14 +290,17 @@ class Session(requests.Session):
         asked = kwargs.get("timeout")
         seconds = min(asked, self.deadline) if isinstance(asked, (int, float)) else self.deadline
         kwargs |= {"timeout": seconds, "allow_redirects": False, "stream": True}
+        late = requests.Timeout(f"no complete answer within {seconds:g} s", request=request)
         with _Watch(seconds) as watch:
             try:
                 response = super().send(request, **kwargs)
                 response._content = _read_bounded(response)
             except (OSError, requests.RequestException) as error:
                 if watch.expired and not isinstance(error, requests.Timeout):
-                    raise requests.Timeout(f"no complete answer within {seconds:g} s", request=request) from error
+                    raise late from error
                 raise
+            if watch.expired:  # the shut socket looked like the end of the headers, or of a body without a length
+                raise late
         return response
 
     def get_redirect_target(self, resp: requests.Response) -> None:

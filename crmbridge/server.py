@@ -44,7 +44,7 @@ Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class _Connection(web.RequestHandler):
     """aiohttp's connection, which also knows when the request under way began.
 
-    The private names of aiohttp used here (`_request_count`, `_messages`, `_waiter`, `_request_in_progress`) are held by
+    The private names of aiohttp used here (`_request_count`, `_messages`, `_waiter`) are held by
     tests/unit/test_server.py: a dribbled head, a dribbled body, and a stop with requests under way.
     """
 

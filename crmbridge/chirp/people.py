@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import sqlite3
@@ -20,7 +21,7 @@ from datetime import datetime, timedelta
 from crmbridge.chirp.posts import SQL
 from crmbridge.chirp.text import clean, clean_line
 from crmbridge.db import Database
-from crmbridge.errors import CrmbridgeError
+from crmbridge.errors import CrmbridgeError, StoreError
 from crmbridge.model import from_us, to_us
 
 IDLE = timedelta(days=7)
@@ -276,9 +277,9 @@ class People:
         if row is None:
             return None
         if seen and from_us(row["seen_at"]) < now - _SEEN_EVERY:
-            await self._database.write(
-                lambda connection: connection.execute(SQL["see_session"], {"digest": session, "now": to_us(now)}).rowcount
-            )
+            values = {"digest": session, "now": to_us(now)}
+            with contextlib.suppress(StoreError):  # what cannot be written can still be read
+                await self._database.write(lambda connection: connection.execute(SQL["see_session"], values).rowcount)
         return Person(row["id"], row["login"], row["name"], session)
 
     async def end_session(self, person: Person) -> None:

@@ -93,8 +93,7 @@ class _Writer(Compiler):
                     value = closure(scope)
                     out.extend(to_spans(value, scope.zone))
                 except RenderError as error:
-                    named = str(error).startswith(("record.", "before.", "event.", "the filter"))
-                    raise RenderError(str(error) if named or not subject else f"{subject} {error}", f"line {line}") from None
+                    raise RenderError(_about(subject, str(error)), f"line {line}") from None
             if sum(len(span.text) for span in out) > MAX_TEXT:
                 raise RenderError(f"the text is longer than {MAX_TEXT} characters")
 
@@ -164,3 +163,10 @@ class _Writer(Compiler):
             scope.names = {**scope.names, name: closure(scope)}
 
         return write
+
+
+def _about(subject: str, words: str) -> str:
+    """An error with the lookup it is about, where that is plain."""
+    if words.startswith("is "):
+        return f"{subject or 'a value'} {words}"
+    return words if not subject or words.startswith(("record.", "before.", "event.")) else f"{subject}: {words}"

@@ -135,6 +135,14 @@ class Attempt:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A delivery that ended with a receipt."""
+
+    delivery: Delivery
+    published_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
     """How long things stay. Receipts and snapshots stay for ever, so that no replay says anything twice."""
@@ -180,10 +188,16 @@ class Store(Protocol):
     async def event(self, id: str) -> ChangeEvent | None: ...
     async def events_after(self, seq: int, limit: int) -> list[tuple[int, ChangeEvent, bool]]: ...
     async def last_event(self) -> int: ...
+    async def published(self, limit: int = 100) -> list[Published]:
+        """What went out last, newest first."""
+
     async def overview(self) -> dict[str, Any]: ...
 
     # upkeep
     async def purge(self, retention: Retention, now: datetime, limit: int = 500) -> int:
         """Remove at most `limit` rows of each kind that are past their time; returns how many went."""
+
+    async def probe(self) -> None:
+        """Write and forget: raises StoreError while the database refuses writes."""
 
     def close(self) -> None: ...

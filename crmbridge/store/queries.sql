@@ -99,8 +99,8 @@ WHERE d.state = 'queued' AND d.destination = :destination AND d.channel = :chann
 ORDER BY d.due, d.id LIMIT :limit
 
 -- name: delivery_lease
--- Durable before the request: after a crash we know that it may have been sent.
-UPDATE deliveries SET state = 'sending', attempts = attempts + 1 WHERE id = ?
+-- Durable before the request: after a crash we know that it may have been sent. A repeat must be the same to the byte.
+UPDATE deliveries SET state = 'sending', attempts = attempts + 1, parent = coalesce(parent, ?) WHERE id = ?
 
 -- name: delivery_settle
 -- What an attempt led to.
@@ -151,13 +151,17 @@ SELECT destination, channel, until, reason, since FROM waits
 SELECT * FROM deliveries INDEXED BY deliveries_watched
 WHERE state IN ('sending', 'held', 'unknown', 'dead') AND state = :state AND (:destination IS NULL OR destination = :destination) AND (:rule IS NULL OR rule = :rule) ORDER BY id DESC LIMIT :limit
 
+-- name: published
+-- What went out last.
+SELECT * FROM deliveries INDEXED BY deliveries_settled WHERE settled_at IS NOT NULL AND state = 'delivered' ORDER BY settled_at DESC LIMIT ?
+
 -- name: delivery_get
 -- One delivery by its number or the beginning of its key.
 SELECT * FROM deliveries WHERE id = :id OR key = :key
 
 -- name: delivery_requeue
 -- A person says: try again.
-UPDATE deliveries SET state = 'queued', reason = '', due = :due, message = :message, channel = :channel, thread = :thread, settled_at = NULL
+UPDATE deliveries SET state = 'queued', reason = '', due = :due, message = :message, channel = :channel, thread = :thread, parent = iif(message = :message, parent, NULL), settled_at = NULL
 WHERE id = :id AND state IN ('dead', 'unknown')
 
 -- name: delivery_drop
@@ -195,10 +199,6 @@ DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE settled_at <
 -- Retention.
 DELETE FROM observations WHERE (source, observation_id) IN (SELECT source, observation_id FROM observations WHERE seen_at < ? ORDER BY seen_at LIMIT ?)
 
--- name: meta_get
--- Facts about this database.
-SELECT value FROM meta WHERE name = ?
-
--- name: meta_put
--- Set once.
-INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING
+-- name: probe
+-- May we write again?
+DELETE FROM waits WHERE destination = ''

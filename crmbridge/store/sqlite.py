@@ -35,6 +35,7 @@ from crmbridge.store.interface import (
     InboxRow,
     Lease,
     NewDelivery,
+    Published,
     Retention,
     Settlement,
     Snapshot,
@@ -138,8 +139,8 @@ class SqliteStore:
                 if len(taken) >= limit:
                     next_due = moment
                     break
-            db.executemany(Q["delivery_lease"], [(row["id"],) for row in taken])
             leased = [_delivery(db, row, state=State.SENDING, attempts=row["attempts"] + 1) for row in taken]
+            db.executemany(Q["delivery_lease"], [(_dump_parent(one.parent), one.id) for one in leased])
             return Lease(leased, from_us(next_due) if next_due is not None else None)
 
         return await self.database.write(unit)
@@ -252,6 +253,10 @@ class SqliteStore:
     async def last_event(self) -> int:
         return await self.database.read(lambda db: int(db.execute(Q["events_last"]).fetchone()[0]))
 
+    async def published(self, limit: int = 100) -> list[Published]:
+        rows = await self.database.read(lambda db: [(_delivery(db, row), row["settled_at"]) for row in db.execute(Q["published"], (limit,))])
+        return [Published(delivery, from_us(at)) for delivery, at in rows]
+
     async def overview(self) -> dict[str, Any]:
         def query(db: sqlite3.Connection) -> dict[str, Any]:
             return {
@@ -272,6 +277,10 @@ class SqliteStore:
             "purge_observations": to_us(now - retention.observations),
         }
         return await self.database.write(lambda db: sum(db.execute(Q[name], (before, limit)).rowcount for name, before in old.items()))
+
+
+    async def probe(self) -> None:
+        await self.database.write(lambda db: db.execute(Q["probe"]))
 
 
 # --- rows -----------------------------------------------------------------------------------
@@ -371,9 +380,6 @@ def _delivery_row(entry: Entry, new: NewDelivery, moment: int) -> dict[str, Any]
 
 
 def _delivery(db: sqlite3.Connection, row: sqlite3.Row, *, state: State | None = None, attempts: int | None = None) -> Delivery:
-    parent = None
-    if row["thread"] is not None:
-        parent = db.execute(Q["receipt_first_of_thread"], (row["destination"], row["channel"], row["thread"])).fetchone()
     own = db.execute(Q["receipt_get"], (row["key"],)).fetchone() if row["state"] == State.DELIVERED else None
     return Delivery(
         id=row["id"],
@@ -386,8 +392,23 @@ def _delivery(db: sqlite3.Connection, row: sqlite3.Row, *, state: State | None =
         attempts=row["attempts"] if attempts is None else attempts,
         last_error=row["last_error"],
         receipt=_receipt(own) if own else None,
-        parent=_receipt(parent) if parent else None,
+        parent=_parent(db, row),
     )
+
+
+def _parent(db: sqlite3.Connection, row: sqlite3.Row) -> Receipt | None:
+    """What a delivery replies to: as frozen at its first attempt, before that the first message of its thread."""
+    if row["parent"] is not None:
+        frozen = json.loads(row["parent"])
+        return Receipt(**frozen) if frozen else None
+    if row["thread"] is None:
+        return None
+    first = db.execute(Q["receipt_first_of_thread"], (row["destination"], row["channel"], row["thread"])).fetchone()
+    return _receipt(first) if first else None
+
+
+def _dump_parent(parent: Receipt | None) -> str:
+    return json.dumps({"remote_id": parent.remote_id, "url": parent.url, "extra": dict(parent.extra)} if parent else None)
 
 
 def _receipt(row: sqlite3.Row) -> Receipt:

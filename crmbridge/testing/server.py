@@ -91,12 +91,12 @@ def hang(exchange: Exchange) -> None:
 
 
 def dribble(exchange: Exchange) -> None:
-    """Promise a long answer and send a byte of it every 50 ms: for four seconds, or until the other side goes away."""
+    """Promise a long answer and send a byte of it every 50 ms: for five seconds, or until the other side goes away."""
     exchange.send_response(200)
     exchange.send_header("Content-Length", "1000000")
     exchange.end_headers()
     with contextlib.suppress(OSError):
-        for _ in range(80):
+        for _ in range(100):
             if exchange.stopping.wait(0.05):
                 break
             exchange.wfile.write(b" ")
@@ -105,6 +105,7 @@ def dribble(exchange: Exchange) -> None:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
     block_on_close = False
     script: ScriptedServer
 

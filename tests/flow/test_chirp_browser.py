@@ -102,7 +102,7 @@ async def test_susan_follows_parkers_and_sees_the_news_without_loading_again(run
 
         await page.evaluate("window.stayed = true")
         await publish(feed, "2", (0, "The roll-out at "), (1, "<img src=x onerror=alert(1)>"), (0, " is live."))
-        await page.wait_for_selector("#posts article:nth-child(2)", timeout=1500)
+        await page.wait_for_selector("#posts article:nth-child(2)", timeout=5000)
         assert "The roll-out at <img src=x onerror=alert(1)> is live." in await articles.first.inner_text()
         assert await page.evaluate("window.stayed") is True
         assert await page.locator("#posts img").count() == 0
@@ -134,7 +134,7 @@ async def stay_where_reading(page: Any, feed: Feed, server: Server) -> None:
     await page.wait_for_timeout(300)
     before = await page.evaluate("[window.scrollY, document.querySelectorAll('#posts article').length]")
     await publish(feed, "late", (0, "Late news"))
-    await page.wait_for_selector(".news-button:visible", timeout=1500)
+    await page.wait_for_selector(".news-button:visible", timeout=5000)
     assert await page.evaluate("[window.scrollY, document.querySelectorAll('#posts article').length]") == before
     await page.click(".news-button")
     for _ in range(50):  # the policy forbids what wait_for_function would evaluate

@@ -10,6 +10,7 @@ import functools
 import importlib.resources
 import re
 import sys
+import threading
 import types
 import unicodedata
 from collections.abc import Callable
@@ -31,8 +32,9 @@ _CHUNK = re.compile(r"[^ \t\n]+")
 _HOST_RUN = re.compile(r"[^\s!-,/:-@\[-^`{-~]+")
 _EMOJI_RUN = re.compile(r"[#*0-9\u00a9\u00ae\u200d\u2030-\u32ff\ufe0f\U0001f000-\U0001ffff\U000e0020-\U000e007f]+")
 
-# twitter-text-parser is quadratic in dots: 'a.' 20 times takes 4 ms, 1,000 times 9 s. Where a text would cost it
-# more than this (one unit is about 5 microseconds), or is longer than any honest post, a bound is counted instead.
+# twitter-text-parser is quadratic in dots ('a.' 20 times takes 4 ms, 1,000 times 9 s) and in the length of a word
+# beside a dot. Where a text would cost it more than this (about 80 ms at worst), or is longer than any honest post, a
+# bound is counted instead.
 _BUDGET = 4000
 _CHUNK_COST = 20
 _LONGEST_HOST = 253
@@ -63,8 +65,10 @@ def weight(text: str) -> int:
 def _cost(chunk: re.Match[str]) -> int:
     cost = _CHUNK_COST
     for run in _HOST_RUN.findall(chunk.group()):
-        if "." in run:
-            cost += len(run) * run.count(".") if len(run) <= _LONGEST_HOST else _BUDGET
+        dots = run.count(".")
+        if dots and len(run) > _LONGEST_HOST:
+            return _BUDGET + 1
+        cost += len(run) * dots or len(run) ** 2 // 280
     return cost
 
 
@@ -84,12 +88,15 @@ def _letters(text: str) -> int:
     return total
 
 
+_importing = threading.Lock()
+
+
 @functools.cache
 def _parser() -> tuple[Callable[[str], list[dict[str, Any]]], Callable[[str], list[dict[str, Any]]]]:
     """twitter-text-parser's two extractors: of addresses, and of emoji.
 
-    It reads its emoji table through pkg_resources, which it does not declare, Python 3.12 no longer installs and
-    setuptools 82 dropped; a stand-in with the one function it calls takes that place during the import.
+    It reads its emoji table through setuptools' pkg_resources, which it does not declare, Python 3.12 no longer installs
+    and setuptools is giving up; a stand-in with the one function it calls takes that place during the import.
     """
 
     def resource_string(module: str, name: str) -> bytes:
@@ -97,15 +104,16 @@ def _parser() -> tuple[Callable[[str], list[dict[str, Any]]], Callable[[str], li
 
     stand_in: Any = types.ModuleType("pkg_resources")
     stand_in.resource_string = resource_string
-    real = sys.modules.get("pkg_resources")
-    sys.modules["pkg_resources"] = stand_in
-    try:
-        import twitter_text
-    finally:
-        if real is None:
-            del sys.modules["pkg_resources"]
-        else:
-            sys.modules["pkg_resources"] = real
+    with _importing:
+        real = sys.modules.get("pkg_resources")
+        sys.modules["pkg_resources"] = stand_in
+        try:
+            import twitter_text
+        finally:
+            if real is None:
+                del sys.modules["pkg_resources"]
+            else:
+                sys.modules["pkg_resources"] = real
     return twitter_text.extract_urls_with_indices, twitter_text.extract_emojis_with_indices
 
 
@@ -127,9 +135,10 @@ _INVALID = dict.fromkeys((0xFEFF, 0xFFFE, 0xFFFF))  # X refuses a post with one 
 def post_text(text: Text, link: str | None = None) -> str:
     """The text of a post; raises Rejected if `link` is not a web address.
 
-    A zero-width space (beside a half-written host a hair space) breaks what could become an entity within a record's words, and stands where these touch
-    other words that could complete one; so the mentions, tags and addresses are exactly the rule's own. Only within an
-    address that the rule began may a record's words continue it, percent-encoded.
+    A zero-width space breaks what could become an entity within a record's words, and stands where these touch other
+    words that could complete one (beside a half-written host it is a hair space); so the mentions, tags and addresses
+    are exactly the rule's own. Only within an address that the rule began may a record's words continue it,
+    percent-encoded.
     """
     out = ""
     own = ""  # the rule's words alone, a space for each value: whose address is it?
@@ -138,7 +147,7 @@ def post_text(text: Text, link: str | None = None) -> str:
         words = span.text
         if isinstance(span, Literal):
             if fence and not (words[0].isspace() or _CLOSING.match(words)):
-                out += HAIR if words[0] in ".-_" or out[-1] in ".-_/" else ZW
+                out += HAIR if _MAYBE_URL.search(words.split(None, 1)[0]) else ZW
             out += words
             own += words
             fence = False

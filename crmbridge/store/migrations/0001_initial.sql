@@ -1,11 +1,5 @@
 -- Instants are integers: microseconds since 1970-01-01 UTC. JSON columns hold what crmbridge.model dumps.
 
--- Who this database is: a copy on another machine must not speak (later: `adopt`).
-CREATE TABLE meta (
-    name  TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-
 -- Verified webhook requests that were answered 2xx and are not interpreted yet, or could not be.
 CREATE TABLE inbox (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -75,6 +69,7 @@ CREATE TABLE deliveries (
     rule        TEXT    NOT NULL,
     step        TEXT    NOT NULL,
     thread      TEXT,
+    parent      TEXT,                     -- what it replies to, frozen at the first attempt; 'null': nothing
     message     TEXT    NOT NULL,
     state       TEXT    NOT NULL CHECK (state IN ('queued','sending','delivered','held','unknown','dead','superseded')),
     reason      TEXT    NOT NULL DEFAULT '',

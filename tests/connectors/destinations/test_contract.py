@@ -6,7 +6,7 @@ import io
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from xml.etree import ElementTree
 
 from connectors.destinations.chirp import CONNECTOR as CHIRP
@@ -25,7 +25,7 @@ SIGNING = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5"
 
 class TestSlack(NetworkDestinationContract):
     connector = SLACK
-    options = {"token": "xoxb-canary-0123456789", "channel": "C1"}
+    options: ClassVar = {"token": "xoxb-canary-0123456789", "channel": "C1"}
     url_option = "api_url"
     success = staticmethod(answer(200, {"ok": True, "channel": "C1", "ts": "1503435956.000247"}))
     canaries = ("xoxb-canary-0123456789",)
@@ -33,7 +33,7 @@ class TestSlack(NetworkDestinationContract):
 
 class TestTwitter(NetworkDestinationContract):
     connector = TWITTER
-    options = {
+    options: ClassVar = {
         "consumer_key": "canary-consumer-key",
         "consumer_secret": "canary-consumer-secret",
         "access_token": "12345-canary-token",
@@ -54,14 +54,14 @@ def published(exchange: Exchange) -> None:
 
 class TestChirp(NetworkDestinationContract):
     connector = CHIRP
-    options = {"secret": SIGNING}
+    options: ClassVar = {"secret": SIGNING}
     success = staticmethod(published)
     canaries = (SIGNING,)
 
 
 class TestWebhook(NetworkDestinationContract):
     connector = WEBHOOK
-    options = {"secret": SIGNING, "headers": {"Authorization": "Bearer canary-0123456789"}}
+    options: ClassVar = {"secret": SIGNING, "headers": {"Authorization": "Bearer canary-0123456789"}}
     success = staticmethod(answer(204))
     canaries = (SIGNING, "canary-0123456789")
 
@@ -84,12 +84,12 @@ class TestConsole(DestinationContract):
 
 
 class TestConsoleJson(TestConsole):
-    options = {"style": "json"}
+    options: ClassVar = {"style": "json"}
 
 
 class TestFile(DestinationContract):
     connector = FILE
-    options = {"path": "out.jsonl"}
+    options: ClassVar = {"path": "out.jsonl"}
 
 
 def test_every_promise_can_be_broken(tmp_path: Path) -> None:
@@ -97,8 +97,10 @@ def test_every_promise_can_be_broken(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     careless = Path(__file__).with_name("careless.py")
     command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-W", "ignore", "-p", "no:cacheprovider", f"--junitxml={report}"]
-    subprocess.run([*command, str(careless)], cwd=Path(__file__).parents[3], capture_output=True, timeout=100, check=False)
-    cases = [(case.attrib["name"].partition("[")[0], case.find("failure") is not None) for case in ElementTree.parse(report).iter("testcase")]
+    subprocess.run([*command, str(careless)], cwd=Path(__file__).parents[3], capture_output=True, timeout=110, check=False)
+    cases = [
+        (case.attrib["name"].partition("[")[0], case.find("failure") is not None) for case in ElementTree.parse(report).iter("testcase")
+    ]
     names = {name for name in dir(NetworkDestinationContract) if name.startswith("test_")}
     assert {name for name, _ in cases} == names
     assert names - {name for name, failed in cases if failed} == {"test_it_has_every_method"}

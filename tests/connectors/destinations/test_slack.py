@@ -111,7 +111,12 @@ def test_every_code_that_slack_lists_is_classified(vectors: Path) -> None:
 def test_a_code_stands_in_one_class() -> None:
     from connectors.destinations.slack import errors
 
-    words = [code for name, codes in vars(errors).items() if name in ("_TRANSIENT", "_LIMITED", "_AUTH", "_REJECTED", "_UNKNOWN") for code in codes.split()]
+    words = [
+        code
+        for name, codes in vars(errors).items()
+        if name in ("_TRANSIENT", "_LIMITED", "_AUTH", "_REJECTED", "_UNKNOWN")
+        for code in codes.split()
+    ]
     assert len(words) == len(set(words)) == len(CODES)
 
 
@@ -189,7 +194,12 @@ def test_a_token_that_cannot_be_read_pauses() -> None:
 
 @pytest.mark.parametrize(
     ("headers", "problem"),
-    [({}, None), ({"x-oauth-scopes": "identify,chat:write"}, None), ({"x-oauth-scopes": "chat:write.public, users:read"}, "chat:write"), ({"x-oauth-scopes": ""}, "chat:write")],
+    [
+        ({}, None),
+        ({"x-oauth-scopes": "identify,chat:write"}, None),
+        ({"x-oauth-scopes": "chat:write.public, users:read"}, "chat:write"),
+        ({"x-oauth-scopes": ""}, "chat:write"),
+    ],
 )
 def test_check(headers: dict[str, str], problem: str | None) -> None:
     with responses.RequestsMock() as net:
@@ -238,19 +248,110 @@ def own_marks(*text: Literal | Value) -> list[tuple[str, str]]:
 
 
 ATTACKS = [
-    "<!channel>", "<!here|here>", "<!everyone>", "<@U012AB3CD>", "<#C012|x>", "<!subteam^S0|team>", "<https://evil.example|Log in>",
-    "<mailto:a@b.c|x>", "<!date^1^{date}^https://evil.example|x>", "&lt;!channel&gt;", "&amp;lt;!channel&amp;gt;", "& < >", "<", ">", "|", "|>",
-    "!channel", "@U012AB3CD", "@here", "@channel now", "#general", "x @everyone", "*bold*", "_it_", "~no~", "`code`", "```\nblock\n```",
-    " *a* ", "*", "_", "~", "`", "* ", " *", ":tada:", ":+1:", "::", ":a:b:", ":smile::tada:", ":はい:", "http://evil.example", "https://evil.example/x?y=z",
-    "ftp://a", "javascript://x", "a://b", "> quote", ">>> quote", "\n> quote", "\n\n - a\n - b", "- item", "* item", "• item", "1. one", "2) two",
-    "  > x", "x\n", "x\r\n> y", "\u2028> y", "https:", ":", "tada:", ":tada", "@", "#", "here", "\u202e>lennahc!<", "<\u200b!channel>", "＠here",
-    "a*b*c", "*b*c", "snake_case_name", "_private", "12:30:45", "100%", "{{ x }}", "\\*a\\*",
-]  # fmt: skip
+    "<!channel>",
+    "<!here|here>",
+    "<!everyone>",
+    "<@U012AB3CD>",
+    "<#C012|x>",
+    "<!subteam^S0|team>",
+    "<https://evil.example|Log in>",
+    "<mailto:a@b.c|x>",
+    "<!date^1^{date}^https://evil.example|x>",
+    "&lt;!channel&gt;",
+    "&amp;lt;!channel&amp;gt;",
+    "& < >",
+    "<",
+    ">",
+    "|",
+    "|>",
+    "!channel",
+    "@U012AB3CD",
+    "@here",
+    "@channel now",
+    "#general",
+    "x @everyone",
+    "*bold*",
+    "_it_",
+    "~no~",
+    "`code`",
+    "```\nblock\n```",
+    " *a* ",
+    "*",
+    "_",
+    "~",
+    "`",
+    "* ",
+    " *",
+    ":tada:",
+    ":+1:",
+    "::",
+    ":a:b:",
+    ":smile::tada:",
+    ":はい:",
+    "http://evil.example",
+    "https://evil.example/x?y=z",
+    "ftp://a",
+    "javascript://x",
+    "a://b",
+    "> quote",
+    ">>> quote",
+    "\n> quote",
+    "\n\n - a\n - b",
+    "- item",
+    "* item",
+    "• item",
+    "1. one",
+    "2) two",
+    "  > x",
+    "x\n",
+    "x\r\n> y",
+    "\u2028> y",
+    "https:",
+    ":",
+    "tada:",
+    ":tada",
+    "@",
+    "#",
+    "here",
+    "\u202e>lennahc!<",
+    "<\u200b!channel>",
+    "＠here",
+    "a*b*c",
+    "*b*c",
+    "snake_case_name",
+    "_private",
+    "12:30:45",
+    "100%",
+    "{{ x }}",
+    "\\*a\\*",
+]
 CONTEXTS: list[tuple[str, str]] = [
-    ("", ""), ("Hello ", "!"), ("*", "*"), ("_", "_"), ("`", "`"), (":", ":"), ("x:", ":y"), ("(", ")"), ("a", "b"), ("line\n", "\n"), ("", "> q"),
-    ("5 < 6 ", " > 4"), ("@", " ok"), ("#", "x"), ("<https://crm.example/", "|Open>"), ("https://crm.example/a/", "/view"), ("<!here> ", " <@U1>"),
-    ("Name: ", " :tada:"), ("- ", "\n- x"), ("&", ";"), ("&l", "t;"), ("", "here"), ("", "//x"), ("", ":"), ("a\n\n", ""),
-]  # fmt: skip
+    ("", ""),
+    ("Hello ", "!"),
+    ("*", "*"),
+    ("_", "_"),
+    ("`", "`"),
+    (":", ":"),
+    ("x:", ":y"),
+    ("(", ")"),
+    ("a", "b"),
+    ("line\n", "\n"),
+    ("", "> q"),
+    ("5 < 6 ", " > 4"),
+    ("@", " ok"),
+    ("#", "x"),
+    ("<https://crm.example/", "|Open>"),
+    ("https://crm.example/a/", "/view"),
+    ("<!here> ", " <@U1>"),
+    ("Name: ", " :tada:"),
+    ("- ", "\n- x"),
+    ("&", ";"),
+    ("&l", "t;"),
+    ("", "here"),
+    ("", "//x"),
+    ("", ":"),
+    ("a\n\n", ""),
+]
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -274,7 +375,7 @@ def check_marks(*text: Literal | Value) -> None:
 PIECES = st.text(alphabet="<>!@#|&;*_~`:/\n -.1ahere\u200b\u202e", max_size=12)
 
 
-@settings(max_examples=600)
+@settings(max_examples=600, deadline=None)
 @given(PIECES, st.sampled_from(CONTEXTS), PIECES)
 @example("a:", ("", "b:"), "")
 @example("x\n", ("", "> 5"), "")
@@ -286,7 +387,9 @@ def test_no_record_becomes_more_than_text(first: str, context: tuple[str, str], 
 
 
 @pytest.mark.parametrize("context", ["<", "<@", "<!", "<#", "<!subteam^", "<!date^1^", "<!date^1^{date} ", "<https://", "<mailto:"])
-@pytest.mark.parametrize("attack", ["!channel", "@U012AB", "U012AB", "channel", "^https://evil.example", "https://evil.example", "evil.example/", "S1|x"])
+@pytest.mark.parametrize(
+    "attack", ["!channel", "@U012AB", "U012AB", "channel", "^https://evil.example", "https://evil.example", "evil.example/", "S1|x"]
+)
 def test_the_address_part_is_not_the_records(context: str, attack: str) -> None:
     (inner,) = ANGLE.findall(mrkdwn((Literal(context), Value(attack), Literal(">"))))
     assert inner.startswith(context[1:] + ZW)
@@ -296,10 +399,29 @@ def test_the_address_part_is_not_the_records(context: str, attack: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Parkers & Söhne".replace("&", "und"), "ann.lee@example.com", "snake_case_name", "5*3", "Total: 12 (net)", "a/b", "10:30", "re: x", "C#", "$5 ~ 6".replace("~", "-"),
-        "שלום", "👩‍🚀 ok", "https", "Booking.com", "3 - 4", "No. 1. x", "100%", "O'Neil", "x: y: z", "a@b", "Order #4711",
+        "Parkers und Söhne",
+        "ann.lee@example.com",
+        "snake_case_name",
+        "5*3",
+        "Total: 12 (net)",
+        "a/b",
+        "10:30",
+        "re: x",
+        "C#",
+        "$5 - 6",
+        "שלום",
+        "👩‍🚀 ok",
+        "https",
+        "Booking.com",
+        "3 - 4",
+        "No. 1. x",
+        "100%",
+        "O'Neil",
+        "x: y: z",
+        "a@b",
+        "Order #4711",
     ],
-)  # fmt: skip
+)
 def test_ordinary_words_pass_untouched(text: str) -> None:
     assert mrkdwn((Literal("Hello "), Value(text), Literal("!"))) == f"Hello {text}!"
 
@@ -333,7 +455,7 @@ def test_hostile_text_takes_no_time() -> None:
     import time
 
     for piece in ("<", ":a", "@", "*", "\n", " ", "_ ", ":", "https://a/", "\n>", "&"):
-        began = time.perf_counter()
+        began = time.process_time()
         for text in [(Value(piece * 50_000),), (Literal(piece * 50_000), Value("x"))]:
             mrkdwn(text)
-        assert time.perf_counter() - began < 2, piece
+        assert time.process_time() - began < 2, piece

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -231,11 +231,11 @@ def config(vectors: Path, version: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def parse() -> Iterator[Callable[..., Any]]:
+def parse() -> Any:
     _parser()
     import twitter_text
 
-    yield twitter_text.parse_tweet
+    return twitter_text.parse_tweet
 
 
 def test_the_parser_passes_the_older_configurations(vectors: Path, parse: Callable[..., Any]) -> None:
@@ -255,7 +255,7 @@ def test_addresses_are_those_of_twitter_text(vectors: Path) -> None:
 MIXED = st.text(alphabet="ab. /:-é日😷👩\u200d🚀\ufe0f1\u20e3©#@\n\u200bcomhttps", max_size=60)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(MIXED)
 @example("https://a.com/日本 x.de,y.fr 1️⃣ ©a.com")
 def test_our_length_is_the_parsers(parse: Callable[..., Any], text: str) -> None:
@@ -266,12 +266,25 @@ def test_our_length_is_the_parsers(parse: Callable[..., Any], text: str) -> None
 
 def test_a_budget_holds_for_hostile_text() -> None:
     weight("warm a.com 😷")
-    for text in ["a." * 50_000, "a.a.a.a " * 12_500, "a." * 140, "word " * 20_000, "😷" * 2800, "a.com " * 900, "é." * 2800, "x.com/" + "(" * 5000, "a-" * 50_000 + ".com"]:
+    for text in [
+        "a." * 50_000,
+        "a.a.a.a " * 12_500,
+        "a." * 140 + "!",
+        "word " * 20_000,
+        "😷" * 2800,
+        "a.com " * 900,
+        "é." * 2800,
+        "x.com/" + "(" * 5000,
+        "a-" * 50_000 + ".com",
+        "é" * 1000 + "/x.com",
+        "é" * 5000 + "/x.com",
+        "a-" * 2500 + "/x.com",
+    ]:
         for sent in (text, post_text((Value(text),))):
-            began = time.perf_counter()
+            began = time.process_time()
             units = weight(sent)
-            assert time.perf_counter() - began < 0.2, text[:10]
-            assert units > 280 or len(text) <= 280
+            assert time.process_time() - began < 0.5, text[:10]
+            assert units > 280
 
 
 def test_long_posts_are_bounded_from_above() -> None:
@@ -314,16 +327,101 @@ def own_entities(text: Text) -> list[tuple[str, str]]:
 
 
 ATTACKS = [
-    "@jack", "＠jack", ".@jack", "x @jack y", "@", "＠", "jack", "#winning", "＃winning", "#", "#1st", "#日本", "$TSLA", "$", "$a.b", "Booking.com", "booking.co.uk",
-    "https://evil.example.com/x", "http://evil.com", "evil.com/path?q=1", "www.evil.com", "a.b.c.com", ".com", "evil.", "evil", "http://", "https:/", "//evil.com", "://evil.com",
-    "日本.com", "é.com", "Node.js", "U.S.A.", "e.g. this", "x.co/y", "bob@acme.com", "RT @jack", "rt", "RT:", "/status/1", "/x", "?q=x", ":8080/x", "_", "é", "·x", "-", ".", "..com",
-    "a\u200d.com", "#\u200dx", "@\u200djack", "evil\u200b.com", "evil.\u200bcom", "\u202eevil.com", "x\ny.com", "#a#b@c$D e.com", "evil。com", "xn--p1ai.com", "a.рф", "t.co/abc", "co",
-]  # fmt: skip
+    "@jack",
+    "＠jack",
+    ".@jack",
+    "x @jack y",
+    "@",
+    "＠",
+    "jack",
+    "#winning",
+    "＃winning",
+    "#",
+    "#1st",
+    "#日本",
+    "$TSLA",
+    "$",
+    "$a.b",
+    "Booking.com",
+    "booking.co.uk",
+    "https://evil.example.com/x",
+    "http://evil.com",
+    "evil.com/path?q=1",
+    "www.evil.com",
+    "a.b.c.com",
+    ".com",
+    "evil.",
+    "evil",
+    "http://",
+    "https:/",
+    "//evil.com",
+    "://evil.com",
+    "日本.com",
+    "é.com",
+    "Node.js",
+    "U.S.A.",
+    "e.g. this",
+    "x.co/y",
+    "bob@acme.com",
+    "RT @jack",
+    "rt",
+    "RT:",
+    "/status/1",
+    "/x",
+    "?q=x",
+    ":8080/x",
+    "_",
+    "é",
+    "·x",
+    "-",
+    ".",
+    "..com",
+    "a\u200d.com",
+    "#\u200dx",
+    "@\u200djack",
+    "evil\u200b.com",
+    "evil.\u200bcom",
+    "\u202eevil.com",
+    "x\ny.com",
+    "#a#b@c$D e.com",
+    "evil。com",
+    "xn--p1ai.com",
+    "a.рф",
+    "t.co/abc",
+    "co",
+]
 CONTEXTS: list[tuple[str, str]] = [
-    ("", ""), ("Hello ", "!"), ("Hello ", " is in"), ("@", " x"), ("#", ""), ("$", ""), ("#win", "ner"), ("@acme", " ok"), ("x", "y"), ("", ".com"), ("", "com"), ("", "@acme"),
-    ("", "#tag x"), ("", "//foo.com"), ("", "://foo.com"), ("see a.com", ""), ("see a.com ", " b.de"), ("(", ")"), ('"', '"'), ("#", "#"), ("RT", ": x"), ("http://", "/x"),
-    ("", ", @acme"), ("", ": #x"), ("", ". Next.com"), ("a.com/", ""), ("a", "'s a.de"), ("@acme ", " #win $TSLA https://crm.example.com/x"), ("x.", ""), ("https:", ""),
-]  # fmt: skip
+    ("", ""),
+    ("Hello ", "!"),
+    ("Hello ", " is in"),
+    ("@", " x"),
+    ("#", ""),
+    ("$", ""),
+    ("#win", "ner"),
+    ("@acme", " ok"),
+    ("x", "y"),
+    ("", ".com"),
+    ("", "com"),
+    ("", "@acme"),
+    ("", "#tag x"),
+    ("", "//foo.com"),
+    ("", "://foo.com"),
+    ("see a.com", ""),
+    ("see a.com ", " b.de"),
+    ("(", ")"),
+    ('"', '"'),
+    ("#", "#"),
+    ("RT", ": x"),
+    ("http://", "/x"),
+    ("", ", @acme"),
+    ("", ": #x"),
+    ("", ". Next.com"),
+    ("a.com/", ""),
+    ("a", "'s a.de"),
+    ("@acme ", " #win $TSLA https://crm.example.com/x"),
+    ("x.", ""),
+    ("https:", ""),
+]
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -337,13 +435,18 @@ PIECES = st.text(alphabet="@#$.:/ aZ1_é日com\n\u200b\u200d-＠＃?(", max_size
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.lists(st.one_of(st.builds(Value, PIECES), st.builds(Literal, st.sampled_from([part for pair in CONTEXTS for part in pair]))), max_size=5))
+@given(
+    st.lists(
+        st.one_of(st.builds(Value, PIECES), st.builds(Literal, st.sampled_from([part for pair in CONTEXTS for part in pair]))), max_size=5
+    )
+)
 def test_no_record_becomes_an_entity(parts: list[Literal | Value]) -> None:
     text = tuple(parts)
     assume(not any("https" in span.text for span in text if isinstance(span, Literal)))
     assert entities(post_text(text)) == own_entities(text), post_text(text)
 
 
+@settings(deadline=None)
 @given(PIECES)
 def test_an_address_that_the_rule_began_goes_on(words: str) -> None:
     assume(visible(words))
@@ -359,7 +462,25 @@ def test_an_address_unknown_to_x_opens_no_door(before: str, attack: str) -> None
     assert entities(post_text(text)) == []
 
 
-@pytest.mark.parametrize("text", ["Parkers & Sons", "Order #4711", "$100", "3.5 %", "J. R. Smith", "v1.2.3", "O'Neil (UK)", "שלום", "می‌خواهم", "👩‍🚀", "a-b", "100 %", "e.g. x", "U.S."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Parkers & Sons",
+        "Order #4711",
+        "$100",
+        "3.5 %",
+        "J. R. Smith",
+        "v1.2.3",
+        "O'Neil (UK)",
+        "שלום",
+        "می‌خواهم",
+        "👩‍🚀",
+        "a-b",
+        "100 %",
+        "e.g. x",
+        "U.S.",
+    ],
+)
 def test_ordinary_words_pass_untouched(text: str) -> None:
     assert post_text((Literal("Welcome, "), Value(text), Literal("!"))) == f"Welcome, {text}!"
 

@@ -1,0 +1,82 @@
+"""Imports point downwards only, and siblings never import each other."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LAYERS = [
+    {"cli"},
+    {"app"},
+    {"simulate"},
+    {"web", "chirp"},
+    {"config"},
+    {"registry", "intake", "publisher", "testing"},
+    {"rules", "store"},
+    {"contract", "http", "db", "server"},
+    {"model", "errors", "telemetry"},
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+FOR_CONNECTORS = {"contract", "model", "errors", "http", "telemetry"}
+
+
+def imports(path: Path) -> list[str]:
+    """Every module that a file imports, wherever in it."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the layer"
+            found += [f"{node.module}.{alias.name}" for alias in node.names] if node.module in ("crmbridge", "connectors") else [node.module]
+    return found
+
+
+def violations(path: Path, module: str) -> list[str]:
+    """What `module` (its dotted name) may not import."""
+    parts = module.split(".")
+    wrong = []
+    for name in imports(path):
+        target = name.split(".")
+        if parts[0] == "crmbridge" and target[0] == "connectors":
+            wrong.append(name)
+        elif parts[0] == "connectors" and target[0] == "connectors" and target[1:3] != parts[1:3]:
+            wrong.append(name)
+        elif target[0] == "crmbridge" and len(target) > 1 and target[1] in RANK:
+            if parts[0] == "connectors":
+                if target[1] not in FOR_CONNECTORS:
+                    wrong.append(name)
+            elif len(parts) > 1 and parts[1] in RANK and target[1] != parts[1] and RANK[target[1]] <= RANK[parts[1]]:
+                wrong.append(name)
+    return wrong
+
+
+def test_imports_point_downwards():
+    """One violation anywhere fails, with its file."""
+    wrong = []
+    for package in ("crmbridge", "connectors"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            wrong += [f"{module} imports {name}" for name in violations(path, module)]
+    assert not wrong
+
+
+def test_every_module_has_a_layer():
+    """A new module of the core must find its place in the list."""
+    found = {path.stem for path in (ROOT / "crmbridge").iterdir() if not path.name.startswith("_") and path.suffix in ("", ".py")}
+    found = {name for name in found if (ROOT / "crmbridge" / name).is_dir() or (ROOT / "crmbridge" / f"{name}.py").exists()}
+    assert found <= set(RANK)
+
+
+def test_the_test_can_fail(tmp_path):
+    """An upward import, a sibling import and a connector that reaches too far are all noticed."""
+    for module, line in [
+        ("crmbridge.rules.x", "from crmbridge.publisher import decide"),
+        ("crmbridge.rules.x", "from crmbridge.store import Store"),
+        ("crmbridge.model", "import crmbridge.errors"),
+        ("connectors.sources.a.x", "from connectors.sources.b import y"),
+        ("connectors.sources.a.x", "from crmbridge.store import Store"),
+        ("crmbridge.app", "import connectors.sources.sql"),
+    ]:
+        path = tmp_path / "x.py"
+        path.write_text(line)
+        assert violations(path, module), line

@@ -1,0 +1,323 @@
+"""What every store must do, whatever database is behind it. Inherit it with a `make` that opens one."""
+
+import asyncio
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from conftest import NOW
+
+from crmbridge.model import ChangeEvent, Channel, Cursor, Kind, Literal, Message, Receipt, RecordRef, State, Value, event_id
+from crmbridge.store.interface import Batch, Conflict, Entry, NewDelivery, Retention, Settlement, Snapshot, SourcePosition, Wait
+
+RECORD = RecordRef("crm", "Opportunity", "006")
+
+
+def event(revision=1, record=RECORD, **fields):
+    fields = fields or {"Name": "Parkers", "Amount": Decimal("1.50"), "Empty": None}
+    return ChangeEvent(
+        id=event_id(record, revision, fields),
+        source=record.source,
+        record_type=record.type,
+        record_id=record.id,
+        revision=revision,
+        kind=Kind.UPDATED,
+        occurred_at=NOW,
+        fields=fields,
+        before={"Name": "Old"},
+    )
+
+
+def message(destination="out", channel="#a", record=RECORD, thread=None, text="hello"):
+    return Message(
+        destination=destination,
+        channel=Channel(channel, "A") if channel else None,
+        rule="r",
+        step="s",
+        text=(Literal(text), Value("<x>")),
+        record=record,
+        occurred_at=NOW,
+        thread=thread,
+    )
+
+
+def entry(key="k1", revision=1, record=RECORD, error="", **options) -> Entry:
+    """An event with one delivery; the snapshot is left alone, for it is not what these tests are about."""
+    return Entry(record=record, event=event(revision, record), deliveries=[NewDelivery(key=key, message=message(record=record, **options), error=error)])
+
+
+def batch(*entries, **more) -> Batch:
+    return Batch(source="crm", entries=entries, **more)
+
+
+def other(number) -> RecordRef:
+    return RecordRef("crm", "Opportunity", str(number))
+
+
+async def lease(store, *, now=NOW, limit=10, per_lane=100, skip=(), after="", destination="out"):
+    return await store.lease(destination, now=now, limit=limit, per_lane=per_lane, skip=skip, after=after)
+
+
+def settled(delivery, state, outcome="x", **more) -> Settlement:
+    return Settlement(delivery=delivery, state=state, outcome=outcome, **more)
+
+
+class StoreContract:
+    """The suite."""
+
+    def make(self, folder: Any) -> Any:
+        """Open the store that lives in `folder`; opening again finds what was stored."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    async def store(self, tmp_path):
+        store = self.make(tmp_path)
+        yield store
+        store.close()
+
+    # --- intake
+
+    async def test_the_inbox_keeps_order_until_closed(self, store):
+        """What was accepted waits, in order, until what it led to is recorded."""
+        rows = [await store.accept("crm", {"h": "v"}, "q=1", bytes([number]), NOW) for number in range(3)]
+
+        assert [b"\0", b"\1", b"\2"] == [row.body for row in await store.waiting(0, 10)]
+        assert [rows[2].id] == [row.id for row in await store.waiting(rows[1].id, 10)]
+
+        await store.record(batch(closed=[rows[0].id], failed={rows[1].id: "no id"}), NOW)
+
+        assert [rows[2].id] == [row.id for row in await store.waiting(0, 10)]
+        assert [(rows[1].id, "no id")] == [(row.id, reason) for row, reason in await store.failed_requests()]
+
+    async def test_failed_requests_wait_for_a_person(self, store):
+        """Retry puts one back in the inbox; drop removes it; neither touches one that waits."""
+        rows = [await store.accept("crm", {}, "", b"x", NOW) for _ in range(3)]
+        await store.record(batch(failed={rows[0].id: "a", rows[1].id: "b"}), NOW)
+
+        assert await store.retry_request(rows[0].id)
+        assert await store.drop_request(rows[1].id)
+        assert not await store.drop_request(rows[2].id)
+        assert [rows[0].id, rows[2].id] == [row.id for row in await store.waiting(0, 10)]
+
+    async def test_a_snapshot_carries_the_revision_it_was_computed_from(self, store):
+        """Two interpreters of one record: the second one conflicts and changes nothing."""
+        first = Entry(record=RECORD, snapshot=Snapshot(1, "v1", False, {"A": Decimal("1.0")}), assumed=None)
+        await store.record(batch(first), NOW)
+        assert {RECORD: Snapshot(1, "v1", False, {"A": Decimal(1)})} == await store.snapshots([RECORD, other(9)])
+
+        with pytest.raises(Conflict):
+            await store.record(batch(first, entry()), NOW)
+        with pytest.raises(Conflict):
+            await store.record(batch(Entry(record=RECORD, snapshot=Snapshot(9, None, False, {}), assumed=8)), NOW)
+        assert 0 == await store.last_event()
+
+        await store.record(batch(Entry(record=RECORD, snapshot=Snapshot(2, None, True, {}), assumed=1)), NOW)
+        assert {RECORD: Snapshot(2, None, True, {})} == await store.snapshots([RECORD])
+
+    async def test_a_cursor_moves_only_with_what_it_has_passed(self, store):
+        """One transaction: a batch that fails leaves the cursor where it was."""
+        await store.record(batch(position=SourcePosition(Cursor("1"), False, NOW)), NOW)
+        conflicting = Entry(record=RECORD, snapshot=Snapshot(2, None, False, {}), assumed=None)
+        await store.record(batch(conflicting), NOW)
+        with pytest.raises(Conflict):
+            await store.record(batch(conflicting, position=SourcePosition(Cursor("2"), True, NOW)), NOW)
+
+        assert SourcePosition(Cursor("1"), False, NOW) == await store.position("crm")
+        assert SourcePosition() == await store.position("other")
+
+    async def test_observations_are_remembered_by_source(self, store):
+        """A redelivery without a vendor version is known by its id."""
+        await store.record(batch(Entry(record=RECORD, observation_id="a")), NOW)
+
+        assert {"a"} == await store.known_observations("crm", ["a", "b"])
+        assert set() == await store.known_observations("other", ["a"])
+
+    async def test_the_journal_keeps_values_exactly(self, store):
+        """Types survive, and the same change is one row."""
+        one = event()
+        await store.record(batch(Entry(record=RECORD, event=one)), NOW)
+        await store.record(batch(Entry(record=RECORD, event=one)), NOW)
+
+        assert one == await store.event(one.id)
+        assert [(1, one, False)] == await store.events_after(0, 10)
+        assert 1 == await store.last_event()
+
+    # --- outbox
+
+    async def test_a_delivery_is_accepted_once_by_its_key(self, store):
+        """Also when only its receipt is left."""
+        assert 1 == await store.record(batch(entry("k")), NOW)
+        assert 0 == await store.record(batch(entry("k", revision=2)), NOW)
+
+        (one,) = (await lease(store)).deliveries
+        await store.settle([settled(one, State.DELIVERED, receipt=Receipt(remote_id="1"))], [], NOW)
+        await store.purge(Retention(delivered=timedelta(0)), NOW + timedelta(seconds=1))
+
+        assert None is await store.delivery("k")
+        assert 0 == await store.record(batch(entry("k", revision=3)), NOW)
+
+    async def test_a_lease_marks_and_counts(self, store):
+        """What is leased is `sending`, durable before the request, and is not leased twice."""
+        await store.record(batch(entry("k")), NOW)
+
+        (one,) = (await lease(store)).deliveries
+        assert (State.SENDING, 1, "k", message()) == (one.state, one.attempts, one.key, one.message)
+        assert [] == list((await lease(store)).deliveries)
+        assert ["k"] == [found.key for found in await store.interrupted()]
+
+    async def test_an_earlier_open_delivery_of_its_record_holds_back(self, store):
+        """queued, sending and unknown hold back; dead and delivered do not; another record is not concerned."""
+        await store.record(batch(entry("a"), entry("b", revision=2), entry("c", record=other(1))), NOW)
+
+        first = await lease(store)
+        assert ["a", "c"] == [one.key for one in first.deliveries]
+        assert [] == list((await lease(store)).deliveries)
+
+        await store.settle([settled(first.deliveries[0], State.UNKNOWN)], [], NOW)
+        assert [] == list((await lease(store)).deliveries)
+        (unknown,) = await store.deliveries(State.UNKNOWN)
+        assert await store.drop(unknown, "by hand", NOW)
+        assert ["b"] == [one.key for one in (await lease(store)).deliveries]
+
+    async def test_a_delayed_head_holds_back_its_followers_only(self, store):
+        """A backoff of one record is no backoff of the lane."""
+        await store.record(batch(entry("a"), entry("b", revision=2), entry("c", record=other(1))), NOW)
+        (a, c) = (await lease(store)).deliveries
+        later = NOW + timedelta(minutes=5)
+        await store.settle([settled(a, State.QUEUED, due=later), settled(c, State.QUEUED, due=NOW)], [], NOW)
+
+        found = await lease(store)
+        assert ["c"] == [one.key for one in found.deliveries]
+        assert later == found.next_due
+        assert ["a"] == [one.key for one in (await lease(store, now=later)).deliveries]
+
+    async def test_lanes_take_turns(self, store):
+        """A full lane does not starve the others, and a resting one is passed over."""
+        entries = [entry(f"a{n}", record=other(n), channel="#a") for n in range(5)]
+        entries += [entry(f"b{n}", record=other(10 + n), channel="#b") for n in range(2)]
+        entries += [entry("none", record=other(20), channel=None)]
+        await store.record(batch(*entries), NOW)
+
+        assert ["none", "a0", "b0"] == [one.key for one in (await lease(store, per_lane=1)).deliveries]
+        assert ["b1", "a1"] == [one.key for one in (await lease(store, per_lane=1, after="#a")).deliveries]
+        assert [] == list((await lease(store, skip=["#a"])).deliveries)
+        assert ["a2", "a3"] == [one.key for one in (await lease(store, limit=2)).deliveries]
+        assert [] == list((await lease(store, destination="other")).deliveries)
+
+    async def test_settling_keeps_attempts_and_receipts(self, store):
+        """Every attempt without a receipt is a row; an uncounted one does not count."""
+        await store.record(batch(entry("k")), NOW)
+        (one,) = (await lease(store)).deliveries
+        await store.settle([settled(one, State.QUEUED, "rate_limited", error="slow down", due=NOW, counted=False)], [], NOW)
+        (two,) = (await lease(store)).deliveries
+        assert 1 == two.attempts
+        await store.settle([settled(two, State.QUEUED, "transient", error="refused", due=NOW)], [], NOW)
+        (three,) = (await lease(store)).deliveries
+        assert (2, "refused") == (three.attempts, three.last_error)
+        await store.settle([settled(three, State.DELIVERED, "delivered", receipt=Receipt(remote_id="9", url="u", extra={"c": 1}))], [], NOW)
+
+        delivery, attempts = await store.delivery("k")
+        assert Receipt(remote_id="9", url="u", extra={"c": 1}) == delivery.receipt
+        assert [(1, "transient", "refused")] == [(one.number, one.outcome, one.error) for one in attempts]
+        assert ["k"] == [one.delivery.key for one in await store.published()]
+
+    async def test_a_reply_finds_the_first_of_its_thread(self, store):
+        """Threads belong to channel and record, across rules."""
+        await store.record(batch(entry("a", thread="t"), entry("b", revision=2, thread="t"), entry("c", revision=3, thread="t", channel="#b")), NOW)
+        (a, c) = (await lease(store)).deliveries
+        assert (None, None) == (a.parent, c.parent)
+        await store.settle([settled(a, State.DELIVERED, receipt=Receipt(remote_id="root"))], [], NOW)
+
+        (b,) = (await lease(store)).deliveries
+        assert Receipt(remote_id="root") == b.parent
+
+    async def test_what_a_message_replies_to_is_frozen_at_its_first_attempt(self, store):
+        """A repeat is the same to the byte, or an idempotent network would call it a conflict."""
+        await store.record(batch(entry("late", thread="t", error="no"), entry("a", revision=2, thread="t")), NOW)
+        (a,) = (await lease(store)).deliveries
+        await store.settle([settled(a, State.QUEUED, "unknown", due=NOW)], [], NOW)
+        (dead,) = await store.deliveries(State.DEAD)
+        await store.requeue(dead, message(thread="t"), NOW)
+        (late,) = (await lease(store)).deliveries
+        await store.settle([settled(late, State.DELIVERED, receipt=Receipt(remote_id="root"))], [], NOW)
+
+        (again,) = (await lease(store)).deliveries
+        assert ("a", None) == (again.key, again.parent)
+
+    async def test_waits_are_never_shortened(self, store):
+        """The vendor's instant is not undercut, and a pause for a person stays."""
+        soon, late = NOW + timedelta(seconds=5), NOW + timedelta(seconds=50)
+
+        def wait(until, channel=None):
+            return Wait(destination="out", channel=channel, until=until, reason="r", since=NOW)
+
+        for until in (late, soon):
+            await store.settle([], [wait(until)], NOW)
+        assert [late] == [one.until for one in await store.waits()]
+        await store.settle([], [wait(None), wait(soon, "#a")], NOW)
+        await store.settle([], [wait(late)], NOW)
+        assert {None: None, "#a": soon} == {one.channel: one.until for one in await store.waits()}
+
+        assert await store.clear_waits("out")
+        assert [] == await store.waits()
+
+    async def test_people_retry_drop_and_confirm(self, store):
+        """Only what is dead or unknown can be ordered about, and what was confirmed is never sent again."""
+        await store.record(batch(entry("dead", error="cannot"), entry("q", record=other(1)), entry("u", record=other(2))), NOW)
+        (dead,) = await store.deliveries(State.DEAD)
+        assert ("unrenderable", "cannot") == (dead.reason, dead.last_error)
+        assert await store.requeue(dead, message(text="now it can"), NOW)
+        assert not await store.requeue(dead, message(), NOW)
+
+        leased = {one.key: one for one in (await lease(store)).deliveries}
+        assert "now it can" == leased["dead"].message.text[0].text
+        await store.settle([settled(leased["u"], State.UNKNOWN)], [], NOW)
+        assert not await store.drop(leased["q"], "no", NOW)
+        assert await store.confirm(leased["u"], Receipt(remote_id="", url="u"), "found by hand", NOW)
+        assert 0 == await store.record(batch(entry("u", revision=9, record=other(2))), NOW)
+
+    async def test_overview_counts(self, store):
+        """Status reads partial indexes, not a million delivered rows."""
+        await store.accept("crm", {}, "", b"x", NOW)
+        await store.record(batch(entry("a"), entry("b", record=other(1)), entry("d", record=other(2), error="no")), NOW)
+        await lease(store, limit=1)
+
+        facts = await store.overview()
+        assert {("out", "queued", 1), ("out", "sending", 1), ("out", "dead", 1)} == set(facts["deliveries"])
+        assert [("crm", False, 1)] == facts["inbox"]
+        assert {"out": NOW} == facts["oldest"]
+
+    async def test_retention_leaves_what_is_open(self, store):
+        """Journal and delivered go in their time; open and dead deliveries, receipts and snapshots stay."""
+        await store.record(batch(entry("a"), entry("d", record=other(2), error="no"), Entry(record=other(3), observation_id="o")), NOW)
+        (a,) = (await lease(store)).deliveries
+        await store.settle([settled(a, State.DELIVERED, receipt=Receipt(remote_id="1"))], [], NOW)
+        none = Retention(journal=timedelta(0), delivered=timedelta(0), observations=timedelta(0))
+
+        assert 0 == await store.purge(none, NOW - timedelta(seconds=1))
+        assert 4 == await store.purge(none, NOW + timedelta(seconds=1))
+        assert 0 == await store.purge(none, NOW + timedelta(seconds=1))
+        assert None is await store.delivery("a")
+        assert 1 == len(await store.deliveries(State.DEAD))
+        assert set() == await store.known_observations("crm", ["o"])
+
+    async def test_many_at_once(self, store):
+        """Concurrent callers share commits and do not disturb each other."""
+        rows = await asyncio.gather(*(store.accept("crm", {}, "", str(number).encode(), NOW) for number in range(200)))
+
+        assert 200 == len({row.id for row in rows})
+        assert 200 == len(await store.waiting(0, 1000))
+
+    async def test_everything_survives_reopening(self, tmp_path):
+        """Durable means durable."""
+        store = self.make(tmp_path)
+        await store.accept("crm", {}, "", b"x", NOW)
+        await store.record(batch(entry("k")), NOW)
+        await lease(store)
+        store.close()
+
+        store = self.make(tmp_path)
+        assert ["k"] == [one.key for one in await store.interrupted()]
+        assert 1 == len(await store.waiting(0, 10))
+        store.close()

@@ -1,0 +1,234 @@
+"""Templates and expressions: one small language, whose words keep their origin."""
+
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import jinja2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crmbridge.errors import RenderError
+from crmbridge.model import Choice, FieldSpec, FieldType, Literal, Value, plain
+from crmbridge.rules.expression import CompileError, Scope, compile_expression
+from crmbridge.rules.filters import FILTERS
+from crmbridge.rules.template import compile_template
+
+RECORD = {
+    "Name": "Parkers",
+    "Account.Name": "Parkers <!channel>",
+    "Amount": Decimal("1200.50"),
+    "Seats": Decimal(1),
+    "Empty": None,
+    "items": "the field called items",
+    "Tags": ("a", "b", "c"),
+    "Stage": Choice("won", "Closed Won"),
+    "Close": date(2026, 3, 1),
+    "At": datetime(2026, 6, 1, 22, 30, tzinfo=timezone.utc),
+    "Yes": True,
+}
+
+
+def scope(record=RECORD, **names):
+    return Scope(record, names.get("before", {}), names.get("event", {}), names.get("zone", timezone.utc))
+
+
+def render(source, record=RECORD, fields=None, **names):
+    return compile_template(source, fields=fields, filters=FILTERS).render(scope(record, **names))
+
+
+def evaluate(source, record=RECORD, fields=None):
+    return compile_expression(source, fields=fields, filters=FILTERS).evaluate(scope(record))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("Hello {{ record.Name }}!", "Hello Parkers!"),
+        ('{{ record["Account.Name"] }}', "Parkers <!channel>"),
+        ("{{ record.Account.Name }}", "Parkers <!channel>"),
+        ("{{ record.items }}", "the field called items"),
+        ("{{ record.Stage }}", "Closed Won"),
+        ("{{ record.Yes }}", "yes"),
+        ("{{ record.Amount }}", "1200.5"),
+        ('{{ record.Amount | money("EUR") }}', "€1,200.50"),
+        ('{{ record.Amount | money("SEK") }}', "1,200.50 SEK"),
+        ('{{ record.Amount | round | money("JPY") }}', "¥1,201"),
+        ("{{ record.Amount | number }}", "1,201"),
+        ("{{ record.Amount | number(1) }}", "1,200.5"),
+        ('{{ record.Seats | plural("seat") }}', "1 seat"),
+        ('{{ record.Amount | round | plural("child", "children") }}', "1,201 children"),
+        ("{{ record.Close | date }}", "1 March 2026"),
+        ("{{ record.Close }}", "2026-03-01"),
+        ("{{ record.Name | upper | truncate(4) }}", "PAR…"),
+        ('{{ record.items | truncate(12) }}', "the field…"),
+        ("{{ record.Account.Name | slug }}", "parkers-channel"),
+        ('{{ record.Nope | default("n/a") }}', "n/a"),
+        ('{{ record.Empty | default("n/a") }}', "n/a"),
+        ("{{ record.Tags | join(' + ') }}", "a + b + c"),
+        ("{{ record.Tags }}", "a, b, c"),
+        ("{% for t in record.Tags %}{{ loop.index }}{{ t }}{% if not loop.last %}/{% endif %}{% endfor %}", "1a/2b/3c"),
+        ("{% for t in record.Tags if t != 'b' %}{{ t }}{% else %}none{% endfor %}", "ac"),
+        ("{% for t in record.Empty %}{{ t }}{% else %}none{% endfor %}", "none"),
+        ("{% if record.Amount > 1000 %}big{% elif record.Amount %}small{% else %}?{% endif %}", "big"),
+        ("{% if record.Nope %}x{% else %}y{% endif %}", "y"),
+        ('{% set x = "<" ~ record.Name ~ ">" %}{{ x }}', "<Parkers>"),
+        ("{% raw %}{{ kept }}{% endraw %}", "{{ kept }}"),
+        ("{{ record.Amount - 200.5 + 1 }}", "1001"),
+        ("{{ record.Amount / 2 }}", "600.25"),
+        ("a{# a comment #}b", "ab"),
+        ("{% if record.Name %}\nline\n{% endif %}\nend", "line\nend"),
+    ],
+)
+def test_renders(source, expected):
+    """What the language can say."""
+    assert expected == plain(render(source))
+
+
+def test_the_zone_decides_what_day_it_is():
+    """22:30 UTC is the next day in Berlin."""
+    assert "2026-06-02 00:30" == plain(render("{{ record.At }}", zone=ZoneInfo("Europe/Berlin")))
+    assert "2 June 2026" == plain(render("{{ record.At | date }}", zone=ZoneInfo("Europe/Berlin")))
+
+
+def test_money_takes_the_currency_of_the_field():
+    """The configuration names the currency field once."""
+    fields = {"Amount": FieldSpec(type=FieldType.MONEY, currency="Cur"), "Cur": FieldSpec()}
+
+    assert "£5" == plain(render("{{ record.Amount | money }}", {"Amount": Decimal(5), "Cur": "GBP"}, fields))
+    assert "5" == plain(render("{{ record.Amount | money }}", {"Amount": Decimal(5), "Cur": None}, fields))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{{ record.Empty }}", 'line 1: record.Empty is empty here; write `| default("...")` to say what stands in its place'),
+        ("\n{{ record.Nope }}", 'line 2: record.Nope is not known for this record; write `| default("...")` to say what stands in its place'),
+        ("{{ record.Empty | money }}", 'line 1: record.Empty is empty here; write `| default("...")` to say what stands in its place'),
+        ("{{ record.Name | money }}", "line 1: record.Name: a text is not a number"),
+        ("{{ record.Name | date }}", "line 1: record.Name: the filter `date` cannot be applied to a text: it is not a date"),
+        ("{{ record.Amount / 0 }}", "line 1: division by zero"),
+        ("{% for x in record.Name %}{% endfor %}", "line 1: only a list can be looped over"),
+        ("{{ record.Name > record.Amount }}", "line 1: cannot compare a text with a number"),
+    ],
+)
+def test_says_why_it_cannot_render(source, message):
+    """No message ever says "Welcome, None!"."""
+    with pytest.raises(RenderError) as error:
+        render(source)
+
+    assert message == str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{{ 2 * 3 }}", "multiplication is not part of this language"),
+        ("{{ 2 ** 9 }}", "powers are not part of this language"),
+        ("{{ record.Name() }}", "calls are not part of this language; filters are, like `record.Amount | money`"),
+        ("{{ range(9) }}", "calls are not part of this language; filters are, like `record.Amount | money`"),
+        ("{{ ''.__class__ }}", "`.__class__` can follow only record, before or event"),
+        ("{{ record }}", "`record` alone is not a value; name a field, like `record.Name`"),
+        ("{{ config }}", "`config` is not known here; did you mean `record.config`?"),
+        ("{{ event.nope }}", "event.nope does not exist"),
+        ("{{ event.knd }}", 'event.knd does not exist; did you mean "kind"?'),
+        ("{{ record.Name | mony }}", 'there is no filter `mony`; did you mean "money"?'),
+        ("{{ record.Name | attr('x') }}", "there is no filter `attr`"),
+        ("{{ record.Name is string }}", "there is no test `is string`; there are `is defined` and `is none`"),
+        ("{% macro x() %}{% endmacro %}", "`macro` is not part of this language"),
+        ("{% include 'x' %}", "`include` is not part of this language"),
+        ("{% import 'x' as y %}", "`import` is not part of this language"),
+        ("{% block x %}{% endblock %}", "`block` is not part of this language"),
+        ("{% set record = 1 %}", "`record` cannot be set"),
+        ("{{ record.Name", "unexpected end of template, expected 'end of print statement'."),
+        ("{{ {'a': 1} }}", "mappings are not part of this language"),
+        ("{{ record.Name[1:2] }}", "only a quoted field name may stand in [ ]"),
+    ],
+)
+def test_refuses_when_read(source, message):
+    """Everything outside the whitelist is refused before anything runs, by name."""
+    with pytest.raises(CompileError) as error:
+        compile_template(source, fields=None, filters=FILTERS)
+
+    assert message == error.value.message
+
+
+def test_a_configured_record_knows_its_fields():
+    """A typo is found when the file is read, not when the deal is won."""
+    with pytest.raises(CompileError) as error:
+        compile_template("x\n{{ record.Nmae }}", fields={"Name": FieldSpec()}, filters=FILTERS)
+
+    assert (2, 'record.Nmae is not among the configured fields; did you mean "Name"?') == (error.value.line, error.value.message)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("record.Amount > 1000", True),
+        ("record.Amount > 1000 and record.Name == 'Parkers'", True),
+        ("record.Stage == 'won' and record.Stage == 'Closed Won'", True),
+        ("record.Close < '2026-04-01'", True),
+        ("record.Close > '2026-04-01'", False),
+        ("record.Empty == 'x'", False),
+        ("record.Empty != 'x'", False),
+        ("record.Nope > 3", False),
+        ("record.Nope is defined", False),
+        ("record.Empty is none", True),
+        ("'b' in record.Tags", True),
+        ("'z' not in record.Tags", True),
+        ("record.Name in ['Parkers', 'Other']", True),
+        ("1 < record.Seats + 1 <= 2", True),
+        ("not record.Yes", False),
+    ],
+)
+def test_conditions(source, expected):
+    """Comparing what is empty or missing is false, whichever way round."""
+    assert evaluate(source) is expected
+
+
+def test_words_keep_their_origin():
+    """Through `~`, `set`, conditions and filters a record's words stay values, the author's stay literals."""
+    text = render('{% set who = record.Account.Name %}{{ "<!here> " if record.Amount > 1 }}{{ "*" ~ who ~ "*" }}{{ who | upper }}')
+
+    assert (Literal("<!here> *"), Value("Parkers <!channel>"), Literal("*"), Value("PARKERS <!CHANNEL>")) == text
+
+
+def test_what_a_template_reads_is_known():
+    """The audience check needs every path, in branches not taken too."""
+    template = compile_template("{% if before.A %}{{ record.B.C | money(record.D) }}{% endif %}{{ event.kind }}", fields=None, filters=FILTERS)
+
+    assert ["before.A", "record.B.C", "record.D", "event.kind"] == [str(read) for read in template.reads]
+
+
+def test_loops_and_output_are_bounded():
+    """A rule cannot eat the daemon."""
+    with pytest.raises(RenderError, match="more than 1000 loop rounds"):
+        render("{% for a in record.L %}{% for b in record.L %}{% endfor %}{% endfor %}", {"L": tuple("x" * 40)})
+    with pytest.raises(RenderError, match="longer than 65536"):
+        render("{% for a in record.L %}{{ record.Big }}{% endfor %}", {"L": tuple("x" * 40), "Big": "y" * 5000})
+
+
+NAMES = st.sampled_from(["Name", "Empty", "Account.Name", "items"])
+PIECES = st.one_of(
+    st.text("abc <>&*_{%", max_size=8).filter(lambda text: not any(mark in text for mark in ("{{", "{%", "{#", "{"))),
+    st.sampled_from(["{{ record['Name'] }}", "{{ record['items'] | upper }}", '{{ "x" ~ record["Name"] }}']),
+    st.sampled_from(["{% if record['Name'] == 'Parkers' %}yes{% else %}no{% endif %}", "{% for t in record['Tags'] %}{{ t }}{% endfor %}"]),
+)
+
+
+@given(st.lists(PIECES, max_size=6).map("".join))
+def test_says_what_jinja_says(source):
+    """Where the languages meet, Jinja2 itself is the judge."""
+    theirs = jinja2.Environment(trim_blocks=True, lstrip_blocks=True).from_string(source).render(record=RECORD)
+
+    assert theirs == plain(render(source))
+
+
+@given(st.text(max_size=60))
+def test_any_text_compiles_or_is_refused(source):
+    """No template makes the compiler fail in another way."""
+    try:
+        compile_template("{{" + source + "}}", fields=None, filters=FILTERS).render(scope())
+    except (CompileError, RenderError):
+        pass
