@@ -136,13 +136,13 @@ class Secret:
             return raw
         if isinstance(raw, str):
             if not raw:
-                raise PydanticCustomError("secret", "is empty; write {{env: NAME}}, {{file: PATH}} or {{credential: NAME}}")
+                raise PydanticCustomError("secret", "is empty; write {env: NAME}, {file: PATH} or {credential: NAME}")
             return cls("literal", raw)
         if isinstance(raw, Mapping) and len(raw) == 1:
             ((kind, name),) = raw.items()
             if kind in ("env", "file", "credential") and isinstance(name, str) and name:
                 return cls(kind, name)
-        raise PydanticCustomError("secret", "a secret is written {{env: NAME}}, {{file: PATH}} or {{credential: NAME}}")
+        raise PydanticCustomError("secret", "a secret is written {env: NAME}, {file: PATH} or {credential: NAME}")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:

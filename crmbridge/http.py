@@ -207,7 +207,11 @@ class _Marking:
             raise NameResolutionError(this.host, this, reason) from error
         failure: OSError = OSError("no address")
         for family, kind, protocol, _, address in found:
-            made = socket.socket(family, kind, protocol)
+            try:
+                made = socket.socket(family, kind, protocol)
+            except OSError as error:  # this machine does not speak that family
+                failure = error
+                continue
             try:
                 for option in this.socket_options or ():
                     made.setsockopt(*option)

@@ -161,14 +161,14 @@ class _Compiler:
     # --- publish
 
     def _step(self, model: StepModel, place: Place, fields: RecordSpec | None) -> Step | None:
+        text = self._compile(compile_template, model.text, place.at("text"), fields)
+        link_source = model.link or self.defaults.link
+        link = self._compile(compile_template, link_source, place.at("link"), fields) if link_source else None
         if model.to not in self.destinations:
             if model.to not in self.unusable:
                 self._add(place.at("to"), f'no destination "{model.to}"{did_you_mean(model.to, self.destinations)}')
             return None
         speech = self.destinations[model.to]
-        text = self._compile(compile_template, model.text, place.at("text"), fields)
-        link_source = model.link or self.defaults.link
-        link = self._compile(compile_template, link_source, place.at("link"), fields) if link_source else None
         channel = self._channel(model, place.at("channel"), fields, speech)
         step = Step(
             id=model.id or model.to,

@@ -26,6 +26,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
 _WORDS: Final[dict[str, Any]] = {"true": True, "false": False, "null": None, "~": None, "": None}
 _LOST: Final = re.compile(r":\s+(#[^\s#].*)$")
+_TAGS: Final = frozenset({"map", "seq", "str", "int", "float", "bool", "null", "timestamp", "value", "merge"})  # what plain YAML resolves to
 _QUOTE_IT: Final = 'a template must be quoted, like text: "{{ record.Name }}"'
 
 KeyPath = tuple[str | int, ...]
@@ -147,6 +148,9 @@ class _Walk:
             if self.nodes == MAX_NODES + 1 or len(path) == MAX_DEPTH + 1:
                 self._complain(node, path, "the file is too deep or too large (aliases count each time they are used)")
             return None
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
+            self._complain(node, path, f"the tag {node.tag} is not allowed")
+            return None
         block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
         self.document.values[path] = Place(node.start_mark.line + 1, node.start_mark.column + 1, block)
         if isinstance(node, yaml.MappingNode):
@@ -178,8 +182,6 @@ class _Walk:
 
     def _scalar(self, node: Any, path: KeyPath) -> Any:
         text = node.value
-        if not node.tag.startswith("tag:yaml.org,2002:"):
-            self._complain(node, path, f"the tag {node.tag} is not allowed")
         if node.style:  # quoted, or a block; libyaml says '' where the Python parser says None
             return text
         if text == "" and (lost := _LOST.search(self._line(node))):

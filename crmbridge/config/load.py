@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from crmbridge import registry
 from crmbridge.config.compile import Place, RuleSource, Speech, compile_rules
 from crmbridge.config.document import Document, KeyPath, read
-from crmbridge.config.models import ConfigModel, DestinationModel, IncludeModel, RuleModel, SourceModel
+from crmbridge.config.models import ConfigModel, DefaultsModel, DestinationModel, IncludeModel, RuleModel, SourceModel
 from crmbridge.contract import Connector, Options, Secret
 from crmbridge.errors import ConfigError, Problem
 from crmbridge.model import Audience, FieldSpec, Network, RecordSpec
@@ -98,10 +98,16 @@ def load(path: Path, *, secrets: bool = True) -> Config:
     loader = _Loader(path.absolute())
     config = loader.load()
     if config is None or loader.problems:
-        raise ConfigError(sorted(set(loader.problems)))
+        raise ConfigError(_told_once(loader.problems, loader.main.problems))
     if secrets and (missing := unreadable_secrets(config, loader.main)):
         raise ConfigError(missing)
     return config
+
+
+def _told_once(problems: Sequence[Problem], syntax: Sequence[Problem]) -> list[Problem]:
+    """All problems in file order; where the YAML itself is wrong, what follows from that is left out."""
+    wrong = {(one.file, one.path) for one in syntax if one.path}
+    return sorted({one for one in problems if one in syntax or (one.file, one.path) not in wrong})
 
 
 class _Loader:
@@ -118,10 +124,7 @@ class _Loader:
         sources = {name: one for name, value in _items(raw, "sources") if (one := self._source(name, value))}
         destinations = {name: to for name, value in _items(raw, "destinations") if (to := self._destination(name, value))}
         rules = self._rules(model, raw)
-        if model is None:
-            return None
         records = {(source.name, record): spec for source in sources.values() for record, spec in source.records.items()}
-        zone = ZoneInfo(model.timezone)
         compiled, problems = compile_rules(
             rules,
             sources={name: set(one.records) for name, one in sources.items()},
@@ -131,17 +134,19 @@ class _Loader:
             },
             unusable=_broken(raw, sources, destinations),
             records=records,
-            defaults=model.defaults,
-            strict_conditions=model.strict_conditions,
+            defaults=model.defaults if model else DefaultsModel(),
+            strict_conditions=model is not None and model.strict_conditions,
         )
         self.problems += problems
+        if model is None:
+            return None
         return Config(
             path=self.path,
             model=model,
             sources=sources,
             destinations=destinations,
             rules=compiled,
-            engine=Engine(compiled, records, zone),
+            engine=Engine(compiled, records, ZoneInfo(model.timezone)),
             warnings=self._warnings(sources, destinations),
         )
 

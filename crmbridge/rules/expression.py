@@ -122,9 +122,14 @@ def compile_expression(source: str, *, fields: Mapping[str, FieldSpec] | None, f
         if not parser.stream.eos:
             raise CompileError("unexpected words after the expression", parser.stream.current.lineno)
     except jinja2.TemplateSyntaxError as error:
-        raise CompileError(error.message or "cannot be read", error.lineno) from None
+        raise CompileError(readable(error), error.lineno) from None
     compiler = Compiler(fields, filters)
     return Expression(source, compiler.expression(tree), tuple(compiler.reads))
+
+
+def readable(error: jinja2.TemplateSyntaxError) -> str:
+    """Jinja2's complaint in words that fit an expression as well as a template."""
+    return (error.message or "cannot be read").rstrip(".").replace("'end of template'", "end").replace("end of template", "end")
 
 
 # --- values ---------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from crmbridge.rules.expression import (
     Missing,
     Read,
     Scope,
+    readable,
     to_spans,
     words,
 )
@@ -55,7 +56,7 @@ def compile_template(source: str, *, fields: Mapping[str, FieldSpec] | None, fil
     try:
         tree = ENVIRONMENT.parse(source)
     except jinja2.TemplateSyntaxError as error:
-        raise CompileError(error.message or "cannot be read", error.lineno) from None
+        raise CompileError(readable(error), error.lineno) from None
     compiler = _Writer(fields, filters)
     write = compiler.body(tree.body)
     return Template(source, tuple(compiler.reads), write)

@@ -32,6 +32,7 @@ class Exchange(BaseHTTPRequestHandler):
     """A request read whole, and the connection to do something on: what a Behaviour is given."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: _Server
     seen: Seen
 

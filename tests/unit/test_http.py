@@ -149,14 +149,12 @@ def test_several_addresses_share_one_deadline(monkeypatch: pytest.MonkeyPatch) -
     assert took < DEADLINE + 2.5
 
 
-@both
-def test_a_second_address_is_tried(transport: Transport, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    if transport is by_client:
-        pytest.skip("aiohttp's own resolver and happy eyeballs do this")
+def test_a_second_address_is_tried(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     good = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))
-    bad = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", server.port, 0, 0))
-    monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_, **__: [bad, good])
-    assert transport(server.url) == (200, True)
+    deaf = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", server.port, 0, 0))
+    unknown = (9999, socket.SOCK_STREAM, 6, "", ("nowhere", 1))
+    monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_, **__: [unknown, deaf, good])
+    assert by_session(server.url) == (200, True)
 
 
 def garbage(connection: socket.socket) -> None:
@@ -487,7 +485,8 @@ def test_retry_after_never_raises(value: str) -> None:
     ("status", "kind"),
     [
         (301, Rejected), (400, Rejected), (401, AuthFailed), (403, AuthFailed), (404, Rejected), (408, OutcomeUnknown), (409, Rejected),
-        (410, Rejected), (422, Rejected), (429, RateLimited), (500, OutcomeUnknown), (502, OutcomeUnknown), (503, OutcomeUnknown), (599, OutcomeUnknown),
+        (410, Rejected), (422, Rejected), (429, RateLimited), (500, OutcomeUnknown), (502, OutcomeUnknown),
+        (503, OutcomeUnknown), (599, OutcomeUnknown),
     ],
 )  # fmt: skip
 def test_refusals(status: int, kind: type[DeliveryError]) -> None:

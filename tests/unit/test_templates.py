@@ -141,7 +141,7 @@ def test_says_why_it_cannot_render(source, message):
         ("{% import 'x' as y %}", "`import` is not part of this language"),
         ("{% block x %}{% endblock %}", "`block` is not part of this language"),
         ("{% set record = 1 %}", "`record` cannot be set"),
-        ("{{ record.Name", "unexpected end of template, expected 'end of print statement'."),
+        ("{{ record.Name", "unexpected end, expected 'end of print statement'"),
         ("{{ {'a': 1} }}", "mappings are not part of this language"),
         ("{{ record.Name[1:2] }}", "only a quoted field name may stand in [ ]"),
     ],

@@ -8,6 +8,7 @@ from crmbridge.contract import Connector
 
 CONNECTOR = Connector(
     name="chirp",
+    needs_channel=lambda _: True,
     summary="Posts in Chirp, the feed that comes with crmbridge, with one channel for each record.",
     options=ChirpOptions,
     build=ChirpDestination,

@@ -8,6 +8,7 @@ from crmbridge.contract import Connector
 
 CONNECTOR = Connector(
     name="slack",
+    needs_channel=lambda options: options.channel is None,
     summary="Messages in a Slack workspace's channels, with threads.",
     options=SlackOptions,
     build=SlackDestination,

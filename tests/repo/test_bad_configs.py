@@ -1,0 +1,101 @@
+"""One file for each mistake, with the exact words that it must be answered with, and where."""
+
+from pathlib import Path
+
+import pytest
+
+from crmbridge.config.document import MAX_BYTES, parse
+from crmbridge.config.load import load
+from crmbridge.errors import ConfigError
+
+GALLERY = sorted((Path(__file__).parent / "bad_configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", GALLERY, ids=lambda path: path.stem)
+def test_every_mistake_has_its_sentence(path):
+    """All problems at once, each with line, column, path, what is wrong and what to do."""
+    expected = [line.removeprefix("# expect: ") for line in path.read_text().splitlines() if line.startswith("# expect: ")]
+    assert expected
+
+    with pytest.raises(ConfigError) as error:
+        load(path, secrets=False)
+
+    assert expected == [str(problem).removeprefix(f"{path.name}:") for problem in error.value.problems]
+
+
+def test_a_missing_file_is_a_problem_like_any_other(tmp_path):
+    """No traceback for a typo in --config."""
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load(tmp_path / "none.yaml")
+
+
+def test_a_missing_secret_is_found_at_start_and_its_value_never_shown(tmp_path, monkeypatch):
+    """A linter on another machine does not need secrets; a daemon does."""
+    path = tmp_path / "crmbridge.yaml"
+    path.write_text(
+        "crmbridge: 1\n"
+        "sources: {crm: {type: webhook, signature: {scheme: bearer, secret: [{env: HOOK}, {file: no/such}]},"
+        " map: {record_type: {value: T}, record_id: body.id, fields: body}}}\n"
+        "destinations: {out: {type: console}}\n"
+    )
+    monkeypatch.delenv("HOOK", raising=False)
+    load(path, secrets=False)
+
+    with pytest.raises(ConfigError) as error:
+        load(path)
+
+    assert [
+        "crmbridge.yaml:2:69: sources.crm.signature.secret[0]: the secret env HOOK is empty or not set",
+        "crmbridge.yaml:2:82: sources.crm.signature.secret[1]: the secret file no/such cannot be read: No such file or directory",
+    ] == [str(problem) for problem in error.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: on", {"a": "on"}),
+        ("a: NO", {"a": "NO"}),
+        ("a: yes", {"a": "yes"}),
+        ("a: 12:30", {"a": "12:30"}),
+        ("a: 012", {"a": "012"}),
+        ("a: 1_000", {"a": "1_000"}),
+        ("a: 2026-01-01", {"a": "2026-01-01"}),
+        ("a: 0x1F", {"a": "0x1F"}),
+        ("a: .inf", {"a": ".inf"}),
+        ("a: true", {"a": True}),
+        ("a: null", {"a": None}),
+        ("a: ~", {"a": None}),
+        ("a: '1'", {"a": "1"}),
+        ("on: x", {"on": "x"}),
+        ("? a\n: b", {"a": "b"}),
+        ("a: &x [1]\nb: *x", {"a": [1], "b": [1]}),
+    ],
+)
+def test_nothing_is_guessed(text, expected):
+    """YAML 1.1's surprises stay out."""
+    document = parse(text, "x")
+
+    assert (expected, []) == (document.data, document.problems)
+
+
+def test_a_number_keeps_how_it_was_written():
+    """Version 1.10 is not version 1.1."""
+    assert "1.10" == str(parse("a: 1.10", "x").data["a"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 5000, "{a: " * 500 + "b" + "}" * 500, "a: &a [x]\n" + "".join(f"k{n}: &k{n} [{','.join([f'*k{n - 1}' if n else '*a'] * 9)}]\n" for n in range(9))],
+    ids=["brackets", "mappings", "aliases"],
+)
+def test_bombs_are_problems(text):
+    """Depth, size and aliases are bounded."""
+    assert parse(text, "x").problems
+
+
+def test_a_large_file_is_not_read(tmp_path):
+    """A configuration is small."""
+    path = tmp_path / "big.yaml"
+    path.write_bytes(b"#" * (MAX_BYTES + 1))
+    with pytest.raises(ConfigError, match="is larger than 1024 KiB"):
+        load(path)
