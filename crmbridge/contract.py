@@ -328,6 +328,8 @@ class Connector:
     """For a destination: a repeat with the same key is not published again."""
     audience: Audience = Audience.COMPANY
     """For a destination: who reads it, unless the configuration says otherwise."""
+    audiences: frozenset[Audience] = frozenset(Audience)
+    """For a destination: what the configuration may say."""
     dynamic_channels: bool = False
     """For a destination: a channel may be made from a record (`channel: {for: ..., title: ...}`)."""
     needs_channel: Callable[[Any], bool] = lambda _: False

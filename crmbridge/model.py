@@ -105,7 +105,7 @@ def normalise(raw: Any, type_: FieldType = FieldType.ANY) -> FieldValue:
         number = Decimal(str(raw)) if isinstance(raw, float) else Decimal(raw)
         if type_ is FieldType.BOOLEAN and number in (0, 1):
             return bool(number)
-        return number if number.is_finite() else str(raw)
+        return number if _ordinary(number) else str(raw)
     if isinstance(raw, Mapping):
         return clean(json.dumps(raw, ensure_ascii=False, sort_keys=True, default=str))
     text = clean(str(raw))
@@ -135,7 +135,12 @@ def parse_number(text: str) -> Decimal | str:
         number = Decimal(stripped)
     except InvalidOperation:
         return text
-    return number if number.is_finite() and -40 < number.adjusted() < 40 else text
+    return number if _ordinary(number) else text
+
+
+def _ordinary(number: Decimal) -> bool:
+    """False for what is written in a few bytes and takes a gigabyte without its exponent."""
+    return number.is_finite() and -40 < number.adjusted() < 40 and len(number.as_tuple().digits) <= 64
 
 
 def parse_date(text: str) -> date | str:
@@ -147,12 +152,14 @@ def parse_date(text: str) -> date | str:
 
 
 def parse_instant(text: str) -> datetime | None:
-    """An ISO 8601 instant, aware; a naive one is taken as UTC. None where the text is not one."""
+    """An ISO 8601 instant, aware; a naive one is taken as UTC. None where the text is not one that UTC can hold."""
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        moment.astimezone(timezone.utc)
+    except (ValueError, OverflowError):  # the second: in its own zone within the years 1 to 9999, in UTC outside
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return moment
 
 
 _UNSTORABLE = {0: 0xFFFD} | dict.fromkeys(range(55296, 57344), 65533)
@@ -303,6 +310,8 @@ class Page:
     observations: tuple[Observation, ...]
     cursor: Cursor
     has_more: bool
+    learning: bool = False
+    """These records may have existed long before they were read first, as in a table that was just added: learn them silently."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,9 @@ def read_story(text: str) -> list[Beat]:
 
 @click.command()
 @click.option("--seconds", type=click.FloatRange(min=1), help="End by itself after so many seconds, with a summary.")
-@click.option("--keep", type=click.Path(path_type=Path), metavar="DIR", help="Make an editable folder there, which `crmbridge run` accepts.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path), metavar="DIR", help="Make an editable folder there, which `crmbridge run` accepts."
+)
 def demo(seconds: float | None, keep: Path | None) -> None:
     """See the whole thing on this machine: a sample CRM, rules, the feed in the browser.
 

@@ -26,7 +26,9 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
 _WORDS: Final[dict[str, Any]] = {"true": True, "false": False, "null": None, "~": None, "": None}
 _LOST: Final = re.compile(r":\s+(#[^\s#].*)$")
-_TAGS: Final = frozenset({"map", "seq", "str", "int", "float", "bool", "null", "timestamp", "value", "merge"})  # what plain YAML resolves to
+_TAGS: Final = frozenset(
+    {"map", "seq", "str", "int", "float", "bool", "null", "timestamp", "value", "merge"}
+)  # what plain YAML resolves to
 _QUOTE_IT: Final = 'a template must be quoted, like text: "{{ record.Name }}"'
 
 KeyPath = tuple[str | int, ...]

@@ -177,6 +177,13 @@ class _Loader:
             return None
         common = cast("DestinationModel", options)
         audience = common.audience or connector.audience
+        if audience not in connector.audiences:
+            allowed = " or ".join(sorted(connector.audiences))
+            self._add(
+                self.main,
+                ("destinations", name, "audience"),
+                f"a destination of type {connector.name} is read by the {allowed}, not by the {audience}",
+            )
         policy = Policy(destination=name, idempotent=connector.idempotent, on_unknown=common.on_unknown or OnUnknown.default(audience))
         return DestinationConfig(name=name, connector=connector, options=options, audience=audience, policy=policy)
 

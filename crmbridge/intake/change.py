@@ -49,6 +49,8 @@ def interpret(observation: Observation, source: str, known: Snapshot | None, *, 
         if known.deleted:
             return Interpretation(Sighting.UNCHANGED)
         fields = {**known.fields, **observation.fields}
+        if silent:
+            return Interpretation(Sighting.LEARNT, Snapshot(known.revision, observation.version or known.version, True, fields))
         kind = Kind.MERGED if observation.merged_into else Kind.DELETED
         return _change(observation, record, known.revision + 1, kind, fields, known.fields, deleted=True)
     before = {**known.fields, **(observation.before or {})}
@@ -133,6 +135,7 @@ def older(version: str, than: str) -> bool:
 
 def _number(text: str) -> Decimal | datetime | None:
     try:
-        return Decimal(text)
+        number = Decimal(text)
     except InvalidOperation:
         return None
+    return number if number.is_finite() else None  # NaN cannot be compared

@@ -92,7 +92,7 @@ class Poller:
         while more:
             page = await self._call(self._source.poll, position.cursor)
             more = page.has_more
-            silent = enumerates and not position.baselined
+            silent = page.learning or (enumerates and not position.baselined)
             position = SourcePosition(page.cursor, position.baselined or not more, self._now())
             intake = Intake(
                 source=self.name,
@@ -103,7 +103,7 @@ class Poller:
             )
             await self._interpreter.take(intake)
             self.state.read += len(page.observations)
-            if silent and not more:
+            if silent and not more and position.baselined:
                 _log.info(
                     "baseline learnt: what exists is known, nothing of it was published",
                     extra={"source": self.name, "records": self.state.read},

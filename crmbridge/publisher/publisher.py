@@ -124,12 +124,13 @@ class Publisher:
         except StoreError as error:
             _log.error("nothing can be published: the store refuses", extra={"destination": self.name, "reason": str(error)})
             return 1.0
+        begun = self._monotonic()  # not before: the pace counts from when a request may really go out
         for batch in _batches(lease.deliveries, 1 if probing else limits.batch):
             for one in batch:
                 self._last_lane = _lane(one)
-                self._lanes.begin(self._last_lane, tick)
+                self._lanes.begin(self._last_lane, begun)
                 if self._pace:
-                    self._pace.begin(tick)
+                    self._pace.begin(begun)
             attempt = asyncio.create_task(self._attempt(batch))
             self._under_way.add(attempt)
             attempt.add_done_callback(self._ended)

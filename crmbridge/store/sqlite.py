@@ -254,7 +254,9 @@ class SqliteStore:
         return await self.database.read(lambda db: int(db.execute(Q["events_last"]).fetchone()[0]))
 
     async def published(self, limit: int = 100) -> list[Published]:
-        rows = await self.database.read(lambda db: [(_delivery(db, row), row["settled_at"]) for row in db.execute(Q["published"], (limit,))])
+        rows = await self.database.read(
+            lambda db: [(_delivery(db, row), row["settled_at"]) for row in db.execute(Q["published"], (limit,))]
+        )
         return [Published(delivery, from_us(at)) for delivery, at in rows]
 
     async def overview(self) -> dict[str, Any]:
@@ -277,7 +279,6 @@ class SqliteStore:
             "purge_observations": to_us(now - retention.observations),
         }
         return await self.database.write(lambda db: sum(db.execute(Q[name], (before, limit)).rowcount for name, before in old.items()))
-
 
     async def probe(self) -> None:
         await self.database.write(lambda db: db.execute(Q["probe"]))

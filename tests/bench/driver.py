@@ -17,15 +17,10 @@ import base64
 import hashlib
 import hmac
 import json
-import resource
 import sys
 import time
 from collections import deque
-
-FIELDS = (
-    "Name StageName Amount CurrencyIsoCode CloseDate Probability Type LeadSource NextStep Description OwnerId OwnerName OwnerEmail "
-    "AccountId AccountName CampaignId ForecastCategory FiscalYear IsClosed IsWon CreatedDate LastModifiedDate Region"
-).split()
+from typing import Any
 
 
 def body(mark: str) -> bytes:
@@ -55,7 +50,6 @@ def body(mark: str) -> bytes:
         "LastModifiedDate": "2026-11-20T16:42:11+00:00",
         "Region": "Central Europe",
     }
-    assert list(fields) == FIELDS
     change = {"event": "opportunity.updated", "type": "Opportunity", "id": mark, "at": "2026-11-22T12:00:00+00:00", "record": fields}
     return json.dumps(change, separators=(",", ":")).encode()
 
@@ -83,7 +77,7 @@ class Driver:
         self.sent = self.accepted = 0
         self.first = time.monotonic() + 0.05
         self.end = self.first + seconds
-        self.last = 0.0
+        self.last = self.cpu = 0.0
         self.done = asyncio.Event()
 
     async def run(self, port: int, connections: int) -> None:
@@ -122,8 +116,7 @@ class Connection(asyncio.Protocol):
         self.began = 0.0
         self.answer = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: Any) -> None:
         self.transport = transport
         self.driver.idle.append(self)
 
@@ -183,13 +176,13 @@ def main() -> None:
     async def run() -> Driver:
         made = deque(request(given.path, key, f"ev-{given.first + index:08d}") for index in range(given.count))
         driver = Driver(made, given.seconds, given.rate)
+        before = time.process_time()
         await driver.run(given.port, given.connections)
+        driver.cpu = time.process_time() - before
         return driver
 
-    before = resource.getrusage(resource.RUSAGE_SELF)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         driver = runner.run(run())
-    used = resource.getrusage(resource.RUSAGE_SELF)
     waits = sorted(driver.waits) or [0.0]
     print(
         json.dumps(
@@ -198,7 +191,7 @@ def main() -> None:
                 "accepted": driver.accepted,
                 "first": driver.first,
                 "last": driver.last,
-                "cpu": used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime,
+                "cpu": driver.cpu,
                 "p50_ms": waits[len(waits) // 2] * 1000,
                 "p99_ms": waits[len(waits) * 99 // 100] * 1000,
             }

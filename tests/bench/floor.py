@@ -133,8 +133,7 @@ class Hook(asyncio.Protocol):
         self.floor = floor
         self.data = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: Any) -> None:
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -164,8 +163,7 @@ class Client(asyncio.Protocol):
         self.rowid = 0
         self.data = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: Any) -> None:
         self.transport = transport
         self.floor.idle.append(self)
 

@@ -44,10 +44,10 @@ def test_a_missing_secret_is_found_at_start_and_its_value_never_shown(tmp_path, 
     with pytest.raises(ConfigError) as error:
         load(path)
 
-    assert [
+    assert [str(problem) for problem in error.value.problems] == [
         "crmbridge.yaml:2:69: sources.crm.signature.secret[0]: the secret env HOOK is empty or not set",
         "crmbridge.yaml:2:82: sources.crm.signature.secret[1]: the secret file no/such cannot be read: No such file or directory",
-    ] == [str(problem) for problem in error.value.problems]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,16 @@ def test_nothing_is_guessed(text, expected):
 
 def test_a_number_keeps_how_it_was_written():
     """Version 1.10 is not version 1.1."""
-    assert "1.10" == str(parse("a: 1.10", "x").data["a"])
+    assert str(parse("a: 1.10", "x").data["a"]) == "1.10"
 
 
 @pytest.mark.parametrize(
     "text",
-    ["[" * 5000, "{a: " * 500 + "b" + "}" * 500, "a: &a [x]\n" + "".join(f"k{n}: &k{n} [{','.join([f'*k{n - 1}' if n else '*a'] * 9)}]\n" for n in range(9))],
+    [
+        "[" * 5000,
+        "{a: " * 500 + "b" + "}" * 500,
+        "a: &a [x]\n" + "".join(f"k{n}: &k{n} [{','.join([f'*k{n - 1}' if n else '*a'] * 9)}]\n" for n in range(9)),
+    ],
     ids=["brackets", "mappings", "aliases"],
 )
 def test_bombs_are_problems(text):

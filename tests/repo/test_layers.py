@@ -27,7 +27,9 @@ def imports(path: Path) -> list[str]:
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide the layer"
-            found += [f"{node.module}.{alias.name}" for alias in node.names] if node.module in ("crmbridge", "connectors") else [node.module]
+            found += (
+                [f"{node.module}.{alias.name}" for alias in node.names] if node.module in ("crmbridge", "connectors") else [node.module]
+            )
     return found
 
 
@@ -37,9 +39,7 @@ def violations(path: Path, module: str) -> list[str]:
     wrong = []
     for name in imports(path):
         target = name.split(".")
-        if parts[0] == "crmbridge" and target[0] == "connectors":
-            wrong.append(name)
-        elif parts[0] == "connectors" and target[0] == "connectors" and target[1:3] != parts[1:3]:
+        if target[0] == "connectors" and (parts[0] == "crmbridge" or target[1:3] != parts[1:3]):
             wrong.append(name)
         elif target[0] == "crmbridge" and len(target) > 1 and target[1] in RANK:
             if parts[0] == "connectors":

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conftest import NOW
+from shared import NOW
 
 from crmbridge.model import ChangeEvent, Channel, Cursor, Kind, Literal, Message, Receipt, RecordRef, State, Value, event_id
 from crmbridge.store.interface import Batch, Conflict, Entry, NewDelivery, Retention, Settlement, Snapshot, SourcePosition, Wait
@@ -44,7 +44,11 @@ def message(destination="out", channel="#a", record=RECORD, thread=None, text="h
 
 def entry(key="k1", revision=1, record=RECORD, error="", **options) -> Entry:
     """An event with one delivery; the snapshot is left alone, for it is not what these tests are about."""
-    return Entry(record=record, event=event(revision, record), deliveries=[NewDelivery(key=key, message=message(record=record, **options), error=error)])
+    return Entry(
+        record=record,
+        event=event(revision, record),
+        deliveries=[NewDelivery(key=key, message=message(record=record, **options), error=error)],
+    )
 
 
 def batch(*entries, **more) -> Batch:
@@ -82,7 +86,7 @@ class StoreContract:
         """What was accepted waits, in order, until what it led to is recorded."""
         rows = [await store.accept("crm", {"h": "v"}, "q=1", bytes([number]), NOW) for number in range(3)]
 
-        assert [b"\0", b"\1", b"\2"] == [row.body for row in await store.waiting(0, 10)]
+        assert [row.body for row in await store.waiting(0, 10)] == [b"\0", b"\1", b"\2"]
         assert [rows[2].id] == [row.id for row in await store.waiting(rows[1].id, 10)]
 
         await store.record(batch(closed=[rows[0].id], failed={rows[1].id: "no id"}), NOW)
@@ -110,7 +114,7 @@ class StoreContract:
             await store.record(batch(first, entry()), NOW)
         with pytest.raises(Conflict):
             await store.record(batch(Entry(record=RECORD, snapshot=Snapshot(9, None, False, {}), assumed=8)), NOW)
-        assert 0 == await store.last_event()
+        assert await store.last_event() == 0
 
         await store.record(batch(Entry(record=RECORD, snapshot=Snapshot(2, None, True, {}), assumed=1)), NOW)
         assert {RECORD: Snapshot(2, None, True, {})} == await store.snapshots([RECORD])
@@ -141,21 +145,21 @@ class StoreContract:
 
         assert one == await store.event(one.id)
         assert [(1, one, False)] == await store.events_after(0, 10)
-        assert 1 == await store.last_event()
+        assert await store.last_event() == 1
 
     # --- outbox
 
     async def test_a_delivery_is_accepted_once_by_its_key(self, store):
         """Also when only its receipt is left."""
-        assert 1 == await store.record(batch(entry("k")), NOW)
-        assert 0 == await store.record(batch(entry("k", revision=2)), NOW)
+        assert await store.record(batch(entry("k")), NOW) == 1
+        assert await store.record(batch(entry("k", revision=2)), NOW) == 0
 
         (one,) = (await lease(store)).deliveries
         await store.settle([settled(one, State.DELIVERED, receipt=Receipt(remote_id="1"))], [], NOW)
         await store.purge(Retention(delivered=timedelta(0)), NOW + timedelta(seconds=1))
 
         assert None is await store.delivery("k")
-        assert 0 == await store.record(batch(entry("k", revision=3)), NOW)
+        assert await store.record(batch(entry("k", revision=3)), NOW) == 0
 
     async def test_a_lease_marks_and_counts(self, store):
         """What is leased is `sending`, durable before the request, and is not leased twice."""
@@ -163,22 +167,22 @@ class StoreContract:
 
         (one,) = (await lease(store)).deliveries
         assert (State.SENDING, 1, "k", message()) == (one.state, one.attempts, one.key, one.message)
-        assert [] == list((await lease(store)).deliveries)
-        assert ["k"] == [found.key for found in await store.interrupted()]
+        assert list((await lease(store)).deliveries) == []
+        assert [found.key for found in await store.interrupted()] == ["k"]
 
     async def test_an_earlier_open_delivery_of_its_record_holds_back(self, store):
         """queued, sending and unknown hold back; dead and delivered do not; another record is not concerned."""
         await store.record(batch(entry("a"), entry("b", revision=2), entry("c", record=other(1))), NOW)
 
         first = await lease(store)
-        assert ["a", "c"] == [one.key for one in first.deliveries]
-        assert [] == list((await lease(store)).deliveries)
+        assert [one.key for one in first.deliveries] == ["a", "c"]
+        assert list((await lease(store)).deliveries) == []
 
         await store.settle([settled(first.deliveries[0], State.UNKNOWN)], [], NOW)
-        assert [] == list((await lease(store)).deliveries)
+        assert list((await lease(store)).deliveries) == []
         (unknown,) = await store.deliveries(State.UNKNOWN)
         assert await store.drop(unknown, "by hand", NOW)
-        assert ["b"] == [one.key for one in (await lease(store)).deliveries]
+        assert [one.key for one in (await lease(store)).deliveries] == ["b"]
 
     async def test_a_delayed_head_holds_back_its_followers_only(self, store):
         """A backoff of one record is no backoff of the lane."""
@@ -188,9 +192,9 @@ class StoreContract:
         await store.settle([settled(a, State.QUEUED, due=later), settled(c, State.QUEUED, due=NOW)], [], NOW)
 
         found = await lease(store)
-        assert ["c"] == [one.key for one in found.deliveries]
+        assert [one.key for one in found.deliveries] == ["c"]
         assert later == found.next_due
-        assert ["a"] == [one.key for one in (await lease(store, now=later)).deliveries]
+        assert [one.key for one in (await lease(store, now=later)).deliveries] == ["a"]
 
     async def test_lanes_take_turns(self, store):
         """A full lane does not starve the others, and a resting one is passed over."""
@@ -199,11 +203,11 @@ class StoreContract:
         entries += [entry("none", record=other(20), channel=None)]
         await store.record(batch(*entries), NOW)
 
-        assert ["none", "a0", "b0"] == [one.key for one in (await lease(store, per_lane=1)).deliveries]
-        assert ["b1", "a1"] == [one.key for one in (await lease(store, per_lane=1, after="#a")).deliveries]
-        assert [] == list((await lease(store, skip=["#a"])).deliveries)
-        assert ["a2", "a3"] == [one.key for one in (await lease(store, limit=2)).deliveries]
-        assert [] == list((await lease(store, destination="other")).deliveries)
+        assert [one.key for one in (await lease(store, per_lane=1)).deliveries] == ["none", "a0", "b0"]
+        assert [one.key for one in (await lease(store, per_lane=1, after="#a")).deliveries] == ["b1", "a1"]
+        assert list((await lease(store, skip=["#a"])).deliveries) == []
+        assert [one.key for one in (await lease(store, limit=2)).deliveries] == ["a2", "a3"]
+        assert list((await lease(store, destination="other")).deliveries) == []
 
     async def test_settling_keeps_attempts_and_receipts(self, store):
         """Every attempt without a receipt is a row; an uncounted one does not count."""
@@ -211,22 +215,24 @@ class StoreContract:
         (one,) = (await lease(store)).deliveries
         await store.settle([settled(one, State.QUEUED, "rate_limited", error="slow down", due=NOW, counted=False)], [], NOW)
         (two,) = (await lease(store)).deliveries
-        assert 1 == two.attempts
+        assert two.attempts == 1
         await store.settle([settled(two, State.QUEUED, "transient", error="refused", due=NOW)], [], NOW)
         (three,) = (await lease(store)).deliveries
-        assert (2, "refused") == (three.attempts, three.last_error)
+        assert (three.attempts, three.last_error) == (2, "refused")
         await store.settle([settled(three, State.DELIVERED, "delivered", receipt=Receipt(remote_id="9", url="u", extra={"c": 1}))], [], NOW)
 
         delivery, attempts = await store.delivery("k")
         assert Receipt(remote_id="9", url="u", extra={"c": 1}) == delivery.receipt
-        assert [(1, "transient", "refused")] == [(one.number, one.outcome, one.error) for one in attempts]
-        assert ["k"] == [one.delivery.key for one in await store.published()]
+        assert [(one.number, one.outcome, one.error) for one in attempts] == [(1, "transient", "refused")]
+        assert [one.delivery.key for one in await store.published()] == ["k"]
 
     async def test_a_reply_finds_the_first_of_its_thread(self, store):
         """Threads belong to channel and record, across rules."""
-        await store.record(batch(entry("a", thread="t"), entry("b", revision=2, thread="t"), entry("c", revision=3, thread="t", channel="#b")), NOW)
+        await store.record(
+            batch(entry("a", thread="t"), entry("b", revision=2, thread="t"), entry("c", revision=3, thread="t", channel="#b")), NOW
+        )
         (a, c) = (await lease(store)).deliveries
-        assert (None, None) == (a.parent, c.parent)
+        assert (a.parent, c.parent) == (None, None)
         await store.settle([settled(a, State.DELIVERED, receipt=Receipt(remote_id="root"))], [], NOW)
 
         (b,) = (await lease(store)).deliveries
@@ -243,7 +249,7 @@ class StoreContract:
         await store.settle([settled(late, State.DELIVERED, receipt=Receipt(remote_id="root"))], [], NOW)
 
         (again,) = (await lease(store)).deliveries
-        assert ("a", None) == (again.key, again.parent)
+        assert (again.key, again.parent) == ("a", None)
 
     async def test_waits_are_never_shortened(self, store):
         """The vendor's instant is not undercut, and a pause for a person stays."""
@@ -260,22 +266,22 @@ class StoreContract:
         assert {None: None, "#a": soon} == {one.channel: one.until for one in await store.waits()}
 
         assert await store.clear_waits("out")
-        assert [] == await store.waits()
+        assert await store.waits() == []
 
     async def test_people_retry_drop_and_confirm(self, store):
         """Only what is dead or unknown can be ordered about, and what was confirmed is never sent again."""
         await store.record(batch(entry("dead", error="cannot"), entry("q", record=other(1)), entry("u", record=other(2))), NOW)
         (dead,) = await store.deliveries(State.DEAD)
-        assert ("unrenderable", "cannot") == (dead.reason, dead.last_error)
+        assert (dead.reason, dead.last_error) == ("unrenderable", "cannot")
         assert await store.requeue(dead, message(text="now it can"), NOW)
         assert not await store.requeue(dead, message(), NOW)
 
         leased = {one.key: one for one in (await lease(store)).deliveries}
-        assert "now it can" == leased["dead"].message.text[0].text
+        assert leased["dead"].message.text[0].text == "now it can"
         await store.settle([settled(leased["u"], State.UNKNOWN)], [], NOW)
         assert not await store.drop(leased["q"], "no", NOW)
         assert await store.confirm(leased["u"], Receipt(remote_id="", url="u"), "found by hand", NOW)
-        assert 0 == await store.record(batch(entry("u", revision=9, record=other(2))), NOW)
+        assert await store.record(batch(entry("u", revision=9, record=other(2))), NOW) == 0
 
     async def test_overview_counts(self, store):
         """Status reads partial indexes, not a million delivered rows."""
@@ -285,8 +291,8 @@ class StoreContract:
 
         facts = await store.overview()
         assert {("out", "queued", 1), ("out", "sending", 1), ("out", "dead", 1)} == set(facts["deliveries"])
-        assert [("crm", False, 1)] == facts["inbox"]
-        assert {"out": NOW} == facts["oldest"]
+        assert facts["inbox"] == [("crm", False, 1)]
+        assert facts["oldest"] == {"out": NOW}
 
     async def test_retention_leaves_what_is_open(self, store):
         """Journal and delivered go in their time; open and dead deliveries, receipts and snapshots stay."""
@@ -295,19 +301,19 @@ class StoreContract:
         await store.settle([settled(a, State.DELIVERED, receipt=Receipt(remote_id="1"))], [], NOW)
         none = Retention(journal=timedelta(0), delivered=timedelta(0), observations=timedelta(0))
 
-        assert 0 == await store.purge(none, NOW - timedelta(seconds=1))
-        assert 4 == await store.purge(none, NOW + timedelta(seconds=1))
-        assert 0 == await store.purge(none, NOW + timedelta(seconds=1))
+        assert await store.purge(none, NOW - timedelta(seconds=1)) == 0
+        assert await store.purge(none, NOW + timedelta(seconds=1)) == 4
+        assert await store.purge(none, NOW + timedelta(seconds=1)) == 0
         assert None is await store.delivery("a")
-        assert 1 == len(await store.deliveries(State.DEAD))
+        assert len(await store.deliveries(State.DEAD)) == 1
         assert set() == await store.known_observations("crm", ["o"])
 
     async def test_many_at_once(self, store):
         """Concurrent callers share commits and do not disturb each other."""
         rows = await asyncio.gather(*(store.accept("crm", {}, "", str(number).encode(), NOW) for number in range(200)))
 
-        assert 200 == len({row.id for row in rows})
-        assert 200 == len(await store.waiting(0, 1000))
+        assert len({row.id for row in rows}) == 200
+        assert len(await store.waiting(0, 1000)) == 200
 
     async def test_everything_survives_reopening(self, tmp_path):
         """Durable means durable."""
@@ -318,6 +324,6 @@ class StoreContract:
         store.close()
 
         store = self.make(tmp_path)
-        assert ["k"] == [one.key for one in await store.interrupted()]
-        assert 1 == len(await store.waiting(0, 10))
+        assert [one.key for one in await store.interrupted()] == ["k"]
+        assert len(await store.waiting(0, 10)) == 1
         store.close()

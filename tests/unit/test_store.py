@@ -3,7 +3,7 @@
 import sqlite3
 
 import pytest
-from conftest import NOW
+from shared import NOW
 from store_contract import StoreContract, batch, entry, other
 
 from crmbridge.store import SqliteStore
@@ -17,7 +17,9 @@ class TestSqliteStore(StoreContract):
         return SqliteStore(folder / "store.db", synchronous="OFF")
 
 
-@pytest.mark.parametrize("name", ["lane_from", "lane_heads", "counts", "oldest_queued", "interrupted", "deliveries_by_state", "published", "inbox_waiting"])
+@pytest.mark.parametrize(
+    "name", ["lane_from", "lane_heads", "counts", "oldest_queued", "interrupted", "deliveries_by_state", "published", "inbox_waiting"]
+)
 async def test_no_query_scans_a_table(tmp_path, name):
     """Cost stays flat from a thousand to a million stored rows: every hot read goes through an index."""
     store = SqliteStore(tmp_path / "store.db")
@@ -49,5 +51,5 @@ def test_every_statement_is_used_and_explained():
     source = Path("crmbridge/store/sqlite.py")
     code = (source if source.exists() else Path(__file__).parents[2] / source).read_text("utf-8")
 
-    assert [] == [name for name in Q if f'"{name}"' not in code]
-    assert [] == [name for name, text in Q.items() if not text.startswith("--")]
+    assert [name for name in Q if f'"{name}"' not in code] == []
+    assert [name for name, text in Q.items() if not text.startswith("--")] == []

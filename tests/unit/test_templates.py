@@ -62,7 +62,7 @@ def evaluate(source, record=RECORD, fields=None):
         ("{{ record.Close | date }}", "1 March 2026"),
         ("{{ record.Close }}", "2026-03-01"),
         ("{{ record.Name | upper | truncate(4) }}", "PAR…"),
-        ('{{ record.items | truncate(12) }}', "the field…"),
+        ("{{ record.items | truncate(12) }}", "the field…"),
         ("{{ record.Account.Name | slug }}", "parkers-channel"),
         ('{{ record.Nope | default("n/a") }}', "n/a"),
         ('{{ record.Empty | default("n/a") }}', "n/a"),
@@ -88,23 +88,26 @@ def test_renders(source, expected):
 
 def test_the_zone_decides_what_day_it_is():
     """22:30 UTC is the next day in Berlin."""
-    assert "2026-06-02 00:30" == plain(render("{{ record.At }}", zone=ZoneInfo("Europe/Berlin")))
-    assert "2 June 2026" == plain(render("{{ record.At | date }}", zone=ZoneInfo("Europe/Berlin")))
+    assert plain(render("{{ record.At }}", zone=ZoneInfo("Europe/Berlin"))) == "2026-06-02 00:30"
+    assert plain(render("{{ record.At | date }}", zone=ZoneInfo("Europe/Berlin"))) == "2 June 2026"
 
 
 def test_money_takes_the_currency_of_the_field():
     """The configuration names the currency field once."""
     fields = {"Amount": FieldSpec(type=FieldType.MONEY, currency="Cur"), "Cur": FieldSpec()}
 
-    assert "£5" == plain(render("{{ record.Amount | money }}", {"Amount": Decimal(5), "Cur": "GBP"}, fields))
-    assert "5" == plain(render("{{ record.Amount | money }}", {"Amount": Decimal(5), "Cur": None}, fields))
+    assert plain(render("{{ record.Amount | money }}", {"Amount": Decimal(5), "Cur": "GBP"}, fields)) == "£5"
+    assert plain(render("{{ record.Amount | money }}", {"Amount": Decimal(5), "Cur": None}, fields)) == "5"
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
         ("{{ record.Empty }}", 'line 1: record.Empty is empty here; write `| default("...")` to say what stands in its place'),
-        ("\n{{ record.Nope }}", 'line 2: record.Nope is not known for this record; write `| default("...")` to say what stands in its place'),
+        (
+            "\n{{ record.Nope }}",
+            'line 2: record.Nope is not known for this record; write `| default("...")` to say what stands in its place',
+        ),
         ("{{ record.Empty | money }}", 'line 1: record.Empty is empty here; write `| default("...")` to say what stands in its place'),
         ("{{ record.Name | money }}", "line 1: record.Name: a text is not a number"),
         ("{{ record.Name | date }}", "line 1: record.Name: the filter `date` cannot be applied to a text: it is not a date"),
@@ -159,7 +162,7 @@ def test_a_configured_record_knows_its_fields():
     with pytest.raises(CompileError) as error:
         compile_template("x\n{{ record.Nmae }}", fields={"Name": FieldSpec()}, filters=FILTERS)
 
-    assert (2, 'record.Nmae is not among the configured fields; did you mean "Name"?') == (error.value.line, error.value.message)
+    assert (error.value.line, error.value.message) == (2, 'record.Nmae is not among the configured fields; did you mean "Name"?')
 
 
 @pytest.mark.parametrize(
@@ -196,9 +199,11 @@ def test_words_keep_their_origin():
 
 def test_what_a_template_reads_is_known():
     """The audience check needs every path, in branches not taken too."""
-    template = compile_template("{% if before.A %}{{ record.B.C | money(record.D) }}{% endif %}{{ event.kind }}", fields=None, filters=FILTERS)
+    template = compile_template(
+        "{% if before.A %}{{ record.B.C | money(record.D) }}{% endif %}{{ event.kind }}", fields=None, filters=FILTERS
+    )
 
-    assert ["before.A", "record.B.C", "record.D", "event.kind"] == [str(read) for read in template.reads]
+    assert [str(read) for read in template.reads] == ["before.A", "record.B.C", "record.D", "event.kind"]
 
 
 def test_loops_and_output_are_bounded():

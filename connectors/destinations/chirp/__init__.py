@@ -5,9 +5,11 @@ from __future__ import annotations
 from connectors.destinations.chirp.destination import ChirpDestination
 from connectors.destinations.chirp.options import ChirpOptions
 from crmbridge.contract import Connector
+from crmbridge.model import Audience
 
 CONNECTOR = Connector(
     name="chirp",
+    audiences=frozenset({Audience.COMPANY}),
     needs_channel=lambda _: True,
     summary="Posts in Chirp, the feed that comes with crmbridge, with one channel for each record.",
     options=ChirpOptions,

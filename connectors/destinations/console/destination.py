@@ -7,6 +7,7 @@ import sys
 import threading
 from typing import TextIO
 
+from connectors.destinations.console.looks import as_slack, as_tweet
 from connectors.destinations.console.options import ConsoleOptions
 from crmbridge.contract import Limits, Setting
 from crmbridge.errors import OutcomeUnknown
@@ -21,6 +22,7 @@ class ConsoleDestination:
 
     def __init__(self, options: ConsoleOptions, setting: Setting, stream: TextIO | None = None) -> None:
         self._style = options.style
+        self._channel = options.channel
         self._label = setting.name
         self._stream = stream
         self._lock = threading.Lock()
@@ -34,17 +36,26 @@ class ConsoleDestination:
 
     def publish(self, message: Message, key: str, parent: Receipt | None) -> Receipt:
         """Print one message."""
-        shape = as_json if self._style == "json" else as_block
         stream = self._stream or sys.stdout
-        encoding = stream.encoding or "utf-8"
-        printed = shape(message, key, parent, self._label).encode(encoding, "replace").decode(encoding)
         with self._lock:
             try:
-                stream.write(printed + "\n")
+                shaped = self._shaped(message, key, parent, colour=stream.isatty())
+                encoding = stream.encoding or "utf-8"
+                stream.write(shaped.encode(encoding, "replace").decode(encoding) + "\n")
                 stream.flush()
             except (OSError, ValueError) as error:  # a broken pipe; a closed stream
                 raise OutcomeUnknown(f"standard output: {describe(error)}") from None
         return Receipt(remote_id=key)
+
+    def _shaped(self, message: Message, key: str, parent: Receipt | None, *, colour: bool) -> str:
+        match self._style:
+            case "json":
+                return as_json(message, key, parent, self._label)
+            case "slack":
+                return as_slack(message, colour=colour, channel=self._channel)
+            case "twitter":
+                return as_tweet(message, colour=colour, label=self._label)
+        return as_block(message, key, parent, self._label)
 
     def close(self) -> None:
         """Standard output stays open."""

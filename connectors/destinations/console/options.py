@@ -12,4 +12,7 @@ from crmbridge.contract import Options
 class ConsoleOptions(Options):
     """How messages are printed."""
 
-    style: Literal["plain", "json"] = Field(default="plain", description="`plain` for people, `json` for one object a line.")
+    style: Literal["plain", "slack", "twitter", "json"] = Field(
+        default="plain", description="`plain` for people, `slack` and `twitter` about as it would look there, `json` for one object a line."
+    )
+    channel: str | None = Field(default=None, description="The channel to show for steps that name none, like #wins.")

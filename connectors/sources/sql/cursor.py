@@ -8,9 +8,10 @@ stamps than rows already seen, and is found all the same. What is read twice is 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 from crmbridge.model import Cursor, parse_instant
@@ -22,6 +23,7 @@ COUNTER_OVERLAP: Final = 1000
 Stamp = int | float | str
 """A value of the `changed` column: a number, or text as the database compares it."""
 
+_WRITTEN: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:([T ])[0-9]{2}(?::[0-9]{2}(?::[0-9]{2})?)?)?", re.ASCII)
 _EPOCHS: Final = ((1e8, 1e10, 1), (1e11, 1e13, 1_000), (1e14, 1e16, 1_000_000))
 """Numbers that are instants (1973 to 2286) in seconds, milliseconds, microseconds: least, greatest, per second."""
 
@@ -36,6 +38,8 @@ class Position:
     """Where this pass began; None is the very beginning."""
     high: Stamp | None = None
     """The highest stamp seen so far."""
+    whole: bool = False
+    """Some pass has come to its end: from now on, a record that was not there before is new."""
 
 
 def begin(position: Position, overlap: int) -> Position:
@@ -48,7 +52,17 @@ def read(position: Position, last: tuple[Stamp, Stamp] | None, *, complete: bool
     high = position.high
     if last is not None and (high is None or _above(last[0], high)):
         high = last[0]
-    return replace(position, after=None if complete else last, high=high)
+    return replace(position, after=None if complete else last, high=high, whole=position.whole or complete)
+
+
+def instant(stamp: Stamp) -> datetime | None:
+    """A stamp as an instant, if it is one; a naive one is taken as UTC."""
+    if isinstance(stamp, str):
+        return parse_instant(stamp)
+    for least, greatest, per_second in _EPOCHS:
+        if least <= stamp < greatest:
+            return datetime.fromtimestamp(stamp / per_second, timezone.utc)
+    return None
 
 
 def back(stamp: Stamp, seconds: int) -> Stamp:
@@ -61,9 +75,16 @@ def back(stamp: Stamp, seconds: int) -> Stamp:
     moment = parse_instant(stamp)
     if moment is None:
         return stamp
-    # Cut to whole seconds and without its zone, the text sorts before every stamp of that second or later.
-    pattern = "%Y-%m-%d" if len(stamp) == 10 else f"%Y-%m-%d{stamp[10]}%H:%M:%S"
-    return (moment - timedelta(seconds=seconds)).strftime(pattern)
+    try:
+        moment -= timedelta(seconds=seconds)
+    except OverflowError:
+        return stamp
+    # Cut to whole seconds, or to what the stamp itself writes, and without its zone: such a text sorts before
+    # every stamp of that second or later.
+    written = _WRITTEN.match(stamp)
+    if written is None:
+        return f"{moment.year:04}"
+    return f"{moment:%m-%d{written[1] or 'T'}%H:%M:%S}".join((f"{moment.year:04}-", ""))[: written.end()]
 
 
 def _above(one: Stamp, other: Stamp) -> bool:
@@ -74,7 +95,7 @@ def _above(one: Stamp, other: Stamp) -> bool:
 
 def dump(positions: Mapping[str, Position], current: str | None) -> Cursor:
     """The cursor of a whole source: every table's position, and the table whose pass is under way."""
-    tables = {name: [one.after, one.start, one.high] for name, one in positions.items()}
+    tables = {name: [one.after, one.start, one.high, one.whole] for name, one in positions.items()}
     return Cursor(json.dumps({"v": VERSION, "tables": tables, "current": current}, separators=(",", ":")))
 
 
@@ -86,4 +107,4 @@ def load(cursor: Cursor | None) -> tuple[dict[str, Position], str | None]:
     if not isinstance(raw, dict) or raw.get("v") != VERSION:
         raise ValueError("the stored cursor was not written by this version of the sql source")
     tables = raw["tables"].items()
-    return {name: Position(tuple(after) if after else None, start, high) for name, (after, start, high) in tables}, raw["current"]
+    return {name: Position(tuple(after) if after else None, *rest) for name, (after, *rest) in tables}, raw["current"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from crmbridge.contract import Secret
 from crmbridge.errors import SourceError
+from crmbridge.telemetry import hide
 
 try:
     import psycopg
@@ -42,13 +43,21 @@ class PostgresDriver:
 
     def _connect(self) -> psycopg.Connection[dict[str, Any]]:
         if self._connection is None or self._connection.closed:
+            address = self._address.reveal()
+            try:
+                parts = psycopg.conninfo.conninfo_to_dict(address)
+            except psycopg.ProgrammingError:  # whose words repeat what stands there
+                raise SourceError("PostgreSQL: the connection string cannot be read; write it like postgresql://reader:...@host/crm") from None
+            hide(str(parts.get("password", "")))
             self._connection = psycopg.connect(
-                self._address.reveal(),
+                address,
                 row_factory=dict_row,
                 autocommit=True,
                 connect_timeout=max(2, int(self._deadline)),
                 application_name="crmbridge",
-                options=f"-c default_transaction_read_only=on -c statement_timeout={int(self._deadline * 1000)}",
+                # UTC: an instant of a zone with summer time, cut to its local hour, can mean two.
+                options=f"-c default_transaction_read_only=on -c statement_timeout={int(self._deadline * 1000)} -c timezone=UTC",
+                keepalives_idle=30,
             )
         return self._connection
 

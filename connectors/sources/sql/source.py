@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timezone
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ from connectors.sources.sql import cursor as cursors
 from connectors.sources.sql.options import SqlOptions, Table
 from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
-from crmbridge.model import Cursor, FieldType, Observation, Page, clean, normalise, parse_instant
+from crmbridge.model import Cursor, FieldType, Observation, Page, clean, normalise
 
 Row = Mapping[str, Any]
 
@@ -48,8 +48,8 @@ class SqlSource:
             columns = set(rows[0]) if rows else None
             wanted = {table.id, table.changed, *filter(None, (table.deleted, table.created, table.actor))}
             if columns is not None and (missing := sorted((wanted | set(self._setting.records.get(name, {}))) - columns)):
-                raise SourceError(f"{name}: the table has no column {', '.join(missing)}; it has {', '.join(sorted(columns))}")
-            (empty,) = self._rows(f"SELECT count(*) AS n FROM {self._from(table)} WHERE {_name(table.changed)} IS NULL", [])
+                raise SourceError(_lacks(name, missing, columns))
+            (empty,) = self._rows(f"SELECT count(*) AS n FROM {self._from(table)} WHERE {self._name(table.changed)} IS NULL", [])
             if empty["n"]:
                 raise SourceError(
                     f"{name}: {empty['n']} rows have no {table.changed} and can never be seen; write a query with coalesce(...)"
@@ -68,7 +68,10 @@ class SqlSource:
         if current is None or position.after is None:
             position = cursors.begin(position, self._options.overlap)
         table = self._options.tables[name]
+        learning = not position.whole
         rows = self._page(table, position)
+        if rows and (missing := sorted({table.id, table.changed} - rows[0].keys())):
+            raise SourceError(_lacks(name, missing, rows[0]))
         complete = len(rows) < self._options.page
         last = (_stamp(rows[-1][table.changed]), _stamp(rows[-1][table.id])) if rows else None
         positions[name] = cursors.read(position, last, complete=complete)
@@ -77,6 +80,7 @@ class SqlSource:
             observations=tuple(self._observation(name, table, row) for row in rows),
             cursor=cursors.dump({known: positions[known] for known in names if known in positions}, following),
             has_more=following is not None,
+            learning=learning,
         )
 
     def close(self) -> None:
@@ -87,7 +91,7 @@ class SqlSource:
     # --- reading
 
     def _page(self, table: Table, position: cursors.Position) -> list[Row]:
-        changed, id = _name(table.changed), _name(table.id)
+        changed, id = self._name(table.changed), self._name(table.id)
         mark = self._open().mark
         where, parameters = f"{changed} IS NOT NULL", list[Any]()
         if position.after is not None:
@@ -99,7 +103,12 @@ class SqlSource:
         )
 
     def _from(self, table: Table) -> str:
-        return self._open().quoted(f"({table.query}) AS crm" if table.query else str(table.table))
+        # The line feed ends a comment in the query's last line.
+        return self._open().quoted(f"({table.query}\n) AS crm" if table.query else f"{table.table} AS crm")
+
+    def _name(self, column: str) -> str:
+        # With the table's name before it: SQLite takes a quoted name that is no column for a text.
+        return self._open().quoted('crm."' + column.replace('"', '""') + '"')
 
     def _rows(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
         return self._open().rows(sql, parameters)
@@ -134,14 +143,14 @@ class SqlSource:
             fields=fields,
             deleted=bool(table.deleted and row[table.deleted] not in (None, 0, False, "", "0", "f", "false")),
             version=str(_stamp(row[table.changed])),
-            occurred_at=_instant(row[table.changed]) or self._setting.now(),
+            occurred_at=cursors.instant(_stamp(row[table.changed])) or self._setting.now(),
             actor=clean(str(row[table.actor])) if table.actor and row[table.actor] is not None else None,
             url=table.url.replace("{id}", record_id) if table.url else None,
         )
 
 
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
+def _lacks(name: str, missing: Iterable[str], columns: Iterable[str]) -> str:
+    return f"{name}: the table has no column {', '.join(missing)}; it has {', '.join(sorted(columns))}"
 
 
 def _stamp(value: Any) -> cursors.Stamp:
@@ -151,12 +160,6 @@ def _stamp(value: Any) -> cursors.Stamp:
     if isinstance(value, (datetime, date)):
         return value.isoformat()
     if isinstance(value, Decimal):
-        return str(value)
+        number = int(value) if value == value.to_integral_value() else float(value)
+        return number if Decimal(str(number)) == value else str(value)
     return str(value)
-
-
-def _instant(value: Any) -> datetime | None:
-    """The stamp as an instant, if it is one; a naive one is taken as UTC."""
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
-    return parse_instant(value) if isinstance(value, str) else None

@@ -34,9 +34,11 @@ class SqliteDriver:
                 connection.execute("PRAGMA query_only=ON")
                 connection.set_progress_handler(lambda: int(time.monotonic() > end), 10_000)
                 connection.row_factory = sqlite3.Row
+                connection.text_factory = lambda raw: raw.decode("utf-8", "replace")  # SQLite stores any bytes as text
                 return [dict(row) for row in connection.execute(sql, parameters)]
         except sqlite3.Error as error:
-            reason = "it does not exist" if not self._path.exists() else str(error)
+            late = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
+            reason = f"no answer within {self._deadline:g} s" if late else str(error) if self._path.exists() else "it does not exist"
             raise SourceError(f"{self._path}: {reason}") from None
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import logging
 import re
 
 from connectors.sources.webhook.options import Basic, Bearer, HmacSha256, Signature, StandardWebhooks, Unsigned
@@ -14,6 +15,7 @@ from crmbridge.errors import InvalidSignature
 
 TOLERANCE = 300  # seconds, both directions; https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 _STAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
+_log = logging.getLogger(__name__)
 _ID = re.compile(r"[!-~]{1,256}", re.ASCII)
 
 
@@ -39,9 +41,9 @@ def _standard(signature: StandardWebhooks, request: WebhookRequest) -> None:
     if not _ID.fullmatch(id) or "." in id or not _STAMP.fullmatch(stamp) or len(given) > 4096:
         raise InvalidSignature("the webhook-id, webhook-timestamp or webhook-signature header is missing or malformed")
     signed = f"{id}.{stamp}.".encode() + request.body
-    wanted = [hmac.digest(_standard_key(secret), signed, hashlib.sha256) for secret in signature.secret]
+    wanted = [hmac.digest(key, signed, hashlib.sha256) for key in map(_standard_key, _revealed(signature.secret)) if key]
     parts = [part.partition(",") for part in given.split(" ")]
-    candidates = [_base64(value) for version, _, value in parts[:10] if version == "v1" and value]
+    candidates = [_digest(value) for version, _, value in parts[:10] if version == "v1" and value]
     if not any(hmac.compare_digest(one, other) for one in candidates for other in wanted):
         raise InvalidSignature
     if abs(request.received_at.timestamp() - int(stamp)) > TOLERANCE:
@@ -53,22 +55,26 @@ def standard_webhook_id(request: WebhookRequest) -> str | None:
     return request.headers.get("webhook-id") or None
 
 
-def _standard_key(secret: Secret) -> bytes:
-    key = _base64(_reveal(secret).removeprefix("whsec_"))
+def _standard_key(secret: str) -> bytes:
+    key = _base64(secret.removeprefix("whsec_"))
     if not key:
-        raise InvalidSignature("the configured secret is not a whsec_ secret")
+        _log.error("a webhook's secret is not a whsec_ secret")
     return key
 
 
 def _keys(secrets: list[Secret]) -> list[bytes]:
-    return [_reveal(secret).encode() for secret in secrets]
+    return [value.encode() for value in _revealed(secrets)]
 
 
-def _reveal(secret: Secret) -> str:
-    try:
-        return secret.reveal()
-    except ValueError as error:
-        raise InvalidSignature(str(error)) from None
+def _revealed(secrets: list[Secret]) -> list[str]:
+    """The secrets that can be read: one that cannot shuts nobody out who signs with another."""
+    values = []
+    for secret in secrets:
+        try:
+            values.append(secret.reveal())
+        except ValueError as error:
+            _log.error("a webhook's secret cannot be read", extra={"reason": str(error)})  # not for the sender's eyes
+    return values
 
 
 def _credentials(request: WebhookRequest, scheme: str) -> bytes:
@@ -83,10 +89,17 @@ def _decoded(value: str, signature: HmacSha256) -> bytes:
         raise InvalidSignature
     value = value[len(signature.prefix) :]
     if signature.encoding == "base64":
-        return _base64(value)
+        return _digest(value)
     if not re.fullmatch(r"[0-9a-fA-F]{64}", value, re.ASCII):
         raise InvalidSignature
     return bytes.fromhex(value)
+
+
+def _digest(value: str) -> bytes:
+    """A digest in its one base64 form, padded or not; anything else is empty, which equals no digest."""
+    found = _base64(value)
+    written = base64.b64encode(found).decode()
+    return found if value in (written, written.rstrip("=")) else b""
 
 
 def _base64(value: str) -> bytes:

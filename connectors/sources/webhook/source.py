@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from connectors.sources.webhook.options import Constant, StandardWebhooks, WebhookOptions
@@ -19,7 +20,7 @@ MAX_DEPTH: Final = 64
 MAX_ITEMS: Final = 10_000
 _MAX_FIELDS: Final = 2_000
 _MILLISECONDS_FROM: Final = 100_000_000_000  # as seconds that is the year 5138
-_NOT_JSON: Final = ("xml", "form", "multipart", "html")
+_NOT_JSON: Final = re.compile(r"\s*(multipart/|application/x-www-form-urlencoded|text/html|[\w.+-]+/([\w.+-]+\+)?xml)", re.ASCII | re.IGNORECASE)
 
 
 class WebhookSource:
@@ -33,7 +34,7 @@ class WebhookSource:
     def verify(self, request: WebhookRequest) -> None:
         content_type = request.headers.get("content-type", "")
         verify(self._signature, request)
-        if any(word in content_type.lower() for word in _NOT_JSON):
+        if _NOT_JSON.match(content_type):
             raise InvalidRequest(f"the body must be JSON, not {content_type[:80]}", 415)
         try:
             strict_json(request.body)
@@ -84,7 +85,8 @@ class WebhookSource:
     def _observation_id(self, request: WebhookRequest, body: Any, item: Any, index: int) -> str:
         named = _text(_look(self._map.observation_id, body, item)) if self._map.observation_id else None
         if named:
-            return named[:500]
+            # An id of the whole body is the same for all of its items.
+            return f"{named[:480]}#{index}" if self._map.items and str(self._map.observation_id).startswith("body") else named[:500]
         sent = standard_webhook_id(request) if isinstance(self._signature, StandardWebhooks) else None
         return f"{sent or hashlib.sha256(request.body).hexdigest()}#{index}"
 
@@ -105,7 +107,7 @@ class WebhookSource:
 def strict_json(data: bytes) -> Any:
     """JSON without the traps: UTF-8, no NaN, no repeated keys, at most MAX_DEPTH levels. Raises ValueError."""
     try:
-        value = json.loads(data.decode("utf-8"), parse_constant=_refuse, parse_float=Decimal, object_pairs_hook=_unique)
+        value = json.loads(data.decode("utf-8"), parse_constant=_refuse, parse_float=_decimal, object_pairs_hook=_unique)
     except RecursionError:
         raise ValueError("the JSON is nested too deep") from None
     except UnicodeDecodeError:
@@ -119,6 +121,13 @@ def strict_json(data: bytes) -> Any:
 
 def _refuse(word: str) -> Any:
     raise ValueError(f"the body is not JSON: {word}")
+
+
+def _decimal(digits: str) -> Decimal:
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        raise ValueError("a number in the body has an exponent beyond all reason") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shared import NOW
 
 from connectors.destinations.console import CONNECTOR as CONSOLE
 from connectors.destinations.console.destination import ConsoleDestination
+from connectors.destinations.console.options import ConsoleOptions
 from connectors.destinations.file import CONNECTOR as FILE
 from connectors.destinations.file import destination as file_module
 from crmbridge.contract import Setting
@@ -186,3 +188,25 @@ def test_the_file_may_be_rotated(tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").rename(tmp_path / "old")
     destination.publish(message(), KEY, None)
     assert len(lines(tmp_path / "old")) == len(lines(tmp_path / "out.jsonl")) == 1
+
+
+class TestLooks:
+    """The console's drawings of other networks."""
+
+    def _said(self, style, *spans, **options):
+        stream = io.StringIO()
+        message = Message(
+            destination="wins", channel=Channel("#wins"), rule="r", step="s", text=spans, record=RecordRef("crm", "T", "1"), occurred_at=NOW
+        )
+        ConsoleDestination(ConsoleOptions(style=style, **options), Setting(name="brand"), stream).publish(message, "k", None)
+        return stream.getvalue()
+
+    def test_slack_draws_the_author_s_marks_only(self):
+        """`*bold*` and :emoji: of a record stay what they are."""
+        said = self._said("slack", Literal(":tada: *"), Value("*A* :tada:"), Literal("* signed"))
+
+        assert said == "┌ Slack  #wins\n│ crmbridge APP\n│ 🎉 **A* :tada:* signed\n└\n"
+
+    def test_a_tweet_has_its_account(self):
+        """And no line of it can leave the frame."""
+        assert self._said("twitter", Value("a\n\x1b[2J└ b")) == "┌ X\n│ @brand\n│ a\n│ [2J└ b\n└\n"

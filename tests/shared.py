@@ -1,0 +1,20 @@
+"""What test modules share by import."""
+
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
+
+
+def need(there: object, what: str, command: str) -> None:
+    """Skip with the command that brings a real part; with CRMBRIDGE_REQUIRE=all a missing part is a failure."""
+    if there:
+        return
+    message = f"{what} is missing: {command}"
+    if os.environ.get("CRMBRIDGE_REQUIRE") == "all":
+        pytest.fail(message)
+    pytest.skip(message)

@@ -1,0 +1,302 @@
+"""One destination's publisher on a real store: lease, pace, publish, settle."""
+
+import asyncio
+import time
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from store_contract import batch, entry, other
+
+from crmbridge import http
+from crmbridge.contract import Limits, Rate
+from crmbridge.errors import AuthFailed, OutcomeUnknown, RateLimited, Rejected, Transient
+from crmbridge.model import Receipt, State
+from crmbridge.publisher.decide import OnUnknown, Policy
+from crmbridge.publisher.publisher import Publisher
+from crmbridge.store import SqliteStore
+from crmbridge.telemetry import Metrics
+
+
+def now():
+    return datetime.now(timezone.utc)
+
+
+class Network:
+    """A destination whose answers are given; what it saw is kept."""
+
+    def __init__(self, answer=None, **limits):
+        self.limits = Limits(**limits)
+        self.answer = answer or (lambda message, key: Receipt(remote_id=key))
+        self.seen = []
+        self.at = []
+
+    def measure(self, text):
+        return 0
+
+    def check(self):
+        pass
+
+    async def publish(self, message, key, parent):
+        self.seen.append(key)
+        self.at.append(time.monotonic())
+        answer = self.answer(message, key)
+        if asyncio.iscoroutine(answer):
+            answer = await answer
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self):
+        pass
+
+
+class Batching(Network):
+    def __init__(self, **limits):
+        super().__init__(batch=10, **limits)
+        self.parcels = []
+
+    async def publish_many(self, parcel):
+        self.parcels.append([key for _, key, _ in parcel])
+        return [Rejected("no", code="no") if key == "bad" else Receipt(remote_id=key) for _, key, _ in parcel]
+
+
+@pytest.fixture
+async def store(tmp_path):
+    store = SqliteStore(tmp_path / "store.db", synchronous="OFF")
+    yield store
+    store.close()
+
+
+class Running:
+    """A publisher that runs for the length of a block."""
+
+    def __init__(self, store, network, *, on_unknown=OnUnknown.RESEND, idempotent=False, chance=lambda: 0.0):
+        policy = Policy(destination="out", idempotent=idempotent, on_unknown=on_unknown)
+        self.publisher = Publisher(network, policy, store=store, metrics=Metrics(), now=now, chance=chance)
+
+    async def __aenter__(self):
+        self.task = asyncio.create_task(self.publisher.run())
+        return self.publisher
+
+    async def __aexit__(self, *_):
+        await self.publisher.stop(1.0)
+        await self.task
+        await self.publisher.close()
+
+
+async def until(condition, seconds=5.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if await condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to that in time")
+
+
+async def states(store):
+    return {(state, count) for _, state, count in (await store.overview())["deliveries"]}
+
+
+async def test_everything_is_published_once(store):
+    """The plain case, with more waiting than slots."""
+    network = Network(concurrency=3)
+    await store.record(batch(*(entry(f"k{n}", record=other(n)) for n in range(50))), now())
+    async with Running(store, network):
+        await until(lambda: _all(network, 50))
+    assert sorted(f"k{n}" for n in range(50)) == sorted(network.seen)
+    assert set() == await states(store)
+
+
+async def _all(network, count):
+    return len(network.seen) >= count
+
+
+async def test_a_nudge_wakes(store):
+    """What is accepted later goes out at once, not at the next look."""
+    network = Network()
+    async with Running(store, network) as publisher:
+        await asyncio.sleep(0.05)
+        await store.record(batch(entry("k")), now())
+        began = time.monotonic()
+        publisher.nudge()
+        await until(lambda: _all(network, 1))
+    assert network.at[0] - began < 1.0
+
+
+async def test_one_record_keeps_its_order_through_failures(store):
+    """The first message of a record is tried again before the second is tried at all."""
+    answers = iter([Transient("refused"), Transient("refused")])
+    network = Network(lambda message, key: next(answers, Receipt(remote_id=key)))
+    await store.record(batch(entry("a"), entry("b", revision=2)), now())
+    async with Running(store, network):
+        await until(lambda: _all(network, 4))
+    assert network.seen == ["a", "a", "a", "b"]
+
+
+async def test_a_lane_keeps_its_pace_and_others_do_not_wait(store):
+    """Two channels at one message per 0.2 s: neither is faster, and they run side by side."""
+    network = Network(per_lane=Rate(count=1, seconds=0.2))
+    entries = [entry(f"{lane}{n}", record=other(f"{lane}{n}"), channel=lane) for lane in "ab" for n in range(4)]
+    await store.record(batch(*entries), now())
+    async with Running(store, network):
+        await until(lambda: _all(network, 8))
+    for lane in "ab":
+        at = [when for key, when in zip(network.seen, network.at, strict=True) if key.startswith(lane)]
+        assert all(later - earlier >= 0.19 for earlier, later in zip(at, at[1:], strict=False))
+    assert max(network.at) - min(network.at) < 2.0
+
+
+async def test_a_rate_limit_is_never_undercut_not_even_by_a_restart(store):
+    """The wait is in the store: a new process keeps it."""
+    permitted = now() + timedelta(seconds=0.8)
+    network = Network(lambda message, key: RateLimited("slow", permitted) if now() < permitted else Receipt(remote_id=key))
+    await store.record(batch(entry("a"), entry("b", record=other(1))), now())
+    async with Running(store, network):
+        await until(lambda: _all(network, 1))
+        await asyncio.sleep(0.1)
+    first = len(network.seen)
+    async with Running(store, network):
+        await until(lambda: _all(network, first + 2))
+    assert set(network.seen[first:]) == {"a", "b"}
+    assert all(at - network.at[0] >= 0.7 for at in network.at[first:])
+
+
+async def test_a_wrong_token_pauses_and_a_restart_tries_again(store):
+    """Nothing is lost, nothing hammers, and the reason is there to read."""
+    good = False
+    network = Network(lambda message, key: Receipt(remote_id=key) if good else AuthFailed("token_revoked"))
+    await store.record(batch(entry("a"), entry("b", record=other(1))), now())
+    async with Running(store, network) as publisher:
+        await until(lambda: _all(network, 1))
+        await asyncio.sleep(0.2)
+        assert "token_revoked" in publisher.paused.reason
+        assert len(network.seen) <= 2
+    good = True
+    async with Running(store, network):
+        await until(lambda: _nothing_open(store))
+
+
+async def _nothing_open(store):
+    return not await states(store)
+
+
+@pytest.mark.parametrize(("on_unknown", "times", "state"), [(OnUnknown.RESEND, 2, None), (OnUnknown.HOLD, 1, State.UNKNOWN)])
+async def test_a_lost_answer_follows_the_policy(store, on_unknown, times, state):
+    """Resend publishes again, hold leaves it to a person; both say so."""
+    answers = iter([OutcomeUnknown("cut")])
+    network = Network(lambda message, key: next(answers, Receipt(remote_id=key)))
+    await store.record(batch(entry("a")), now())
+    async with Running(store, network, on_unknown=on_unknown):
+        await until(lambda: _all(network, times))
+        await asyncio.sleep(0.2)
+    assert times == len(network.seen)
+    assert ({("unknown", 1)} if state else set()) == await states(store)
+
+
+async def test_an_exception_nobody_mapped_is_decided_by_the_mark(store):
+    """Before the request began it is transient, after that unknown."""
+
+    def answer(message, key):
+        if key == "began":
+            http.begin()
+        return RuntimeError("a bug")
+
+    network = Network(answer)
+    await store.record(batch(entry("began"), entry("not", record=other(1))), now())
+    async with Running(store, network, on_unknown=OnUnknown.HOLD, chance=lambda: 1.0):
+        await until(lambda: _all(network, 2))
+        await asyncio.sleep(0.2)
+    assert {("unknown", 1), ("queued", 1)} == await states(store)
+
+
+async def test_what_a_crash_interrupted_is_resolved_at_start(store):
+    """`sending` at start means: nobody knows. Idempotent: again. Public: held."""
+    await store.record(batch(entry("a")), now())
+    await store.lease("out", now=now(), limit=1, per_lane=1, skip=[])
+    network = Network()
+    async with Running(store, network, on_unknown=OnUnknown.HOLD):
+        await asyncio.sleep(0.2)
+    assert network.seen == []
+    assert {("unknown", 1)} == await states(store)
+
+
+async def test_an_ill_destination_gets_one_probe_at_a_time(store):
+    """After five failures in a row nothing goes but probes."""
+    under_way = most = 0
+
+    async def slow():
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.01)
+        under_way -= 1
+        return Transient("down")
+
+    network = Network(lambda message, key: slow(), concurrency=5)
+    await store.record(batch(*(entry(f"k{n}", record=other(n)) for n in range(30))), now())
+    async with Running(store, network, chance=lambda: 0.0) as publisher:
+        await until(lambda: _open(publisher))
+        most, before = 0, len(network.seen)
+        await asyncio.sleep(3.2)
+        assert most <= 1
+        assert 1 <= len(network.seen) - before <= 2
+
+
+async def _open(publisher):
+    return publisher.breaker.open_until is not None and not publisher.under_way
+
+
+async def test_batches_have_one_outcome_each(store):
+    """Two leases become parcels; one refused message does not harm its neighbours."""
+    network = Batching()
+    entries = [entry(f"k{n}", record=other(n)) for n in range(11)] + [entry("bad", record=other(99))]
+    await store.record(batch(*entries), now())
+    async with Running(store, network, idempotent=True):
+        await until(lambda: _only_dead(store))
+    assert sum(map(len, network.parcels)) + len(network.seen) == 12
+    assert max(map(len, network.parcels)) <= 10
+
+
+async def _only_dead(store):
+    return await states(store) == {("dead", 1)}
+
+
+async def test_a_sick_destination_slows_no_other(store):
+    """Each has its own slots and threads: one that hangs is alone with it."""
+
+    class Hanging(Network):
+        def publish(self, message, key, parent):  # type: ignore[override]
+            self.seen.append(key)
+            time.sleep(0.5)
+            return Receipt(remote_id=key)
+
+    sick, well = Hanging(concurrency=2), Network()
+    from store_contract import message
+
+    from crmbridge.store.interface import Entry, NewDelivery
+
+    entries = [Entry(record=other(n), deliveries=[NewDelivery(key=f"s{n}", message=message("sick", record=other(n)))]) for n in range(4)]
+    entries += [entry(f"k{n}", record=other(100 + n)) for n in range(20)]
+    await store.record(batch(*entries), now())
+    other_one = Running(store, sick)
+    other_one.publisher.name = "sick"
+    began = time.monotonic()
+    async with other_one, Running(store, well):
+        await until(lambda: _all(well, 20), 2)
+        assert time.monotonic() - began < 1.0
+        await until(lambda: _all(sick, 4))
+
+
+async def test_a_clean_stop_lets_attempts_end(store):
+    """What is under way ends within the grace, and is settled: nothing is unknown after a restart."""
+
+    async def slow(key):
+        await asyncio.sleep(0.2)
+        return Receipt(remote_id=key)
+
+    network = Network(lambda message, key: slow(key))
+    await store.record(batch(entry("a")), now())
+    async with Running(store, network):
+        await until(lambda: _all(network, 1))
+    assert set() == await states(store)
+    assert await store.interrupted() == []
