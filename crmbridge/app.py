@@ -9,7 +9,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from crmbridge import __version__
 from crmbridge.chirp import SCHEMA as FEED_SCHEMA
 from crmbridge.chirp import Feed
 from crmbridge.config.load import Config, DestinationConfig, SourceConfig, load
-from crmbridge.contract import Secret, Setting, Source, WebhookSource
+from crmbridge.contract import Destination, Secret, Setting, Source, WebhookSource
 from crmbridge.db import Database
 from crmbridge.errors import ConfigError, CrmbridgeError, StoreError
 from crmbridge.intake.interpreter import Interpreter
@@ -57,7 +57,7 @@ class App:
         self._reloading = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._failure = ""
-        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._parts: dict[str, asyncio.Task[Any]] = {}
         self._pollers: dict[str, Poller] = {}
         self._publishers: dict[str, Publisher] = {}
         self._scheduler = AsyncIOScheduler(timezone=timezone.utc)
@@ -78,7 +78,8 @@ class App:
         self.interpreter = Interpreter(
             self.store, config.engine, _records(config), metrics=self.metrics, now=self._now, recorded=self._nudge
         )
-        self.webhooks = Webhooks(self.store, self.interpreter, {}, metrics=self.metrics, now=self._now)
+        sources = self._build_sources(config)
+        self.webhooks = Webhooks(self.store, self.interpreter, _hooks(sources), metrics=self.metrics, now=self._now)
         self.operations = Operations(
             self.store,
             engine=lambda: self.config.engine,
@@ -94,7 +95,11 @@ class App:
         self.admin = Server([*health_routes(self.unready), *admin_routes(verbs, self._exposition)], name="admin")
         await self.server.start(listen or config.model.server.listen)
         await self.admin.start(config.admin_listen)
-        await self._build(config)
+        for name, destination in self._build_destinations(config, config.destinations).items():
+            await self._start_publisher(config.destinations[name], destination)
+        for name, source in sources.items():
+            if isinstance(source, Source):
+                self._start_poller(config.sources[name], source)
         self._spawn("webhooks", self.webhooks.run())
         self._spawn("upkeep", self._watch())
         self._scheduler.add_job(
@@ -105,14 +110,28 @@ class App:
         tell_systemd(f"READY=1\nSTATUS=reading {len(config.sources)} sources, publishing to {len(config.destinations)} destinations")
         _log.info("crmbridge runs", extra={"version": __version__, "server": self.server.address, "rules": len(config.rules)})
 
-    async def _build(self, config: Config) -> None:
-        sources = {name: one.connector.build(one.options, self._source_setting(config, one)) for name, one in config.sources.items()}
-        for one in config.destinations.values():
-            await self._start_publisher(config, one)
-        self.webhooks.sources = {name: source for name, source in sources.items() if isinstance(source, WebhookSource)}
-        for name, source in sources.items():
-            if isinstance(source, Source):
-                self._start_poller(config.sources[name], source)
+    def _build_sources(self, config: Config, names: Iterable[str] | None = None) -> dict[str, Any]:
+        """All sources, or those of `names`. Raises CrmbridgeError."""
+        wanted = config.sources if names is None else names
+        return {name: self._built(config.sources[name], self._source_setting(config, config.sources[name])) for name in wanted}
+
+    def _build_destinations(self, config: Config, names: Iterable[str]) -> dict[str, Destination]:
+        """The destinations of `names`. Raises CrmbridgeError."""
+        feed = (self.server.url, feed_secret(config)) if self.feed else None
+        return {
+            name: self._built(
+                config.destinations[name],
+                Setting(name=name, network=config.network, now=self._now, folder=config.folder, state_folder=self._state_folder, feed=feed),
+            )
+            for name in names
+        }
+
+    @staticmethod
+    def _built(one: SourceConfig | DestinationConfig, setting: Setting) -> Any:
+        try:
+            return one.connector.build(one.options, setting)
+        except ValueError as error:
+            raise CrmbridgeError(f"{one.name}: {error}") from error
 
     @property
     def _state_folder(self) -> Path:
@@ -141,23 +160,14 @@ class App:
         self._pollers[config.name] = poller
         self._spawn(f"source {config.name}", poller.run())
 
-    async def _start_publisher(self, config: Config, destination: DestinationConfig) -> None:
-        setting = Setting(
-            name=destination.name,
-            network=config.network,
-            now=self._now,
-            folder=config.folder,
-            state_folder=self._state_folder,
-            feed=(self.server.url, feed_secret(config)) if self.feed else None,
-        )
-        built = destination.connector.build(destination.options, setting)
+    async def _start_publisher(self, destination: DestinationConfig, built: Destination) -> None:
         publisher = Publisher(built, destination.policy, store=self.store, metrics=self.metrics, now=self._now)
         self._publishers[destination.name] = publisher
         self._spawn(f"destination {destination.name}", publisher.run())
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name=name)
-        self._tasks[name] = task
+        self._parts[name] = task
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
@@ -261,9 +271,11 @@ class App:
         return source | {"state": "listening", "url": f"/hooks/{name}"}
 
     def _destination_status(self, name: str, counts: Mapping[str, int], overview: Mapping[str, Any]) -> dict[str, Any]:
-        publisher = self._publishers[name]
-        wait = publisher.waits.get(None)
-        if publisher.paused:
+        publisher = self._publishers.get(name)
+        wait = publisher.waits.get(None) if publisher else None
+        if publisher is None:
+            state = "starting"
+        elif publisher.paused:
             state = f"paused: {publisher.paused.reason}; put it right, then `crmbridge reload`"
         elif wait and wait.until and wait.until > self._now():
             state = f"waits until {wait.until.isoformat(timespec='seconds')}: {wait.reason}"
@@ -343,42 +355,43 @@ class App:
                 )
 
     async def _apply(self, config: Config) -> None:
-        old, self.config = self.config, config
+        old = self.config
+        rebuilt = config.network != old.network
+        ended = {
+            name
+            for name, publisher in self._publishers.items()
+            if rebuilt or publisher.paused or config.destinations.get(name) != old.destinations[name]
+        }
+        gone = {name for name, one in old.sources.items() if rebuilt or config.sources.get(name) != one}
+        # Everything that can fail comes before anything that changes.
+        destinations = self._build_destinations(
+            config, [name for name in config.destinations if name in ended or name not in self._publishers]
+        )
+        sources = self._build_sources(config, [name for name in config.sources if name in gone or name not in old.sources])
+        self.config = config
         self.interpreter.engine = config.engine
         self.interpreter.records = _records(config)
-        for name in list(self._publishers):
-            changed = config.destinations.get(name) != old.destinations[name] or config.network != old.network
-            if changed or self._publishers[name].paused:
-                await self._end_publisher(name)
-        for name, one in config.destinations.items():
-            if name not in self._publishers:
-                await self._start_publisher(config, one)
-        changed_sources = {name for name in old.sources if config.sources.get(name) != old.sources[name] or config.network != old.network}
-        for name in changed_sources:
-            await self._end_poller(name)
-        hooks = {name: source for name, source in self.webhooks.sources.items() if name not in changed_sources}
-        for name, source_config in config.sources.items():
-            if name in changed_sources or name not in old.sources:
-                source = source_config.connector.build(source_config.options, self._source_setting(config, source_config))
-                if isinstance(source, WebhookSource):
-                    hooks[name] = source
-                if isinstance(source, Source):
-                    self._start_poller(source_config, source)
-        self.webhooks.sources = hooks
+        self.webhooks.sources = {name: one for name, one in self.webhooks.sources.items() if name not in gone} | _hooks(sources)
+        await asyncio.gather(*(self._end_publisher(name) for name in ended), *(self._end_poller(name) for name in gone))
+        for name, destination in destinations.items():
+            await self._start_publisher(config.destinations[name], destination)
+        for name, source in sources.items():
+            if isinstance(source, Source):
+                self._start_poller(config.sources[name], source)
 
     async def _end_publisher(self, name: str) -> None:
         publisher = self._publishers.pop(name)
         await publisher.stop(GRACE)
-        await self._end_task(f"destination {name}")
+        await self._end_part(f"destination {name}")
         await publisher.close()
 
     async def _end_poller(self, name: str) -> None:
         if poller := self._pollers.pop(name, None):
-            await self._end_task(f"source {name}")
+            await self._end_part(f"source {name}")
             await poller.close()
 
-    async def _end_task(self, name: str) -> None:
-        task = self._tasks.pop(name)
+    async def _end_part(self, name: str) -> None:
+        task = self._parts.pop(name)
         task.cancel()
         await asyncio.wait({task})  # what it raised was logged when it ended
 
@@ -389,12 +402,11 @@ class App:
         tell_systemd("STOPPING=1")
         _log.info("crmbridge stops", extra={"reason": self._failure or "asked to"})
         self._scheduler.shutdown(wait=False)
-        for name in list(self._pollers):
-            await self._end_poller(name)
+        await asyncio.gather(*(self._end_poller(name) for name in list(self._pollers)))
         await asyncio.gather(*(publisher.stop(GRACE) for publisher in self._publishers.values()))
         await self.server.stop()
-        for name in list(self._tasks):
-            await self._end_task(name)
+        for name in list(self._parts):
+            await self._end_part(name)
         for publisher in self._publishers.values():
             await publisher.close()
         await self.admin.stop()
@@ -403,6 +415,10 @@ class App:
             self._feed_database.close()
         self.store.close()
         _log.info("crmbridge has stopped")
+
+
+def _hooks(sources: Mapping[str, Any]) -> dict[str, WebhookSource]:
+    return {name: source for name, source in sources.items() if isinstance(source, WebhookSource)}
 
 
 def _records(config: Config) -> dict[str, Mapping[str, Any]]:

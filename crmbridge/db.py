@@ -2,8 +2,8 @@
 
 One thread owns the only writing connection: SQLite before 3.51.3 can corrupt a WAL database when two
 connections write or checkpoint at one instant, and a single writer makes group commit natural. Callers hand
-it units of work; all units waiting at that moment share one transaction, and so one fsync. Each unit of a
-group has a savepoint, so one that raises undoes only itself.
+it units of work; all units waiting at that moment share one transaction, and so one fsync. If a unit of the
+group raises, the group is rolled back and run again with a savepoint each, so that one undoes only itself.
 
 `synchronous=FULL`: with NORMAL a power cut loses rows whose commit was already reported.
 """
@@ -111,11 +111,12 @@ class Database:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
         try:
             connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA busy_timeout=5000")
+            self._check(connection, unclean)  # before anything is written: the file may be somebody else's
             connection.executescript(
-                f"PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};"
+                f"PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};"
                 "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;"
             )
-            self._check(connection, unclean)
             self._migrate(connection)
         except sqlite3.DatabaseError as error:
             connection.close()
@@ -130,8 +131,9 @@ class Database:
     def _check(self, connection: sqlite3.Connection, unclean: bool) -> None:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         known = self._schema.steps()[-1][0]
-        if version and application != self._schema.application_id:
+        if (version or application or tables) and application != self._schema.application_id:
             raise StoreError(f"{self.path} is not a {self._schema.name} database; give another path")
         if version > known:
             raise StoreError(
@@ -172,6 +174,7 @@ class Database:
     async def write(self, unit: Unit[T]) -> T:
         """Run `unit` in the writer's transaction; returns after the commit is durable.
 
+        A unit may be run twice, its first run undone: it changes nothing but the database.
         Raises what the unit raised, or StoreError if the commit failed: then nothing of it is stored.
         """
         return await self._submit(unit, transaction=True)
@@ -235,21 +238,39 @@ class Database:
             self._fail(group, error)
 
     def _commit(self, group: Sequence[_Waiter]) -> None:
+        """All units in one transaction. Savepoints would cost more than most units, so they are kept for when one raises."""
         connection = self._writer
         connection.execute("BEGIN IMMEDIATE")
+        try:
+            for waiter in group:
+                waiter.result = waiter.unit(connection)
+        except Exception as error:
+            self._raise_if_fatal(error)
+            connection.execute("ROLLBACK")
+            connection.execute("BEGIN IMMEDIATE")
+            self._one_by_one(group)
+        connection.execute("COMMIT")
+
+    def _one_by_one(self, group: Sequence[_Waiter]) -> None:
+        connection = self._writer
         for waiter in group:
             connection.execute("SAVEPOINT unit")
             try:
                 waiter.result = waiter.unit(connection)
             except Exception as error:
-                if isinstance(error, sqlite3.OperationalError) and not connection.in_transaction:
-                    raise  # SQLite has rolled everything back by itself: disk full, I/O error
-                if isinstance(error, sqlite3.OperationalError) and (getattr(error, "sqlite_errorcode", 0) & 0xFF) != sqlite3.SQLITE_ERROR:
-                    raise
+                self._raise_if_fatal(error)
                 connection.execute("ROLLBACK TO unit")
                 waiter.error = error
             connection.execute("RELEASE unit")
-        connection.execute("COMMIT")
+
+    def _raise_if_fatal(self, error: Exception) -> None:
+        """An error that is the whole transaction's, not one unit's."""
+        if not isinstance(error, sqlite3.OperationalError):
+            return
+        if not self._writer.in_transaction:
+            raise error  # SQLite has rolled everything back by itself: disk full, I/O error
+        if (getattr(error, "sqlite_errorcode", 0) & 0xFF) != sqlite3.SQLITE_ERROR:
+            raise error
 
     def _rollback(self) -> None:
         try:

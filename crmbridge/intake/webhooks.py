@@ -37,6 +37,7 @@ class Webhooks:
         self._now = now
         self._at_hand: deque[InboxRow] = deque()
         self._behind = True  # the inbox may hold rows that are not at hand
+        self._again = False  # the inbox may also hold rows before `_done`
         self._done = 0  # the highest inbox id that was dealt with
         self._wake = asyncio.Event()
         self._wake.set()
@@ -68,8 +69,7 @@ class Webhooks:
 
     def look_again(self) -> None:
         """The inbox has rows that this process has dealt with before: a person asked to try them again."""
-        self._done = 0
-        self._behind = True
+        self._again = True  # not `_done = 0`: what is being interpreted now would set it back
         self._wake.set()
 
     async def run(self) -> None:
@@ -82,6 +82,9 @@ class Webhooks:
                 self._done = max(self._done, rows[-1].id)
 
     async def _next(self) -> list[InboxRow]:
+        if self._again:
+            self._again, self._behind, self._done = False, True, 0
+            self._at_hand.clear()
         if self._behind:
             rows = await self._store.waiting(self._done, _BATCH)
             if rows:
@@ -109,7 +112,16 @@ class Webhooks:
                 except Exception as error:
                     failed[row.id] = str(error) if isinstance(error, ValueError) else describe(error)
                     _log.error("a webhook could not be interpreted", extra={"source": name, "request": row.id, "reason": failed[row.id]})
-            await self._record(Intake(source=name, observations=observations, closed=closed, failed=failed))
+            try:
+                await self._record(Intake(source=name, observations=observations, closed=closed, failed=failed))
+            except Exception as error:
+                if len(mine) > 1:
+                    _log.warning("requests are interpreted one by one", extra={"source": name, "reason": describe(error)})
+                    for row in mine:
+                        await self._interpret([row])
+                else:
+                    _log.exception("a webhook could not be interpreted", extra={"source": name, "request": mine[0].id})
+                    await self._record(Intake(source=name, observations=(), failed={mine[0].id: describe(error)}))
 
     def _parse(self, row: InboxRow) -> list[Observation]:
         source = self.sources.get(row.source)

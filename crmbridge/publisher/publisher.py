@@ -62,6 +62,7 @@ class Publisher:
         self._wake = asyncio.Event()
         self._last_lane = ""
         self._stopping = False
+        self._turning = asyncio.Lock()
 
     # --- the loop
 
@@ -79,7 +80,8 @@ class Publisher:
         await self._resume()
         while not self._stopping:
             self._wake.clear()
-            pause = await self._turn()
+            async with self._turning:
+                pause = 0.0 if self._stopping else await self._turn()
             if pause > 0 and not self._stopping:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), min(pause, _LONGEST_SLEEP))
@@ -109,8 +111,9 @@ class Publisher:
             return pause
         limits = self.destination.limits
         slots = min(limits.concurrency - len(self._under_way), self.breaker.allows(tick, len(self._under_way)))
-        if slots <= 0:
-            return _LONGEST_SLEEP  # an attempt that ends wakes us
+        if slots <= 0 or (self._under_way and slots < limits.concurrency // 4):
+            # An attempt that ends wakes us; a lease is a transaction, and one for each slot that falls free would be many.
+            return _LONGEST_SLEEP
         probing = self.breaker.open_until is not None
         wanted = slots if probing else slots * limits.batch
         if self._pace:
@@ -134,7 +137,7 @@ class Publisher:
             attempt = asyncio.create_task(self._attempt(batch))
             self._under_way.add(attempt)
             attempt.add_done_callback(self._ended)
-        if lease.deliveries:
+        if lease.deliveries and (self._pace or resting or lease.next_due is None or lease.next_due <= now):
             return 0.0
         waits = [at - tick for at in resting.values()]
         waits += [(self.waits[channel].until - now).total_seconds() for channel in asked]  # type: ignore[operator]
@@ -261,6 +264,8 @@ class Publisher:
         """Begin nothing new and let what is under way end within `grace` seconds; the rest is unknown."""
         self._stopping = True
         self._wake.set()
+        async with self._turning:  # what is being leased at this moment is an attempt under way afterwards
+            pass
         if self._under_way:
             _, late = await asyncio.wait(self._under_way, timeout=grace)
             for attempt in late:

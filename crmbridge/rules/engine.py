@@ -9,9 +9,10 @@ from typing import Any
 
 from crmbridge.errors import RenderError
 from crmbridge.model import Audience, ChangeEvent, Channel, FieldSpec, Message, RecordSpec, Sensitivity, idempotency_key, plain
-from crmbridge.rules.expression import EVENT_PUBLIC, Scope, empty, flat, shown
+from crmbridge.rules.expression import EVENT_PUBLIC, Scope
 from crmbridge.rules.match import first_failure
 from crmbridge.rules.rule import FixedChannel, RecordChannel, Rule, Step
+from crmbridge.rules.values import empty, flat, shown
 
 
 @dataclass(frozen=True, slots=True)

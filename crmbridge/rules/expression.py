@@ -18,7 +18,7 @@ import difflib
 import operator
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timezone
+from datetime import timezone
 from decimal import Decimal
 from typing import Any, Final
 
@@ -27,42 +27,29 @@ from jinja2 import nodes
 from jinja2.parser import Parser
 
 from crmbridge.errors import RenderError
-from crmbridge.model import Choice, FieldSpec, Literal, Text, Value, number_text, parse_date, parse_instant, parse_number, plain, spans
+from crmbridge.model import FieldSpec, spans
+from crmbridge.rules.values import (
+    MAX_TEXT,
+    Authored,
+    Joined,
+    Missing,
+    bounded,
+    contains,
+    divide,
+    empty,
+    equal,
+    flat,
+    kind_of,
+    number,
+    ordered,
+    to_spans,
+)
 
-MAX_TEXT: Final = 64 * 1024
 MAX_STEPS: Final = 1000
 """Loop rounds of one rendering, all loops together."""
 
 EVENT_PUBLIC: Final = frozenset({"kind", "occurred_at", "record_type", "source"})
 EVENT_INTERNAL: Final = frozenset({"actor", "id", "record_id", "revision", "url"})
-
-
-class Authored(str):
-    """A string that stands in the rule itself."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """Strings of both origins, joined by `~`."""
-
-    spans: Text
-
-    def __str__(self) -> str:
-        return plain(self.spans)
-
-
-class Missing:
-    """A field that this record does not have, with its name for the error."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __bool__(self) -> bool:
-        return False
 
 
 @dataclass(slots=True)
@@ -130,112 +117,6 @@ def compile_expression(source: str, *, fields: Mapping[str, FieldSpec] | None, f
 def readable(error: jinja2.TemplateSyntaxError) -> str:
     """Jinja2's complaint in words that fit an expression as well as a template."""
     return (error.message or "cannot be read").rstrip(".").replace("'end of template'", "end").replace("end of template", "end")
-
-
-# --- values ---------------------------------------------------------------------------------
-
-
-def empty(value: Any) -> bool:
-    """True for a missing or null value."""
-    return value is None or isinstance(value, Missing)
-
-
-def flat(value: Any) -> Any:
-    """Joined and authored words as a plain string; anything else unchanged."""
-    return str(value) if isinstance(value, (Joined, Authored)) else value
-
-
-def equal(left: Any, right: Any) -> bool:
-    """Equality as a rule's author means it: a picklist by label or value, numbers and dates also as written text."""
-    left, right = flat(left), flat(right)
-    for one, other in ((left, right), (right, left)):
-        match one:
-            case Choice():
-                return other == one or (isinstance(other, str) and other in (one.value, one.label))
-            case bool():
-                return other is one or (isinstance(other, str) and other.lower() == str(one).lower())
-            case Decimal() if isinstance(other, str):
-                return other == str(one) or parse_number(other) == one
-            case datetime() if isinstance(other, str):
-                return parse_instant(other) == one
-            case date() if isinstance(other, str):
-                return parse_date(other) == one
-    if isinstance(left, datetime) != isinstance(right, datetime) and isinstance(left, date) and isinstance(right, date):
-        return _day(left) == _day(right)
-    return bool(left == right)
-
-
-def _day(value: date) -> date:
-    return value.date() if isinstance(value, datetime) else value
-
-
-def ordered(left: Any, right: Any, compare: Callable[[Any, Any], bool]) -> bool:
-    """`compare` on two numbers, two dates or two texts; a text beside a number or date is read as one.
-
-    Raises RenderError where the two cannot be ordered.
-    """
-    left, right = _alike(flat(left), right), _alike(flat(right), left)
-    if isinstance(left, datetime) != isinstance(right, datetime) and isinstance(left, date) and isinstance(right, date):
-        left, right = _day(left), _day(right)
-    if type(left) is type(right) and isinstance(left, (Decimal, date, str)):
-        return compare(left, right)
-    raise RenderError(f"cannot compare {_name(left)} with {_name(right)}")
-
-
-def _alike(value: Any, other: Any) -> Any:
-    if isinstance(value, str):
-        if isinstance(other, Decimal):
-            return parse_number(value)
-        if isinstance(other, datetime):
-            return parse_instant(value) or value
-        if isinstance(other, date):
-            return parse_date(value)
-    return value
-
-
-def _name(value: Any) -> str:
-    names = {
-        Decimal: "a number",
-        str: "a text",
-        datetime: "an instant",
-        date: "a date",
-        bool: "true/false",
-        tuple: "a list",
-        Choice: "a choice",
-    }
-    return "an empty value" if empty(value) else names.get(type(value), "this value")
-
-
-def to_spans(value: Any, zone: Any = timezone.utc) -> Text:
-    """A value as it is printed. Raises RenderError for what is empty, naming it."""
-    match value:
-        case Authored():
-            return (Literal(str(value)),)
-        case Joined():
-            return value.spans
-        case None:
-            raise RenderError('is empty here; write `| default("...")` to say what stands in its place')
-        case Missing():
-            raise RenderError(f'{value.name} is not known for this record; write `| default("...")` to say what stands in its place')
-    return (Value(shown(value, zone)),)
-
-
-def shown(value: Any, zone: Any = timezone.utc) -> str:
-    """A field value as people read it, without any filter."""
-    match value:
-        case str() | Choice() | Joined():
-            return str(value)
-        case bool():
-            return "yes" if value else "no"
-        case Decimal():
-            return number_text(value)
-        case datetime():
-            return value.astimezone(zone).strftime("%Y-%m-%d %H:%M")
-        case date():
-            return value.isoformat()
-        case tuple():
-            return ", ".join(shown(item, zone) for item in value if not empty(item))
-    raise RenderError(f"{_name(value)} cannot be shown")
 
 
 # --- the compiler ---------------------------------------------------------------------------
@@ -405,7 +286,7 @@ class Compiler:
         return self._arithmetic(node, operator.sub)
 
     def _div(self, node: nodes.Div) -> Closure:
-        return self._arithmetic(node, _divide)
+        return self._arithmetic(node, divide)
 
     def _neg(self, node: nodes.Neg) -> Closure:
         inner = self.expression(node.node)
@@ -444,7 +325,7 @@ class Compiler:
             except RenderError:
                 raise
             except (TypeError, ValueError, ArithmeticError) as error:
-                raise RenderError(f"the filter `{name}` cannot be applied to {_name(value)}: {error}") from None
+                raise RenderError(f"the filter `{name}` cannot be applied to {kind_of(value)}: {error}") from None
             if isinstance(result, str) and len(result) > MAX_TEXT:
                 raise RenderError(f"the filter `{name}` made more than {MAX_TEXT} characters")
             return result
@@ -489,39 +370,6 @@ def words(node: nodes.Node) -> str:
 
 ZONED: Final[set[Callable[..., Any]]] = set()
 """Filters that are told the zone dates are shown in (`@zoned`)."""
-
-
-def number(value: Any) -> Decimal:
-    """`value` as a number. Raises RenderError where it is none."""
-    value = flat(value)
-    if isinstance(value, str):
-        value = parse_number(value)
-    if isinstance(value, Decimal):
-        return value
-    raise RenderError(f"{_name(value)} is not a number")
-
-
-def contains(container: Any, item: Any) -> bool:
-    """True if a list has `item`, or a text has it as a part."""
-    container = flat(container)
-    if isinstance(container, tuple):
-        return any(equal(one, item) for one in container)
-    if isinstance(container, (str, Choice)):
-        return str(flat(item)) in str(container)
-    raise RenderError(f"{_name(container)} contains nothing")
-
-
-def bounded(text: Text) -> Text:
-    """`text`, or RenderError if it is longer than any message may be."""
-    if sum(len(span.text) for span in text) > MAX_TEXT:
-        raise RenderError(f"the text is longer than {MAX_TEXT} characters")
-    return text
-
-
-def _divide(left: Decimal, right: Decimal) -> Decimal:
-    if not right:
-        raise RenderError("division by zero")
-    return left / right
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:

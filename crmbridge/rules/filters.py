@@ -12,8 +12,9 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
-from crmbridge.rules.expression import ZONED, shown
-from crmbridge.rules.expression import number as to_number
+from crmbridge.rules.expression import ZONED
+from crmbridge.rules.values import number as to_number
+from crmbridge.rules.values import shown
 
 _SYMBOLS: Final = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "CHF": "CHF ", "INR": "₹", "CNY": "CN¥", "BRL": "R$", "KRW": "₩"}
 _WITHOUT_CENTS: Final = frozenset({"JPY", "KRW", "CLP", "ISK", "UGX", "VND", "XAF", "XOF"})

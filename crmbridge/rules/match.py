@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from crmbridge.errors import RenderError
 from crmbridge.model import ChangeEvent, FieldSpec, FieldType, FieldValue, Kind, parse_number
-from crmbridge.rules.expression import contains, empty, equal, ordered, shown
+from crmbridge.rules.values import contains, empty, equal, ordered, shown
 
 UNKNOWN_BEFORE: Final = "first sight, old value unknown"
 

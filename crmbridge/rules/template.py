@@ -16,20 +16,8 @@ from jinja2 import nodes
 
 from crmbridge.errors import RenderError
 from crmbridge.model import FieldSpec, Literal, Text, Value, spans
-from crmbridge.rules.expression import (
-    ENVIRONMENT,
-    MAX_STEPS,
-    MAX_TEXT,
-    Closure,
-    CompileError,
-    Compiler,
-    Missing,
-    Read,
-    Scope,
-    readable,
-    to_spans,
-    words,
-)
+from crmbridge.rules.expression import ENVIRONMENT, MAX_STEPS, Closure, CompileError, Compiler, Read, Scope, readable, words
+from crmbridge.rules.values import MAX_TEXT, Missing, to_spans
 
 _Write = Callable[[Scope, list[Literal | Value]], None]
 _NAMES: Final = {"Macro": "macro", "Include": "include", "Import": "import", "FromImport": "from", "Extends": "extends", "Block": "block",

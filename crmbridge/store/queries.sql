@@ -41,17 +41,19 @@ SELECT name, cursor, baselined, polled_at FROM sources
 INSERT INTO sources (name, cursor, baselined, polled_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, baselined = excluded.baselined, polled_at = excluded.polled_at
 
--- name: observation_known
--- Was this seen before?
-SELECT 1 FROM observations WHERE source = ? AND observation_id = ?
+-- name: observations_known
+-- Which of these, a JSON list, were seen before?
+SELECT observation_id FROM observations WHERE source = ? AND observation_id IN (SELECT value FROM json_each(?))
 
 -- name: observation_insert
 -- Remember it longer than its sender retries.
 INSERT INTO observations (source, observation_id, seen_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
 
--- name: snapshot_get
--- The record as last seen.
-SELECT revision, version, deleted, fields FROM snapshots WHERE source = ? AND record_type = ? AND record_id = ?
+-- name: snapshots_get
+-- The records of a JSON list of [source, type, id] as last seen. CROSS JOIN: the list leads, the primary key follows.
+SELECT source, record_type, record_id, revision, version, deleted, fields
+FROM json_each(?) AS wanted CROSS JOIN snapshots
+WHERE source = json_extract(wanted.value, '$[0]') AND record_type = json_extract(wanted.value, '$[1]') AND record_id = json_extract(wanted.value, '$[2]')
 
 -- name: snapshot_put
 -- Changes a row only if it still has the revision that was assumed.

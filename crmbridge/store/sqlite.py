@@ -14,6 +14,7 @@ from crmbridge.model import (
     ChangeEvent,
     Cursor,
     Delivery,
+    Fields,
     Kind,
     Message,
     Receipt,
@@ -76,21 +77,25 @@ class SqliteStore:
 
     async def snapshots(self, records: Sequence[RecordRef]) -> dict[RecordRef, Snapshot]:
         def query(db: sqlite3.Connection) -> dict[RecordRef, Snapshot]:
-            found = ((ref, db.execute(Q["snapshot_get"], (ref.source, ref.type, ref.id)).fetchone()) for ref in dict.fromkeys(records))
-            return {ref: Snapshot(r["revision"], r["version"], bool(r["deleted"]), load_fields(r["fields"])) for ref, r in found if r}
+            wanted = json.dumps([(ref.source, ref.type, ref.id) for ref in records])
+            return {
+                RecordRef(*r[:3]): Snapshot(r[3], r[4], bool(r[5]), load_fields(r[6])) for r in db.execute(Q["snapshots_get"], (wanted,))
+            }
 
         return await self.database.read(query)
 
     async def known_observations(self, source: str, ids: Sequence[str]) -> set[str]:
-        return await self.database.read(lambda db: {id for id in ids if db.execute(Q["observation_known"], (source, id)).fetchone()})
+        wanted = json.dumps(ids)
+        return await self.database.read(lambda db: {row[0] for row in db.execute(Q["observations_known"], (source, wanted))})
 
     async def record(self, batch: Batch, now: datetime) -> int:
         if len(batch.entries) > MAX_BATCH:
             raise ValueError(f"a batch holds at most {MAX_BATCH} entries, not {len(batch.entries)}")
         # Everything that can be computed outside the transaction is: the writer thread serves everyone.
         moment = to_us(now)
-        snapshots = [_snapshot_row(entry) for entry in batch.entries if entry.snapshot]
-        events = [_event_row(entry.event, entry.stale, moment) for entry in batch.entries if entry.event]
+        dump = _Dumps()
+        snapshots = [_snapshot_row(entry, dump) for entry in batch.entries if entry.snapshot]
+        events = [_event_row(entry.event, entry.stale, moment, dump) for entry in batch.entries if entry.event]
         deliveries = [_delivery_row(entry, new, moment) for entry in batch.entries for new in entry.deliveries]
         seen = [(batch.source, entry.observation_id, moment) for entry in batch.entries if entry.observation_id]
 
@@ -307,7 +312,19 @@ def _position(row: sqlite3.Row) -> SourcePosition:
     return SourcePosition(cursor, bool(row["baselined"]), from_us(row["polled_at"]) if row["polled_at"] is not None else None)
 
 
-def _snapshot_row(entry: Entry) -> dict[str, Any]:
+class _Dumps:
+    """`dump_fields`, once for each mapping: an event and the snapshot it leaves hold the same one."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Fields, str]] = {}  # holds the mapping too, so that no other takes its identity
+
+    def __call__(self, fields: Fields) -> str:
+        if (known := self._known.get(id(fields))) is None:
+            known = self._known[id(fields)] = (fields, dump_fields(fields))
+        return known[1]
+
+
+def _snapshot_row(entry: Entry, dump: _Dumps) -> dict[str, Any]:
     snapshot = entry.snapshot
     assert snapshot is not None
     return {
@@ -317,12 +334,12 @@ def _snapshot_row(entry: Entry) -> dict[str, Any]:
         "revision": snapshot.revision,
         "version": snapshot.version,
         "deleted": int(snapshot.deleted),
-        "fields": dump_fields(snapshot.fields),
+        "fields": dump(snapshot.fields),
         "assumed": entry.assumed,
     }
 
 
-def _event_row(event: ChangeEvent, stale: bool, moment: int) -> tuple[Any, ...]:
+def _event_row(event: ChangeEvent, stale: bool, moment: int, dump: _Dumps) -> tuple[Any, ...]:
     return (
         event.id,
         event.source,
@@ -334,8 +351,8 @@ def _event_row(event: ChangeEvent, stale: bool, moment: int) -> tuple[Any, ...]:
         moment,
         event.actor,
         event.url,
-        dump_fields(event.fields),
-        dump_fields(event.before),
+        dump(event.fields),
+        dump(event.before),
     )
 
 

@@ -13,7 +13,7 @@ from crmbridge.errors import CrmbridgeError, RenderError
 from crmbridge.intake.interpreter import rerender
 from crmbridge.model import ChangeEvent, Delivery, Receipt, State, number_text, plain
 from crmbridge.rules.engine import Engine
-from crmbridge.rules.expression import shown
+from crmbridge.rules.values import shown
 from crmbridge.store.interface import Attempt, Store
 
 LIMIT = 1000  # deliveries that one order touches

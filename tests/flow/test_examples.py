@@ -50,7 +50,11 @@ async def told(folder: Path, work: Path) -> list[dict]:
             poller = Poller(name, source, every=source_config.every, store=store, interpreter=interpreter, metrics=Metrics(), now=now)
             await poller.poll_once()
             story = (work / "story.sql").exists()
-            for sql in [beat.sql for beat in read_story((work / "story.sql").read_text("utf-8"))] if story else [(work / "changes.sql").read_text()]:
+            for sql in (
+                [beat.sql for beat in read_story((work / "story.sql").read_text("utf-8"))]
+                if story
+                else [(work / "changes.sql").read_text()]
+            ):
                 crm.executescript(sql)
                 await poller.poll_once()
             crm.close()
@@ -96,9 +100,11 @@ def test_an_example_is_whole_and_its_rules_are_tested(folder):
     config = load(folder / "crmbridge.yaml", secrets=False)
 
     assert {"README.md", "crmbridge.yaml", "expected.json"} <= {path.name for path in folder.iterdir()}
-    assert [] == [rule.id for rule in config.rules if not rule.cases]
-    assert [] == [wrong for rule in config.rules for case in rule.cases for wrong in run_case(rule, case, config.engine.records, config.engine.zone)]
-    assert [] == [str(problem) for problem in config.warnings]
+    assert [rule.id for rule in config.rules if not rule.cases] == []
+    assert [
+        wrong for rule in config.rules for case in rule.cases for wrong in run_case(rule, case, config.engine.records, config.engine.zone)
+    ] == []
+    assert [str(problem) for problem in config.warnings] == []
 
 
 def test_the_readme_s_configuration_works(tmp_path):
@@ -107,8 +113,10 @@ def test_the_readme_s_configuration_works(tmp_path):
     (tmp_path / "crmbridge.yaml").write_text(yaml)
     config = load(tmp_path / "crmbridge.yaml", secrets=False)
 
-    assert [] == [wrong for rule in config.rules for case in rule.cases for wrong in run_case(rule, case, config.engine.records, config.engine.zone)]
-    assert ["big-win"] == [rule.id for rule in config.rules]
+    assert [
+        wrong for rule in config.rules for case in rule.cases for wrong in run_case(rule, case, config.engine.records, config.engine.zone)
+    ] == []
+    assert [rule.id for rule in config.rules] == ["big-win"]
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def append(descriptor: int, data: bytes) -> None:
     reason = "short write"
     try:
         if os.write(descriptor, data) == len(data):
-            _sync(descriptor)
+            _flush(descriptor)
             return
     except OSError as error:
         reason = error.strerror or "write failed"
@@ -93,7 +93,7 @@ def append(descriptor: int, data: bytes) -> None:
     raise Transient(f"the file took nothing: {reason}")
 
 
-def _sync(descriptor: int) -> None:
+def _flush(descriptor: int) -> None:
     """After a failed fsync nobody knows which pages are on disk, and a second one may falsely succeed."""
     try:
         os.fsync(descriptor)

@@ -84,7 +84,7 @@ def back(stamp: Stamp, seconds: int) -> Stamp:
     written = _WRITTEN.match(stamp)
     if written is None:
         return f"{moment.year:04}"
-    return f"{moment:%m-%d{written[1] or 'T'}%H:%M:%S}".join((f"{moment.year:04}-", ""))[: written.end()]
+    return f"{moment.year:04}-{moment:%m-%d}{written[1] or 'T'}{moment:%H:%M:%S}"[: written.end()]
 
 
 def _above(one: Stamp, other: Stamp) -> bool:

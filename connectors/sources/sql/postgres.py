@@ -47,7 +47,9 @@ class PostgresDriver:
             try:
                 parts = psycopg.conninfo.conninfo_to_dict(address)
             except psycopg.ProgrammingError:  # whose words repeat what stands there
-                raise SourceError("PostgreSQL: the connection string cannot be read; write it like postgresql://reader:...@host/crm") from None
+                raise SourceError(
+                    "PostgreSQL: the connection string cannot be read; write it like postgresql://reader:...@host/crm"
+                ) from None
             hide(str(parts.get("password", "")))
             self._connection = psycopg.connect(
                 address,

@@ -20,7 +20,9 @@ MAX_DEPTH: Final = 64
 MAX_ITEMS: Final = 10_000
 _MAX_FIELDS: Final = 2_000
 _MILLISECONDS_FROM: Final = 100_000_000_000  # as seconds that is the year 5138
-_NOT_JSON: Final = re.compile(r"\s*(multipart/|application/x-www-form-urlencoded|text/html|[\w.+-]+/([\w.+-]+\+)?xml)", re.ASCII | re.IGNORECASE)
+_NOT_JSON: Final = re.compile(
+    r"\s*(multipart/|application/x-www-form-urlencoded|text/html|[\w.+-]+/([\w.+-]+\+)?xml)", re.ASCII | re.IGNORECASE
+)
 
 
 class WebhookSource:
