@@ -91,9 +91,10 @@ def normalise(raw: Any, type_: FieldType = FieldType.ANY) -> FieldValue:
     Numbers become Decimal, dates become aware instants (a naive one is taken as UTC), NUL and lone
     surrogates become U+FFFD, because one database stores them and the next refuses them.
     """
-    if raw is None or isinstance(raw, Choice):
-        return raw
-    if isinstance(raw, bool):
+    if isinstance(raw, str):  # first, for most values are texts
+        text = clean(raw)
+        return text if type_ is FieldType.ANY or type_ is FieldType.TEXT else _typed(text, type_)
+    if raw is None or isinstance(raw, (bool, Choice)):
         return raw
     if isinstance(raw, (list, tuple)):
         return tuple(normalise(item, type_) for item in raw)
@@ -212,15 +213,14 @@ def number_text(number: Decimal) -> str:
 
 
 def _encode(value: Any) -> Any:
-    match value:
-        case Decimal():
-            return {"n": number_text(value)}
-        case datetime():
-            return {"t": value.astimezone(timezone.utc).isoformat()}
-        case date():
-            return {"d": value.isoformat()}
-        case Choice():
-            return {"c": [value.value, value.label]}
+    if isinstance(value, Decimal):
+        return {"n": number_text(value)}
+    if isinstance(value, datetime):
+        return {"t": value.astimezone(timezone.utc).isoformat()}
+    if isinstance(value, date):
+        return {"d": value.isoformat()}
+    if isinstance(value, Choice):
+        return {"c": [value.value, value.label]}
     raise TypeError(f"not a field value: {type(value).__name__}")
 
 

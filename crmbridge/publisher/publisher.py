@@ -137,7 +137,7 @@ class Publisher:
             attempt = asyncio.create_task(self._attempt(batch))
             self._under_way.add(attempt)
             attempt.add_done_callback(self._ended)
-        if lease.deliveries and (self._pace or resting or lease.next_due is None or lease.next_due <= now):
+        if lease.deliveries and lease.next_due is not None and lease.next_due <= now:
             return 0.0
         waits = [at - tick for at in resting.values()]
         waits += [(self.waits[channel].until - now).total_seconds() for channel in asked]  # type: ignore[operator]

@@ -20,6 +20,9 @@ MAX_DEPTH: Final = 64
 MAX_ITEMS: Final = 10_000
 _MAX_FIELDS: Final = 2_000
 _MILLISECONDS_FROM: Final = 100_000_000_000  # as seconds that is the year 5138
+_UNREAD: Final = object()
+_VERIFIED: Final = 256  # bodies kept between verify and parse
+_SMALL: Final = 16 * 1024  # bytes of a body that is kept
 _NOT_JSON: Final = re.compile(
     r"\s*(multipart/|application/x-www-form-urlencoded|text/html|[\w.+-]+/([\w.+-]+\+)?xml)", re.ASCII | re.IGNORECASE
 )
@@ -32,6 +35,8 @@ class WebhookSource:
         self._signature = options.signature
         self._map = options.map
         self._records = setting.records
+        self._verified: dict[bytes, Any] = {}
+        """What `verify` read and `parse` is going to ask for, so that most bodies are read once."""
 
     def verify(self, request: WebhookRequest) -> None:
         content_type = request.headers.get("content-type", "")
@@ -39,12 +44,18 @@ class WebhookSource:
         if _NOT_JSON.match(content_type):
             raise InvalidRequest(f"the body must be JSON, not {content_type[:80]}", 415)
         try:
-            strict_json(request.body)
+            body = strict_json(request.body)
         except ValueError as error:
             raise InvalidRequest(str(error)) from None
+        if len(request.body) <= _SMALL:
+            if len(self._verified) >= _VERIFIED:
+                del self._verified[next(iter(self._verified))]
+            self._verified[request.body] = body
 
     def parse(self, request: WebhookRequest) -> Sequence[Observation]:
-        body = strict_json(request.body)
+        body = self._verified.pop(request.body, _UNREAD)
+        if body is _UNREAD:
+            body = strict_json(request.body)
         items = _look(self._map.items, body, body) if self._map.items else [body]
         if not isinstance(items, list):
             raise ValueError(f"{self._map.items} is not a list")
