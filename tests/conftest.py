@@ -2,6 +2,11 @@
 
 import os
 import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,3 +27,46 @@ def strace() -> str:
     found = shutil.which("strace")
     need(found, "strace", "apt-get install strace")
     return str(found)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The connection string of a real PostgreSQL that runs for this test session only, on a free loopback port."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    need(folders, "PostgreSQL", "apt-get install postgresql")
+    binaries = folders[-1]
+    # It refuses to run as root; its package brings a user for it.
+    drop = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory(prefix="crmbridge-postgres-") as name:
+        folder, data = Path(name), Path(name) / "data"
+        if drop:
+            shutil.chown(folder, "postgres", "postgres")
+        quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "check": True}
+        subprocess.run([*drop, binaries / "initdb", "-D", data, "-U", "crm", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"], **quiet)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": port,
+            "unix_socket_directories": folder,
+            "fsync": "off",
+            "timezone": "Europe/Berlin",
+        }
+        options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen([*drop, binaries / "postgres", "-D", data, *options], cwd=folder, stdout=log, stderr=log)
+        try:
+            end = time.monotonic() + 30
+            while b"ready to accept connections" not in (folder / "log").read_bytes():
+                assert server.poll() is None, (folder / "log").read_text("utf-8", "replace")
+                assert time.monotonic() < end, "PostgreSQL did not start in 30 s"
+                time.sleep(0.05)
+            yield f"postgresql://crm@127.0.0.1:{port}/postgres"
+        finally:
+            server.terminate()  # setpriv has become postgres itself
+            try:
+                server.wait(5)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()

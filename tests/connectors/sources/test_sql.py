@@ -1,0 +1,593 @@
+"""The sql source, on SQLite and on a real PostgreSQL: every row is found, whatever its stamp looks like."""
+
+import contextlib
+import itertools
+import sqlite3
+import threading
+import time
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shared import NOW
+
+from connectors.sources.sql import cursor as cursors
+from connectors.sources.sql.cursor import Position, back, begin, read
+from connectors.sources.sql.options import SqlOptions
+from connectors.sources.sql.source import SqlSource
+from crmbridge.contract import Setting
+from crmbridge.errors import SourceError
+from crmbridge.model import FieldSpec, FieldType, Network
+
+CANARY = "c4nary-p4ssword"
+STAMPS = {
+    "instant": ["2026-11-22T11:59:30+00:00", "2026-11-22T12:00:00+00:00", "2026-11-22T12:00:01.000001+00:00", "2026-11-22T12:10:00+00:00"],
+    "naive": ["2026-11-22 11:59:30", "2026-11-22 12:00:00", "2026-11-22 12:00:01", "2026-11-22 12:10:00"],
+    "date": ["2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23"],
+    "seconds": [1763812770, 1763812800, 1763812801, 1763813400],
+    "fraction": [Decimal("1763812770.25"), Decimal("1763812800.5"), Decimal("1763812801.125"), Decimal("1763813400.75")],
+    "counter": [7, 8, 9, 10],
+}
+TYPES = {
+    "instant": "timestamptz",
+    "naive": "timestamp",
+    "date": "date",
+    "seconds": "bigint",
+    "fraction": "numeric",
+    "counter": "integer",
+}
+
+
+class OnSqlite:
+    """A CRM on SQLite."""
+
+    kind = "sqlite"
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.connection = sqlite3.connect(folder / "crm.db", isolation_level=None)
+
+    def type(self, name):
+        return "NUMERIC" if name in ("seconds", "fraction", "counter") else "TEXT"
+
+    def run(self, sql, rows=()):
+        statement = sql.replace("%s", "?")
+        for row in rows:
+            self.connection.execute(statement, [float(one) if isinstance(one, Decimal) else one for one in row])
+        if not rows:
+            self.connection.execute(statement)
+
+    @property
+    def options(self):
+        return {"sqlite": "crm.db"}
+
+    def close(self):
+        self.connection.close()
+
+
+class OnPostgres:
+    """A CRM on PostgreSQL, in a schema of its own."""
+
+    kind = "postgres"
+    names = itertools.count(1)
+
+    def __init__(self, address):
+        self.schema = f"s{next(self.names)}"
+        self.connection = psycopg.connect(address, autocommit=True)
+        self.connection.execute(f"CREATE SCHEMA {self.schema}")
+        self.address = f"{address}?options=-csearch_path%3D{self.schema}"
+        self.base = address
+        self.connection.execute(f"SET search_path = {self.schema}")
+        self.connection.execute("ALTER ROLE crm SET search_path = " + self.schema)
+
+    def type(self, name):
+        return TYPES[name]
+
+    def run(self, sql, rows=()):
+        for row in rows:
+            self.connection.execute(sql, [one if isinstance(one, (int, Decimal)) else str(one) if one is not None else None for one in row])
+        if not rows:
+            self.connection.execute(sql)
+
+    @property
+    def options(self):
+        return {"postgres": self.base}
+
+    def close(self):
+        self.connection.execute(f"DROP SCHEMA {self.schema} CASCADE")
+        self.connection.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.xdist_group("postgres"))])
+def crm(request, tmp_path):
+    """An empty CRM database of each kind."""
+    made = OnSqlite(tmp_path) if request.param == "sqlite" else OnPostgres(request.getfixturevalue("postgres"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def make(crm, tmp_path):
+    """Builds sources of the CRM, and closes them."""
+    made = []
+
+    def build(tables=None, records=None, deadline=8.0, **options):
+        tables = tables or {"Deal": {"table": "deal", "changed": "changed"}}
+        setting = Setting(
+            name="crm", now=lambda: NOW, folder=tmp_path, records=records or {}, network=Network(deadline=deadline)
+        )
+        made.append(SqlSource(SqlOptions(**{**crm.options, "tables": tables, "page": 10, **options}), setting))
+        return made[-1]
+
+    yield build
+    for source in made:
+        source.close()
+        source.close()
+
+
+def deal(crm, stamp="instant", rows=(), name="deal"):
+    """A table `deal` with rows of (id, changed, name)."""
+    crm.run(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, changed {crm.type(stamp)}, name TEXT)")
+    add(crm, rows, name)
+
+
+def add(crm, rows, name="deal"):
+    crm.run(f"INSERT INTO {name} VALUES (%s, %s, %s)", rows)
+
+
+def touch(crm, id, stamp, name):
+    crm.run("UPDATE deal SET changed = %s, name = %s WHERE id = %s", [(stamp, name, id)])
+
+
+def poll(source, cursor=None):
+    """All pages up to the end: (observations, cursor, pages)."""
+    found, pages = [], 0
+    while True:
+        page = source.poll(cursor)
+        found += page.observations
+        cursor, pages = page.cursor, pages + 1
+        assert pages < 200, "it never ends"
+        if not page.has_more:
+            return found, cursor, pages
+
+
+def ids(found):
+    return [one.record_id for one in found]
+
+
+class TestScenario:
+    """What holds on every database."""
+
+    @pytest.mark.parametrize("stamp", STAMPS)
+    def test_everything_is_found_then_what_changes(self, crm, make, stamp):
+        """Ties larger than a page, in the baseline and later; then one change; then nothing is lost to the cursor."""
+        first, second, third, fourth = STAMPS[stamp]
+        deal(crm, stamp, [(n, first, "a") for n in range(25)] + [(n, second, "a") for n in range(25, 60)])
+        source = make()
+
+        found, cursor, pages = poll(source)
+        assert [str(n) for n in range(60)] == ids(found)
+        assert 7 == pages
+
+        for n in range(0, 60, 2):
+            touch(crm, n, third, "b")
+        found, cursor, _ = poll(make(), cursor)  # another process, with the stored cursor
+        assert {str(n) for n in range(0, 60, 2)} <= set(ids(found))
+
+        touch(crm, 3, fourth, "c")
+        add(crm, [(100, third, "late, with a stamp that was read already")])
+        found, cursor, _ = poll(make(), cursor)
+        assert {"3", "100"} <= set(ids(found))
+        assert {"c"} == {one.fields["name"] for one in found if one.record_id == "3"}
+
+        add(crm, [(101, fourth, "of the last stamp's very instant")])
+        found, _, _ = poll(make(), cursor)
+        assert "101" in ids(found)
+
+    def test_the_overlap_is_bounded(self, crm, make):
+        """A quiet table is not read again as a whole."""
+        deal(crm, rows=[(n, "2026-11-22T10:00:00+00:00", "a") for n in range(30)] + [(99, "2026-11-22T12:00:00+00:00", "a")])
+        source = make()
+        _, cursor, _ = poll(source)
+
+        assert ["99"] == ids(poll(source, cursor)[0])
+
+    def test_a_late_commit_behind_the_cursor_is_found(self, crm, make):
+        """A transaction that began earlier and is committed after we read later stamps."""
+        deal(crm, rows=[(1, "2026-11-22T12:00:00+00:00", "a")])
+        source = make()
+        _, cursor, _ = poll(source)
+        with contextlib.ExitStack() as stack:
+            if crm.kind == "postgres":
+                late = stack.enter_context(psycopg.connect(crm.base))
+                late.execute(f"INSERT INTO {crm.schema}.deal VALUES (2, '2026-11-22T12:00:10+00:00', 'late')")
+            add(crm, [(3, "2026-11-22T12:00:30+00:00", "a")])
+            found, cursor, _ = poll(source, cursor)
+            assert "2" not in ids(found)
+            assert "3" in ids(found)
+            if crm.kind == "postgres":
+                late.commit()
+        if crm.kind == "sqlite":
+            add(crm, [(2, "2026-11-22T12:00:10+00:00", "late")])
+
+        assert "2" in ids(poll(source, cursor)[0])
+
+    def test_an_hour_that_comes_twice_skips_nothing(self, crm, make):
+        """When summer time ends, a local hour names two instants: the overlap must not begin in the later one."""
+        deal(crm, rows=[(1, "2026-10-25T00:30:00+00:00", "the first half past two in Berlin")])
+        source = make()
+        _, cursor, _ = poll(source)
+        add(crm, [(2, "2026-10-25T00:40:00+00:00", "the first twenty to three")])
+
+        assert ["1", "2"] == ids(poll(source, cursor)[0])
+
+    def test_two_tables(self, crm, make):
+        """Each has its own position; one poll reads both, empty or not, and a pass can be resumed between them."""
+        deal(crm, rows=[(n, "2026-11-22T12:00:00+00:00", "a") for n in range(25)])
+        deal(crm, name="person")
+        source = make({"Deal": {"table": "deal", "changed": "changed"}, "Person": {"table": "person", "changed": "changed"}})
+
+        one = source.poll(None)
+        rest, cursor, pages = poll(make(source._options.model_dump()["tables"]), one.cursor)
+        assert (10, 15, 3) == (len(one.observations), len(rest), pages)
+
+        add(crm, [(7, "2020-01-01T00:00:00+00:00", "new, though long ago")], "person")
+        found, _, _ = poll(source, cursor)
+        assert [("Person", "7")] == [(one.record_type, one.record_id) for one in found if one.record_type == "Person"]
+
+    def test_a_table_that_is_added_later_is_learnt(self, crm, make):
+        """What exists in it is not news; what comes into it afterwards is."""
+        deal(crm, rows=[(1, "2026-11-22T12:00:00+00:00", "a")])
+        deal(crm, name="person", rows=[(n, "2026-11-22T12:00:00+00:00", "a") for n in range(15)])
+        tables = {"Deal": {"table": "deal", "changed": "changed"}}
+        _, cursor, _ = poll(make(tables))
+        both = make(tables | {"Person": {"table": "person", "changed": "changed"}})
+
+        seen = []
+        for _ in range(6):
+            page = both.poll(cursor)
+            cursor = page.cursor
+            seen.append((sorted({one.record_type for one in page.observations}), page.learning))
+        assert [(["Deal"], False), (["Person"], True), (["Person"], True), (["Deal"], False), (["Person"], False), (["Person"], False)] == seen
+
+    def test_tombstones(self, crm, make):
+        """A column says that the record is gone; false, zero and null say that it is there."""
+        crm.run(f"CREATE TABLE deal (id INTEGER, changed {crm.type('instant')}, name TEXT, gone TEXT)")
+        said = [None, "0", "false", "f", "", "1", "true", "2026-11-22"]
+        crm.run("INSERT INTO deal VALUES (%s, '2026-11-22T12:00:00+00:00', 'a', %s)", list(enumerate(said)))
+
+        found, _, _ = poll(make({"Deal": {"table": "deal", "changed": "changed", "deleted": "gone"}}))
+        assert [False] * 5 + [True] * 3 == [one.deleted for one in found]
+        assert {"name"} == set(found[0].fields)
+
+    def test_check_names_what_is_missing(self, crm, make):
+        """Rows without a stamp can never be seen, and a column that is not there is not silence."""
+        deal(crm, rows=[(1, "2026-11-22T12:00:00+00:00", "a"), (2, None, "b")])
+        with pytest.raises(SourceError, match=r"Deal: 1 rows have no changed and can never be seen; write a query with coalesce"):
+            make().check()
+        assert ["1"] == ids(poll(make())[0])
+
+        with pytest.raises(SourceError, match="Deal: the table has no column nam, owner; it has changed, id, name"):
+            make({"Deal": {"table": "deal", "changed": "changed", "actor": "owner"}}, {"Deal": {"nam": FieldSpec()}}).check()
+        make({"Deal": {"query": "SELECT id, name, coalesce(changed, '2000-01-01') AS changed FROM deal", "changed": "changed"}}).check()
+
+    @pytest.mark.parametrize("table", [{"changed": "changd"}, {"changed": "changed", "id": "uuid"}])
+    @pytest.mark.parametrize("rows", [[], [(1, "2026-11-22T12:00:00+00:00", "a")]])
+    def test_a_misspelt_column_is_an_error(self, crm, make, table, rows):
+        """SQLite takes a quoted name that is no column for a text: that must not read as `nothing changed`."""
+        deal(crm, rows=rows)
+        with pytest.raises(SourceError, match=f"{table.get('id', table['changed'])}"):
+            poll(make({"Deal": {"table": "deal", **table}}))
+
+    def test_a_query_gives_names_with_dots(self, crm, make):
+        """Joined fields are called as in the rules, and a comment in the query's last line ends there."""
+        deal(crm, rows=[(1, "2026-11-22T12:00:00+00:00", "Parkers")])
+        query = 'SELECT id, changed, name AS "Account.name", \'5\' AS "a ""quoted"" amount" FROM deal -- all'
+        records = {"Deal": {"Account.name": FieldSpec(), 'a "quoted" amount': FieldSpec(type=FieldType.NUMBER), "missing": FieldSpec()}}
+
+        ((one,), _, _) = poll(make({"Deal": {"query": query, "changed": "changed"}}, records))
+        assert {"Account.name": "Parkers", 'a "quoted" amount': Decimal(5)} == one.fields
+
+    def test_signs_that_drivers_take_for_parameters(self, crm, make):
+        """`%` is text on both; `?` would be a parameter on SQLite and is refused there."""
+        deal(crm, rows=[(1, "2026-11-22T12:00:00+00:00", "50% off"), (2, "2026-11-22T12:00:00+00:00", "no")])
+        tables = {"Deal": {"query": "SELECT id, changed, name AS \"100%\" FROM deal WHERE name LIKE '%off%'", "changed": "changed"}}
+        found, cursor, _ = poll(make(tables))
+        assert [{"100%": "50% off"}] == [one.fields for one in found]
+        assert ["1"] == ids(poll(make(tables), cursor)[0])
+
+        source = make({"Deal": {"query": "SELECT * FROM deal WHERE name <> '?'", "changed": "changed"}})
+        if crm.kind == "postgres":
+            assert ["1", "2"] == ids(poll(source)[0])
+        else:
+            with pytest.raises(SourceError, match=r"a query may not hold `\?`"):
+                source.poll(None)
+
+    def test_a_column_with_a_percent_sign(self, crm, make):
+        """Also where the column is the stamp."""
+        crm.run('CREATE TABLE deal (id INTEGER, "done%" INTEGER)')
+        crm.run('INSERT INTO deal VALUES (1, 5)')
+        source = make({"Deal": {"table": "deal", "changed": "done%"}})
+
+        found, cursor, _ = poll(source)
+        assert ["1"] == ids(found) == ids(poll(source, cursor)[0])
+
+    def test_a_source_cannot_write(self, crm, make):
+        """Whatever the query does, the CRM is read only."""
+        deal(crm, rows=[(1, "2026-11-22T12:00:00+00:00", "a")])
+        if crm.kind == "postgres":
+            crm.run("CREATE SEQUENCE s")
+            query = "SELECT id, changed, nextval('s') AS n FROM deal"
+            crm.run("CREATE FUNCTION wipe() RETURNS int LANGUAGE sql AS 'DELETE FROM deal RETURNING 1'")
+            with pytest.raises(SourceError, match="read-only transaction"):
+                make({"Deal": {"query": "SELECT id, changed, wipe() AS n FROM deal", "changed": "changed"}}).poll(None)
+        else:
+            query = "SELECT * FROM deal) AS x; DELETE FROM deal --"
+        with pytest.raises(SourceError):
+            make({"Deal": {"query": query, "changed": "changed"}}).poll(None)
+        source = make()
+        with pytest.raises(SourceError, match=r"read-only|readonly"):
+            source._open().rows("DELETE FROM deal", [])
+        assert ["1"] == ids(poll(make())[0])
+
+    def test_a_cursor_of_another_version(self, crm, make):
+        """It is never guessed at."""
+        deal(crm)
+        for cursor in ('{"v": 99, "tables": {}, "current": null}', "[]", "17", "not json", '{"v": 1}', '{"v": 1, "tables": {"Deal": 3}, "current": null}'):
+            with pytest.raises(SourceError):
+                make().poll(cursor)
+
+    def test_facts_of_an_observation(self, crm, make):
+        """Who, when, where; the record's own id and stamp are no fields."""
+        crm.run(f"CREATE TABLE deal (id TEXT, changed {crm.type('instant')}, name TEXT, editor TEXT)")
+        crm.run("INSERT INTO deal VALUES ('D/1', '2026-11-22T12:00:00.25+00:00', 'a', 'Ann'), ('D2', '2026-11-22T12:00:01+00:00', NULL, NULL)")
+        one, other = poll(make({"Deal": {"table": "deal", "changed": "changed", "actor": "editor", "url": "https://crm/{id}"}}))[0]
+
+        assert ("D/1", {"name": "a"}, "Ann", "https://crm/D/1") == (one.record_id, one.fields, one.actor, one.url)
+        assert datetime(2026, 11, 22, 12, 0, 0, 250_000, timezone.utc) == one.occurred_at
+        assert ({"name": None}, None) == (other.fields, other.actor)
+        assert one.version < other.version
+
+    def test_an_epoch_column_says_when_it_happened(self, crm, make):
+        """max_age counts from then, not from when we looked."""
+        deal(crm, "seconds", [(1, 1763812800, "a")])
+        ((one,), _, _) = poll(make())
+
+        assert datetime(2025, 11, 22, 12, 0, tzinfo=timezone.utc) == one.occurred_at
+
+    def test_a_record_without_an_id_is_an_error(self, crm, make):
+        """It could never be told from another."""
+        crm.run(f"CREATE TABLE deal (id TEXT, changed {crm.type('instant')})")
+        crm.run("INSERT INTO deal VALUES (NULL, '2026-11-22T12:00:00+00:00')")
+        with pytest.raises(SourceError, match="Deal: a row has no id"):
+            make().poll(None)
+
+    def test_a_read_that_takes_too_long_ends(self, crm, make):
+        """The deadline is the database's own: nothing of it runs on."""
+        deal(crm, rows=[(n, "2026-11-22T12:00:00+00:00", "a") for n in range(40)])
+        slow = "SELECT a.id, a.changed FROM " + ", ".join(f"deal {name}" for name in "abcdef")
+        source = make({"Deal": {"query": slow + " ORDER BY b.name || c.name || d.name", "changed": "changed"}}, deadline=1.0)
+        began = time.monotonic()
+        with pytest.raises(SourceError, match=r"no answer within 1 s|statement timeout"):
+            source.poll(None)
+        assert time.monotonic() - began < 6
+
+
+class TestSqlite:
+    """What only SQLite can do to us."""
+
+    @pytest.fixture
+    def source(self, tmp_path):
+        options = SqlOptions(sqlite="crm.db", tables={"Deal": {"table": "deal", "changed": "changed"}})
+        return SqlSource(options, Setting(name="crm", folder=tmp_path))
+
+    def test_missing_then_there(self, source, tmp_path):
+        """A database that is not there yet is an error, not an empty CRM, and it is not made."""
+        with pytest.raises(SourceError, match=r"crm.db: it does not exist"):
+            source.poll(None)
+        assert [] == list(tmp_path.iterdir())
+
+        with sqlite3.connect(tmp_path / "crm.db") as crm:
+            crm.execute("CREATE TABLE deal (id, changed)")
+            crm.execute("INSERT INTO deal VALUES (1, 2)")
+        crm.close()
+        assert ["1"] == ids(poll(source)[0])
+
+    def test_locked(self, source, tmp_path):
+        """A writer that keeps the database is waited for, then told about."""
+        with contextlib.closing(sqlite3.connect(tmp_path / "crm.db", isolation_level=None)) as crm:
+            crm.execute("CREATE TABLE deal (id, changed)")
+            crm.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(SourceError, match="locked"):
+                source.poll(None)
+            crm.execute("COMMIT")
+            assert ([], False) == (list(source.poll(None).observations), source.poll(None).has_more)
+
+    def test_not_a_database(self, source, tmp_path):
+        """A wrong path is said, not read."""
+        (tmp_path / "crm.db").write_bytes(b"hello " * 1000)
+        with pytest.raises(SourceError, match="not a database"):
+            source.poll(None)
+
+    def test_bytes_that_are_no_text(self, source, tmp_path):
+        """SQLite stores any bytes as text: one broken row stops nothing."""
+        with sqlite3.connect(tmp_path / "crm.db") as crm:
+            crm.execute("CREATE TABLE deal (id, changed, name)")
+            crm.execute("INSERT INTO deal VALUES (1, 5, cast(x'41ff00' AS text)), (2, 6, x'ff')")
+        crm.close()
+
+        one, other = poll(source)[0]
+        assert ("A\ufffd\ufffd", "b'\\xff'") == (one.fields["name"], other.fields["name"])
+
+    def test_a_writer_beside_us_loses_nothing(self, source, tmp_path):
+        """Rows written while pages are read are all found, each at least once."""
+        source = SqlSource(SqlOptions(sqlite="crm.db", page=10, tables={"Deal": {"table": "deal", "changed": "changed"}}), Setting(name="crm", folder=tmp_path))
+        with contextlib.closing(sqlite3.connect(tmp_path / "crm.db", isolation_level=None)) as crm:
+            crm.execute("PRAGMA journal_mode=WAL")
+            crm.execute("CREATE TABLE deal (id INTEGER PRIMARY KEY, changed TEXT)")
+
+        def write():
+            with contextlib.closing(sqlite3.connect(tmp_path / "crm.db", isolation_level=None, timeout=10)) as crm:
+                for n in range(300):
+                    crm.execute("INSERT INTO deal VALUES (?, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))", (n,))
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        seen, cursor = set(), None
+        while writer.is_alive():
+            found, cursor, _ = poll(source, cursor)
+            seen |= set(ids(found))
+        writer.join()
+        seen |= set(ids(poll(source, cursor)[0]))
+        assert {str(n) for n in range(300)} == seen
+
+
+@pytest.mark.xdist_group("postgres")
+class TestPostgres:
+    """What only PostgreSQL can do to us."""
+
+    def source(self, address, **options):
+        tables = {"Deal": {"query": "SELECT 1 AS id, now() AS changed", "changed": "changed"}}
+        return SqlSource(SqlOptions(postgres=address, tables=tables, **options), Setting(name="crm", network=Network(deadline=2.0)))
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            f"postgresql://reader:{CANARY}@127.0.0.1:1/crm",
+            f"host=127.0.0.1 port=1 user=reader password={CANARY}",
+            f"{CANARY} words that are no connection string",
+            f"postgresql://reader:{CANARY}@127.0.0.1:notaport/crm",
+            f"host=127.0.0.1 passwort={CANARY}",
+            {"env": "CRMBRIDGE_TEST_UNSET"},
+        ],
+    )
+    def test_down_or_misspelt(self, postgres, address):
+        """A SourceError with a reason, and never with the secret."""
+        with pytest.raises(SourceError) as caught:
+            self.source(address).poll(None)
+        assert CANARY not in f"{caught.value} {caught.value!r} {caught.value.__cause__}"
+        assert str(caught.value)
+
+    def test_the_wrong_password(self, postgres):
+        """The server's own words, without ours."""
+        source = self.source(postgres.replace("crm@", f"nobody:{CANARY}@"))
+        with pytest.raises(SourceError, match='role "nobody" does not exist') as caught:
+            source.poll(None)
+        assert CANARY not in str(caught.value)
+
+    def test_a_lost_connection_is_made_again(self, postgres):
+        """The server was restarted, or it ended our session: one failed poll, then all is well."""
+        source = self.source(postgres)
+        source.poll(None)
+        with psycopg.connect(postgres, autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'crmbridge'")
+        with pytest.raises(SourceError):
+            source.poll(None)
+        assert ["1"] == ids(source.poll(None).observations)
+        source.close()
+
+    def test_values_that_python_has_no_word_for(self, postgres):
+        """`infinity` and the year 20000 are ordinary in PostgreSQL: as text, not as an end of reading."""
+        query = """SELECT 1 AS id, 5 AS changed, 'infinity'::timestamptz AS a, '20000-01-01'::date AS b, '-infinity'::timestamp AS c,
+            'NaN'::numeric AS d, '{"k": [1, null]}'::jsonb AS e, ARRAY['x', NULL] AS f, 'deadbeef'::bytea AS g, '24:00'::time AS h"""
+        source = SqlSource(
+            SqlOptions(postgres=postgres, tables={"Deal": {"query": query, "changed": "changed"}}), Setting(name="crm", network=Network())
+        )
+        (one,) = source.poll(None).observations
+        source.close()
+        assert ("infinity", "20000-01-01", "-infinity", "NaN") == tuple(one.fields[name] for name in "abcd")
+        assert ('{"k": [1, null]}', ("x", None)) == (one.fields["e"], one.fields["f"])
+
+
+# --- the cursor, alone --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stamp", "seconds", "expected"),
+    [
+        ("2026-11-22T12:00:00+00:00", 60, "2026-11-22T11:59:00"),
+        ("2026-11-22 12:00:00.123456", 60, "2026-11-22 11:59:00"),
+        ("2026-11-22T12:00:30.5Z", 0, "2026-11-22T12:00:30"),
+        ("2026-11-22", 60, "2026-11-21"),
+        ("2026-11-22T12:00", 60, "2026-11-22T11:59"),
+        ("2026-11-22T12:00+01:00", 0, "2026-11-22T12:00"),
+        ("20261122T120000", 60, "2026"),
+        ("0001-01-01T00:00:00", 60, "0001-01-01T00:00:00"),
+        ("v17", 60, "v17"),
+        ("", 60, ""),
+        (1763812800, 60, 1763812740),
+        (1763812800.5, 60, 1763812740.5),
+        (1763812800123, 60, 1763812740123),
+        (1763812800123456, 60, 1763812740123456),
+        (5000, 60, 4000),
+        (-5, 60, -1005),
+        (10**18, 60, 10**18 - 1000),
+    ],
+)
+def test_looking_back(stamp, seconds, expected):
+    """Each form of a stamp keeps its form, and sorts before every stamp of that second or later."""
+    assert expected == back(stamp, seconds)
+
+
+INSTANTS = st.datetimes(min_value=datetime(1000, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(timezone.utc))
+FORMS = ["%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S.%f", "%Y%m%dT%H%M%S"]
+
+
+@given(INSTANTS, st.sampled_from(FORMS), st.integers(0, 86_400), st.data())
+def test_a_stamp_within_the_overlap_is_never_before_the_start(moment, form, seconds, data):
+    """For every form in which a CRM may write an instant."""
+    later = moment - timedelta(seconds=data.draw(st.integers(0, seconds)))
+
+    assert back(moment.strftime(form), seconds) <= later.strftime(form)
+
+
+@given(st.one_of(st.integers(-(10**17), 10**17), st.floats(0, 1e16)), st.integers(0, 86_400))
+def test_numbers_go_back(stamp, seconds):
+    """Never forward."""
+    assert back(stamp, seconds) <= stamp
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 10_000)), unique_by=lambda row: row[1], max_size=60),
+    st.integers(1, 12),
+    st.lists(st.integers(0, 60), max_size=4).map(sorted),
+)
+def test_no_row_is_ever_skipped(rows, size, cuts):
+    """Rows appear in the order of their stamps, in some pieces, between whole passes: every one is read."""
+    rows = sorted(rows)
+    position, seen = Position(), set()
+    for cut in [*cuts, len(rows)]:
+        there = rows[:cut]
+        position = begin(position, 60)
+        while True:
+            wanted = [one for one in there if (one > position.after if position.after else position.start is None or one[0] >= position.start)]
+            page = wanted[:size]
+            seen |= set(page)
+            complete = len(page) < size
+            position = read(position, page[-1] if page else None, complete=complete)
+            text = cursors.dump({"t": position}, "t")
+            ((_, position),) = cursors.load(text)[0].items()
+            if complete:
+                break
+    assert set(rows) == seen
+
+
+def test_text_stands_above_numbers():
+    """As SQLite sorts them: a column without a type may hold both."""
+    position = read(Position(high="2026-11-22"), (1763812800, 1), complete=True)
+    assert "2026-11-22" == position.high
+    assert "2026-11-22" == read(Position(high=1763812800), ("2026-11-22", 1), complete=True).high
+
+
+def test_options_name_one_database():
+    """Neither and both are refused."""
+    table = {"Deal": {"table": "deal", "changed": "changed"}}
+    for wrong in ({}, {"sqlite": "a", "postgres": "b"}):
+        with pytest.raises(ValueError, match="write either `sqlite` or `postgres`"):
+            SqlOptions(tables=table, **wrong)
+    with pytest.raises(ValueError, match="write either `table` or `query`"):
+        SqlOptions(sqlite="a", tables={"Deal": {"changed": "changed"}})
+    assert CANARY not in repr(SqlOptions(tables=table, postgres=f"postgresql://{CANARY}@h/d"))
