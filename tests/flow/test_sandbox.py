@@ -54,6 +54,11 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def answer(request) -> int:
+    with urllib.request.urlopen(request, timeout=5) as response:
+        return response.status
+
+
 def wait_for(condition, seconds=20.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -79,15 +84,15 @@ def test_it_runs_with_nothing_but_its_state_folder(bwrap, tmp_path):
     wrapped += ["--unshare-ipc", "--unshare-uts", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv"]
     wrapped += ["--setenv", "PATH", "/usr/bin:/bin", "--chdir", "/"]
     wrapped += [sys.executable, "-c", LAUNCH, command, "run", "--config", str(tmp_path / "crmbridge.yaml")]
-    log = (tmp_path / "log").open("w+")
-    daemon = subprocess.Popen(wrapped, stdout=log, stderr=subprocess.STDOUT)
+    with (tmp_path / "log").open("w") as log:
+        daemon = subprocess.Popen(wrapped, stdout=log, stderr=subprocess.STDOUT)
     try:
         base = f"http://127.0.0.1:{port}"
-        wait_for(lambda: urllib.request.urlopen(f"{base}/readyz", timeout=2).status == 200)
+        wait_for(lambda: answer(f"{base}/readyz") == 200)
         body = json.dumps({"id": "1", "name": "Parkers"}).encode()
         signature = hmac.new(b"a-secret-of-the-sender", body, hashlib.sha256).hexdigest()
         request = urllib.request.Request(f"{base}/hooks/crm", body, {"X-Signature": signature, "Content-Type": "application/json"})
-        assert urllib.request.urlopen(request, timeout=5).status == 202
+        assert answer(request) == 202
         wait_for(lambda: "Parkers" in (tmp_path / "state" / "out.jsonl").read_text())
         metrics = tmp_path / "state" / "crmbridge.sock"
         delivered = 'crmbridge_deliveries_total{destination="feed",outcome="delivered"} 1.0'
@@ -97,8 +102,7 @@ def test_it_runs_with_nothing_but_its_state_folder(bwrap, tmp_path):
         for inner in Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split():
             os.kill(int(inner), signal.SIGTERM)
         code = daemon.wait(20)
-        log.seek(0)
-        said = log.read()
+        said = (tmp_path / "log").read_text()
     assert "mdwe 0" in said, "the kernel does not know PR_SET_MDWE"
     assert "crmbridge has stopped" in said
     assert code == 0, said

@@ -12,8 +12,26 @@ from crmbridge.telemetry import hide
 try:
     import psycopg
     from psycopg.rows import dict_row
+    from psycopg.types.datetime import DateLoader, TimeLoader, TimestampLoader, TimestamptzLoader
 except ImportError as missing:
     raise SourceError('PostgreSQL needs a driver: pip install "crmbridge[postgres]"') from missing
+
+
+def _tolerant(loader: type[Any]) -> type[Any]:
+    """`loader`, with the server's own text for what Python has no value for: infinity, the year 20000, 24:00."""
+
+    class Tolerant(loader):  # type: ignore[misc]
+        def load(self, data: Any) -> Any:
+            try:
+                return super().load(data)
+            except psycopg.DataError:
+                return bytes(data).decode("utf-8", "replace")
+
+    return Tolerant
+
+
+_LOADERS = {"date": DateLoader, "time": TimeLoader, "timestamp": TimestampLoader, "timestamptz": TimestamptzLoader}
+_TOLERANT = {name: _tolerant(loader) for name, loader in _LOADERS.items()}
 
 
 class PostgresDriver:
@@ -61,6 +79,8 @@ class PostgresDriver:
                 options=f"-c default_transaction_read_only=on -c statement_timeout={int(self._deadline * 1000)} -c timezone=UTC",
                 keepalives_idle=30,
             )
+            for name, loader in _TOLERANT.items():
+                self._connection.adapters.register_loader(name, loader)
         return self._connection
 
     def close(self) -> None:

@@ -135,7 +135,8 @@ def deal(crm, stamp="instant", rows=(), name="deal"):
 
 
 def add(crm, rows, name="deal"):
-    crm.run(f"INSERT INTO {name} VALUES (%s, %s, %s)", rows)
+    if rows:
+        crm.run(f"INSERT INTO {name} VALUES (%s, %s, %s)", rows)
 
 
 def touch(crm, id, stamp, name):
