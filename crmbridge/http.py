@@ -367,8 +367,12 @@ class Answer:
         return json.loads(self.body)
 
 
-async def _on_connected(*_: object) -> None:
-    begin()
+class _Request(aiohttp.ClientRequest):
+    """A request that marks its beginning: it is connected, and written from here on."""
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        begin()
+        return await super().send(conn)
 
 
 class Client:
@@ -381,17 +385,13 @@ class Client:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            trace = aiohttp.TraceConfig()
-            # From here on the request is written at once: marking a little early errs on the safe side.
-            trace.on_connection_create_end.append(_on_connected)
-            trace.on_connection_reuseconn.append(_on_connected)
             authority = ssl.create_default_context(cafile=self._network.ca_file) if self._network.ca_file else True
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self._network.deadline),
                 connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=10, ssl=authority),
                 headers={"User-Agent": USER_AGENT},
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=[trace],
+                request_class=_Request,
                 trust_env=False,
             )
         return self._session

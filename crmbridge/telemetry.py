@@ -69,6 +69,9 @@ class _Formatter(logging.Formatter):
         raise NotImplementedError
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+
+
 class JsonFormatter(_Formatter):
     """One JSON object a line."""
 
@@ -82,7 +85,7 @@ class JsonFormatter(_Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)
+        return _encode(entry)
 
 
 class TextFormatter(_Formatter):

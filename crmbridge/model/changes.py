@@ -1,0 +1,108 @@
+"""What a source saw, and what changed. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+from crmbridge.model.values import Fields, dump_fields
+
+Cursor = NewType("Cursor", str)
+"""How far a source has been read: opaque to the core, versioned by its source."""
+
+
+class Kind(StrEnum):
+    """What happened to a record."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+    MERGED = "merged"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RecordRef:
+    """Names one record of one configured source."""
+
+    source: str
+    type: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.source}/{self.type}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What a source saw of one record. A field missing from `fields` was not looked at; it did not change."""
+
+    record_type: str
+    record_id: str
+    fields: Fields
+    occurred_at: datetime
+    created: bool = False
+    """The source itself says that the record is new."""
+    deleted: bool = False
+    merged_into: str | None = None
+    version: str | None = None
+    """The vendor's version or modification stamp; a number, an ISO 8601 instant, or any sortable text."""
+    observation_id: str | None = None
+    """The same for every redelivery of this observation."""
+    before: Fields | None = None
+    actor: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One read of a source."""
+
+    observations: tuple[Observation, ...]
+    cursor: Cursor
+    has_more: bool
+    learning: bool = False
+    """These records may have existed long before they were read first, as in a table that was just added: learn them silently."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeEvent:
+    """One change to one record, as rules see it. `before` holds only old values that are known."""
+
+    id: str
+    source: str
+    record_type: str
+    record_id: str
+    revision: int
+    kind: Kind
+    occurred_at: datetime
+    fields: Fields
+    before: Fields
+    actor: str | None = None
+    url: str | None = None
+
+    @property
+    def record(self) -> RecordRef:
+        return RecordRef(self.source, self.record_type, self.record_id)
+
+
+def digest(*parts: str) -> str:
+    """32 hex digits naming `parts`: half of a SHA-256 over their length-prefixed UTF-8."""
+    hashed = hashlib.sha256()
+    for part in parts:
+        data = part.encode()
+        hashed.update(b"%d:" % len(data))
+        hashed.update(data)
+    return hashed.hexdigest()[:32]
+
+
+def event_id(record: RecordRef, revision: int, fields: Fields) -> str:
+    """The name of one change: the same by poll, webhook, redelivery and replay; A -> B -> A is three."""
+    return digest(record.source, record.type, record.id, str(revision), dump_fields(fields))
+
+
+def idempotency_key(event: str, rule: str, step: str, generation: int = 0) -> str:
+    """The name of one delivery for ever; a destination that takes keys publishes it once."""
+    return digest(event, rule, step, str(generation))

@@ -1,0 +1,132 @@
+"""What is said where, and what became of it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from crmbridge.model.changes import RecordRef
+from crmbridge.model.moments import from_us, to_us
+from crmbridge.model.values import Audience
+from crmbridge.model.words import Literal, Text, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """Where inside a destination. `key` is identity; `title` is only a label and may change or repeat."""
+
+    key: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """Rendered text for one channel, with what a destination may show beside it."""
+
+    destination: str
+    channel: Channel | None
+    rule: str
+    step: str
+    text: Text
+    record: RecordRef
+    occurred_at: datetime
+    link: str | None = None
+    thread: str | None = None
+    """Messages of one lane with the same thread are replies to the first of them."""
+    audience: Audience = Audience.COMPANY
+    expires_at: datetime | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def dump_message(message: Message) -> str:
+    """A message as JSON: the bytes that a delivery keeps."""
+    return json.dumps(
+        {
+            "destination": message.destination,
+            "channel": [message.channel.key, message.channel.title] if message.channel else None,
+            "rule": message.rule,
+            "step": message.step,
+            "text": [[int(isinstance(span, Value)), span.text] for span in message.text],
+            "record": [message.record.source, message.record.type, message.record.id],
+            "occurred_at": to_us(message.occurred_at),
+            "link": message.link,
+            "thread": message.thread,
+            "audience": message.audience,
+            "expires_at": to_us(message.expires_at) if message.expires_at else None,
+            "extra": dict(message.extra),
+        },
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
+
+
+def load_message(text: str) -> Message:
+    """The inverse of `dump_message`."""
+    raw = json.loads(text)
+    return Message(
+        destination=raw["destination"],
+        channel=Channel(*raw["channel"]) if raw["channel"] else None,
+        rule=raw["rule"],
+        step=raw["step"],
+        text=tuple(Value(words) if is_value else Literal(words) for is_value, words in raw["text"]),
+        record=RecordRef(*raw["record"]),
+        occurred_at=from_us(raw["occurred_at"]),
+        link=raw["link"],
+        thread=raw["thread"],
+        audience=Audience(raw["audience"]),
+        expires_at=from_us(raw["expires_at"]) if raw["expires_at"] is not None else None,
+        extra=raw["extra"],
+    )
+
+
+class State(StrEnum):
+    """The life of a delivery."""
+
+    QUEUED = "queued"  # waits for its instant
+    SENDING = "sending"  # leased; the request may be under way
+    DELIVERED = "delivered"
+    HELD = "held"  # waits for a person
+    UNKNOWN = "unknown"  # may or may not be published
+    DEAD = "dead"  # will not be tried again by itself
+    SUPERSEDED = "superseded"  # a later message took its place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Proof of publication, kept so that a later message can reply to, edit or delete this one."""
+
+    remote_id: str
+    url: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One message to one channel, with its state. `id` orders deliveries by acceptance."""
+
+    id: int
+    key: str
+    event_id: str
+    message: Message
+    state: State
+    due: datetime
+    reason: str = ""
+    attempts: int = 0
+    last_error: str = ""
+    receipt: Receipt | None = None
+    parent: Receipt | None = None
+    """The first message of this delivery's thread, once that is published."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """How connectors reach the outside: a proxy, a private CA, and the absolute deadline of one call."""
+
+    proxy: str | None = None
+    ca_file: str | None = None
+    deadline: float = 8.0
+    """Seconds from the first byte sent to the last byte read."""

@@ -1,0 +1,86 @@
+"""Words and where they come from: the rule's author, or a record. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """Words the rule's author wrote: they may link, mention and format."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Words that came from a record: they are never more than text."""
+
+    text: str
+
+
+Text = tuple[Literal | Value, ...]
+
+
+def plain(text: Text) -> str:
+    """The words alone, for logs, tests and networks without any mark-up."""
+    return "".join(span.text for span in text)
+
+
+def spans(parts: Iterable[Literal | Value]) -> Text:
+    """A Text without empty spans, and with neighbours of one kind joined."""
+    joined: list[Literal | Value] = []
+    for part in parts:
+        if not part.text:
+            continue
+        if joined and type(joined[-1]) is type(part):
+            joined[-1] = type(part)(joined[-1].text + part.text)
+        else:
+            joined.append(part)
+    return tuple(joined)
+
+
+_UNSTORABLE = {0: 0xFFFD} | dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
+
+
+def clean(text: str) -> str:
+    """`text` with NUL and lone surrogates replaced by U+FFFD: storable, encodable, otherwise untouched."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.translate(_UNSTORABLE)
+
+
+_UNSEEN: dict[int, int | None] = {
+    **_UNSTORABLE,
+    **dict.fromkeys((*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0x7F, 0xA0))),  # C0, C1; tab and line feed stay
+    **dict.fromkeys((0x061C, 0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF, 0xFFFE, 0xFFFF)),  # ZWNJ and ZWJ stay: scripts and emoji need them
+    **dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xE0000, 0xE0080))),  # bidi controls, tags
+    0x0D: 0x0A,
+    0x2028: 0x0A,
+    0x2029: 0x0A,
+}
+_PLAIN = re.compile(r"[\t\n\x20-\x7e]*")
+
+
+def visible(text: str) -> str:
+    """Record text as people see it: NFC, without controls, direction marks, invisible characters and lone surrogates.
+
+    What is left is the same on every network; how it is kept from being mark-up is each network's own affair.
+    """
+    if _PLAIN.fullmatch(text):
+        return text
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").translate(_UNSEEN))
+
+
+_LINK_BEGUN = re.compile(r"https?://[^\s/<>|]+/[^\s<>|]*\Z", re.IGNORECASE)
+
+
+def inside_link(before: str) -> bool:
+    """True if `before` ends within a web address whose host is complete.
+
+    A record's value there belongs percent-encoded into that address: it can choose neither host nor scheme.
+    """
+    return _LINK_BEGUN.search(before, max(0, len(before) - 2048)) is not None
