@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import logging
-import os
-import secrets
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from crmbridge import __version__
-from crmbridge.chirp import SCHEMA as FEED_SCHEMA
-from crmbridge.chirp import Feed
+from crmbridge.chirp.embedded import feed_secret, feed_verbs, open_feed
+from crmbridge.chirp.feed import Feed
 from crmbridge.config.load import Config, DestinationConfig, SourceConfig, load
-from crmbridge.contract import Destination, Secret, Setting, Source, WebhookSource
-from crmbridge.db import Database
+from crmbridge.contract import Destination, Setting, Source, WebhookSource
 from crmbridge.errors import ConfigError, CrmbridgeError, StoreError
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.poller import Poller
@@ -34,6 +30,7 @@ from crmbridge.telemetry import Metrics, tell_systemd, watchdog_interval
 from crmbridge.web.admin import admin_routes
 from crmbridge.web.hooks import health_routes, hook_routes
 from crmbridge.web.operations import Operations
+from crmbridge.web.status import destination_status, set_gauges, source_status
 
 _log = logging.getLogger(__name__)
 GRACE = 10.0  # seconds that attempts under way may take when we stop
@@ -78,7 +75,7 @@ class App:
         self.interpreter = Interpreter(
             self.store, config.engine, _records(config), metrics=self.metrics, now=self._now, recorded=self._nudge
         )
-        sources = self._build_sources(config)
+        sources = self._build_sources(config, config.sources)
         self.webhooks = Webhooks(self.store, self.interpreter, _hooks(sources), metrics=self.metrics, now=self._now)
         self.operations = Operations(
             self.store,
@@ -110,21 +107,18 @@ class App:
         tell_systemd(f"READY=1\nSTATUS=reading {len(config.sources)} sources, publishing to {len(config.destinations)} destinations")
         _log.info("crmbridge runs", extra={"version": __version__, "server": self.server.address, "rules": len(config.rules)})
 
-    def _build_sources(self, config: Config, names: Iterable[str] | None = None) -> dict[str, Any]:
-        """All sources, or those of `names`. Raises CrmbridgeError."""
-        wanted = config.sources if names is None else names
-        return {name: self._built(config.sources[name], self._source_setting(config, config.sources[name])) for name in wanted}
+    def _build_sources(self, config: Config, names: Iterable[str]) -> dict[str, Any]:
+        """The sources of `names`. Raises CrmbridgeError."""
+        built = {name: config.sources[name] for name in names}
+        return {name: self._built(one, replace(self._setting(config, name), records=one.records)) for name, one in built.items()}
 
     def _build_destinations(self, config: Config, names: Iterable[str]) -> dict[str, Destination]:
         """The destinations of `names`. Raises CrmbridgeError."""
         feed = (self.server.url, feed_secret(config)) if self.feed else None
-        return {
-            name: self._built(
-                config.destinations[name],
-                Setting(name=name, network=config.network, now=self._now, folder=config.folder, state_folder=self._state_folder, feed=feed),
-            )
-            for name in names
-        }
+        return {name: self._built(config.destinations[name], replace(self._setting(config, name), feed=feed)) for name in names}
+
+    def _setting(self, config: Config, name: str) -> Setting:
+        return Setting(name=name, network=config.network, now=self._now, folder=config.folder, state_folder=config.state_folder())
 
     @staticmethod
     def _built(one: SourceConfig | DestinationConfig, setting: Setting) -> Any:
@@ -132,20 +126,6 @@ class App:
             return one.connector.build(one.options, setting)
         except ValueError as error:
             raise CrmbridgeError(f"{one.name}: {error}") from error
-
-    @property
-    def _state_folder(self) -> Path:
-        return state_folder(self.config)
-
-    def _source_setting(self, config: Config, source: SourceConfig) -> Setting:
-        return Setting(
-            name=source.name,
-            network=config.network,
-            records=source.records,
-            now=self._now,
-            folder=config.folder,
-            state_folder=self._state_folder,
-        )
 
     def _start_poller(self, config: SourceConfig, source: Source) -> None:
         poller = Poller(
@@ -239,9 +219,8 @@ class App:
     async def status(self) -> dict[str, Any]:
         """What a person on call wants to know first."""
         overview = await self.operations.overview()
-        counts: dict[str, dict[str, int]] = {}
-        for row in overview["deliveries"]:
-            counts.setdefault(row["destination"], {})[row["state"]] = row["count"]
+        sources = {name: (one.connector.name, self._pollers.get(name)) for name, one in self.config.sources.items()}
+        destinations = {name: (one.connector.name, self._publishers.get(name)) for name, one in self.config.destinations.items()}
         return {
             "version": __version__,
             "config": str(self.config.path),
@@ -250,60 +229,15 @@ class App:
             "server": self.server.address,
             "rules": len(self.config.rules),
             "last_reload": self._reload_error or "ok",
-            "sources": [self._source_status(name, overview) for name in self.config.sources],
-            "destinations": [self._destination_status(name, counts.get(name, {}), overview) for name in self.config.destinations],
+            "sources": [source_status(name, type_, poller, overview) for name, (type_, poller) in sources.items()],
+            "destinations": [
+                destination_status(name, type_, publisher, overview, self._now()) for name, (type_, publisher) in destinations.items()
+            ],
             "inbox": overview["inbox"],
         }
 
-    def _source_status(self, name: str, overview: Mapping[str, Any]) -> dict[str, Any]:
-        source: dict[str, Any] = {"name": name, "type": self.config.sources[name].connector.name}
-        if poller := self._pollers.get(name):
-            known = overview["sources"].get(name, {})
-            state = poller.state
-            said = (
-                f"failing ({state.failures}): {state.last_error}"
-                if state.failures
-                else "reading"
-                if known.get("baselined")
-                else "learning what exists"
-            )
-            return source | {"state": said, "polled_at": known.get("polled_at"), "read": state.read}
-        return source | {"state": "listening", "url": f"/hooks/{name}"}
-
-    def _destination_status(self, name: str, counts: Mapping[str, int], overview: Mapping[str, Any]) -> dict[str, Any]:
-        publisher = self._publishers.get(name)
-        wait = publisher.waits.get(None) if publisher else None
-        if publisher is None:
-            state = "starting"
-        elif publisher.paused:
-            state = f"paused: {publisher.paused.reason}; put it right, then `crmbridge reload`"
-        elif wait and wait.until and wait.until > self._now():
-            state = f"waits until {wait.until.isoformat(timespec='seconds')}: {wait.reason}"
-        elif publisher.breaker.open_until is not None:
-            state = "looks ill: one probe at a time"
-        else:
-            state = "ok"
-        return {
-            "name": name,
-            "type": self.config.destinations[name].connector.name,
-            "state": state,
-            "oldest_queued": overview["oldest"].get(name),
-            **{one: counts.get(one, 0) for one in ("queued", "sending", "held", "unknown", "dead")},
-        }
-
     async def _exposition(self) -> bytes:
-        status = await self.status()
-        for one in status["destinations"]:
-            self.metrics.paused.labels(one["name"]).set(one["state"].startswith("paused"))
-            for state in ("queued", "sending", "held", "unknown", "dead"):
-                self.metrics.waiting.labels(one["name"], state).set(one[state])
-        kinds = {
-            "paused_destination": sum(one["state"].startswith("paused") for one in status["destinations"]),
-            "failing_source": sum(one["state"].startswith("failing") for one in status["sources"]),
-            "failed_requests": sum(one["count"] for one in status["inbox"] if one["failed"]),
-        }
-        for kind, count in kinds.items():
-            self.metrics.degraded.labels(kind).set(count)
+        set_gauges(self.metrics, await self.status())
         return self.metrics.exposition()
 
     # --- reloading
@@ -423,65 +357,3 @@ def _hooks(sources: Mapping[str, Any]) -> dict[str, WebhookSource]:
 
 def _records(config: Config) -> dict[str, Mapping[str, Any]]:
     return {name: one.records for name, one in config.sources.items()}
-
-
-def state_folder(config: Config) -> Path:
-    """Where what is secret and made by crmbridge itself is kept, beside the store (0700)."""
-    folder = config.store_path.with_suffix(".state")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
-
-
-def feed_secret(config: Config) -> Secret:
-    """The secret between the chirp destination and the embedded feed: made once, kept 0600."""
-    path = state_folder(config) / "chirp.secret"
-    with contextlib.suppress(FileExistsError):
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
-    return Secret("file", str(path))
-
-
-def open_feed(config: Config, now: Callable[[], datetime] = utc_now) -> tuple[Feed, Database]:
-    """The embedded feed and its database, which the caller closes. Raises StoreError."""
-    secret = feed_secret(config)
-    database = Database(config.feed_path, FEED_SCHEMA)
-    feed = Feed(
-        database,
-        name=config.model.chirp.name,
-        public_url=config.model.server.public_url,
-        secrets=lambda: [secret.reveal()],
-        now=now,
-        token=lambda: secrets.token_urlsafe(32),
-    )
-    return feed, database
-
-
-def feed_verbs(feed: Feed) -> dict[str, Any]:
-    """What an administrator may do with the feed's people, by verb."""
-
-    async def user_add(login: str, name: str, password: str) -> dict[str, Any]:
-        await feed.add_user(login, name, password)
-        return {}
-
-    async def user_password(login: str, password: str) -> dict[str, Any]:
-        await feed.set_password(login, password)
-        return {}
-
-    async def user_remove(login: str) -> dict[str, Any]:
-        await feed.remove_user(login)
-        return {}
-
-    async def user_list() -> dict[str, Any]:
-        return {"users": [{"login": one.login, "name": one.name} for one in await feed.users()]}
-
-    async def user_link(login: str) -> dict[str, Any]:
-        return {"path": await feed.one_time_link(login)}
-
-    return {
-        "user_add": user_add,
-        "user_password": user_password,
-        "user_remove": user_remove,
-        "user_list": user_list,
-        "user_link": user_link,
-    }

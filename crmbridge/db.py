@@ -156,6 +156,7 @@ class Database:
         if version:
             backup = self._backup_name(version)
             backup.unlink(missing_ok=True)
+            os.close(os.open(backup, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))  # VACUUM INTO takes an empty file
             connection.execute("VACUUM INTO ?", (str(backup),))
             _log.info("backup made before migration", extra={"path": str(backup)})
         for number, script in pending:

@@ -36,10 +36,11 @@ def _call(path: Path, verb: str, **arguments: Any) -> Any:
 
 
 async def _locally(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
-    from crmbridge.app import feed_verbs, open_feed
+    from crmbridge.app import utc_now
+    from crmbridge.chirp.embedded import feed_verbs, open_feed
 
     config.feed_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    feed, database = open_feed(config)
+    feed, database = open_feed(config, utc_now)
     try:
         return await feed_verbs(feed)[verb](**arguments)
     finally:

@@ -75,6 +75,12 @@ class Config:
     def feed_path(self) -> Path:
         return self.store_path.parent / self.model.chirp.path
 
+    def state_folder(self) -> Path:
+        """Where what is secret and made by crmbridge itself is kept, beside the store; made (0700) if it is not there."""
+        folder = self.store_path.with_suffix(".state")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
     @property
     def admin_listen(self) -> str:
         return str(self.store_path.parent / self.model.admin.listen)
@@ -140,6 +146,10 @@ class _Loader:
         self.problems += problems
         if model is None:
             return None
+        if model.server.listen.startswith("/") and any(
+            one.connector.name == "chirp" and one.options.url is None for one in destinations.values()
+        ):
+            self._add(self.main, ("server", "listen"), "the embedded feed is spoken to over TCP: write HOST:PORT")
         return Config(
             path=self.path,
             model=model,

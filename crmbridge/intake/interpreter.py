@@ -110,8 +110,11 @@ class Interpreter:
         records = self.records.get(source, {})
         if observation.record_type not in records:
             return observation
+        fields = wanted(records, observation.record_type, observation.fields)
         before = wanted(records, observation.record_type, observation.before) if observation.before else observation.before
-        return replace(observation, fields=wanted(records, observation.record_type, observation.fields), before=before)
+        if len(fields) == len(observation.fields) and len(before or ()) == len(observation.before or ()):
+            return observation  # its source has narrowed it already
+        return replace(observation, fields=fields, before=before)
 
     def _entry(
         self, record: RecordRef, known: Snapshot | None, found: Interpretation, observation_id: str | None
@@ -172,6 +175,8 @@ def _merged(entries: list[Entry]) -> list[Entry]:
         if entry.snapshot:
             first.setdefault(entry.record, entry)
             last[entry.record] = index
+    if len(last) == sum(entry.snapshot is not None for entry in entries):
+        return entries  # no record changes twice
     return [
         replace(
             entry,

@@ -9,8 +9,8 @@ INSERT INTO inbox (source, received_at, headers, query, body) VALUES (?, ?, ?, ?
 SELECT id, source, received_at, headers, query, body FROM inbox WHERE failure IS NULL AND id > ? ORDER BY id LIMIT ?
 
 -- name: inbox_close
--- Its changes are recorded in this same transaction.
-DELETE FROM inbox WHERE id = ?
+-- Their changes are recorded in this same transaction. A JSON list of ids: each statement is one more hand-over between threads.
+DELETE FROM inbox WHERE id IN (SELECT value FROM json_each(?))
 
 -- name: inbox_fail
 -- Nobody can interpret it: keep it for a person.
@@ -45,9 +45,9 @@ ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, baselined = excluded.
 -- Which of these, a JSON list, were seen before?
 SELECT observation_id FROM observations WHERE source = ? AND observation_id IN (SELECT value FROM json_each(?))
 
--- name: observation_insert
--- Remember it longer than its sender retries.
-INSERT INTO observations (source, observation_id, seen_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
+-- name: observations_insert
+-- Remember a JSON list of ids longer than their sender retries.
+INSERT INTO observations (source, observation_id, seen_at) SELECT ?, value, ? FROM json_each(?) WHERE true ON CONFLICT DO NOTHING
 
 -- name: snapshots_get
 -- The records of a JSON list of [source, type, id] as last seen. CROSS JOIN: the list leads, the primary key follows.
@@ -102,7 +102,7 @@ ORDER BY d.due, d.id LIMIT :limit
 
 -- name: delivery_lease
 -- Durable before the request: after a crash we know that it may have been sent. A repeat must be the same to the byte.
-UPDATE deliveries SET state = 'sending', attempts = attempts + 1, parent = coalesce(parent, ?) WHERE id = ?
+UPDATE deliveries SET state = 'sending', attempts = attempts + 1, parent = coalesce(parent, ?) WHERE id IN (SELECT value FROM json_each(?))
 
 -- name: delivery_settle
 -- What an attempt led to.

@@ -97,7 +97,7 @@ class SqliteStore:
         snapshots = [_snapshot_row(entry, dump) for entry in batch.entries if entry.snapshot]
         events = [_event_row(entry.event, entry.stale, moment, dump) for entry in batch.entries if entry.event]
         deliveries = [_delivery_row(entry, new, moment) for entry in batch.entries for new in entry.deliveries]
-        seen = [(batch.source, entry.observation_id, moment) for entry in batch.entries if entry.observation_id]
+        seen = [entry.observation_id for entry in batch.entries if entry.observation_id]
 
         def unit(db: sqlite3.Connection) -> int:
             if snapshots and db.executemany(Q["snapshot_put"], snapshots).rowcount != len(snapshots):
@@ -106,9 +106,9 @@ class SqliteStore:
                 db.executemany(Q["event_insert"], events)
             added = db.executemany(Q["delivery_insert"], deliveries).rowcount if deliveries else 0
             if seen:
-                db.executemany(Q["observation_insert"], seen)
+                db.execute(Q["observations_insert"], (batch.source, moment, json.dumps(seen)))
             if batch.closed:
-                db.executemany(Q["inbox_close"], [(id,) for id in batch.closed])
+                db.execute(Q["inbox_close"], (json.dumps(batch.closed),))
             for id, failure in batch.failed.items():
                 db.execute(Q["inbox_fail"], (failure, id))
             if batch.position:
@@ -145,7 +145,10 @@ class SqliteStore:
                     next_due = moment
                     break
             leased = [_delivery(db, row, state=State.SENDING, attempts=row["attempts"] + 1) for row in taken]
-            db.executemany(Q["delivery_lease"], [(_dump_parent(one.parent), one.id) for one in leased])
+            by_parent: dict[str, list[int]] = {}
+            for one in leased:
+                by_parent.setdefault(_dump_parent(one.parent), []).append(one.id)
+            db.executemany(Q["delivery_lease"], [(parent, json.dumps(ids)) for parent, ids in by_parent.items()])
             return Lease(leased, from_us(next_due) if next_due is not None else None)
 
         return await self.database.write(unit)

@@ -19,7 +19,7 @@ Verb = Callable[..., Awaitable[Any]]
 
 
 def admin_routes(verbs: Mapping[str, Verb], exposition: Callable[[], Awaitable[bytes]]) -> list[web.RouteDef]:
-    """`verbs` by name; what they raise as a CrmbridgeError is answered 409 with its words."""
+    """`verbs` by name; what they raise as a CrmbridgeError or ValueError is answered 409 with its words."""
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=await exposition(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
@@ -31,7 +31,7 @@ def admin_routes(verbs: Mapping[str, Verb], exposition: Callable[[], Awaitable[b
         arguments = _arguments(await read_body(request), verb)
         try:
             return web.json_response(await verb(**arguments))
-        except CrmbridgeError as error:
+        except (CrmbridgeError, ValueError) as error:
             return web.json_response({"error": str(error)}, status=409)
 
     return [web.get("/metrics", metrics), web.post("/api/v1/{verb}", call)]

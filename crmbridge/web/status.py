@@ -1,0 +1,64 @@
+"""What `status` and the metrics say of each source and destination, in words for the person on call. Pure but for the gauges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from crmbridge.intake.poller import Poller
+from crmbridge.publisher.publisher import Publisher
+from crmbridge.telemetry import Metrics
+
+OPEN_STATES: Final = ("queued", "sending", "held", "unknown", "dead")
+
+
+def source_status(name: str, type_: str, poller: Poller | None, overview: Mapping[str, Any]) -> dict[str, Any]:
+    """One source; without a poller it listens for webhooks."""
+    source: dict[str, Any] = {"name": name, "type": type_}
+    if poller is None:
+        return source | {"state": "listening", "url": f"/hooks/{name}"}
+    known = overview["sources"].get(name, {})
+    if poller.state.failures:
+        state = f"failing ({poller.state.failures}): {poller.state.last_error}"
+    else:
+        state = "reading" if known.get("baselined") else "learning what exists"
+    return source | {"state": state, "polled_at": known.get("polled_at"), "read": poller.state.read}
+
+
+def destination_status(name: str, type_: str, publisher: Publisher | None, overview: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """One destination, with what waits for it; without a publisher it is being exchanged."""
+    counts = {row["state"]: row["count"] for row in overview["deliveries"] if row["destination"] == name}
+    return {
+        "name": name,
+        "type": type_,
+        "state": _state(publisher, now),
+        "oldest_queued": overview["oldest"].get(name),
+        **{state: counts.get(state, 0) for state in OPEN_STATES},
+    }
+
+
+def _state(publisher: Publisher | None, now: datetime) -> str:
+    if publisher is None:
+        return "starting"
+    if paused := publisher.paused:
+        return f"paused: {paused.reason}; put it right, then `crmbridge reload`"
+    wait = publisher.waits.get(None)
+    if wait and wait.until and wait.until > now:
+        return f"waits until {wait.until.isoformat(timespec='seconds')}: {wait.reason}"
+    return "ok" if publisher.breaker.open_until is None else "looks ill: one probe at a time"
+
+
+def set_gauges(metrics: Metrics, status: Mapping[str, Any]) -> None:
+    """Bring the gauges up to what `status` says."""
+    for one in status["destinations"]:
+        metrics.paused.labels(one["name"]).set(one["state"].startswith("paused"))
+        for state in OPEN_STATES:
+            metrics.waiting.labels(one["name"], state).set(one[state])
+    degraded = {
+        "paused_destination": sum(one["state"].startswith("paused") for one in status["destinations"]),
+        "failing_source": sum(one["state"].startswith("failing") for one in status["sources"]),
+        "failed_requests": sum(one["count"] for one in status["inbox"] if one["failed"]),
+    }
+    for kind, count in degraded.items():
+        metrics.degraded.labels(kind).set(count)

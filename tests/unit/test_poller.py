@@ -1,0 +1,186 @@
+"""The poller: its cursor moves with what it passed, failures are waited out, and a first start is silent."""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shared import NOW
+from test_interpreter import Part, seen
+
+from crmbridge.errors import SourceError, StoreError
+from crmbridge.intake import poller as module
+from crmbridge.intake.poller import Poller, backoff, interval
+from crmbridge.model import Cursor, Page
+from crmbridge.store import SqliteStore
+
+
+class Crm:
+    """A source whose pages are given; what it was asked is kept."""
+
+    def __init__(self, *pages, enumerates=True):
+        self.pages = list(pages)
+        self.asked = []
+        self.closed = 0
+        self._enumerates = enumerates
+
+    def enumerates(self):
+        return self._enumerates
+
+    def check(self):
+        pass
+
+    def poll(self, cursor):
+        self.asked.append(cursor)
+        page = self.pages.pop(0) if self.pages else Page(observations=(), cursor=cursor or Cursor("0"), has_more=False)
+        if isinstance(page, Exception):
+            raise page
+        return page
+
+    def close(self):
+        self.closed += 1
+
+
+def page(cursor, *values, more=False, **facts):
+    return Page(observations=tuple(seen(record, S=value) for record, value in values), cursor=Cursor(cursor), has_more=more, **facts)
+
+
+@pytest.fixture
+async def store(tmp_path):
+    store = SqliteStore(tmp_path / "store.db", synchronous="OFF")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def part(store):
+    return Part(store)
+
+
+def make(part, crm, **more):
+    return Poller("crm", crm, every=timedelta(seconds=30), store=part.store, interpreter=part.interpreter, metrics=part.metrics, now=lambda: NOW, **more)
+
+
+async def test_a_baseline_is_silent_then_changes_speak(part):
+    """Over several pages, and over a restart in the middle of it."""
+    crm = Crm(page("1", ("a", "old"), more=True), SourceError("down"))
+    with pytest.raises(SourceError):
+        await make(part, crm).poll_once()
+    assert ("1", False) == ((at := await part.store.position("crm")).cursor, at.baselined)
+
+    crm = Crm(page("2", ("b", "old")), page("3", ("a", "old"), ("b", "news"), ("c", "created")))
+    poller = make(part, crm)
+    await poller.poll_once()
+    assert (["1"], [], True) == (crm.asked, await part.said(), (await part.store.position("crm")).baselined)
+    await poller.poll_once()
+    assert ["news", "created"] == await part.said()
+    assert ["updated", "created"] == [event.kind.value for _, event, _ in await part.store.events_after(0, 10)]
+    assert (4, 0, NOW, True) == (poller.state.read, poller.state.failures, poller.state.last_success, poller.state.baselined)
+
+
+async def test_a_source_that_cannot_enumerate_speaks_from_the_start(part):
+    """First sight, old value unknown: an update, not a creation."""
+    await make(part, Crm(page("1", ("a", "x")), enumerates=False)).poll_once()
+
+    assert ["x"] == await part.said()
+    assert ["updated"] == [event.kind.value for _, event, _ in await part.store.events_after(0, 10)]
+
+
+async def test_a_part_that_is_added_later_is_learnt(part):
+    """A new table of an old source: what exists in it is not news; nor does it end the others' speech."""
+    await make(part, Crm(page("1"))).poll_once()
+    await make(part, Crm(page("2", ("t", "old"), learning=True, more=True), page("3", ("a", "created")))).poll_once()
+
+    assert ["created"] == await part.said()
+    await make(part, Crm(page("4", ("t", "news")))).poll_once()
+    assert ["created", "news"] == await part.said()
+
+
+async def test_a_failed_record_asks_for_the_same_page_again(part):
+    """The cursor of what could not be stored is forgotten."""
+    await make(part, Crm(page("1"))).poll_once()
+
+    async def refuse(*_):
+        raise StoreError("the disk is full")
+
+    real, part.store.record = part.store.record, refuse
+    crm = Crm(page("2", ("a", "x")), page("2", ("a", "x")))
+    with pytest.raises(StoreError):
+        await make(part, crm).poll_once()
+    part.store.record = real
+    await make(part, crm).poll_once()
+
+    assert ["1", "1"] == crm.asked
+    assert ["x"] == await part.said()
+
+
+class Clock:
+    """Records what is slept, and ends the poller after so many."""
+
+    def __init__(self, count):
+        self.slept = []
+        self.count = count
+        self.done = asyncio.Event()
+
+    async def sleep(self, seconds):
+        self.slept.append(round(seconds, 2))
+        if len(self.slept) >= self.count:
+            self.done.set()
+            await asyncio.Event().wait()
+
+
+async def run(poller, monkeypatch, count):
+    clock = Clock(count)
+    monkeypatch.setattr(module.asyncio, "sleep", clock.sleep)
+    task = asyncio.create_task(poller.run())
+    await asyncio.wait_for(clock.done.wait(), 5)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    return clock.slept
+
+
+async def test_failures_back_off_and_are_forgotten(part, monkeypatch):
+    """Each is counted and shown; the cursor stays; success begins anew; a bug of a source is a failure like any."""
+    crm = Crm(page("1"), SourceError("down"), KeyError("bug"), SourceError("down"), page("2"), SourceError("again"))
+    poller = make(part, crm, chance=lambda: 1.0)
+
+    assert [33.0, 1.0, 2.0, 4.0, 33.0, 1.0] == await run(poller, monkeypatch, 6)
+    assert [None, "1", "1", "1", "1", "2"] == crm.asked
+    assert (1, "again") == (poller.state.failures, poller.state.last_error)
+    assert 4 == part.metrics.registry.get_sample_value("crmbridge_polls_total", {"source": "crm", "outcome": "failed"})
+
+
+async def test_the_vendors_own_instant_is_honoured(part, monkeypatch):
+    """Never undercut; and where our backoff is longer, that one."""
+    late, soon = NOW + timedelta(seconds=77), NOW - timedelta(seconds=5)
+    crm = Crm(SourceError("limit", retry_at=late), SourceError("limit", retry_at=soon))
+
+    assert [77.0, 2.0] == await run(make(part, crm, chance=lambda: 1.0), monkeypatch, 2)
+
+
+async def test_closing(part):
+    """Releases the source."""
+    crm = Crm()
+    await make(part, crm).close()
+
+    assert 1 == crm.closed
+
+
+CHANCE = st.floats(0, 1)
+
+
+@given(st.integers(1, 10_000), CHANCE)
+def test_backoff_grows_to_its_limit(failures, chance):
+    """Between half a second and five minutes, and never shorter after one more failure by the same chance."""
+    assert 0.5 <= backoff(failures, chance) <= 300
+    assert backoff(failures, chance) <= backoff(failures + 1, chance)
+
+
+@given(st.integers(1, 10**7), CHANCE)
+def test_intervals_are_spread_by_a_tenth(seconds, chance):
+    """So that many daemons do not poll in step."""
+    found = interval(timedelta(seconds=seconds), chance)
+    assert 0.899 * seconds <= found <= 1.101 * seconds

@@ -1,0 +1,240 @@
+"""The door for webhooks: stored before it is answered, interpreted in order, and nothing stops it."""
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+from shared import NOW
+from test_interpreter import Part, seen
+
+from crmbridge.contract import Reply, WebhookRequest
+from crmbridge.errors import InvalidSignature, StoreError
+from crmbridge.intake import webhooks as module
+from crmbridge.intake.webhooks import Webhooks
+from crmbridge.model import RecordRef
+from crmbridge.store import SqliteStore
+
+
+class Sender:
+    """A webhook source whose bodies are `RECORD=VALUE`."""
+
+    def verify(self, request):
+        if request.body == b"forged":
+            raise InvalidSignature
+
+    def parse(self, request):
+        text = request.body.decode()
+        if "=" not in text:
+            raise ValueError(f"cannot read {text}")
+        if text == "crash=":
+            raise KeyError("a bug of the connector")
+        record, value = text.split("=")
+        return [seen(record, observation_id=f"{record}{value}", S=value)]
+
+    def reply(self, accepted):
+        return Reply(202 if accepted else 503)
+
+
+@pytest.fixture
+async def store(tmp_path):
+    store = SqliteStore(tmp_path / "store.db", synchronous="OFF")
+    yield store
+    store.close()
+
+
+class Door:
+    """Webhooks that run for the length of a block."""
+
+    def __init__(self, store):
+        self.store = store
+        self.part = Part(store)
+        self.webhooks = Webhooks(store, self.part.interpreter, {"crm": Sender()}, metrics=self.part.metrics, now=lambda: NOW)
+
+    async def post(self, text):
+        return (await self.webhooks.receive("crm", WebhookRequest({"h": "v"}, text.encode(), "", NOW))).status
+
+    async def __aenter__(self):
+        self.task = asyncio.create_task(self.webhooks.run())
+        return self
+
+    async def __aexit__(self, *_):
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+    async def quiet(self):
+        """Nothing waits any more."""
+        end = time.monotonic() + 10
+        while await self.store.waiting(0, 1):
+            assert time.monotonic() < end
+            assert not self.task.done(), self.task.exception()
+            await asyncio.sleep(0.005)
+
+    async def failed(self):
+        return [reason for _, reason in await self.store.failed_requests()]
+
+
+@pytest.fixture
+def door(store):
+    return Door(store)
+
+
+async def test_the_answer_comes_after_the_commit(door, store):
+    """2xx means durable: some senders never try again."""
+    real, stored = store.accept, asyncio.Event()
+
+    async def accept(*args):
+        await stored.wait()
+        return await real(*args)
+
+    store.accept = accept
+    posting = asyncio.create_task(door.post("1=a"))
+    await asyncio.sleep(0.05)
+    assert not posting.done()
+    stored.set()
+    assert 202 == await posting
+    assert [b"1=a"] == [row.body for row in await store.waiting(0, 10)]
+
+
+async def test_what_cannot_be_stored_is_asked_for_again(door, store):
+    """503, as this sender wants it; nothing is half taken."""
+
+    async def accept(*_):
+        raise StoreError("the disk is full")
+
+    store.accept, real = accept, store.accept
+    assert 503 == await door.post("1=a")
+    store.accept = real
+    async with door:
+        assert 202 == await door.post("1=b")
+        await door.quiet()
+    assert ["b"] == await door.part.said()
+    assert 1 == door.part.metrics.registry.get_sample_value("crmbridge_received_total", {"source": "crm", "status": "503"})
+
+
+async def test_strangers_leave_nothing(door, store):
+    """A bad signature and an unknown hook store nothing."""
+    with pytest.raises(InvalidSignature):
+        await door.post("forged")
+    with pytest.raises(Exception, match="no such hook") as caught:
+        await door.webhooks.receive("other", WebhookRequest({}, b"1=a", "", NOW))
+
+    assert 404 == caught.value.status
+    assert [] == await store.waiting(0, 10)
+
+
+async def test_more_than_memory_holds(door, store, monkeypatch):
+    """What does not fit waits in the inbox, and all is interpreted in order."""
+    monkeypatch.setattr(module, "_IN_MEMORY", 7)
+    monkeypatch.setattr(module, "_BATCH", 5)
+    for n in range(40):
+        await door.post(f"1={n}")
+    async with door:
+        for n in range(40, 120):
+            await door.post(f"1={n}")
+            if n % 9 == 0:
+                await asyncio.sleep(0.003)
+        await door.quiet()
+    assert [str(n) for n in range(120)] == await door.part.said()
+
+
+async def test_what_an_earlier_process_took_in(door, store):
+    """The inbox is read before anything new."""
+    for n in range(3):
+        await store.accept("crm", {}, "", f"1={n}".encode(), NOW)
+    await door.post("1=3")
+    async with door:
+        await door.quiet()
+    assert ["0", "1", "2", "3"] == await door.part.said()
+
+
+async def test_a_broken_request_is_kept_and_its_neighbours_go_on(door, store):
+    """With its reason, for a person; also where a connector has a bug, or its source is no longer configured."""
+    for text in ("1=a", "nonsense", "2=b", "crash=", "3=c"):
+        await door.post(text)
+    await store.accept("gone", {}, "", b"1=a", NOW)
+    async with door:
+        await door.quiet()
+
+    assert ["a", "b", "c"] == await door.part.said()
+    first, second, third = await door.failed()
+    assert "cannot read nonsense" == first
+    assert "KeyError" in second
+    assert "no webhook source named gone is configured" == third
+
+
+async def test_a_poisonous_observation_is_kept_and_its_neighbours_go_on(door, store):
+    """What no part foresaw must not end the daemon, which would meet it again at its next start."""
+    real = door.part.interpreter.engine.run
+
+    def run(event):
+        if event.fields["S"] == "poison":
+            raise OverflowError("date value out of range")
+        return real(event)
+
+    door.part.interpreter.engine.run = run
+    for text in ("1=a", "2=poison", "3=c", "1=d"):
+        await door.post(text)
+    async with door:
+        await door.quiet()
+        await door.post("4=e")
+        await door.quiet()
+
+    assert ["a", "c", "d", "e"] == await door.part.said()
+    (reason,) = await door.failed()
+    assert "OverflowError" in reason
+
+
+async def test_the_store_is_waited_for(door, store, monkeypatch):
+    """While it refuses, nothing is lost and nothing is marked as failed."""
+    real, refusals = store.record, iter([1, 1])
+    monkeypatch.setattr(module.asyncio, "sleep", lambda _, sleep=asyncio.sleep: sleep(0.01))
+
+    async def record(batch, now):
+        if next(refusals, None):
+            raise StoreError("the disk is full")
+        return await real(batch, now)
+
+    store.record = record
+    await door.post("1=a")
+    async with door:
+        await door.quiet()
+    assert (["a"], []) == (await door.part.said(), await door.failed())
+
+
+async def test_a_failed_request_is_tried_again(door, store):
+    """After a person asked: also while something else is being interpreted at that moment."""
+    await door.post("nonsense")
+    async with door:
+        await door.quiet()
+        ((row, _),) = await store.failed_requests()
+        door.webhooks.sources["crm"].parse = lambda request: [seen("9", S=request.body.decode())]
+        real = store.record
+
+        async def record(batch, now):
+            store.record = real
+            await store.retry_request(row.id)
+            door.webhooks.look_again()
+            return await real(batch, now)
+
+        store.record = record
+        await door.post("busy")
+        await door.quiet()
+    assert ["busy", "nonsense"] == await door.part.said()
+    assert [] == await door.failed()
+
+
+async def test_looking_again_repeats_nothing(door, store, monkeypatch):
+    """Requests at hand that were read from the inbox already are not interpreted twice."""
+    monkeypatch.setattr(module, "_IN_MEMORY", 4)
+    for n in range(12):
+        await door.post(f"{n}=x")
+    async with door:
+        await door.quiet()
+        door.webhooks.look_again()
+        await door.post("99=y")
+        await door.quiet()
+    assert 13 == len(await door.part.said())
+    assert 0 == door.part.count("repeated")
+    assert (await store.snapshots([RecordRef("crm", "Deal", "99")]))
