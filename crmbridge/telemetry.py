@@ -29,12 +29,12 @@ _lock = threading.Lock()
 
 
 def hide(secret: str) -> None:
-    """Keep `secret`, and its URL-encoded and base64 forms, out of everything that is written from now on."""
+    """Keep `secret`, and its URL-encoded, base64, JSON and repr forms, out of everything that is written from now on."""
     global _hidden
     if len(secret) < _SHORTEST or secret in _hidden:
         return
     forms = {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
-    forms |= {json.dumps(form)[1:-1] for form in forms}
+    forms |= {written[1:-1] for form in forms for written in (json.dumps(form), json.dumps(form, ensure_ascii=False), repr(form))}
     with _lock:
         _hidden = tuple(sorted({*_hidden, *forms}, key=len, reverse=True))
 
@@ -69,6 +69,8 @@ class _Formatter(logging.Formatter):
         raise NotImplementedError
 
 
+# What JSON lets stand, though terminals obey it and some readers end a line there.
+_JSON_CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
@@ -85,7 +87,7 @@ class JsonFormatter(_Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return _encode(entry)
+        return _encode(entry).translate(_JSON_CONTROLS)
 
 
 class TextFormatter(_Formatter):
@@ -169,6 +171,6 @@ def tell_systemd(state: str) -> None:
 def watchdog_interval() -> float | None:
     """Seconds between two signs of life that the service manager wants, half of its patience; None if it wants none."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
-    if not microseconds.isdigit() or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+    if not (microseconds.isascii() and microseconds.isdigit() and int(microseconds)) or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     return int(microseconds) / 2_000_000
