@@ -97,7 +97,10 @@ class TextFormatter(_Formatter):
         stamp = time.strftime("%H:%M:%S", time.localtime(record.created))
         tail = "".join(f" {name}={one_line(str(value))}" for name, value in facts.items() if value not in ("", None))
         text = f"{stamp} {record.levelname.lower():7} {one_line(record.getMessage())}{tail}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        if not record.exc_info:
+            return text
+        # Set in, so that no line of an exception's own words begins like a line of the log.
+        return "\n".join([text, *(f"    {one_line(line)}" for line in self.formatException(record.exc_info).split("\n"))])
 
 
 _NOISY = ("urllib3", "requests", "requests_oauthlib", "oauthlib", "tweepy", "aiohttp.access", "apscheduler", "asyncio")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from crmbridge.config.load import Config, load
+from crmbridge.config.load import Config, admin_address, load
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,22 +65,23 @@ def show(data: Any, output: str, text: Callable[[Any], Iterable[str]]) -> None:
 
 def call(path: Path, verb: str, **arguments: Any) -> Any:
     """Ask the running daemon, or carry the verb out on its database if none runs. Raises Failure."""
-    config = load(path, secrets=False)
-    if os.path.exists(config.admin_listen):  # noqa: PTH110
+    address = admin_address(path)
+    if os.path.exists(address):  # noqa: PTH110
         try:
-            return _ask(config.admin_listen, verb, arguments)
+            return _ask(address, verb, arguments)
         except ConnectionRefusedError:
             pass  # a socket that a killed daemon left behind
-    return asyncio.run(_locally(config, verb, arguments))
+    return asyncio.run(_locally(load(path, secrets=False), verb, arguments))
 
 
 def ask_daemon(path: Path, verb: str, **arguments: Any) -> Any:
     """Ask the running daemon. Raises Failure if none runs."""
-    config = load(path, secrets=False)
+    address = admin_address(path)
     try:
-        return _ask(config.admin_listen, verb, arguments)
+        return _ask(address, verb, arguments)
     except (FileNotFoundError, ConnectionRefusedError):
-        raise Failure(f"no crmbridge runs with {path} (nobody listens on {config.admin_listen})") from None
+        load(path, secrets=False)  # its problems, if it has any, are the better answer
+        raise Failure(f"no crmbridge runs with {path} (nobody listens on {address})") from None
 
 
 def _ask(socket_path: str, verb: str, arguments: dict[str, Any]) -> Any:

@@ -93,7 +93,7 @@ class _Compiler:
         model, place = source.model, source.place
         before = len(self.problems)
         fields = self._fields(model, place)
-        self._known_record = len(self.problems) == before  # else every word would look undisclosed
+        self._known_record = model.when.source in self.sources and len(self.problems) == before  # else every word would look undisclosed
         audiences = [self.destinations[step.to].audience for step in model.publish if step.to in self.destinations]
         clauses = self._match(model, place.at("match"), fields, audiences)
         condition = self._condition(model, place.at("if"), fields, audiences)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from crmbridge import registry
 from crmbridge.config.compile import Place, RuleSource, Speech, compile_rules
 from crmbridge.config.document import Document, KeyPath, read
-from crmbridge.config.models import ConfigModel, DefaultsModel, DestinationModel, IncludeModel, RuleModel, SourceModel
+from crmbridge.config.models import AdminModel, ConfigModel, DefaultsModel, DestinationModel, IncludeModel, RuleModel, SourceModel, StoreModel
 from crmbridge.contract import Connector, Options, Secret
 from crmbridge.errors import ConfigError, Problem
 from crmbridge.model import Audience, FieldSpec, Network, RecordSpec
@@ -94,6 +94,20 @@ class Config:
     def network(self) -> Network:
         network = self.model.network
         return Network(proxy=network.proxy, ca_file=network.ca_file, deadline=network.deadline.total_seconds())
+
+
+def admin_address(path: Path) -> str:
+    """`Config.admin_listen` of a file that may have problems elsewhere: a daemon that runs can be asked all the same."""
+    data = read(path.absolute(), path.name).data
+    raw = data if isinstance(data, dict) else {}
+
+    def said(section: str, key: str, otherwise: str) -> str:
+        inner = raw.get(section)
+        value = inner.get(key) if isinstance(inner, dict) else None
+        return value if isinstance(value, str) else otherwise
+
+    store = path.absolute().parent / said("store", "path", StoreModel().path)
+    return str(store.parent / said("admin", "listen", AdminModel().listen))
 
 
 def load(path: Path, *, secrets: bool = True) -> Config:

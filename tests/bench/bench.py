@@ -52,7 +52,8 @@ def configuration(port: int, destination: str, *, chirp: bool, rules: int) -> st
     """crmbridge.yaml: one signed webhook source, one destination, and `rules` rules of which one applies."""
     step = f'{{to: out, {_CHANNEL if chirp else ""}text: "{_TEXT}"}}'
     other = "".join(
-        f"  - id: other{n}\n    when: {{source: crm, record: Other{n}}}\n    match: {{StageName: Closed Won}}\n    publish: [{step}]\n"
+        f"  - id: other{n}\n    when: {{source: crm, record: Opportunity, event: deleted}}\n    match: {{StageName: Closed Won}}\n"
+        f"    publish: [{step}]\n"
         for n in range(rules - 1)
     )
     return f"""crmbridge: 1

@@ -85,7 +85,9 @@ def test_what_it_means(observation, snapshot, sighting, kind, revision, before):
         assert (kind in (Kind.DELETED, Kind.MERGED)) == found.snapshot.deleted
 
 
-@pytest.mark.parametrize("observation", [seen(A), seen(B), seen(B, created=True), seen(B, before=A), seen({}, deleted=True), seen({}, merged_into="2")])
+@pytest.mark.parametrize(
+    "observation", [seen(A), seen(B), seen(B, created=True), seen(B, before=A), seen({}, deleted=True), seen({}, merged_into="2")]
+)
 @pytest.mark.parametrize("snapshot", [None, known(A), known(A, deleted=True), known(A, version="1")])
 def test_a_baseline_is_silent(observation, snapshot):
     """Nothing old is ever published, whatever the source says of it; what is gone is learnt as gone."""
@@ -130,7 +132,14 @@ def test_facts_travel():
     """Who, when, and where to look."""
     event = look(seen(A, actor="Ann", url="https://crm/1")).event
 
-    assert ("Ann", "https://crm/1", NOW, "crm", "Deal", "1") == (event.actor, event.url, event.occurred_at, event.source, event.record_type, event.record_id)
+    assert ("Ann", "https://crm/1", NOW, "crm", "Deal", "1") == (
+        event.actor,
+        event.url,
+        event.occurred_at,
+        event.source,
+        event.record_type,
+        event.record_id,
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,7 +168,13 @@ def test_older(one, other, expected):
     assert expected is older(one, other)
 
 
-VERSIONS = st.text(max_size=12) | st.integers().map(str) | st.floats().map(str) | st.datetimes().map(datetime.isoformat) | st.sampled_from(["NaN", "-Infinity", "1_0", "٣"])
+VERSIONS = (
+    st.text(max_size=12)
+    | st.integers().map(str)
+    | st.floats().map(str)
+    | st.datetimes().map(datetime.isoformat)
+    | st.sampled_from(["NaN", "-Infinity", "1_0", "٣"])
+)
 
 
 @given(VERSIONS, VERSIONS)
@@ -172,7 +187,12 @@ def test_any_two_versions_can_be_compared(one, other):
 FIELDS = st.dictionaries(st.sampled_from("abc"), st.sampled_from(["x", "y", None]))
 
 
-@given(st.lists(st.builds(lambda fields, deleted, before: seen(fields, deleted=deleted, before=before), FIELDS, st.booleans(), st.none() | FIELDS), max_size=12))
+@given(
+    st.lists(
+        st.builds(lambda fields, deleted, before: seen(fields, deleted=deleted, before=before), FIELDS, st.booleans(), st.none() | FIELDS),
+        max_size=12,
+    )
+)
 def test_a_history_is_told_once(observations):
     """Whatever comes: a repeat at once says nothing, ids are distinct, and the snapshot holds the last of each field."""
     snapshot, ids, last = None, [], {}

@@ -395,7 +395,10 @@ async def test_closing_twice(db):
 
 async def test_it_is_as_durable_as_it_says(db):
     """WAL and FULL: with NORMAL a power cut loses rows whose commit was reported."""
-    assert ["wal", 2, 1] == [await db.alone(lambda c, name=name: c.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("journal_mode", "synchronous", "foreign_keys")]
+    assert ["wal", 2, 1] == [
+        await db.alone(lambda c, name=name: c.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("journal_mode", "synchronous", "foreign_keys")
+    ]
 
 
 def test_named_statements(tmp_path):

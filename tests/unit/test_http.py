@@ -1,4 +1,4 @@
-"""http.py: deadlines, marks, redirects, bounded answers, waits, links and signatures, over real sockets."""
+"""crmbridge.http: deadlines, marks, redirects, bounded answers, waits, links and signatures, over real sockets."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_several_addresses_share_one_deadline(monkeypatch: pytest.MonkeyPatch) -
     with unresponsive() as url:
         port = int(url.rpartition(":")[2])
         addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))] * 4
-        monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_, **__: addresses)
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
         (error, began), took = elapsed(lambda: by_session(url, QUICK))
     assert isinstance(error, requests.ConnectTimeout)
     assert not began
@@ -153,7 +153,7 @@ def test_a_second_address_is_tried(server: ScriptedServer, monkeypatch: pytest.M
     good = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))
     deaf = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", server.port, 0, 0))
     unknown = (9999, socket.SOCK_STREAM, 6, "", ("nowhere", 1))
-    monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_, **__: [unknown, deaf, good])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [unknown, deaf, good])
     assert by_session(server.url) == (200, True)
 
 
@@ -309,7 +309,8 @@ def test_redirects_are_answers(transport: Transport, server: ScriptedServer, sta
 @both
 @pytest.mark.parametrize("status", [200, 302])
 def test_answers_are_bounded(transport: Transport, server: ScriptedServer, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "MAX_ANSWER", 100_000)
+    for module in (http.client, http.session):
+        monkeypatch.setattr(module, "MAX_ANSWER", 100_000)
     server.then(answer(status, b"x" * 100_000, {"Location": "/next"}), answer(status, b"x" * 100_001, {"Location": "/next"}))
     assert transport(server.url) == (status, True)
     error, began = transport(server.url)
@@ -321,7 +322,8 @@ def test_answers_are_bounded(transport: Transport, server: ScriptedServer, statu
 def test_a_small_answer_that_unpacks_huge_is_bounded(transport: Transport, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     import gzip
 
-    monkeypatch.setattr(http, "MAX_ANSWER", 100_000)
+    for module in (http.client, http.session):
+        monkeypatch.setattr(module, "MAX_ANSWER", 100_000)
     server.then(answer(200, gzip.compress(bytes(20_000_000)), {"Content-Encoding": "gzip"}))
     error, _ = transport(server.url)
     assert isinstance(error, (requests.RequestException, aiohttp.ClientError, ValueError))
@@ -369,7 +371,7 @@ def test_cookies_are_not_kept(server: ScriptedServer) -> None:
 
 def test_a_private_ca_is_loaded_once(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr(http.ssl, "create_default_context", lambda **facts: made.append(facts) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    monkeypatch.setattr(ssl, "create_default_context", lambda **facts: made.append(facts) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     file = str(tmp_path / "ca.pem")
     assert Session(Network(ca_file=file)).verify == file
 

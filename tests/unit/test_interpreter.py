@@ -32,7 +32,12 @@ class NoPlace:
 def engine(text="{{ record.S }}", *, records=None, **more):
     """One rule about deals, for one destination."""
     rule = RuleModel.model_validate(
-        {"id": "r", "when": {"source": "crm", "record": "Deal", "event": ["created", "updated", "deleted"]}, "publish": [{"to": "out", "text": text}], **more}
+        {
+            "id": "r",
+            "when": {"source": "crm", "record": "Deal", "event": ["created", "updated", "deleted"]},
+            "publish": [{"to": "out", "text": text}],
+            **more,
+        }
     )
     known = {("crm", name): spec for name, spec in (records or {}).items()}
     rules, problems = compile_rules(
@@ -49,7 +54,9 @@ def engine(text="{{ record.S }}", *, records=None, **more):
 
 
 def seen(record_id="1", version=None, observation_id=None, **fields):
-    return Observation(record_type="Deal", record_id=record_id, fields=fields, occurred_at=NOW, version=version, observation_id=observation_id)
+    return Observation(
+        record_type="Deal", record_id=record_id, fields=fields, occurred_at=NOW, version=version, observation_id=observation_id
+    )
 
 
 class Part:
@@ -67,7 +74,9 @@ class Part:
         await self.interpreter.take(Intake(source="crm", observations=observations, **more))
 
     async def said(self):
-        rows = await self.store.database.read(lambda db: db.execute("SELECT message FROM deliveries WHERE state = 'queued' ORDER BY id").fetchall())
+        rows = await self.store.database.read(
+            lambda db: db.execute("SELECT message FROM deliveries WHERE state = 'queued' ORDER BY id").fetchall()
+        )
         return [plain(load_message(row[0]).text) for row in rows]
 
     def count(self, outcome):
@@ -92,7 +101,9 @@ async def test_a_change_becomes_a_delivery(part):
 
     assert ["a"] == await part.said()
     assert [{"out"}] == part.nudged
-    assert Snapshot(1, None, False, {"S": "a"}) == (await part.store.snapshots([RecordRef("crm", "Deal", "1")]))[RecordRef("crm", "Deal", "1")]
+    assert (
+        Snapshot(1, None, False, {"S": "a"}) == (await part.store.snapshots([RecordRef("crm", "Deal", "1")]))[RecordRef("crm", "Deal", "1")]
+    )
 
 
 async def test_several_changes_of_one_record_in_one_batch(part):
@@ -114,7 +125,9 @@ async def test_a_conflict_is_interpreted_again(part):
     async def overtaken(records):
         found = await real(records)
         part.store.snapshots = real
-        await part.store.record(Batch(source="crm", entries=[Entry(record=record, snapshot=Snapshot(2, None, False, {"S": "b"}), assumed=1)]), NOW)
+        await part.store.record(
+            Batch(source="crm", entries=[Entry(record=record, snapshot=Snapshot(2, None, False, {"S": "b"}), assumed=1)]), NOW
+        )
         return found
 
     part.store.snapshots = overtaken

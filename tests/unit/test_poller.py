@@ -60,7 +60,16 @@ def part(store):
 
 
 def make(part, crm, **more):
-    return Poller("crm", crm, every=timedelta(seconds=30), store=part.store, interpreter=part.interpreter, metrics=part.metrics, now=lambda: NOW, **more)
+    return Poller(
+        "crm",
+        crm,
+        every=timedelta(seconds=30),
+        store=part.store,
+        interpreter=part.interpreter,
+        metrics=part.metrics,
+        now=lambda: NOW,
+        **more,
+    )
 
 
 async def test_a_baseline_is_silent_then_changes_speak(part):

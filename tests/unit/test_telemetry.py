@@ -14,7 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crmbridge import telemetry
-from crmbridge.telemetry import JsonFormatter, Metrics, TextFormatter, configure_logging, hide, one_line, redact, tell_systemd, watchdog_interval
+from crmbridge.telemetry import (
+    JsonFormatter,
+    Metrics,
+    TextFormatter,
+    configure_logging,
+    hide,
+    one_line,
+    redact,
+    tell_systemd,
+    watchdog_interval,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +120,19 @@ def test_no_record_forges_a_line(formatter):
     assert not [char for char in said if ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0]
 
 
+def test_no_exception_forges_a_line():
+    """Its words are set in for people, and one string for programs."""
+    try:
+        raise ValueError(FORGED)
+    except ValueError:
+        error = sys.exc_info()
+    lines = logged(TextFormatter(), "failed", error=error).split("\n")
+
+    assert not [line for line in lines[1:] if not line.startswith("    ")]
+    assert "\x1b" not in "".join(lines)
+    assert 1 == len(logged(JsonFormatter(), "failed", error=error).splitlines())
+
+
 @given(st.text(), st.text())
 def test_any_text_is_one_line(message, fact):
     """For both forms, and it can be written as UTF-8."""
@@ -124,7 +147,9 @@ def test_json_logs_are_for_programs():
     """One object, with time, level, logger, message and the facts as they are."""
     said = json.loads(logged(JsonFormatter(), "a %d", 5, source="crm", count=3, moment={1}))
 
-    assert ("warning", "crmbridge.test", "a 5", "crm", 3, "{1}") == tuple(said[name] for name in ("level", "logger", "message", "source", "count", "moment"))
+    assert ("warning", "crmbridge.test", "a 5", "crm", 3, "{1}") == tuple(
+        said[name] for name in ("level", "logger", "message", "source", "count", "moment")
+    )
     assert said["time"].endswith("Z")
 
 

@@ -237,4 +237,4 @@ async def test_looking_again_repeats_nothing(door, store, monkeypatch):
         await door.quiet()
     assert 13 == len(await door.part.said())
     assert 0 == door.part.count("repeated")
-    assert (await store.snapshots([RecordRef("crm", "Deal", "99")]))
+    assert await store.snapshots([RecordRef("crm", "Deal", "99")])

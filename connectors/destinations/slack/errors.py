@@ -75,6 +75,7 @@ _DEFAULT_PAUSE = timedelta(seconds=30)
 def refused(code: str, headers: Mapping[str, str], now: datetime) -> DeliveryError:
     """`ok: false` with `code`. A code nobody has listed was still an answer that refused: Rejected."""
     kind = CODES.get(code, Rejected)
+    code = redact(code)[:100]  # Slack's own codes are short words; whatever else stands there is shown to people
     text = redact(f"Slack refused: {code}" + (f" ({_HINTS[code]})" if code in _HINTS else ""))
     if kind is RateLimited:
         # Slack does not say whether its limit of the channel, the method or the workspace was hit; persisting

@@ -116,9 +116,7 @@ def make(crm, tmp_path):
 
     def build(tables=None, records=None, deadline=8.0, **options):
         tables = tables or {"Deal": {"table": "deal", "changed": "changed"}}
-        setting = Setting(
-            name="crm", now=lambda: NOW, folder=tmp_path, records=records or {}, network=Network(deadline=deadline)
-        )
+        setting = Setting(name="crm", now=lambda: NOW, folder=tmp_path, records=records or {}, network=Network(deadline=deadline))
         made.append(SqlSource(SqlOptions(**{**crm.options, "tables": tables, "page": 10, **options}), setting))
         return made[-1]
 
@@ -252,7 +250,14 @@ class TestScenario:
             page = both.poll(cursor)
             cursor = page.cursor
             seen.append((sorted({one.record_type for one in page.observations}), page.learning))
-        assert [(["Deal"], False), (["Person"], True), (["Person"], True), (["Deal"], False), (["Person"], False), (["Person"], False)] == seen
+        assert [
+            (["Deal"], False),
+            (["Person"], True),
+            (["Person"], True),
+            (["Deal"], False),
+            (["Person"], False),
+            (["Person"], False),
+        ] == seen
 
     def test_tombstones(self, crm, make):
         """A column says that the record is gone; false, zero and null say that it is there."""
@@ -310,7 +315,7 @@ class TestScenario:
     def test_a_column_with_a_percent_sign(self, crm, make):
         """Also where the column is the stamp."""
         crm.run('CREATE TABLE deal (id INTEGER, "done%" INTEGER)')
-        crm.run('INSERT INTO deal VALUES (1, 5)')
+        crm.run("INSERT INTO deal VALUES (1, 5)")
         source = make({"Deal": {"table": "deal", "changed": "done%"}})
 
         found, cursor, _ = poll(source)
@@ -337,14 +342,23 @@ class TestScenario:
     def test_a_cursor_of_another_version(self, crm, make):
         """It is never guessed at."""
         deal(crm)
-        for cursor in ('{"v": 99, "tables": {}, "current": null}', "[]", "17", "not json", '{"v": 1}', '{"v": 1, "tables": {"Deal": 3}, "current": null}'):
+        for cursor in (
+            '{"v": 99, "tables": {}, "current": null}',
+            "[]",
+            "17",
+            "not json",
+            '{"v": 1}',
+            '{"v": 1, "tables": {"Deal": 3}, "current": null}',
+        ):
             with pytest.raises(SourceError):
                 make().poll(cursor)
 
     def test_facts_of_an_observation(self, crm, make):
         """Who, when, where; the record's own id and stamp are no fields."""
         crm.run(f"CREATE TABLE deal (id TEXT, changed {crm.type('instant')}, name TEXT, editor TEXT)")
-        crm.run("INSERT INTO deal VALUES ('D/1', '2026-11-22T12:00:00.25+00:00', 'a', 'Ann'), ('D2', '2026-11-22T12:00:01+00:00', NULL, NULL)")
+        crm.run(
+            "INSERT INTO deal VALUES ('D/1', '2026-11-22T12:00:00.25+00:00', 'a', 'Ann'), ('D2', '2026-11-22T12:00:01+00:00', NULL, NULL)"
+        )
         one, other = poll(make({"Deal": {"table": "deal", "changed": "changed", "actor": "editor", "url": "https://crm/{id}"}}))[0]
 
         assert ("D/1", {"name": "a"}, "Ann", "https://crm/D/1") == (one.record_id, one.fields, one.actor, one.url)
@@ -425,7 +439,10 @@ class TestSqlite:
 
     def test_a_writer_beside_us_loses_nothing(self, source, tmp_path):
         """Rows written while pages are read are all found, each at least once."""
-        source = SqlSource(SqlOptions(sqlite="crm.db", page=10, tables={"Deal": {"table": "deal", "changed": "changed"}}), Setting(name="crm", folder=tmp_path))
+        source = SqlSource(
+            SqlOptions(sqlite="crm.db", page=10, tables={"Deal": {"table": "deal", "changed": "changed"}}),
+            Setting(name="crm", folder=tmp_path),
+        )
         with contextlib.closing(sqlite3.connect(tmp_path / "crm.db", isolation_level=None)) as crm:
             crm.execute("PRAGMA journal_mode=WAL")
             crm.execute("CREATE TABLE deal (id INTEGER PRIMARY KEY, changed TEXT)")
@@ -534,7 +551,16 @@ def test_looking_back(stamp, seconds, expected):
 
 
 INSTANTS = st.datetimes(min_value=datetime(1000, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(timezone.utc))
-FORMS = ["%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S.%f", "%Y%m%dT%H%M%S"]
+FORMS = [
+    "%Y-%m-%dT%H:%M:%S+00:00",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%dT%H:%MZ",
+    "%Y-%m-%d",
+    "%Y-%m-%dT%H:%M:%S.%f",
+    "%Y%m%dT%H%M%S",
+]
 
 
 @given(INSTANTS, st.sampled_from(FORMS), st.integers(0, 86_400), st.data())
@@ -564,7 +590,9 @@ def test_no_row_is_ever_skipped(rows, size, cuts):
         there = rows[:cut]
         position = begin(position, 60)
         while True:
-            wanted = [one for one in there if (one > position.after if position.after else position.start is None or one[0] >= position.start)]
+            wanted = [
+                one for one in there if (one > position.after if position.after else position.start is None or one[0] >= position.start)
+            ]
             page = wanted[:size]
             seen |= set(page)
             complete = len(page) < size

@@ -35,7 +35,13 @@ SCHEMES = {
     "bearer": {"scheme": "bearer", "secret": SECRET},
     "basic": {"scheme": "basic", "username": "crm", "secret": SECRET},
 }
-WHERE = {"standard": "webhook-signature", "hex": "x-signature", "base64": "x-signature", "bearer": "authorization", "basic": "authorization"}
+WHERE = {
+    "standard": "webhook-signature",
+    "hex": "x-signature",
+    "base64": "x-signature",
+    "bearer": "authorization",
+    "basic": "authorization",
+}
 
 
 def standard_signature(body, id="msg_1", stamp=str(STAMP), key=KEY):
@@ -104,7 +110,9 @@ def test_the_vectors_of_standard_webhooks(vectors):
     scheme = {"scheme": "standard-webhooks"}
 
     def accepts(secret=sign["secret"], at=at, **changed):
-        given = {name: value for name, value in {**headers, **{k.replace("_", "-"): v for k, v in changed.items()}}.items() if value is not None}
+        given = {
+            name: value for name, value in {**headers, **{k.replace("_", "-"): v for k, v in changed.items()}}.items() if value is not None
+        }
         verify(options({**scheme, "secret": secret}).signature, request(given, body, at))
 
     passed = failed = 0
@@ -155,7 +163,14 @@ def forgeries(scheme):
     if signed_body:
         for bit in range(0, len(BODY) * 8, 5):
             yield f"body bit {bit}", good, bytes(byte ^ (1 << bit % 8 if index == bit // 8 else 0) for index, byte in enumerate(BODY)), NOW
-        for body in (b"", BODY[:-1], BODY + b" ", b" " + BODY, json.dumps(json.loads(BODY)).encode(), json.dumps(json.loads(BODY), ensure_ascii=False).encode() + b"\n"):
+        for body in (
+            b"",
+            BODY[:-1],
+            BODY + b" ",
+            b" " + BODY,
+            json.dumps(json.loads(BODY)).encode(),
+            json.dumps(json.loads(BODY), ensure_ascii=False).encode() + b"\n",
+        ):
             yield "another body", good, body, NOW
     for index in range(len(value)):
         for bit in dice.sample(range(8), 3):
@@ -170,7 +185,16 @@ def forgeries(scheme):
             yield f"cut to {length}", with_(value[:length]), BODY, NOW
     for odd in ("", " ", "\t", "\0", "=", "====", "v1", "v1,", ",", "v1,,", "a" * 64, "0" * 64, "ä" * 40, "\u0661" * 64, "\ud800", "é=", "\uff21" * 44, "A" * 5000, "%", "null", "Bearer", "Basic", "Basic =", "Basic ä", "Bearer ", "Bearer \u2028", "Basic " + "A" * 5000, "v1,\ud800", "sha256=", "sha256=" + "g" * 64, "sha256=" + "\u0661" * 64, "sha1=" + "0" * 40, "Basic " + base64.b64encode(b"\xff\xfe:\x00").decode()):  # fmt: skip
         yield f"odd {odd[:9]!a}", with_(odd), BODY, NOW
-    for around in (f" {value}", f"{value}x", f"{value} x", f"{value}=" if scheme != "standard" else f"{value}==", f'"{value}"', value[::-1], f"{value},{value}", f"{value}\n"):
+    for around in (
+        f" {value}",
+        f"{value}x",
+        f"{value} x",
+        f"{value}=" if scheme != "standard" else f"{value}==",
+        f'"{value}"',
+        value[::-1],
+        f"{value},{value}",
+        f"{value}\n",
+    ):
         if around != value and not (scheme == "standard" and around.split(" ")[0 if around[0] != " " else 1] == value):
             yield f"around {around[:12]!r}", with_(around), BODY, NOW
     yield "no header", {name: one for name, one in good.items() if name != where}, BODY, NOW
@@ -183,7 +207,14 @@ def forgeries(scheme):
         yield from standard_forgeries(good, value)
     if scheme == "hex":
         digest = value.removeprefix("sha256=")
-        for text in (digest, f"sha512={digest}", f"SHA256={digest}", f"sha256= {digest}", f"sha256={digest[:-1]}\u0661", f"sha256=0x{digest[2:]}"):
+        for text in (
+            digest,
+            f"sha512={digest}",
+            f"SHA256={digest}",
+            f"sha256= {digest}",
+            f"sha256={digest[:-1]}\u0661",
+            f"sha256=0x{digest[2:]}",
+        ):
             yield "prefix", with_(text), BODY, NOW
 
 
@@ -195,7 +226,12 @@ def standard_forgeries(good, value):
         yield f"stamp {stamp[:12]!a}", {**good, "webhook-timestamp": stamp}, BODY, NOW
         if stamp.isascii() and len(stamp) < 100 and stamp != str(STAMP + 1):
             # Even with the right signature over it: what is not a stamp is never read as one.
-            yield f"signed stamp {stamp!r}", {**good, "webhook-timestamp": stamp, "webhook-signature": standard_signature(BODY, stamp=stamp)}, BODY, NOW
+            yield (
+                f"signed stamp {stamp!r}",
+                {**good, "webhook-timestamp": stamp, "webhook-signature": standard_signature(BODY, stamp=stamp)},
+                BODY,
+                NOW,
+            )
     for id in ("", "msg_2", "msg_1 ", "ä", "\0", "m" * 257, "msg_1.", "msg\n1", f"msg_1.{STAMP}"):
         yield f"id {id[:9]!a}", {**good, "webhook-id": id}, BODY, NOW
     digest = value[3:]
@@ -316,7 +352,7 @@ def test_json_traps(body, message):
     assert 400 == caught.value.status
 
 
-@given(st.binary(max_size=200) | st.text("[]{}\",:0123eE+-.ntrufalse \\", max_size=200).map(str.encode))
+@given(st.binary(max_size=200) | st.text('[]{}",:0123eE+-.ntrufalse \\', max_size=200).map(str.encode))
 def test_json_is_read_or_refused(body):
     """Any bytes: a value, or ValueError."""
     try:
@@ -428,7 +464,14 @@ def test_the_body_is_the_one_item():
 
 @pytest.mark.parametrize(
     ("word", "expected"),
-    [("new", (True, False)), ("gone", (False, True)), ("changed", (False, False)), (None, (False, False)), (3, (False, True)), ("noise", None)],
+    [
+        ("new", (True, False)),
+        ("gone", (False, True)),
+        ("changed", (False, False)),
+        (None, (False, False)),
+        (3, (False, True)),
+        ("noise", None),
+    ],
 )
 def test_what_happened(word, expected):
     """From a word; one that is not listed means updated, and what is of no interest is left out."""
@@ -479,7 +522,9 @@ def test_a_path_that_cannot_be_one(path):
 
 def test_paths_go_into_lists():
     """By number, from 0; what is beyond the end is not there."""
-    (one,) = parse({"a": [{"id": 5}], "f": [{}, {"x": 1}]}, record_id="body.a.0.id", fields="body.f.1", actor="body.f.9.name", url="body.f.x")
+    (one,) = parse(
+        {"a": [{"id": 5}], "f": [{}, {"x": 1}]}, record_id="body.a.0.id", fields="body.f.1", actor="body.f.9.name", url="body.f.x"
+    )
 
     assert ("5", {"x": Decimal(1)}, None, None) == (one.record_id, one.fields, one.actor, one.url)
 
@@ -530,7 +575,16 @@ def test_fields_are_read_as_configured():
     """By type; what is not configured is not read, what is not sent is not there, what does not fit stays text."""
     types = {"n": "number", "m": "money", "d": "date", "t": "datetime", "b": "boolean", "s": "string", "any": "any"}
     known = {name: FieldSpec(type=FieldType(one) if one in set(FieldType) else FieldType.ANY) for name, one in types.items()}
-    sent = {"n": "1,5", "m": "12.50", "d": "2026-01-02T10:00:00Z", "t": "2026-01-02T10:00:00", "b": "yes", "any": "5", "other": 1, "x": {"y": 2}}
+    sent = {
+        "n": "1,5",
+        "m": "12.50",
+        "d": "2026-01-02T10:00:00Z",
+        "t": "2026-01-02T10:00:00",
+        "b": "yes",
+        "any": "5",
+        "other": 1,
+        "x": {"y": 2},
+    }
     (one,) = parse({"id": 1, "f": sent}, {"Deal": known}, fields="body.f")
 
     assert {
@@ -553,17 +607,32 @@ def test_what_no_database_stores_is_replaced():
     assert one.fields == load_fields(dump_fields(one.fields))
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.text() | st.decimals(allow_nan=False, allow_infinity=False).map(lambda d: float(d) if abs(d) < 10**300 else 1)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
+    | st.decimals(allow_nan=False, allow_infinity=False).map(lambda d: float(d) if abs(d) < 10**300 else 1)
+)
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=10)
 
 
 @given(st.dictionaries(st.sampled_from(["id", "type", "w", "v", "at", "f", "by"]), VALUES), st.sampled_from(sorted(FieldType)))
 def test_any_body_is_read_or_a_value_error(body, type_):
     """What is read can be stored, and stored it is the same."""
-    map_ = {"record_type": "body.type", "record_id": "body.id", "fields": "body.f", "occurred_at": "body.at", "version": "body.v", "actor": "body.by"}
+    map_ = {
+        "record_type": "body.type",
+        "record_id": "body.id",
+        "fields": "body.f",
+        "occurred_at": "body.at",
+        "version": "body.v",
+        "actor": "body.by",
+    }
     names = list(body["f"]) if isinstance(body.get("f"), dict) else []
     try:
-        found = parse(body, {body.get("type"): {name: FieldSpec(type=type_) for name in names}} if isinstance(body.get("type"), str) else {}, **map_)
+        found = parse(
+            body, {body.get("type"): {name: FieldSpec(type=type_) for name in names}} if isinstance(body.get("type"), str) else {}, **map_
+        )
     except ValueError:
         return
     for one in found:

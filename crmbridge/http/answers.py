@@ -1,0 +1,99 @@
+"""Addresses, signatures, and what an answer's status and headers mean. Pure."""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import hashlib
+import hmac
+import ipaddress
+import re
+import urllib.parse
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+
+from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, RateLimited, Rejected
+from crmbridge.telemetry import redact
+
+_UNSAFE_IN_LINK = re.compile(r"[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]")
+
+
+def web_link(url: str) -> str:
+    """`url` as plain ASCII that no mark-up can be broken out of; raises Rejected unless it is http or https with a host."""
+    text = url.strip()
+    try:
+        parts = urllib.parse.urlsplit(text)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+        host = (parts.hostname or "").encode("idna").decode() if good and not (parts.hostname or "").isascii() else None
+    except ValueError:  # UnicodeError is one
+        good, host = False, None
+    if not good:
+        raise Rejected("the link is not an http or https address", code="link")
+    if host:
+        text = text.replace(parts.netloc, parts.netloc.lower().replace(parts.hostname or "", host), 1)
+    return _UNSAFE_IN_LINK.sub(lambda odd: urllib.parse.quote(odd.group(), safe="", errors="replace"), text)
+
+
+def is_loopback(url: str) -> bool:
+    """True if `url` names this machine itself."""
+    host = urllib.parse.urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def signed(key: bytes, message_id: str, moment: datetime, body: bytes) -> dict[str, str]:
+    """The three headers of Standard Webhooks 1.0.0 for one attempt at `moment`; `message_id` must hold no dot.
+
+    `key` is what `signing_key` made of the secret.
+    https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    """
+    stamp = str(int(moment.timestamp()))
+    mac = hmac.digest(key, f"{message_id}.{stamp}.".encode() + body, hashlib.sha256)
+    return {"webhook-id": message_id, "webhook-timestamp": stamp, "webhook-signature": f"v1,{base64.b64encode(mac).decode()}"}
+
+
+def signing_key(secret: str) -> bytes:
+    """The bytes behind a secret, which is base64 with or without `whsec_`; raises ValueError, never naming the secret."""
+    text = secret.removeprefix("whsec_").rstrip("=")
+    try:
+        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError:
+        key = b""
+    if not key:
+        raise ValueError("the signing secret is not whsec_ followed by base64")
+    return key
+
+
+# --- answers ----------------------------------------------------------------------------------
+
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
+    """The instant that Retry-After names, as seconds or as an HTTP date (RFC 9110, section 10.2.3)."""
+    value = (headers.get("Retry-After") or headers.get("retry-after") or "").strip()
+    if _SECONDS.fullmatch(value):
+        return now + timedelta(seconds=float(value))
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def refusal(status: int, words: str, headers: Mapping[str, str], now: datetime) -> DeliveryError:
+    """A non-2xx answer as a DeliveryError, for a network that adds no meaning of its own to a status.
+
+    429 waits as told, or a minute; 401 and 403 pause; 408 and 5xx may have acted; the rest is refused for good.
+    """
+    text = redact(f"HTTP {status} {' '.join(words.split())}".strip())[:300]
+    code = str(status)
+    if status == 429:
+        return RateLimited(text, retry_after(headers, now) or now + timedelta(minutes=1), code=code)
+    if status in (401, 403):
+        return AuthFailed(text, code=code)
+    if status == 408 or status >= 500:
+        return OutcomeUnknown(text, code=code)
+    return Rejected(text, code=code)

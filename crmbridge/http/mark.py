@@ -1,0 +1,86 @@
+"""The mark: did a request begin? It tells "certainly not sent" from "sent, no answer"."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from crmbridge import __version__
+from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, Transient
+from crmbridge.telemetry import redact
+
+T = TypeVar("T")
+
+USER_AGENT = f"crmbridge/{__version__}"
+MAX_ANSWER = 4 * 1024 * 1024  # bytes; no vendor's honest answer comes near
+
+
+class Mark:
+    """Whether a request began inside a `marked()` block: from then on the far side may have acted."""
+
+    __slots__ = ("_outer", "began")
+
+    def __init__(self, outer: Mark | None = None) -> None:
+        self.began = False
+        self._outer = outer
+
+    def set(self) -> None:
+        """A request begins: here, and in every block around this one."""
+        mark: Mark | None = self
+        while mark is not None:
+            mark.began = True
+            mark = mark._outer
+
+
+_mark: contextvars.ContextVar[Mark | None] = contextvars.ContextVar("crmbridge_mark", default=None)
+
+
+@contextlib.contextmanager
+def marked() -> Iterator[Mark]:
+    """Watch for the first byte of any request sent in this context, threads and tasks included."""
+    mark = Mark(_mark.get())
+    token = _mark.set(mark)
+    try:
+        yield mark
+    finally:
+        _mark.reset(token)
+
+
+def begin() -> None:
+    """Say that a request begins. Transports here call it themselves; a connector with its own must too."""
+    if mark := _mark.get():
+        mark.set()
+
+
+def classify(error: BaseException, began: bool) -> DeliveryError:
+    """Any exception as a DeliveryError; what no connector mapped is decided by the mark alone."""
+    if isinstance(error, DeliveryError):
+        return error
+    text = describe(error)
+    return OutcomeUnknown(text) if began else Transient(text)
+
+
+@contextlib.contextmanager
+def attempt() -> Iterator[Mark]:
+    """A block that makes one attempt: whatever Exception it raises leaves it as a DeliveryError."""
+    with marked() as mark:
+        try:
+            yield mark
+        except Exception as error:
+            raise classify(error, mark.began) from None
+
+
+def credential(reveal: Callable[[], T]) -> T:
+    """What `reveal` makes of a secret; one that cannot be read pauses the destination (AuthFailed) instead of being retried."""
+    try:
+        return reveal()
+    except ValueError as error:
+        raise AuthFailed(describe(error), code="secret") from None
+
+
+def describe(error: BaseException) -> str:
+    """An exception as one short redacted line: its kind and its words."""
+    words = " ".join(str(error).split())
+    return redact(f"{type(error).__name__}: {words}" if words else type(error).__name__)[:300]

@@ -1,0 +1,253 @@
+"""requests with crmbridge's manners: an absolute deadline, no redirects, bounded answers. For connectors that are not async.
+
+A read timeout alone never ends against a server that dribbles one byte at a time, so a timer shuts the socket at the deadline.
+Only the resolver's own wait for a name (resolv.conf) stands outside it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.cookiejar
+import socket
+import threading
+import time
+from typing import Any
+
+import requests
+import requests.adapters
+import tenacity
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, begin
+from crmbridge.model import Network
+
+
+class _Call(threading.local):
+    """The socket of the call under way in this thread."""
+
+    watch: _Watch | None = None
+
+
+_call = _Call()
+
+
+class _Watch:
+    """Shuts a call's socket when its deadline passes, whatever that socket is doing."""
+
+    def __init__(self, seconds: float) -> None:
+        self.expired = False
+        self._ends = time.monotonic() + seconds
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+
+    def __enter__(self) -> _Watch:
+        _call.watch = self
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        _call.watch = None
+        with self._lock:
+            self._release()
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self._ends - time.monotonic()
+
+    def hold(self, connected: socket.socket) -> None:
+        """Watch `connected` through a descriptor of our own: TLS takes the original socket object's away."""
+        with self._lock:
+            self._release()
+            self._socket = socket.socket(connected.family, connected.type, fileno=socket.dup(connected.fileno()))
+            if self.expired:
+                self._shut()
+
+    def _expire(self) -> None:
+        with self._lock:
+            self.expired = True
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _release(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+class _Marking:
+    """Mixed into urllib3's connections: marks the first byte of a request, and shows the watch its socket."""
+
+    sock: Any
+    _connecting = False
+
+    def connect(self) -> None:
+        self._connecting = True
+        try:
+            super().connect()  # type: ignore[misc]
+        finally:
+            self._connecting = False
+
+    def _new_conn(self) -> socket.socket:
+        """Connect under the call's deadline; urllib3 would grant the whole of it to each of a host's addresses."""
+        this: Any = self
+        watch = _call.watch
+        if watch is None:
+            raise RuntimeError("a connection outside Session.send")
+        try:
+            found = socket.getaddrinfo(this._dns_host, this.port, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError) as error:
+            reason = error if isinstance(error, socket.gaierror) else socket.gaierror(socket.EAI_NONAME, "not a host name")
+            raise NameResolutionError(this.host, this, reason) from error
+        failure: OSError = OSError("no address")
+        for family, kind, protocol, _, address in found:
+            try:
+                made = socket.socket(family, kind, protocol)
+            except OSError as error:  # this machine does not speak that family
+                failure = error
+                continue
+            try:
+                for option in this.socket_options or ():
+                    made.setsockopt(*option)
+                made.settimeout(max(watch.left, 0.001))
+                made.connect(address)
+                watch.hold(made)
+                return made
+            except OSError as error:
+                made.close()
+                failure = error
+        if isinstance(failure, TimeoutError):
+            raise ConnectTimeoutError(this, f"no connection to {this.host} in time") from failure
+        raise NewConnectionError(this, f"no connection to {this.host}: {failure.strerror or failure}") from failure
+
+    def send(self, data: Any) -> None:
+        if not self._connecting:  # a CONNECT to a proxy is not yet our request
+            if self.sock is None:
+                self.connect()
+            begin()
+        super().send(data)  # type: ignore[misc]
+
+    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None and _call.watch is not None and not self._connecting:
+            _call.watch.hold(self.sock)  # a connection from the pool
+        super().putrequest(*args, **kwargs)  # type: ignore[misc]
+
+
+class _Plain(_Marking, HTTPConnection):
+    pass
+
+
+class _Secure(_Marking, HTTPSConnection):
+    pass
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _Secure
+
+
+_POOLS = {"http": _PlainPool, "https": _SecurePool}
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+class Session(requests.Session):
+    """A requests.Session with crmbridge's manners; also what vendor clients built on requests are given.
+
+    Every call ends within `network.deadline` seconds (less, if the call's `timeout` is a smaller number) or raises
+    requests.Timeout; redirects are answers, not orders; cookies are not kept; the environment is not trusted; an
+    answer is read whole, and is at most MAX_ANSWER bytes.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.deadline = network.deadline
+        self.trust_env = False
+        self.headers["User-Agent"] = USER_AGENT
+        self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        if network.proxy:
+            self.proxies = {"http": network.proxy, "https": network.proxy}
+        if network.ca_file:
+            self.verify = network.ca_file
+        self.mount("https://", _Adapter())
+        self.mount("http://", _Adapter())
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        asked = kwargs.get("timeout")
+        seconds = min(asked, self.deadline) if isinstance(asked, (int, float)) else self.deadline
+        kwargs |= {"timeout": seconds, "allow_redirects": False, "stream": True}
+        late = requests.Timeout(f"no complete answer within {seconds:g} s", request=request)
+        with _Watch(seconds) as watch:
+            try:
+                response = super().send(request, **kwargs)
+                response._content = _read_bounded(response)
+            except (OSError, requests.RequestException) as error:
+                if watch.expired and not isinstance(error, requests.Timeout):
+                    raise late from error
+                raise
+            if watch.expired:  # the shut socket looked like the end of the headers, or of a body without a length
+                raise late
+        return response
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: requests would read a redirect's body unbounded and parse its Location just to offer the next request."""
+
+
+def _read_bounded(response: requests.Response) -> bytes:
+    if isinstance(response._content, bytes):
+        return response._content
+    pieces, size = [], 0
+    try:
+        for piece in response.iter_content(64 * 1024):
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_ANSWER:
+                raise requests.exceptions.ContentDecodingError(f"the answer is over {MAX_ANSWER} bytes")
+    except BaseException:
+        response.close()
+        raise
+    return b"".join(pieces)
+
+
+_GATEWAY = frozenset({502, 503, 504})
+
+
+def read(session: Session, url: str, **kwargs: Any) -> requests.Response:
+    """GET `url`, with at most two quick retries on lost connections and gateway errors, all within the session's deadline.
+
+    For reads only, never for posts. Raises what the last try raised, or returns its answer.
+    """
+    ends = time.monotonic() + session.deadline
+
+    def once() -> requests.Response:
+        return session.get(url, timeout=max(ends - time.monotonic(), 0.001), **kwargs)
+
+    tries = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(3) | tenacity.stop_after_delay(session.deadline / 2),
+        wait=tenacity.wait_random(0.05, 0.5),
+        retry=tenacity.retry_if_exception_type(requests.ConnectionError)
+        | tenacity.retry_if_result(lambda answer: answer.status_code in _GATEWAY),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    )
+    answer: requests.Response = tries(once)
+    return answer

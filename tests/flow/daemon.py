@@ -1,0 +1,309 @@
+"""A real `crmbridge run` in a folder of its own, and loopback stand-ins of the networks it speaks to."""
+
+import contextlib
+import hashlib
+import hmac
+import http.client
+import itertools
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import requests
+import yaml
+
+from crmbridge.testing import ScriptedServer
+
+CRMBRIDGE = Path(sys.executable).with_name("crmbridge")
+HOOK_SECRET = "hook-s3cret-c4nary"
+SECRETS = {
+    "hook": HOOK_SECRET,
+    "slack.token": "xoxb-c4nary-slack",
+    "x.consumer_key": "c4nary-ck",
+    "x.consumer_secret": "c4nary-cs",
+    "x.access_token": "c4nary-at",
+    "x.access_token_secret": "c4nary-ats",
+    "sink.secret": "whsec_YzRuYXJ5LXNpbmstc2VjcmV0LTI0Yg==",
+}
+NOWHERE = "http://127.0.0.1:1"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(condition, what, seconds=20.0):
+    """Wait for `condition()`, and give what it gave."""
+    end = time.monotonic() + seconds
+    while True:
+        if found := condition():
+            return found
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        time.sleep(0.05)
+
+
+class Networks:
+    """Slack, X and a signed endpoint, each counting what it saw."""
+
+    def __init__(self, delay=0.0):
+        numbers = itertools.count(1)
+
+        def slack(exchange):
+            time.sleep(delay)
+            data = json.dumps({"ok": True, "channel": "C1", "ts": f"{next(numbers)}.000001"}).encode()
+            exchange.reply(200, data, {"Content-Type": "application/json"})
+
+        def x(exchange):
+            time.sleep(delay)
+            data = json.dumps({"data": {"id": str(next(numbers)), "text": ""}}).encode()
+            exchange.reply(201, data, {"Content-Type": "application/json"})
+
+        self.slack, self.x, self.sink = ScriptedServer(slack), ScriptedServer(x), ScriptedServer()
+        self._all = contextlib.ExitStack()
+
+    def __enter__(self):
+        for one in (self.slack, self.x, self.sink):
+            self._all.enter_context(one)
+        return self
+
+    def __exit__(self, *_):
+        self._all.close()
+
+    @property
+    def said_on_slack(self):
+        return [one.json()["text"] for one in list(self.slack.seen)]
+
+    @property
+    def said_on_x(self):
+        return [one.json()["text"] for one in list(self.x.seen)]
+
+    @property
+    def said_at_the_sink(self):
+        return [one.json()["data"]["text"] for one in list(self.sink.seen)]
+
+    @property
+    def keys_at_the_sink(self):
+        return [one.headers["webhook-id"] for one in list(self.sink.seen)]
+
+
+def configuration(port, networks=None):
+    """A webhook source, four destinations and one rule for all of them."""
+    slack, x, sink = (networks.slack.url, networks.x.url, networks.sink.url) if networks else (NOWHERE,) * 3
+    return {
+        "crmbridge": 1,
+        "store": {"path": "data/crmbridge.db"},
+        "server": {"listen": f"127.0.0.1:{port}"},
+        "log": {"level": "debug"},
+        "sources": {
+            "crm": {
+                "type": "webhook",
+                "signature": {"scheme": "hmac-sha256", "secret": {"file": "secrets/hook"}, "header": "X-Signature"},
+                "map": {"record_type": {"value": "Deal"}, "record_id": "body.id", "fields": "body.fields", "version": "body.version"},
+                "records": {"Deal": {"fields": {"name": "public", "stage": "public", "note": "internal"}}},
+            }
+        },
+        "destinations": {
+            "wins": {"type": "slack", "token": {"file": "secrets/slack.token"}, "channel": "#wins", "api_url": slack},
+            "brand": {
+                "type": "twitter",
+                "audience": "public",
+                "on_unknown": "resend",
+                "api_url": x,
+                **{
+                    name: {"file": f"secrets/x.{name}"}
+                    for name in ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
+                },
+            },
+            "feed": {"type": "chirp"},
+            "sink": {"type": "webhook", "url": f"{sink}/in", "secret": {"file": "secrets/sink.secret"}},
+        },
+        "rules": [
+            {
+                "id": "won",
+                "when": {"source": "crm", "record": "Deal"},
+                "match": {"stage": "won"},
+                "publish": [
+                    {"to": "wins", "text": "{{ record.name }} signed"},
+                    {"to": "brand", "text": "{{ record.name | truncate(80) }} signed"},
+                    {
+                        "to": "feed",
+                        "channel": {"for": "event.record_id", "title": "record.name"},
+                        "text": "{{ record.name | truncate(4000) }} signed",
+                    },
+                    {"to": "sink", "text": "{{ record.name }} signed"},
+                ],
+            }
+        ],
+    }
+
+
+class Daemon:
+    """One folder with its configuration, and the process that runs with it, if one does. A context manager."""
+
+    def __init__(self, folder, networks=None, **changes):
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.path = folder / "crmbridge.yaml"
+        self.config = configuration(self.port, networks) | changes
+        self.process = None
+        self.environment = {}
+        (folder / "secrets").mkdir()
+        for name, value in SECRETS.items():
+            (folder / "secrets" / name).write_text(value + "\n")
+        self.write()
+
+    def write(self, text=None):
+        """The configuration as it is in `self.config`, or any text."""
+        config = json.loads(json.dumps(self.config).replace('"secrets/', f'"{self.folder}/secrets/'))
+        self.path.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True) if text is None else text)
+
+    def keep(self, *destinations):
+        """Speak to these destinations only."""
+        self.config["destinations"] = {name: self.config["destinations"][name] for name in destinations}
+        for rule in self.config["rules"]:
+            rule["publish"] = [step for step in rule["publish"] if step["to"] in destinations]
+        self.write()
+        return self
+
+    # --- the process
+
+    @property
+    def output(self):
+        return (self.folder / "output").read_text("utf-8", "replace")
+
+    def spawn(self):
+        with (self.folder / "output").open("ab") as output:
+            environment = {**os.environ, **self.environment}
+            self.process = subprocess.Popen([CRMBRIDGE, "run", "-c", self.path], stdout=output, stderr=output, env=environment)
+        return self
+
+    def start(self):
+        self.spawn()
+        until(self._ready, f"the daemon is ready:\n{self.output[-2000:]}")
+        return self
+
+    def _ready(self):
+        assert self.process.poll() is None, self.output[-4000:]
+        with contextlib.suppress(requests.ConnectionError):
+            # The admin socket is the last to open.
+            return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200 and self._answers()
+
+    def _answers(self):
+        with contextlib.suppress(OSError):
+            return self.ask("status")
+
+    def kill(self):
+        """As a power cut does, but for the page cache."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self):
+        """Ask it to end; returns its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process and self.process.poll() is None:
+            self.kill()
+
+    # --- asking
+
+    def cli(self, *arguments, stdin=None):
+        return subprocess.run(
+            [CRMBRIDGE, *arguments, "-c", self.path],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            input=stdin,
+            check=False,
+            env={**os.environ, "CRMBRIDGE_PASSWORD": "correct horse battery"},
+        )
+
+    def admin(self, method, path, body=None):
+        """Over the admin socket: (status, body)."""
+
+        class Unix(http.client.HTTPConnection):
+            def connect(inner):
+                inner.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                inner.sock.settimeout(30)
+                inner.sock.connect(str(self.folder / "data" / "crmbridge.sock"))
+
+        connection = Unix("admin")
+        try:
+            connection.request(method, path, body=body)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def ask(self, verb, **arguments):
+        status, body = self.admin("POST", f"/api/v1/{verb}", json.dumps(arguments))
+        assert status == 200, body
+        return json.loads(body)
+
+    def destination(self, name):
+        return next(one for one in self.ask("status")["destinations"] if one["name"] == name)
+
+    def quiet(self, seconds=25.0):
+        """Wait until nothing waits: no request, no delivery."""
+
+        def nothing():
+            status = self.ask("status")
+            waiting = [one for one in status["inbox"] if not one["failed"]]
+            return not waiting and not any(one["queued"] + one["sending"] for one in status["destinations"])
+
+        until(nothing, f"quiet; {self.ask('status')}", seconds)
+
+    # --- sending
+
+    def body(self, id=1, version=1, **fields):
+        return json.dumps({"id": id, "version": version, "fields": {"name": "Parkers", "stage": "won", **fields}}).encode()
+
+    def post(self, body, **headers):
+        """A signed webhook; returns the status."""
+        signature = hmac.new(HOOK_SECRET.encode(), body, hashlib.sha256).hexdigest()
+        headers = {"X-Signature": signature, "Content-Type": "application/json", **headers}
+        return requests.post(f"{self.url}/hooks/crm", data=body, headers=headers, timeout=10).status_code
+
+    def raw(self, data, wait=15.0):
+        """Bytes as they are; the status line's number, or None if the connection was closed without one."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=wait) as connection:
+            connection.sendall(data)
+            answer = b""
+            while b"\r\n" not in answer and (piece := connection.recv(4096)):
+                answer += piece
+        return int(answer.split()[1]) if answer else None
+
+    # --- reading the feed
+
+    def feed_pages(self):
+        """The words of every channel's page, read as a person who signed in by a one-time link."""
+        if not self.cli("chirp", "user", "list").stdout.count("susan"):
+            made = self.cli("chirp", "user", "add", "susan")
+            assert made.returncode == 0, made.stderr
+        link = self.cli("chirp", "user", "link", "susan")
+        assert link.returncode == 0, link.stderr
+        with requests.Session() as browser:
+            assert browser.get(link.stdout.strip(), timeout=10).status_code == 200
+            listed = browser.get(f"{self.url}/chirp/channels", timeout=10).text
+            codes = dict.fromkeys(re.findall(r'href="/chirp/c/([^"/?#]+)"', listed))
+            return [re.sub(r"<[^>]*>", "", browser.get(f"{self.url}/chirp/c/{code}", timeout=10).text) for code in codes]
+
+    def feed_posts(self):
+        """Texts of all posts in the feed's database."""
+        import sqlite3
+
+        with contextlib.closing(sqlite3.connect(f"file:{self.folder}/data/chirp.db?mode=ro", uri=True)) as feed:
+            return ["".join(words for _, words in json.loads(text)) for (text,) in feed.execute("SELECT text FROM post ORDER BY id")]

@@ -1,0 +1,276 @@
+"""The command line: every verb, its help, its exit codes, and what it says for programs."""
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+
+import pytest
+from daemon import CRMBRIDGE, Daemon, Networks
+from shared import ROOT
+
+from crmbridge.cli.demo import FILES
+from crmbridge.cli.group import _VERBS
+
+PARKERS = ROOT / "examples" / "parkers" / "crmbridge.yaml"
+
+
+def run(*arguments, stdin=None, cwd=None, **environment):
+    return subprocess.run(
+        [CRMBRIDGE, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        input=stdin,
+        check=False,
+        cwd=cwd,
+        env={**{name: value for name, value in os.environ.items() if name != "CRMBRIDGE_CONFIG"}, **environment},
+    )
+
+
+def tree(group, path=()):
+    """Every verb with its subverbs."""
+    yield path
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
+        if hasattr(command, "list_commands"):
+            yield from tree(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+def test_every_verb_has_help():
+    """With a sentence about it and about each of its options; -h works as --help does."""
+    from click.testing import CliRunner
+
+    from crmbridge.cli.group import cli
+
+    paths = list(tree(cli))
+    assert len(paths) >= 25
+    for path in paths:
+        said = CliRunner().invoke(cli, [*path, "--help"])
+        assert 0 == said.exit_code, path
+        lines = said.output.splitlines()
+        assert lines[0].startswith("Usage: "), path
+        assert lines[2].strip(), path
+        assert not [line for line in lines if line.strip().startswith("--") and "  " not in line.strip() and not line.strip().endswith(("]", "TEXT", "FILE", "PATH"))], path
+    said = run("-h")
+    assert 0 == said.returncode
+    assert not [verb for verb in _VERBS if verb not in said.stdout]
+
+
+def test_usage_errors():
+    """Exit 2, without a traceback."""
+    for arguments in (["nonsense"], ["lint", "--nonsense"], ["dead", "retry", "-c", PARKERS], ["unknown", "resolve", "1", "-c", PARKERS], ["status", "-o", "xml"]):
+        said = run(*arguments)
+        assert (2, "") == (said.returncode, said.stdout), arguments
+        assert "Traceback" not in said.stderr
+
+
+def test_no_configuration(tmp_path):
+    """Says where it looked; the environment and the folder are looked at."""
+    said = run("lint", cwd=tmp_path)
+    if not os.path.exists("/etc/crmbridge/crmbridge.yaml"):
+        assert 2 == said.returncode
+        assert "give --config FILE, or make crmbridge.yaml here" in said.stderr
+    assert 0 == run("lint", cwd=tmp_path, CRMBRIDGE_CONFIG=str(PARKERS)).returncode
+    assert 0 == run("lint", cwd=PARKERS.parent).returncode
+    said = run("lint", "-c", tmp_path / "gone.yaml")
+    assert 3 == said.returncode
+    assert "gone.yaml" in said.stdout + said.stderr
+
+
+@pytest.fixture
+def parkers(tmp_path):
+    """The example, to be changed."""
+    for name in FILES:
+        shutil.copy(PARKERS.with_name(name), tmp_path / name)
+    with contextlib.closing(sqlite3.connect(tmp_path / "crm.db")) as crm:
+        crm.executescript((tmp_path / "crm.sql").read_text("utf-8"))
+    return tmp_path / "crmbridge.yaml"
+
+
+def change(path, old, new):
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), "utf-8")
+
+
+def test_lint(parkers):
+    """0 and a word where it is fine; 3 with every problem and its place where it is not, for people and programs."""
+    said = run("lint", "-c", parkers)
+    assert (0, f"{parkers}: fine\n") == (said.returncode, said.stdout)
+
+    change(parkers, "becomes: live", "becoms: live")
+    change(parkers, "to: brand", "to: brend")
+    said = run("lint", "-c", parkers)
+    assert 3 == said.returncode
+    assert 'did you mean "becomes"?' in said.stdout
+    assert 'did you mean "brand"?' in said.stdout
+    assert "2 problems" in said.stderr
+    said = run("lint", "-o", "json", "-c", parkers)
+    problems = json.loads(said.stdout)["problems"]
+    assert (3, 2) == (said.returncode, len(problems))
+    assert all(one["file"] == "crmbridge.yaml" and one["line"] > 1 and one["column"] > 1 and one["path"] for one in problems)
+
+
+def test_test(parkers):
+    """0 where the rules say what their tests expect, 4 where one does not, 3 where they cannot be read."""
+    said = run("test", "-c", parkers)
+    assert 0 == said.returncode
+    assert said.stdout.splitlines()[-1].endswith(" passed, 0 failed")
+
+    change(parkers, "Welcome aboard!", "Welcome on board!")
+    said = run("test", "-c", parkers)
+    assert 4 == said.returncode
+    assert 1 == sum(line.startswith("FAILED  live: ") for line in said.stdout.splitlines())
+    assert 0 == run("test", "--run", "promoted", "-c", parkers).returncode
+    change(parkers, "crmbridge: 1", "crmbridge: 2")
+    assert 3 == run("test", "-c", parkers).returncode
+
+
+def test_render():
+    """What would be said, and why the rest is silent; from a file or standard input."""
+    deal = {
+        "source": "crm",
+        "record": "Opportunity",
+        "id": "O-9",
+        "fields": {"name": "Pilot", "stage": "Closed Won", "amount": "120000", "currency": "EUR", "owner": "Tom", "account": "A-1", "Account.name": "Parkers"},
+        "before": {"stage": "Open"},
+        "url": "https://crm.acme.example/opportunities/O-9",
+    }
+    said = run("render", "-", "-o", "json", "-c", PARKERS, stdin=json.dumps(deal))
+    data = json.loads(said.stdout)
+    assert (0, ["feed", "wins"]) == (said.returncode, [one["to"] for one in data["messages"]])
+    assert ":tada: *Parkers* signed Pilot: €120,000, by Tom" == data["messages"][1]["text"]
+    assert "Parkers" == data["messages"][0]["channel"]
+
+    lost = {**deal, "fields": {**deal["fields"], "stage": "Closed Lost"}}
+    said = run("render", "-", "-c", PARKERS, stdin=json.dumps(lost))
+    assert (0, True) == (said.returncode, said.stdout.startswith("silent: rule won: stage becomes Closed Won: it was Open and is Closed Lost"))
+    del deal["fields"]["owner"]
+    assert 1 == run("render", "-", "-c", PARKERS, stdin=json.dumps(deal)).returncode
+    for wrong in ("[]", '{"source": "crm"}', '{"source": "x", "record": "y", "fields": {}}'):
+        assert 2 == run("render", "-", "-c", PARKERS, stdin=wrong).returncode
+    for broken in ("", "{", '{"source": "crm", "record": "Deal", "fields": 5}', '{"source": "crm", "record": "Deal", "fields": {}, "event": "x"}'):
+        said = run("render", "-", "-c", PARKERS, stdin=broken)
+        assert said.returncode in (1, 2)
+        assert "Traceback" not in said.stderr
+
+
+def test_configuration_verbs():
+    """Show, reference, schema, connectors."""
+    shown = json.loads(run("config", "show", "-c", PARKERS).stdout)
+    assert {"crm"} == shown["sources"].keys()
+    assert "1s" == shown["sources"]["crm"]["every"]
+    assert "public" == shown["destinations"]["brand"]["audience"]
+    assert "crmbridge: 1" in run("config", "reference").stdout
+    assert "properties" in json.loads(run("schema").stdout)
+    listed = run("connectors").stdout
+    assert {"chirp", "console", "file", "slack", "sql", "twitter", "webhook"} == {line.split()[1] for line in listed.splitlines()}
+    assert "api_url" in run("connectors", "slack").stdout
+    assert run("connectors", "nonsense").returncode in (0, 1, 2)
+
+
+def test_demo():
+    """The whole thing, in twelve seconds: exit 0 only because everything that the story led to was published."""
+    said = run("demo", "--seconds", "12")
+
+    assert 0 == said.returncode, said.stdout + said.stderr
+    (line,) = [line for line in said.stdout.splitlines() if "messages published" in line]
+    assert "9" == line.split("messages published")[1].split(":")[0].strip()
+    assert "NOT published" not in said.stdout
+    assert "Traceback" not in said.stdout + said.stderr
+
+
+def test_demo_keeps_an_editable_folder(tmp_path):
+    """Which the other verbs accept; a folder that holds something is not touched."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    assert 2 == run("demo", "--seconds", "1", "--keep", tmp_path / "full").returncode
+    assert ["mine"] == os.listdir(tmp_path / "full")
+
+
+READS = [("status",), ("dead", "list"), ("unknown", "list"), ("show", "1"), ("dead", "show", "1"), ("chirp", "user", "list")]
+
+
+def test_read_verbs_with_and_without_a_daemon(tmp_path):
+    """Every -o json can be parsed, people get lines, and what needs no daemon works on the database."""
+    with Networks() as networks, Daemon(tmp_path, networks) as daemon:
+        for verb in (("dead", "list"), ("unknown", "list"), ("show", "1"), ("tail", "--seconds", "0.1")):
+            never = daemon.cli(*verb)
+            assert (1, True) == (never.returncode, "crmbridge has not run yet" in never.stderr), verb
+        daemon.config["rules"][0]["publish"][0]["text"] = "{{ record.name }} {{ record.note }}"
+        daemon.write()
+        daemon.start()
+        daemon.post(daemon.body())
+        daemon.quiet()
+
+        for verb in READS:
+            found = daemon.cli(*verb, "-o", "json")
+            assert 0 == found.returncode, (verb, found.stderr)
+            json.loads(found.stdout)
+            assert daemon.cli(*verb).stdout, verb
+        shown = json.loads(daemon.cli("show", "1", "-o", "json").stdout)
+        assert ("dead", "unrenderable", {"name": "Parkers", "stage": "won"}) == (shown["state"], shown["reason"], shown["event"]["fields"])
+        assert shown == json.loads(daemon.cli("show", shown["key"], "-o", "json").stdout)
+        assert 1 == daemon.cli("show", "999").returncode
+        assert "DESTINATION" in daemon.cli("status").stdout
+        with_daemon = daemon.cli("dead", "list", "-o", "json").stdout
+
+        broken = daemon.path.read_text()
+        daemon.path.write_text(broken.replace("to: sink", "to: snik"))
+        assert 0 == daemon.cli("status").returncode, "a configuration that is being edited must not hide the daemon"
+        daemon.path.write_text(broken)
+
+        daemon.kill()  # its socket is left behind
+        assert with_daemon == daemon.cli("dead", "list", "-o", "json").stdout
+        for verb in READS[1:]:
+            assert 0 == daemon.cli(*verb, "-o", "json").returncode, verb
+        stopped = daemon.cli("status")
+        assert (1, True) == (stopped.returncode, "no crmbridge runs with" in stopped.stderr)
+        assert 1 == daemon.cli("reload").returncode
+        dropped = daemon.cli("dead", "drop", "--all", "--yes")
+        assert (0, "1 dead letters\n1 done\n") == (dropped.returncode, dropped.stdout)
+        assert [] == json.loads(daemon.cli("dead", "list", "-o", "json").stdout)["deliveries"]
+
+
+def test_orders_ask_first(tmp_path):
+    """What touches many shows the count; without a yes nothing is done, and an order on what is not there says so."""
+    with Networks() as networks, Daemon(tmp_path, networks) as daemon:
+        daemon.keep("sink")
+        daemon.config["rules"][0]["publish"][0]["text"] = "{{ record.note }}"
+        daemon.write()
+        daemon.start()
+        for n in range(3):
+            daemon.post(daemon.body(n))
+        daemon.quiet()
+        asked = daemon.cli("dead", "drop", "--rule", "won", stdin="n\n")
+        assert (1, True) == (asked.returncode, asked.stdout.startswith("3 dead letters\n"))
+        assert 3 == len(daemon.ask("dead_list")["deliveries"])
+        assert "there is no delivery 99" in daemon.cli("dead", "retry", "99").stderr
+        assert 0 == daemon.cli("dead", "drop", "--destination", "sink", "-y").returncode
+        gone = daemon.cli("dead", "retry", "1")
+        assert (1, True) == (gone.returncode, "is superseded, not dead" in gone.stderr or "not dead" in gone.stderr)
+
+
+def test_tail_shows_changes(tmp_path):
+    """As they come in, one line each, for people and for programs."""
+    with Networks() as networks, Daemon(tmp_path, networks) as daemon:
+        daemon.keep("sink").start()
+        tail = subprocess.Popen([CRMBRIDGE, "tail", "--seconds", "3", "-o", "json", "-c", daemon.path], stdout=subprocess.PIPE, text=True)
+        try:
+            import time
+
+            time.sleep(1.2)
+            daemon.post(daemon.body(1, 1, stage="open"))
+            daemon.post(daemon.body(1, 2))
+            out, _ = tail.communicate(timeout=15)
+        finally:
+            if tail.poll() is None:
+                tail.kill()
+        events = [json.loads(line) for line in out.splitlines()]
+        assert [{}, {"stage": "open"}] == [one["before"] for one in events]
+        assert "won" == events[1]["fields"]["stage"]
