@@ -174,6 +174,8 @@ def tell_systemd(state: str) -> None:
 def watchdog_interval() -> float | None:
     """Seconds between two signs of life that the service manager wants, half of its patience; None if it wants none."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
-    if not (microseconds.isascii() and microseconds.isdigit() and int(microseconds)) or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+    if not (microseconds.isascii() and microseconds.isdigit() and int(microseconds)) or os.environ.get(
+        "WATCHDOG_PID", str(os.getpid())
+    ) != str(os.getpid()):
         return None
     return int(microseconds) / 2_000_000

@@ -126,6 +126,8 @@ def _length(config: Config, name: str, text: Any) -> dict[str, int] | None:
 def _change(raw: Any, config: Config) -> ChangeEvent:
     if not isinstance(raw, dict) or not {"source", "record", "fields"} <= raw.keys():
         raise Failure("the change needs source, record and fields", 2)
+    if not all(isinstance(raw.get(name, {}), dict) for name in ("fields", "before")):
+        raise Failure("fields and before are mappings of names to values", 2)
     if raw["source"] not in config.sources:
         raise Failure(f"no source {raw['source']} is configured", 2)
     spec = config.engine.records.get((raw["source"], raw["record"]), {})

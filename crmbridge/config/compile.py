@@ -53,39 +53,36 @@ class Speech:
     """It has no channel of its own."""
 
 
-def compile_rules(
-    rules: Sequence[RuleSource],
-    *,
-    sources: Mapping[str, Set[str]],
-    destinations: Mapping[str, Speech],
-    unusable: frozenset[str],
-    records: Records,
-    defaults: DefaultsModel,
-    strict_conditions: bool,
-) -> tuple[list[Rule], list[Problem]]:
-    """Compile all rules. `sources` have their configured record types; names in `unusable` have been complained about already."""
-    compiler = _Compiler(sources, destinations, unusable, records, defaults, strict_conditions)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What rules may refer to."""
+
+    sources: Mapping[str, Set[str]]
+    """The configured record types by source."""
+    destinations: Mapping[str, Speech]
+    unusable: frozenset[str]
+    """Sources and destinations that were complained about already."""
+    records: Records
+    defaults: DefaultsModel
+    strict_conditions: bool
+
+
+def compile_rules(rules: Sequence[RuleSource], known: Surroundings) -> tuple[list[Rule], list[Problem]]:
+    """Compile all rules; those with problems are left out, and the problems returned."""
+    compiler = _Compiler(known)
     compiled = [rule for source in rules if (rule := compiler.rule(source))]
     compiler.unique([(source.model.id, source.model.formerly, source.place) for source in rules], "rule")
     return compiled, compiler.problems
 
 
 class _Compiler:
-    def __init__(
-        self,
-        sources: Mapping[str, Set[str]],
-        destinations: Mapping[str, Speech],
-        unusable: frozenset[str],
-        records: Records,
-        defaults: DefaultsModel,
-        strict_conditions: bool,
-    ) -> None:
-        self.sources = sources
-        self.destinations = destinations
-        self.unusable = unusable
-        self.records = records
-        self.defaults = defaults
-        self.strict_conditions = strict_conditions
+    def __init__(self, known: Surroundings) -> None:
+        self.sources = known.sources
+        self.destinations = known.destinations
+        self.unusable = known.unusable
+        self.records = known.records
+        self.defaults = known.defaults
+        self.strict_conditions = known.strict_conditions
         self.problems: list[Problem] = []
         self._known_record = True
 

@@ -15,9 +15,18 @@ import pydantic
 from pydantic import BaseModel, ValidationError, create_model
 
 from crmbridge import registry
-from crmbridge.config.compile import Place, RuleSource, Speech, compile_rules
+from crmbridge.config.compile import Place, RuleSource, Speech, Surroundings, compile_rules
 from crmbridge.config.document import Document, KeyPath, read
-from crmbridge.config.models import AdminModel, ConfigModel, DefaultsModel, DestinationModel, IncludeModel, RuleModel, SourceModel, StoreModel
+from crmbridge.config.models import (
+    AdminModel,
+    ConfigModel,
+    DefaultsModel,
+    DestinationModel,
+    IncludeModel,
+    RuleModel,
+    SourceModel,
+    StoreModel,
+)
 from crmbridge.contract import Connector, Options, Secret
 from crmbridge.errors import ConfigError, Problem
 from crmbridge.model import Audience, FieldSpec, Network, RecordSpec
@@ -145,8 +154,7 @@ class _Loader:
         destinations = {name: to for name, value in _items(raw, "destinations") if (to := self._destination(name, value))}
         rules = self._rules(model, raw)
         records = {(source.name, record): spec for source in sources.values() for record, spec in source.records.items()}
-        compiled, problems = compile_rules(
-            rules,
+        known = Surroundings(
             sources={name: set(one.records) for name, one in sources.items()},
             destinations={
                 name: Speech(one.audience, one.connector.dynamic_channels, one.connector.needs_channel(one.options))
@@ -157,6 +165,7 @@ class _Loader:
             defaults=model.defaults if model else DefaultsModel(),
             strict_conditions=model is not None and model.strict_conditions,
         )
+        compiled, problems = compile_rules(rules, known)
         self.problems += problems
         if model is None:
             return None

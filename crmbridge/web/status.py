@@ -22,7 +22,7 @@ def source_status(name: str, type_: str, poller: Poller | None, overview: Mappin
     if poller.state.failures:
         state = f"failing ({poller.state.failures}): {poller.state.last_error}"
     else:
-        state = "reading" if known.get("baselined") else "learning what exists"
+        state = "reading" if known.get("baselined") else f"learning what exists: {poller.state.read} records so far"
     return source | {"state": state, "polled_at": known.get("polled_at"), "read": poller.state.read}
 
 

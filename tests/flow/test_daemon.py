@@ -12,7 +12,7 @@ import time
 
 import pytest
 import requests
-from daemon import CRMBRIDGE, NOWHERE, SECRETS, Daemon, Networks, until
+from flow.daemon import CRMBRIDGE, NOWHERE, SECRETS, Daemon, Networks, until
 from prometheus_client.parser import text_string_to_metric_families
 
 from crmbridge.testing import answer
@@ -129,8 +129,8 @@ def test_reload(daemon, networks):
 
     daemon.path.write_text(good.replace("data/crmbridge.db", "data/other.db"))
     assert "store.path cannot change while crmbridge runs" in daemon.cli("reload").stderr
-    daemon.path.write_text("")
-    assert 1 == daemon.cli("reload").returncode
+    daemon.path.write_text("")  # not even the daemon's address can be read from it
+    assert 3 == daemon.cli("reload").returncode
     daemon.path.unlink()
     daemon.process.send_signal(signal.SIGHUP)
     until(lambda: daemon.ask("status")["last_reload"] != "ok", "a file that is gone")
