@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 
 import pytest
-from flow.daemon import CRMBRIDGE, Daemon, Networks
+from flow.daemon import CRMBRIDGE, Daemon, Networks, inside
 from shared import ROOT
 
 from crmbridge.cli.demo import FILES
@@ -17,7 +17,9 @@ from crmbridge.cli.group import _VERBS
 PARKERS = ROOT / "examples" / "parkers" / "crmbridge.yaml"
 
 
-def run(*arguments, stdin=None, cwd=None, **environment):
+def run(*arguments, stdin="", cwd=None, **environment):
+    if cwd is None and arguments[0] != "demo":
+        return inside(arguments, stdin)
     return subprocess.run(
         [CRMBRIDGE, *arguments],
         capture_output=True,
@@ -51,7 +53,7 @@ def test_every_verb_has_help():
     assert len(paths) >= 25
     for path in paths:
         said = CliRunner().invoke(cli, [*path, "--help"])
-        assert 0 == said.exit_code, path
+        assert said.exit_code == 0, path
         lines = said.output.splitlines()
         assert lines[0].startswith("Usage: "), path
         assert lines[2].strip(), path
@@ -61,7 +63,7 @@ def test_every_verb_has_help():
             if line.strip().startswith("--") and "  " not in line.strip() and not line.strip().endswith(("]", "TEXT", "FILE", "PATH"))
         ], path
     said = run("-h")
-    assert 0 == said.returncode
+    assert said.returncode == 0
     assert not [verb for verb in _VERBS if verb not in said.stdout]
 
 
@@ -75,7 +77,7 @@ def test_usage_errors():
         ["status", "-o", "xml"],
     ):
         said = run(*arguments)
-        assert (2, "") == (said.returncode, said.stdout), arguments
+        assert (said.returncode, said.stdout) == (2, ""), arguments
         assert "Traceback" not in said.stderr
 
 
@@ -83,12 +85,12 @@ def test_no_configuration(tmp_path):
     """Says where it looked; the environment and the folder are looked at."""
     said = run("lint", cwd=tmp_path)
     if not os.path.exists("/etc/crmbridge/crmbridge.yaml"):
-        assert 2 == said.returncode
+        assert said.returncode == 2
         assert "give --config FILE, or make crmbridge.yaml here" in said.stderr
-    assert 0 == run("lint", cwd=tmp_path, CRMBRIDGE_CONFIG=str(PARKERS)).returncode
-    assert 0 == run("lint", cwd=PARKERS.parent).returncode
+    assert run("lint", cwd=tmp_path, CRMBRIDGE_CONFIG=str(PARKERS)).returncode == 0
+    assert run("lint", cwd=PARKERS.parent).returncode == 0
     said = run("lint", "-c", tmp_path / "gone.yaml")
-    assert 3 == said.returncode
+    assert said.returncode == 3
     assert "gone.yaml" in said.stdout + said.stderr
 
 
@@ -116,29 +118,29 @@ def test_lint(parkers):
     change(parkers, "becomes: live", "becoms: live")
     change(parkers, "to: brand", "to: brend")
     said = run("lint", "-c", parkers)
-    assert 3 == said.returncode
+    assert said.returncode == 3
     assert 'did you mean "becomes"?' in said.stdout
     assert 'did you mean "brand"?' in said.stdout
     assert "2 problems" in said.stderr
     said = run("lint", "-o", "json", "-c", parkers)
     problems = json.loads(said.stdout)["problems"]
-    assert (3, 2) == (said.returncode, len(problems))
+    assert (said.returncode, len(problems)) == (3, 2)
     assert all(one["file"] == "crmbridge.yaml" and one["line"] > 1 and one["column"] > 1 and one["path"] for one in problems)
 
 
 def test_test(parkers):
     """0 where the rules say what their tests expect, 4 where one does not, 3 where they cannot be read."""
     said = run("test", "-c", parkers)
-    assert 0 == said.returncode
+    assert said.returncode == 0
     assert said.stdout.splitlines()[-1].endswith(" passed, 0 failed")
 
     change(parkers, "Welcome aboard!", "Welcome on board!")
     said = run("test", "-c", parkers)
-    assert 4 == said.returncode
-    assert 1 == sum(line.startswith("FAILED  live: ") for line in said.stdout.splitlines())
-    assert 0 == run("test", "--run", "promoted", "-c", parkers).returncode
+    assert said.returncode == 4
+    assert sum(line.startswith("FAILED  live: ") for line in said.stdout.splitlines()) == 1
+    assert run("test", "--run", "promoted", "-c", parkers).returncode == 0
     change(parkers, "crmbridge: 1", "crmbridge: 2")
-    assert 3 == run("test", "-c", parkers).returncode
+    assert run("test", "-c", parkers).returncode == 3
 
 
 def test_render():
@@ -161,20 +163,20 @@ def test_render():
     }
     said = run("render", "-", "-o", "json", "-c", PARKERS, stdin=json.dumps(deal))
     data = json.loads(said.stdout)
-    assert (0, ["feed", "wins"]) == (said.returncode, [one["to"] for one in data["messages"]])
-    assert ":tada: *Parkers* signed Pilot: €120,000, by Tom" == data["messages"][1]["text"]
-    assert "Parkers" == data["messages"][0]["channel"]
+    assert (said.returncode, [one["to"] for one in data["messages"]]) == (0, ["feed", "wins"])
+    assert data["messages"][1]["text"] == ":tada: *Parkers* signed Pilot: €120,000, by Tom"
+    assert data["messages"][0]["channel"] == "Parkers"
 
     lost = {**deal, "fields": {**deal["fields"], "stage": "Closed Lost"}}
     said = run("render", "-", "-c", PARKERS, stdin=json.dumps(lost))
-    assert (0, True) == (
+    assert (
         said.returncode,
         said.stdout.startswith("silent: rule won: stage becomes Closed Won: it was Open and is Closed Lost"),
-    )
+    ) == (0, True)
     del deal["fields"]["owner"]
-    assert 1 == run("render", "-", "-c", PARKERS, stdin=json.dumps(deal)).returncode
+    assert run("render", "-", "-c", PARKERS, stdin=json.dumps(deal)).returncode == 1
     for wrong in ("[]", '{"source": "crm", "record": "Deal", "fields": 5}', '{"source": "x", "record": "y", "fields": {}}'):
-        assert 2 == run("render", "-", "-c", PARKERS, stdin=wrong).returncode
+        assert run("render", "-", "-c", PARKERS, stdin=wrong).returncode == 2
     for broken in ("{", '{"source": "crm", "record": "Deal", "fields": {}, "event": "x"}'):
         said = run("render", "-", "-c", PARKERS, stdin=broken)
         assert said.returncode in (1, 2)
@@ -185,8 +187,8 @@ def test_configuration_verbs():
     """Show, reference, schema, connectors."""
     shown = json.loads(run("config", "show", "-c", PARKERS).stdout)
     assert {"crm"} == shown["sources"].keys()
-    assert "1s" == shown["sources"]["crm"]["every"]
-    assert "public" == shown["destinations"]["brand"]["audience"]
+    assert shown["sources"]["crm"]["every"] == "1s"
+    assert shown["destinations"]["brand"]["audience"] == "public"
     assert "crmbridge: 1" in run("config", "reference").stdout
     assert "properties" in json.loads(run("schema").stdout)
     listed = run("connectors").stdout
@@ -199,9 +201,9 @@ def test_demo():
     """The whole thing, in twelve seconds: exit 0 only because everything that the story led to was published."""
     said = run("demo", "--seconds", "12")
 
-    assert 0 == said.returncode, said.stdout + said.stderr
+    assert said.returncode == 0, said.stdout + said.stderr
     (line,) = [line for line in said.stdout.splitlines() if "messages published" in line]
-    assert "9" == line.split("messages published")[1].split(":")[0].strip()
+    assert line.split("messages published")[1].split(":")[0].strip() == "9"
     assert "NOT published" not in said.stdout
     assert "Traceback" not in said.stdout + said.stderr
 
@@ -210,8 +212,8 @@ def test_demo_keeps_an_editable_folder(tmp_path):
     """Which the other verbs accept; a folder that holds something is not touched."""
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
-    assert 2 == run("demo", "--seconds", "1", "--keep", tmp_path / "full").returncode
-    assert ["mine"] == os.listdir(tmp_path / "full")
+    assert run("demo", "--seconds", "1", "--keep", tmp_path / "full").returncode == 2
+    assert os.listdir(tmp_path / "full") == ["mine"]
 
 
 READS = [("status",), ("dead", "list"), ("unknown", "list"), ("show", "1"), ("dead", "show", "1"), ("chirp", "user", "list")]
@@ -222,7 +224,7 @@ def test_read_verbs_with_and_without_a_daemon(tmp_path):
     with Networks() as networks, Daemon(tmp_path, networks) as daemon:
         for verb in (("dead", "list"), ("unknown", "list"), ("show", "1"), ("tail", "--seconds", "0.1")):
             never = daemon.cli(*verb)
-            assert (1, True) == (never.returncode, "crmbridge has not run yet" in never.stderr), verb
+            assert (never.returncode, "crmbridge has not run yet" in never.stderr) == (1, True), verb
         daemon.config["rules"][0]["publish"][0]["text"] = "{{ record.name }} {{ record.note }}"
         daemon.write()
         daemon.start()
@@ -231,33 +233,33 @@ def test_read_verbs_with_and_without_a_daemon(tmp_path):
 
         for verb in READS:
             found = daemon.cli(*verb, "-o", "json")
-            assert 0 == found.returncode, (verb, found.stderr)
+            assert found.returncode == 0, (verb, found.stderr)
             json.loads(found.stdout)
         for verb in READS[1:4]:
             assert daemon.cli(*verb).stdout, verb
         (dead,) = daemon.ask("dead_list")["deliveries"]
         shown = json.loads(daemon.cli("show", str(dead["id"]), "-o", "json").stdout)
-        assert ("dead", "unrenderable", {"name": "Parkers", "stage": "won"}) == (shown["state"], shown["reason"], shown["event"]["fields"])
+        assert (shown["state"], shown["reason"], shown["event"]["fields"]) == ("dead", "unrenderable", {"name": "Parkers", "stage": "won"})
         assert shown == json.loads(daemon.cli("show", shown["key"], "-o", "json").stdout)
-        assert 1 == daemon.cli("show", "999").returncode
+        assert daemon.cli("show", "999").returncode == 1
         assert "DESTINATION" in daemon.cli("status").stdout
         with_daemon = daemon.cli("dead", "list", "-o", "json").stdout
 
         broken = daemon.path.read_text()
         daemon.path.write_text(broken.replace("to: sink", "to: snik"))
-        assert 0 == daemon.cli("status").returncode, "a configuration that is being edited must not hide the daemon"
+        assert daemon.cli("status").returncode == 0, "a configuration that is being edited must not hide the daemon"
         daemon.path.write_text(broken)
 
         daemon.kill()  # its socket is left behind
         assert with_daemon == daemon.cli("dead", "list", "-o", "json").stdout
         for verb in READS[1:]:
-            assert 0 == daemon.cli(*verb, "-o", "json").returncode, verb
+            assert daemon.cli(*verb, "-o", "json").returncode == 0, verb
         stopped = daemon.cli("status")
-        assert (1, True) == (stopped.returncode, "no crmbridge runs with" in stopped.stderr)
-        assert 1 == daemon.cli("reload").returncode
+        assert (stopped.returncode, "no crmbridge runs with" in stopped.stderr) == (1, True)
+        assert daemon.cli("reload").returncode == 1
         dropped = daemon.cli("dead", "drop", "--all", "--yes")
-        assert (0, "1 dead letters\n1 done\n") == (dropped.returncode, dropped.stdout)
-        assert [] == json.loads(daemon.cli("dead", "list", "-o", "json").stdout)["deliveries"]
+        assert (dropped.returncode, dropped.stdout) == (0, "1 dead letters\n1 done\n")
+        assert json.loads(daemon.cli("dead", "list", "-o", "json").stdout)["deliveries"] == []
 
 
 def test_orders_ask_first(tmp_path):
@@ -271,12 +273,12 @@ def test_orders_ask_first(tmp_path):
             daemon.post(daemon.body(n))
         daemon.quiet()
         asked = daemon.cli("dead", "drop", "--rule", "won", stdin="n\n")
-        assert (1, True) == (asked.returncode, asked.stdout.startswith("3 dead letters\n"))
-        assert 3 == len(daemon.ask("dead_list")["deliveries"])
+        assert (asked.returncode, asked.stdout.startswith("3 dead letters\n")) == (1, True)
+        assert len(daemon.ask("dead_list")["deliveries"]) == 3
         assert "there is no delivery 99" in daemon.cli("dead", "retry", "99").stderr
-        assert 0 == daemon.cli("dead", "drop", "--destination", "sink", "-y").returncode
+        assert daemon.cli("dead", "drop", "--destination", "sink", "-y").returncode == 0
         gone = daemon.cli("dead", "retry", "1")
-        assert (1, True) == (gone.returncode, "is superseded, not dead" in gone.stderr or "not dead" in gone.stderr)
+        assert (gone.returncode, "is superseded, not dead" in gone.stderr or "not dead" in gone.stderr) == (1, True)
 
 
 def test_tail_shows_changes(tmp_path):
@@ -295,5 +297,5 @@ def test_tail_shows_changes(tmp_path):
             if tail.poll() is None:
                 tail.kill()
         events = [json.loads(line) for line in out.splitlines()]
-        assert [{}, {"stage": "open"}] == [one["before"] for one in events]
-        assert "won" == events[1]["fields"]["stage"]
+        assert [one["before"] for one in events] == [{}, {"stage": "open"}]
+        assert events[1]["fields"]["stage"] == "won"

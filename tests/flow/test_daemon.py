@@ -35,7 +35,7 @@ def test_one_webhook_five_times_through_kills_is_one_message(tmp_path):
     with Daemon(tmp_path) as daemon, Networks() as networks:
         body = daemon.body()
         daemon.start()
-        assert 202 == daemon.post(body)
+        assert daemon.post(body) == 202
         daemon.kill()  # right after it took it in; nothing can have been published, for nobody listens there
 
         destinations = daemon.config["destinations"]
@@ -47,26 +47,26 @@ def test_one_webhook_five_times_through_kills_is_one_message(tmp_path):
         daemon.kill()
 
         daemon.start()
-        assert 202 == daemon.post(body)
+        assert daemon.post(body) == 202
         daemon.kill()  # right after the 202 of a redelivery
 
         daemon.start()
-        assert 202 == daemon.post(body)
+        assert daemon.post(body) == 202
         daemon.quiet()
         daemon.kill()
 
         daemon.start()
-        assert [202, 202] == [daemon.post(body), daemon.post(body)]
+        assert [daemon.post(body), daemon.post(body)] == [202, 202]
         daemon.quiet()
         time.sleep(0.3)
 
-        assert ["Parkers signed"] == networks.said_on_slack
-        assert ["Parkers signed"] == networks.said_on_x
-        assert 1 == len(set(networks.keys_at_the_sink))
+        assert networks.said_on_slack == ["Parkers signed"]
+        assert networks.said_on_x == ["Parkers signed"]
+        assert len(set(networks.keys_at_the_sink)) == 1
         (page,) = daemon.feed_pages()
-        assert 1 == page.count("Parkers signed")
-        assert ["Parkers signed"] == daemon.feed_posts()
-        assert [] == daemon.ask("dead_list")["deliveries"] + daemon.ask("unknown_list")["deliveries"]
+        assert page.count("Parkers signed") == 1
+        assert daemon.feed_posts() == ["Parkers signed"]
+        assert daemon.ask("dead_list")["deliveries"] + daemon.ask("unknown_list")["deliveries"] == []
 
 
 def test_sigterm_ends_cleanly_and_doubles_nothing(tmp_path):
@@ -74,10 +74,10 @@ def test_sigterm_ends_cleanly_and_doubles_nothing(tmp_path):
     with Networks(delay=0.05) as networks, Daemon(tmp_path, networks) as daemon:
         daemon.keep("brand", "sink").start()
         for n in range(20):
-            assert 202 == daemon.post(daemon.body(n, name=f"Account {n}"))
+            assert daemon.post(daemon.body(n, name=f"Account {n}")) == 202
         until(lambda: len(networks.said_on_x) >= 3, "some are published")
         began = time.monotonic()
-        assert 0 == daemon.stop()
+        assert daemon.stop() == 0
         assert time.monotonic() - began < 10
         assert len(networks.said_on_x) < 20, "the stop came too late to prove anything"
 
@@ -85,8 +85,8 @@ def test_sigterm_ends_cleanly_and_doubles_nothing(tmp_path):
         daemon.quiet()
         assert sorted(f"Account {n} signed" for n in range(20)) == sorted(networks.said_on_x)
         assert 20 == len(networks.keys_at_the_sink) == len(set(networks.keys_at_the_sink))
-        assert 0 == sum(one["unknown"] + one["dead"] for one in daemon.ask("status")["destinations"])
-        assert 0 == daemon.stop()
+        assert sum(one["unknown"] + one["dead"] for one in daemon.ask("status")["destinations"]) == 0
+        assert daemon.stop() == 0
 
 
 def test_reload(daemon, networks):
@@ -102,7 +102,7 @@ def test_reload(daemon, networks):
     )
     daemon.write()
     done = daemon.cli("reload")
-    assert (0, "reloaded: 2 rules\n") == (done.returncode, done.stdout)
+    assert (done.returncode, done.stdout) == (0, "reloaded: 2 rules\n")
     daemon.post(daemon.body(1, stage="lost"))
     until(lambda: networks.said_at_the_sink == ["Parkers lost"], "the new rule speaks")
 
@@ -111,7 +111,7 @@ def test_reload(daemon, networks):
         daemon.path.write_text(good.replace("to: sink", "to: snik", 1))
         if how == "verb":
             refused = daemon.cli("reload")
-            assert 1 == refused.returncode
+            assert refused.returncode == 1
             assert 'no destination "snik"; did you mean "sink"?' in refused.stderr
         else:
             daemon.process.send_signal(signal.SIGHUP)
@@ -130,13 +130,13 @@ def test_reload(daemon, networks):
     daemon.path.write_text(good.replace("data/crmbridge.db", "data/other.db"))
     assert "store.path cannot change while crmbridge runs" in daemon.cli("reload").stderr
     daemon.path.write_text("")  # not even the daemon's address can be read from it
-    assert 3 == daemon.cli("reload").returncode
+    assert daemon.cli("reload").returncode == 3
     daemon.path.unlink()
     daemon.process.send_signal(signal.SIGHUP)
     until(lambda: daemon.ask("status")["last_reload"] != "ok", "a file that is gone")
     daemon.path.write_text(good)
-    assert 0 == daemon.cli("reload").returncode
-    assert 0 == daemon.stop()
+    assert daemon.cli("reload").returncode == 0
+    assert daemon.stop() == 0
 
 
 def test_a_reload_that_cannot_be_built_changes_nothing(daemon, networks):
@@ -146,14 +146,14 @@ def test_a_reload_that_cannot_be_built_changes_nothing(daemon, networks):
     daemon.config["destinations"]["feed"] = {"type": "chirp"}
     daemon.write()
     refused = daemon.cli("reload")
-    assert 1 == refused.returncode
+    assert refused.returncode == 1
     assert "restart" in refused.stderr
 
-    assert ["sink"] == [one["name"] for one in daemon.ask("status")["destinations"]]
-    assert 404 == requests.post(f"{daemon.url}/hooks/other", data=b"{}", timeout=5).status_code
-    assert 202 == daemon.post(daemon.body())
+    assert [one["name"] for one in daemon.ask("status")["destinations"]] == ["sink"]
+    assert requests.post(f"{daemon.url}/hooks/other", data=b"{}", timeout=5).status_code == 404
+    assert daemon.post(daemon.body()) == 202
     daemon.quiet()
-    assert 1 == len(networks.sink.seen)
+    assert len(networks.sink.seen) == 1
 
 
 def test_a_destination_with_open_messages_cannot_be_removed(daemon, networks):
@@ -165,13 +165,13 @@ def test_a_destination_with_open_messages_cannot_be_removed(daemon, networks):
     whole = json.loads(json.dumps(daemon.config))
     daemon.keep("wins")
     refused = daemon.cli("reload")
-    assert 1 == refused.returncode
+    assert refused.returncode == 1
     assert "the destination sink has 1 queued messages: it cannot be removed yet" in refused.stderr
 
     networks.sink.default = answer(200)
     daemon.quiet()
-    assert 0 == daemon.cli("reload").returncode
-    assert ["wins"] == [one["name"] for one in daemon.ask("status")["destinations"]]
+    assert daemon.cli("reload").returncode == 0
+    assert [one["name"] for one in daemon.ask("status")["destinations"]] == ["wins"]
     daemon.config = whole
 
 
@@ -179,28 +179,28 @@ def test_a_wrong_token_pauses_its_destination_only(daemon, networks):
     """Nothing is lost, intake goes on, status says what to do; with the token put right and a reload all goes out."""
     networks.slack.default, good = answer(200, {"ok": False, "error": "invalid_auth"}), networks.slack.default
     daemon.keep("wins", "sink").start()
-    assert 202 == daemon.post(daemon.body(1))
+    assert daemon.post(daemon.body(1)) == 202
     until(lambda: daemon.destination("wins")["state"].startswith("paused"), "the destination pauses")
 
-    assert 202 == daemon.post(daemon.body(2, name="Hill"))
+    assert daemon.post(daemon.body(2, name="Hill")) == 202
     until(lambda: len(networks.sink.seen) == 2, "the other destination goes on")
     status = json.loads(daemon.cli("status", "-o", "json").stdout)
     (wins, sink) = status["destinations"]
-    assert (2, "ok") == (wins["queued"], sink["state"])
+    assert (wins["queued"], sink["state"]) == (2, "ok")
     assert "invalid_auth" in wins["state"]
     assert "crmbridge reload" in wins["state"]
-    assert 200 == requests.get(f"{daemon.url}/readyz", timeout=5).status_code
+    assert requests.get(f"{daemon.url}/readyz", timeout=5).status_code == 200
     metrics = daemon.admin("GET", "/metrics")[1]
     assert 'crmbridge_destination_paused{destination="wins"} 1.0' in metrics
     assert 'crmbridge_degraded{kind="paused_destination"} 1.0' in metrics
-    assert 1 == len(networks.slack.seen), "one attempt tells; the rest waits"
+    assert len(networks.slack.seen) == 1, "one attempt tells; the rest waits"
 
     networks.slack.default = good
     (daemon.folder / "secrets" / "slack.token").write_text("xoxb-c4nary-new-token")
-    assert 0 == daemon.cli("reload").returncode
+    assert daemon.cli("reload").returncode == 0
     daemon.quiet()
-    assert ["Parkers signed", "Hill signed"] == networks.said_on_slack[1:]
-    assert "Bearer xoxb-c4nary-new-token" == networks.slack.seen[-1].headers["authorization"]
+    assert networks.said_on_slack[1:] == ["Parkers signed", "Hill signed"]
+    assert networks.slack.seen[-1].headers["authorization"] == "Bearer xoxb-c4nary-new-token"
 
 
 def test_a_malformed_configuration_starts_nothing(daemon):
@@ -209,7 +209,7 @@ def test_a_malformed_configuration_starts_nothing(daemon):
     daemon.path.write_text(text.replace("to: wins", "to: wins2").replace("scheme: hmac-sha256", "scheme: hmac").replace("timezone", "x"))
     ended = daemon.cli("run")
 
-    assert 3 == ended.returncode
+    assert ended.returncode == 3
     assert re.search(
         r"^crmbridge.yaml:\d+:\d+: rules\[0\].publish\[0\].to: no destination \"wins2\"; did you mean \"wins\"\?$",
         ended.stderr,
@@ -222,7 +222,7 @@ def test_a_malformed_configuration_starts_nothing(daemon):
     daemon.write()
     (daemon.folder / "secrets" / "hook").unlink()
     ended = daemon.cli("run")
-    assert 3 == ended.returncode
+    assert ended.returncode == 3
     assert "cannot be read: No such file or directory" in ended.stderr
 
 
@@ -232,10 +232,10 @@ def test_a_second_daemon_is_refused(daemon):
     daemon.write(daemon.path.read_text().replace(str(daemon.port), "0"))
     ended = daemon.cli("run")
 
-    assert 1 == ended.returncode
+    assert ended.returncode == 1
     assert f"in use by another crmbridge (process {daemon.process.pid}); stop that one first" in ended.stderr
-    assert 200 == requests.get(f"{daemon.url}/readyz", timeout=5).status_code
-    assert 0 == daemon.stop()
+    assert requests.get(f"{daemon.url}/readyz", timeout=5).status_code == 200
+    assert daemon.stop() == 0
 
 
 def test_a_taken_port_is_said(daemon):
@@ -244,7 +244,7 @@ def test_a_taken_port_is_said(daemon):
         other.bind(("127.0.0.1", daemon.port))
         other.listen()
         ended = daemon.cli("run")
-    assert 1 == ended.returncode
+    assert ended.returncode == 1
     assert f"cannot listen on 127.0.0.1:{daemon.port}: something else listens there" in ended.stderr
     assert "Traceback" not in ended.stderr
 
@@ -258,7 +258,7 @@ def test_a_newer_database_is_refused(daemon):
     store.close()
     ended = daemon.cli("run")
 
-    assert 1 == ended.returncode
+    assert ended.returncode == 1
     assert "was written by a newer crmbridge (schema 999" in ended.stderr
     assert "Install that version again" in ended.stderr
 
@@ -299,7 +299,7 @@ def test_bad_requests_leave_nothing(daemon):
     for one in slow:
         one.join()
 
-    assert {
+    assert statuses == {
         "unsigned": 401,
         "badly signed": 401,
         "of another body": 401,
@@ -317,14 +317,14 @@ def test_bad_requests_leave_nothing(daemon):
         "no HTTP": 400,
         "both lengths": 400,
         "long header": 400,
-    } == statuses
-    assert {"body": 408, "head": 408} == late
-    assert [] == daemon.ask("status")["inbox"]
-    assert 0 == daemon.stop()
+    }
+    assert late == {"body": 408, "head": 408}
+    assert daemon.ask("status")["inbox"] == []
+    assert daemon.stop() == 0
     with sqlite3.connect(daemon.folder / "data" / "crmbridge.db") as store:
-        assert [(0, 0)] == store.execute(
+        assert store.execute(
             "SELECT (SELECT count(*) FROM inbox), (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'inbox')"
-        ).fetchall()
+        ).fetchall() == [(0, 0)]
     store.close()
 
 
@@ -338,35 +338,35 @@ def test_a_message_that_cannot_be_rendered_waits_for_its_rule(daemon, networks):
     daemon.post(daemon.body(2, note="hello"))
     until(lambda: networks.sink.seen, "the other one goes out")
     (dead,) = json.loads(daemon.cli("dead", "list", "-o", "json").stdout)["deliveries"]
-    assert ("unrenderable", "crm/Deal/1", "dead") == (dead["reason"], dead["record"], dead["state"])
+    assert (dead["reason"], dead["record"], dead["state"]) == ("unrenderable", "crm/Deal/1", "dead")
     assert "record.note" in dead["last_error"]
     again = daemon.cli("dead", "retry", str(dead["id"]))
-    assert (1, "0 done\n") == (again.returncode, again.stdout)
+    assert (again.returncode, again.stdout) == (1, "0 done\n")
 
     daemon.config["rules"][0]["publish"][0]["text"] = '{{ record.name }}: {{ record.note | default("no note") }}'
     daemon.write()
-    assert 0 == daemon.cli("reload").returncode
+    assert daemon.cli("reload").returncode == 0
     done = daemon.cli("dead", "retry", str(dead["id"]))
-    assert (0, "1 done\n") == (done.returncode, done.stdout)
+    assert (done.returncode, done.stdout) == (0, "1 done\n")
     daemon.quiet()
-    assert ["Parkers: hello", "Parkers: no note"] == networks.said_at_the_sink
-    assert [] == json.loads(daemon.cli("dead", "list", "-o", "json").stdout)["deliveries"]
+    assert networks.said_at_the_sink == ["Parkers: hello", "Parkers: no note"]
+    assert json.loads(daemon.cli("dead", "list", "-o", "json").stdout)["deliveries"] == []
 
 
 def test_a_request_that_cannot_be_interpreted_waits_for_its_map(daemon, networks):
     """A failed request is listed and can be tried again after the map is put right."""
     daemon.keep("sink").start()
-    assert 202 == daemon.post(b'{"key": 5, "fields": {"name": "Hill", "stage": "won"}}')
+    assert daemon.post(b'{"key": 5, "fields": {"name": "Hill", "stage": "won"}}') == 202
     (failed,) = until(lambda: daemon.ask("dead_list")["requests"], "it is listed")
-    assert "record_id: nothing stands at body.id (item 0)" == failed["reason"]
+    assert failed["reason"] == "record_id: nothing stands at body.id (item 0)"
     assert "request:1" in daemon.cli("dead", "list").stdout
 
     daemon.config["sources"]["crm"]["map"]["record_id"] = "body.key"
     daemon.write()
-    assert 0 == daemon.cli("reload").returncode
-    assert "1 done\n" == daemon.cli("dead", "retry", "request:1").stdout
+    assert daemon.cli("reload").returncode == 0
+    assert daemon.cli("dead", "retry", "request:1").stdout == "1 done\n"
     until(lambda: networks.sink.seen, "it is published")
-    assert "Hill signed" == networks.said_at_the_sink[0]
+    assert networks.said_at_the_sink[0] == "Hill signed"
 
 
 HOSTILE = "<!channel> @everyone <https://evil.example|x> \u202egnp.exe\u2066 \x00\x1b[31m & {{ 7*7 }} " + "ü" * 30_000 + " end"
@@ -377,7 +377,7 @@ def test_a_hostile_record_goes_through_everywhere(daemon, networks):
     daemon.start()
     body = daemon.body(name=HOSTILE).replace(b" end", b"\\ud800 end")
     assert b"\\ud800" in body
-    assert 202 == daemon.post(body)
+    assert daemon.post(body) == 202
     daemon.quiet()
 
     assert {("wins", 0), ("brand", 0), ("feed", 0), ("sink", 0)} == {
@@ -422,13 +422,13 @@ def test_no_secret_is_ever_shown(daemon, networks):
         daemon.cli("dead", "list").stdout,
     ]
     daemon.cli("reload")
-    assert 0 == daemon.stop()
+    assert daemon.stop() == 0
     shown.append(daemon.output)
 
     assert "crmbridge has stopped" in daemon.output
-    assert [] == [
+    assert [
         (name, text[:300]) for name, secret in SECRETS.items() for text in shown if secret in text or secret.removeprefix("whsec_") in text
-    ]
+    ] == []
     assert not [text for text in shown if "c4nary" in text]
 
 
@@ -440,12 +440,14 @@ def test_metrics_can_be_read(daemon):
     found = {family.name: family for family in text_string_to_metric_families(daemon.admin("GET", "/metrics")[1])}
 
     assert {"crmbridge_received", "crmbridge_deliveries", "crmbridge_deliveries_open", "crmbridge_last_reload_successful"} <= found.keys()
-    assert [({"destination": "sink", "outcome": "delivered"}, 1.0)] == [
-        (one.labels, one.value) for one in found["crmbridge_deliveries"].samples if one.name.endswith("_total")
+    assert [(one.labels, one.value) for one in found["crmbridge_deliveries"].samples if one.name.endswith("_total")] == [
+        ({"destination": "sink", "outcome": "delivered"}, 1.0)
     ]
-    assert (200, "ok\n") == daemon.admin("GET", "/healthz")
-    assert (404, 200, 404) == tuple(
-        requests.get(daemon.url + path, timeout=5).status_code for path in ("/metrics", "/healthz", "/api/v1/status")
+    assert daemon.admin("GET", "/healthz") == (200, "ok\n")
+    assert tuple(requests.get(daemon.url + path, timeout=5).status_code for path in ("/metrics", "/healthz", "/api/v1/status")) == (
+        404,
+        200,
+        404,
     )
 
 
@@ -458,15 +460,15 @@ def test_systemd_hears_of_start_reload_and_stop(daemon, tmp_path):
         daemon.keep("sink").spawn()
         first = manager.recv(4096).decode()
         assert first.startswith("READY=1\nSTATUS=")
-        assert 200 == requests.get(f"{daemon.url}/readyz", timeout=5).status_code
-        assert 202 == daemon.post(daemon.body())
-        assert ["WATCHDOG=1"] * 3 == [manager.recv(4096).decode() for _ in range(3)]
+        assert requests.get(f"{daemon.url}/readyz", timeout=5).status_code == 200
+        assert daemon.post(daemon.body()) == 202
+        assert [manager.recv(4096).decode() for _ in range(3)] == ["WATCHDOG=1"] * 3
         daemon.process.send_signal(signal.SIGHUP)
         heard = []
         while "READY=1" not in heard:
             heard.append(manager.recv(4096).decode())
         assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", next(one for one in heard if one != "WATCHDOG=1"))
-        assert 0 == daemon.stop()
+        assert daemon.stop() == 0
         manager.setblocking(False)
         while "STOPPING=1" not in heard:
             heard.append(manager.recv(4096).decode())
@@ -480,10 +482,10 @@ def test_what_an_unreachable_network_gets_later(daemon, networks):
     until(lambda: "transient" in daemon.output, "an attempt failed")
     daemon.config["destinations"]["wins"]["api_url"] = networks.slack.url
     daemon.write()
-    assert 0 == daemon.cli("reload").returncode
+    assert daemon.cli("reload").returncode == 0
     daemon.quiet()
 
-    assert ["Parkers signed"] == networks.said_on_slack
+    assert networks.said_on_slack == ["Parkers signed"]
     assert os.getpid() != daemon.process.pid
     assert CRMBRIDGE.exists()
-    assert 0 == subprocess.run([CRMBRIDGE, "--version"], check=False, capture_output=True).returncode
+    assert subprocess.run([CRMBRIDGE, "--version"], check=False, capture_output=True).returncode == 0

@@ -104,7 +104,7 @@ def test_what_was_not_there_in_the_baseline_is_new():
     """A source that was read from the beginning: a record without a snapshot did not exist."""
     found = look(seen(A), unseen_is_new=True)
 
-    assert (Kind.CREATED, 1) == (found.event.kind, found.event.revision)
+    assert (found.event.kind, found.event.revision) == (Kind.CREATED, 1)
 
 
 def test_there_and_back_is_three_changes():
@@ -112,7 +112,7 @@ def test_there_and_back_is_three_changes():
     first = look(seen(A, created=True))
     second = look(seen(B), first.snapshot)
     third = look(seen(A), second.snapshot)
-    assert 3 == len({one.event.id for one in (first, second, third)})
+    assert len({one.event.id for one in (first, second, third)}) == 3
 
     assert UNCHANGED is look(seen(A), third.snapshot).sighting
     assert second.event.id == look(seen(B, version="7", actor="Ann"), first.snapshot).event.id  # by poll or by webhook
@@ -132,14 +132,14 @@ def test_facts_travel():
     """Who, when, and where to look."""
     event = look(seen(A, actor="Ann", url="https://crm/1")).event
 
-    assert ("Ann", "https://crm/1", NOW, "crm", "Deal", "1") == (
+    assert (
         event.actor,
         event.url,
         event.occurred_at,
         event.source,
         event.record_type,
         event.record_id,
-    )
+    ) == ("Ann", "https://crm/1", NOW, "crm", "Deal", "1")
 
 
 @pytest.mark.parametrize(

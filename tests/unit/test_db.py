@@ -103,7 +103,7 @@ async def test_what_waits_together_is_one_transaction(db):
     results = await asyncio.gather(first, *rest)
 
     assert [True, *range(1, 51)] == results
-    assert 2 == seen.count("COMMIT")
+    assert seen.count("COMMIT") == 2
     assert list(range(1, 51)) == await numbers(db)
 
 
@@ -115,7 +115,7 @@ async def test_a_group_has_a_limit_and_loses_nobody(db):
     go.set()
     await asyncio.gather(first, *rest)
 
-    assert 500 == len(await numbers(db))
+    assert len(await numbers(db)) == 500
 
 
 async def test_a_unit_that_fails_undoes_only_itself(db):
@@ -139,8 +139,8 @@ async def test_a_unit_that_fails_undoes_only_itself(db):
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert [int, KeyError, int, sqlite3.IntegrityError, int, sqlite3.OperationalError] == [type(one) for one in outcomes]
-    assert [1, 2, 3] == await numbers(db)
-    assert (None, "") == (db.failure, db.refusing)
+    assert await numbers(db) == [1, 2, 3]
+    assert (db.failure, db.refusing) == (None, "")
 
 
 async def test_a_cancelled_caller_disturbs_nobody(db):
@@ -168,8 +168,8 @@ async def test_alone_is_outside_any_transaction(db, tmp_path):
     go.set()
     await asyncio.gather(first, before, backup, after)
 
-    assert [(1,)] == plain(tmp_path / "copy", "SELECT n FROM t")
-    assert [1, 2] == await numbers(db)
+    assert plain(tmp_path / "copy", "SELECT n FROM t") == [(1,)]
+    assert await numbers(db) == [1, 2]
 
 
 async def test_readers_cannot_write_and_see_one_state(db):
@@ -188,8 +188,8 @@ async def test_readers_cannot_write_and_see_one_state(db):
     await asyncio.to_thread(began.wait, 5)
     await db.write(insert(1))
     written.set()
-    assert (0, 0) == await reading
-    assert [1] == await numbers(db)
+    assert await reading == (0, 0)
+    assert await numbers(db) == [1]
 
 
 # --- when the disk says no ------------------------------------------------------------------------
@@ -211,7 +211,7 @@ async def test_a_failed_commit_fails_all_and_is_the_end(db):
     db._writer = db._writer._real
     with pytest.raises(StoreError, match="cannot be written since: disk I/O error"):
         await db.write(insert(4))
-    assert [1] == await numbers(db)
+    assert await numbers(db) == [1]
 
 
 async def test_an_io_error_within_a_unit_is_the_whole_groups(db):
@@ -244,11 +244,11 @@ async def test_a_full_disk_refuses_and_recovers(db):
     assert None is db.failure
 
     await db.write(insert(1))
-    assert "" == db.refusing
+    assert db.refusing == ""
     await db.alone(lambda c: c.execute("PRAGMA max_page_count=1000000").fetchone())
     await db.write(big)
-    assert [1] == await numbers(db)
-    assert [(1,)] == plain(db.path, "SELECT count(*) FROM blobs")
+    assert await numbers(db) == [1]
+    assert plain(db.path, "SELECT count(*) FROM blobs") == [(1,)]
 
 
 # --- opening --------------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ def test_a_lock_ends_with_its_process(path, schema):
         Database(Path({str(path)!r}), Schema("test", {ID}, Path({str(schema.migrations)!r})))
         os.kill(os.getpid(), 9)
     """
-    assert -9 == subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False).returncode
+    assert subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False).returncode == -9
     assert path.with_name("test.db.lock").exists()
     Database(path, schema).close()
 
@@ -290,7 +290,7 @@ def test_a_damaged_file(path, schema):
     """Garbage from the first byte, and damage in the middle: both say what to do, and neither is written to."""
     path.write_bytes(b"garbage " * 1000)
     assert "put the newest backup in its place" in refused(path, schema)
-    assert b"garbage " * 1000 == path.read_bytes()
+    assert path.read_bytes() == b"garbage " * 1000
 
     path.unlink()
     Database(path, schema).close()
@@ -314,7 +314,7 @@ def test_somebody_elses_database(path, schema, pragma):
 
     assert f"{path} is not a test database; give another path" == refused(path, schema)
     assert before == path.read_bytes()
-    assert ["delete"] == [mode for (mode,) in plain(path, "PRAGMA journal_mode")]
+    assert [mode for (mode,) in plain(path, "PRAGMA journal_mode")] == ["delete"]
 
 
 async def test_a_newer_schema(path, schema):
@@ -333,16 +333,16 @@ async def test_a_migration_makes_a_backup_first(path, schema):
     database = Database(path, schema)
     await database.write(insert(1))
     database.close()
-    assert [] == list(path.parent.glob("*.bak"))
+    assert list(path.parent.glob("*.bak")) == []
     more(schema, 2, "ALTER TABLE t ADD COLUMN y TEXT; CREATE TABLE later (n);")
     more(schema, 3, "DROP TABLE later;")
 
     database = Database(path, schema)
-    assert [1] == await numbers(database)
+    assert await numbers(database) == [1]
     database.close()
-    assert [(3,)] == plain(path, "PRAGMA user_version")
+    assert plain(path, "PRAGMA user_version") == [(3,)]
     backup = path.with_name("test.db.schema1.bak")
-    assert ([(1,)], [(1, "x")]) == (plain(backup, "PRAGMA user_version"), plain(backup, "SELECT * FROM t"))
+    assert (plain(backup, "PRAGMA user_version"), plain(backup, "SELECT * FROM t")) == ([(1,)], [(1, "x")])
 
     (schema.migrations / "0002_more.sql").unlink()
     (schema.migrations / "0003_more.sql").unlink()
@@ -357,11 +357,11 @@ async def test_a_migration_that_fails_changes_nothing(path, schema):
     more(schema, 3, "CREATE TABLE third (n); INSERT INTO nowhere VALUES (1);")
 
     assert "no such table: nowhere" in refused(path, schema)
-    assert [(2,)] == plain(path, "PRAGMA user_version")
+    assert plain(path, "PRAGMA user_version") == [(2,)]
     assert {"t", "blobs", "second"} == {name for (name,) in plain(path, "SELECT name FROM sqlite_schema WHERE type = 'table'")}
     (schema.migrations / "0003_more.sql").write_text("CREATE TABLE third (n);")
     Database(path, schema).close()
-    assert [(3,)] == plain(path, "PRAGMA user_version")
+    assert plain(path, "PRAGMA user_version") == [(3,)]
 
 
 async def test_only_its_owner_reads_it(path, schema):
@@ -390,19 +390,19 @@ async def test_closing_twice(db):
     await waiting
     with pytest.raises(StoreError, match="is closed"):
         await db.write(insert(2))
-    assert [(1,)] == plain(db.path, "SELECT n FROM t")
+    assert plain(db.path, "SELECT n FROM t") == [(1,)]
 
 
 async def test_it_is_as_durable_as_it_says(db):
     """WAL and FULL: with NORMAL a power cut loses rows whose commit was reported."""
-    assert ["wal", 2, 1] == [
+    assert [
         await db.alone(lambda c, name=name: c.execute(f"PRAGMA {name}").fetchone()[0])
         for name in ("journal_mode", "synchronous", "foreign_keys")
-    ]
+    ] == ["wal", 2, 1]
 
 
 def test_named_statements(tmp_path):
     """A file of them, each with its comments."""
     (tmp_path / "q.sql").write_text("-- name: one\n-- why\nSELECT 1;\n\n-- name: two\nSELECT\n2;\n")
 
-    assert {"one": "-- why\nSELECT 1;", "two": "SELECT\n2;"} == statements(tmp_path / "q.sql")
+    assert statements(tmp_path / "q.sql") == {"one": "-- why\nSELECT 1;", "two": "SELECT\n2;"}

@@ -1,17 +1,17 @@
 """Observations become events and deliveries, in one transaction each, on a real store."""
 
+import tempfile
 from datetime import timezone
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
+import yaml
 from shared import NOW
 
-from crmbridge.config.compile import Speech, compile_rules
-from crmbridge.config.models import DefaultsModel, RuleModel
+from crmbridge.config.load import load
 from crmbridge.errors import RenderError
 from crmbridge.intake.interpreter import Intake, Interpreter, rerender
-from crmbridge.model import Audience, Cursor, FieldSpec, Observation, RecordRef, State, load_message, plain
-from crmbridge.rules.engine import Engine
+from crmbridge.model import Cursor, FieldSpec, Observation, RecordRef, State, load_message, plain
 from crmbridge.store import SqliteStore
 from crmbridge.store.interface import Batch, Entry, Snapshot, SourcePosition
 from crmbridge.telemetry import Metrics
@@ -19,38 +19,25 @@ from crmbridge.telemetry import Metrics
 SPEC = {"Deal": {"S": FieldSpec(), "N": FieldSpec()}}
 
 
-class NoPlace:
-    """Where a rule of a test stands: a problem in it is the test's own."""
-
-    def at(self, *parts):
-        return self
-
-    def problem(self, message, line=1):
-        raise AssertionError(message)
-
-
 def engine(text="{{ record.S }}", *, records=None, **more):
-    """One rule about deals, for one destination."""
-    rule = RuleModel.model_validate(
-        {
-            "id": "r",
-            "when": {"source": "crm", "record": "Deal", "event": ["created", "updated", "deleted"]},
-            "publish": [{"to": "out", "text": text}],
-            **more,
-        }
-    )
-    known = {("crm", name): spec for name, spec in (records or {}).items()}
-    rules, problems = compile_rules(
-        [SimpleNamespace(model=rule, place=NoPlace())],
-        sources={"crm": set(records or {})},
-        destinations={"out": Speech(Audience.COMPANY, False, False)},
-        unusable=frozenset(),
-        records=known,
-        defaults=DefaultsModel(),
-        strict_conditions=False,
-    )
-    assert not problems
-    return Engine(rules, known)
+    """One rule about deals, for one destination, read as any configuration is."""
+    rule = {
+        "id": "r",
+        "when": {"source": "crm", "record": "Deal", "event": ["created", "updated", "deleted"]},
+        "publish": [{"to": "out", "text": text}],
+    }
+    map_ = {"record_type": "body.type", "record_id": "body.id", "fields": "body"}
+    known = {name: {"fields": dict.fromkeys(spec, "internal")} for name, spec in (records or {}).items()}
+    config = {
+        "crmbridge": 1,
+        "sources": {"crm": {"type": "webhook", "signature": {"scheme": "none"}, "map": map_, "records": known}},
+        "destinations": {"out": {"type": "console"}},
+        "rules": [rule | more],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "crmbridge.yaml"
+        path.write_text(yaml.safe_dump(config), "utf-8")
+        return load(path).engine
 
 
 def seen(record_id="1", version=None, observation_id=None, **fields):
@@ -99,7 +86,7 @@ async def test_a_change_becomes_a_delivery(part):
     """And whoever publishes it hears of it, after the commit."""
     await part.take(seen(S="a"))
 
-    assert ["a"] == await part.said()
+    assert await part.said() == ["a"]
     assert [{"out"}] == part.nudged
     assert (
         Snapshot(1, None, False, {"S": "a"}) == (await part.store.snapshots([RecordRef("crm", "Deal", "1")]))[RecordRef("crm", "Deal", "1")]
@@ -111,10 +98,10 @@ async def test_several_changes_of_one_record_in_one_batch(part):
     await part.take(seen(S="a"), seen("2", S="x"), seen(S="b"), seen(S="b"), seen(S="a"))
     await part.take(seen(S="a"), seen(S="c"))
 
-    assert ["a", "x", "b", "a", "c"] == await part.said()
+    assert await part.said() == ["a", "x", "b", "a", "c"]
     found = await part.store.snapshots([RecordRef("crm", "Deal", "1"), RecordRef("crm", "Deal", "2")])
-    assert [(4, {"S": "c"}), (1, {"S": "x"})] == [(one.revision, one.fields) for one in found.values()]
-    assert (5, 2) == (part.count("change"), part.count("unchanged"))
+    assert [(one.revision, one.fields) for one in found.values()] == [(4, {"S": "c"}), (1, {"S": "x"})]
+    assert (part.count("change"), part.count("unchanged")) == (5, 2)
 
 
 async def test_a_conflict_is_interpreted_again(part):
@@ -132,11 +119,11 @@ async def test_a_conflict_is_interpreted_again(part):
 
     part.store.snapshots = overtaken
     await part.take(seen(S="b"))
-    assert ["a"] == await part.said()
+    assert await part.said() == ["a"]
 
     await part.take(seen(S="c"))
-    assert ["a", "c"] == await part.said()
-    assert [1, 3] == [event.revision for _, event, _ in await part.store.events_after(0, 10)]
+    assert await part.said() == ["a", "c"]
+    assert [event.revision for _, event, _ in await part.store.events_after(0, 10)] == [1, 3]
 
 
 async def test_conflicts_without_end_are_an_error(part):
@@ -165,10 +152,10 @@ async def test_a_large_page_is_recorded_in_parts(part, store):
     position = SourcePosition(Cursor("c"), True, NOW)
     await part.take(*(seen(str(n), S="a") for n in range(401)), closed=[row.id], failed={77: "no"}, position=position)
 
-    assert [200, 200, 1] == [len(one.entries) for one in batches]
+    assert [len(one.entries) for one in batches] == [200, 200, 1]
     assert [((), {}, None), ((), {}, None), ([row.id], {77: "no"}, position)] == [(one.closed, one.failed, one.position) for one in batches]
-    assert 401 == len(await part.said())
-    assert [] == await store.waiting(0, 10)
+    assert len(await part.said()) == 401
+    assert await store.waiting(0, 10) == []
 
 
 async def test_a_page_that_is_interrupted_is_taken_again(part, store):
@@ -189,7 +176,7 @@ async def test_a_page_that_is_interrupted_is_taken_again(part, store):
 
     await part.take(*page, position=SourcePosition(Cursor("c"), False, NOW))
     assert 250 == len(await part.said()) == await store.last_event()
-    assert 200 == part.count("repeated")
+    assert part.count("repeated") == 200
 
 
 async def test_an_empty_page_moves_the_cursor(part, store):
@@ -197,7 +184,7 @@ async def test_an_empty_page_moves_the_cursor(part, store):
     await part.take(position=SourcePosition(Cursor("c"), True, NOW))
 
     assert SourcePosition(Cursor("c"), True, NOW) == await store.position("crm")
-    assert [] == part.nudged
+    assert part.nudged == []
 
 
 async def test_what_cannot_be_rendered_is_a_dead_letter(store):
@@ -205,16 +192,16 @@ async def test_what_cannot_be_rendered_is_a_dead_letter(store):
     part = Part(store, engine("{{ record.S }} {{ record.N }}"))
     await part.take(seen("1", S="a"), seen("2", S="b", N="n"), seen("3", S="", N=""))
 
-    assert ["b n"] == await part.said()
+    assert await part.said() == ["b n"]
     dead = await store.deliveries(State.DEAD)
-    assert [("unrenderable", "3"), ("unrenderable", "1")] == [(one.reason, one.message.record.id) for one in dead]
+    assert [(one.reason, one.message.record.id) for one in dead] == [("unrenderable", "3"), ("unrenderable", "1")]
     assert "record.N" in dead[1].last_error
-    assert 2 == part.metrics.registry.get_sample_value("crmbridge_rule_errors_total", {"rule": "r"})
+    assert part.metrics.registry.get_sample_value("crmbridge_rule_errors_total", {"rule": "r"}) == 2
     assert [{"out"}] == part.nudged
 
     event = await store.event(dead[1].event_id)
-    assert "a" == rerender(engine("{{ record.S }}"), event, dead[1].key).text[0].text
-    with pytest.raises(RenderError, match="record.N"):
+    assert rerender(engine("{{ record.S }}"), event, dead[1].key).text[0].text == "a"
+    with pytest.raises(RenderError, match=r"record\.N"):
         rerender(engine("{{ record.S }} {{ record.N }}"), event, dead[1].key)
     with pytest.raises(RenderError, match="no longer say anything"):
         rerender(engine(match={"S": "z"}), event, dead[1].key)
@@ -225,7 +212,7 @@ async def test_only_unrenderable_wakes_nobody(store):
     part = Part(store, engine("{{ record.N }}"))
     await part.take(seen(S="a"))
 
-    assert [] == part.nudged
+    assert part.nudged == []
 
 
 async def test_a_condition_that_fails_does_not_match(store):
@@ -233,8 +220,8 @@ async def test_a_condition_that_fails_does_not_match(store):
     part = Part(store, engine(**{"if": "record.S > 3"}))
     await part.take(seen("1", S="text"), seen("2", S="text"))
 
-    assert [] == await part.said()
-    assert 2 == part.metrics.registry.get_sample_value("crmbridge_rule_errors_total", {"rule": "r"})
+    assert await part.said() == []
+    assert part.metrics.registry.get_sample_value("crmbridge_rule_errors_total", {"rule": "r"}) == 2
 
 
 async def test_redeliveries_are_known_by_their_id(part):
@@ -243,9 +230,9 @@ async def test_redeliveries_are_known_by_their_id(part):
     await part.take(seen(observation_id="o1", S="a"), seen(observation_id="o3", S="c"))
     await part.take(seen(observation_id="o1", version="5", S="d"), seen(observation_id="o1", version="4", S="e"))
 
-    assert ["a", "b", "c", "d"] == await part.said()
-    assert (2, 1) == (part.count("repeated"), part.count("stale"))
-    assert [False] * 4 + [True] == [stale for _, _, stale in await part.store.events_after(0, 10)]
+    assert await part.said() == ["a", "b", "c", "d"]
+    assert (part.count("repeated"), part.count("stale")) == (2, 1)
+    assert [stale for _, _, stale in await part.store.events_after(0, 10)] == [False] * 4 + [True]
 
 
 async def test_only_configured_fields_count(store):
@@ -253,13 +240,13 @@ async def test_only_configured_fields_count(store):
     part = Part(store, engine(records=SPEC), SPEC)
     await part.take(seen(S="a", Secret="s"))
     await part.take(seen(S="a", Secret="t"))
-    assert ["a"] == await part.said()
+    assert await part.said() == ["a"]
     ((_, event, _),) = await store.events_after(0, 10)
-    assert {"S": "a"} == event.fields
+    assert event.fields == {"S": "a"}
 
     other = Observation(record_type="Lead", record_id="1", fields={"Any": "x"}, occurred_at=NOW)
     await part.take(other)
-    assert {"Any": "x"} == (await store.snapshots([RecordRef("crm", "Lead", "1")]))[RecordRef("crm", "Lead", "1")].fields
+    assert (await store.snapshots([RecordRef("crm", "Lead", "1")]))[RecordRef("crm", "Lead", "1")].fields == {"Any": "x"}
 
 
 async def test_a_field_that_is_configured_later_is_learnt(store):
@@ -268,10 +255,10 @@ async def test_a_field_that_is_configured_later_is_learnt(store):
     await part.take(seen(S="a", N="1"))
     part.interpreter.records = {"crm": SPEC}  # reload
     await part.take(seen(S="a", N="1"))
-    assert ["a"] == await part.said()
+    assert await part.said() == ["a"]
 
     await part.take(seen(S="a", N="2"))
-    assert ["a", "a"] == await part.said()
+    assert await part.said() == ["a", "a"]
 
 
 async def test_before_is_narrowed_too(store):
@@ -281,15 +268,15 @@ async def test_before_is_narrowed_too(store):
     await part.take(one)
 
     ((_, event, _),) = await store.events_after(0, 10)
-    assert {"S": "a"} == event.before
+    assert event.before == {"S": "a"}
 
 
 async def test_a_silent_baseline_then_news(part):
     """What exists is learnt; what changes or appears afterwards is said."""
     await part.take(seen("1", S="a"), seen("2", S="a"), silent=True)
-    assert (0, []) == (await part.store.last_event(), await part.said())
+    assert (await part.store.last_event(), await part.said()) == (0, [])
 
     await part.take(seen("1", S="a"), seen("2", S="b"), seen("3", S="new"), unseen_is_new=True)
-    assert ["b", "new"] == await part.said()
-    assert ["updated", "created"] == [event.kind.value for _, event, _ in await part.store.events_after(0, 10)]
+    assert await part.said() == ["b", "new"]
+    assert [event.kind.value for _, event, _ in await part.store.events_after(0, 10)] == ["updated", "created"]
     assert timezone.utc is NOW.tzinfo

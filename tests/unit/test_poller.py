@@ -77,24 +77,24 @@ async def test_a_baseline_is_silent_then_changes_speak(part):
     crm = Crm(page("1", ("a", "old"), more=True), SourceError("down"))
     with pytest.raises(SourceError):
         await make(part, crm).poll_once()
-    assert ("1", False) == ((at := await part.store.position("crm")).cursor, at.baselined)
+    assert ((at := await part.store.position("crm")).cursor, at.baselined) == ("1", False)
 
     crm = Crm(page("2", ("b", "old")), page("3", ("a", "old"), ("b", "news"), ("c", "created")))
     poller = make(part, crm)
     await poller.poll_once()
-    assert (["1"], [], True) == (crm.asked, await part.said(), (await part.store.position("crm")).baselined)
+    assert (crm.asked, await part.said(), (await part.store.position("crm")).baselined) == (["1"], [], True)
     await poller.poll_once()
-    assert ["news", "created"] == await part.said()
-    assert ["updated", "created"] == [event.kind.value for _, event, _ in await part.store.events_after(0, 10)]
-    assert (4, 0, NOW, True) == (poller.state.read, poller.state.failures, poller.state.last_success, poller.state.baselined)
+    assert await part.said() == ["news", "created"]
+    assert [event.kind.value for _, event, _ in await part.store.events_after(0, 10)] == ["updated", "created"]
+    assert (poller.state.read, poller.state.failures, poller.state.last_success, poller.state.baselined) == (4, 0, NOW, True)
 
 
 async def test_a_source_that_cannot_enumerate_speaks_from_the_start(part):
     """First sight, old value unknown: an update, not a creation."""
     await make(part, Crm(page("1", ("a", "x")), enumerates=False)).poll_once()
 
-    assert ["x"] == await part.said()
-    assert ["updated"] == [event.kind.value for _, event, _ in await part.store.events_after(0, 10)]
+    assert await part.said() == ["x"]
+    assert [event.kind.value for _, event, _ in await part.store.events_after(0, 10)] == ["updated"]
 
 
 async def test_a_part_that_is_added_later_is_learnt(part):
@@ -102,9 +102,9 @@ async def test_a_part_that_is_added_later_is_learnt(part):
     await make(part, Crm(page("1"))).poll_once()
     await make(part, Crm(page("2", ("t", "old"), learning=True, more=True), page("3", ("a", "created")))).poll_once()
 
-    assert ["created"] == await part.said()
+    assert await part.said() == ["created"]
     await make(part, Crm(page("4", ("t", "news")))).poll_once()
-    assert ["created", "news"] == await part.said()
+    assert await part.said() == ["created", "news"]
 
 
 async def test_a_failed_record_asks_for_the_same_page_again(part):
@@ -121,8 +121,8 @@ async def test_a_failed_record_asks_for_the_same_page_again(part):
     part.store.record = real
     await make(part, crm).poll_once()
 
-    assert ["1", "1"] == crm.asked
-    assert ["x"] == await part.said()
+    assert crm.asked == ["1", "1"]
+    assert await part.said() == ["x"]
 
 
 class Clock:
@@ -156,10 +156,10 @@ async def test_failures_back_off_and_are_forgotten(part, monkeypatch):
     crm = Crm(page("1"), SourceError("down"), KeyError("bug"), SourceError("down"), page("2"), SourceError("again"))
     poller = make(part, crm, chance=lambda: 1.0)
 
-    assert [33.0, 1.0, 2.0, 4.0, 33.0, 1.0] == await run(poller, monkeypatch, 6)
-    assert [None, "1", "1", "1", "1", "2"] == crm.asked
-    assert (1, "again") == (poller.state.failures, poller.state.last_error)
-    assert 4 == part.metrics.registry.get_sample_value("crmbridge_polls_total", {"source": "crm", "outcome": "failed"})
+    assert await run(poller, monkeypatch, 6) == [33.0, 1.0, 2.0, 4.0, 33.0, 1.0]
+    assert crm.asked == [None, "1", "1", "1", "1", "2"]
+    assert (poller.state.failures, poller.state.last_error) == (1, "again")
+    assert part.metrics.registry.get_sample_value("crmbridge_polls_total", {"source": "crm", "outcome": "failed"}) == 4
 
 
 async def test_the_vendors_own_instant_is_honoured(part, monkeypatch):
@@ -167,7 +167,7 @@ async def test_the_vendors_own_instant_is_honoured(part, monkeypatch):
     late, soon = NOW + timedelta(seconds=77), NOW - timedelta(seconds=5)
     crm = Crm(SourceError("limit", retry_at=late), SourceError("limit", retry_at=soon))
 
-    assert [77.0, 2.0] == await run(make(part, crm, chance=lambda: 1.0), monkeypatch, 2)
+    assert await run(make(part, crm, chance=lambda: 1.0), monkeypatch, 2) == [77.0, 2.0]
 
 
 async def test_closing(part):
@@ -175,7 +175,7 @@ async def test_closing(part):
     crm = Crm()
     await make(part, crm).close()
 
-    assert 1 == crm.closed
+    assert crm.closed == 1
 
 
 CHANCE = st.floats(0, 1)

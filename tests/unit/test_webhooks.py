@@ -93,8 +93,8 @@ async def test_the_answer_comes_after_the_commit(door, store):
     await asyncio.sleep(0.05)
     assert not posting.done()
     stored.set()
-    assert 202 == await posting
-    assert [b"1=a"] == [row.body for row in await store.waiting(0, 10)]
+    assert await posting == 202
+    assert [row.body for row in await store.waiting(0, 10)] == [b"1=a"]
 
 
 async def test_what_cannot_be_stored_is_asked_for_again(door, store):
@@ -104,13 +104,13 @@ async def test_what_cannot_be_stored_is_asked_for_again(door, store):
         raise StoreError("the disk is full")
 
     store.accept, real = accept, store.accept
-    assert 503 == await door.post("1=a")
+    assert await door.post("1=a") == 503
     store.accept = real
     async with door:
-        assert 202 == await door.post("1=b")
+        assert await door.post("1=b") == 202
         await door.quiet()
-    assert ["b"] == await door.part.said()
-    assert 1 == door.part.metrics.registry.get_sample_value("crmbridge_received_total", {"source": "crm", "status": "503"})
+    assert await door.part.said() == ["b"]
+    assert door.part.metrics.registry.get_sample_value("crmbridge_received_total", {"source": "crm", "status": "503"}) == 1
 
 
 async def test_strangers_leave_nothing(door, store):
@@ -120,8 +120,8 @@ async def test_strangers_leave_nothing(door, store):
     with pytest.raises(Exception, match="no such hook") as caught:
         await door.webhooks.receive("other", WebhookRequest({}, b"1=a", "", NOW))
 
-    assert 404 == caught.value.status
-    assert [] == await store.waiting(0, 10)
+    assert caught.value.status == 404
+    assert await store.waiting(0, 10) == []
 
 
 async def test_more_than_memory_holds(door, store, monkeypatch):
@@ -146,7 +146,7 @@ async def test_what_an_earlier_process_took_in(door, store):
     await door.post("1=3")
     async with door:
         await door.quiet()
-    assert ["0", "1", "2", "3"] == await door.part.said()
+    assert await door.part.said() == ["0", "1", "2", "3"]
 
 
 async def test_a_broken_request_is_kept_and_its_neighbours_go_on(door, store):
@@ -157,11 +157,11 @@ async def test_a_broken_request_is_kept_and_its_neighbours_go_on(door, store):
     async with door:
         await door.quiet()
 
-    assert ["a", "b", "c"] == await door.part.said()
+    assert await door.part.said() == ["a", "b", "c"]
     first, second, third = await door.failed()
-    assert "cannot read nonsense" == first
+    assert first == "cannot read nonsense"
     assert "KeyError" in second
-    assert "no webhook source named gone is configured" == third
+    assert third == "no webhook source named gone is configured"
 
 
 async def test_a_poisonous_observation_is_kept_and_its_neighbours_go_on(door, store):
@@ -181,7 +181,7 @@ async def test_a_poisonous_observation_is_kept_and_its_neighbours_go_on(door, st
         await door.post("4=e")
         await door.quiet()
 
-    assert ["a", "c", "d", "e"] == await door.part.said()
+    assert await door.part.said() == ["a", "c", "d", "e"]
     (reason,) = await door.failed()
     assert "OverflowError" in reason
 
@@ -200,7 +200,7 @@ async def test_the_store_is_waited_for(door, store, monkeypatch):
     await door.post("1=a")
     async with door:
         await door.quiet()
-    assert (["a"], []) == (await door.part.said(), await door.failed())
+    assert (await door.part.said(), await door.failed()) == (["a"], [])
 
 
 async def test_a_failed_request_is_tried_again(door, store):
@@ -221,8 +221,8 @@ async def test_a_failed_request_is_tried_again(door, store):
         store.record = record
         await door.post("busy")
         await door.quiet()
-    assert ["busy", "nonsense"] == await door.part.said()
-    assert [] == await door.failed()
+    assert await door.part.said() == ["busy", "nonsense"]
+    assert await door.failed() == []
 
 
 async def test_looking_again_repeats_nothing(door, store, monkeypatch):
@@ -235,6 +235,6 @@ async def test_looking_again_repeats_nothing(door, store, monkeypatch):
         door.webhooks.look_again()
         await door.post("99=y")
         await door.quiet()
-    assert 13 == len(await door.part.said())
-    assert 0 == door.part.count("repeated")
+    assert len(await door.part.said()) == 13
+    assert door.part.count("repeated") == 0
     assert await store.snapshots([RecordRef("crm", "Deal", "99")])

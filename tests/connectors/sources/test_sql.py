@@ -169,7 +169,7 @@ class TestScenario:
 
         found, cursor, pages = poll(source)
         assert [str(n) for n in range(60)] == ids(found)
-        assert 7 == pages
+        assert pages == 7
 
         for n in range(0, 60, 2):
             touch(crm, n, third, "b")
@@ -192,7 +192,7 @@ class TestScenario:
         source = make()
         _, cursor, _ = poll(source)
 
-        assert ["99"] == ids(poll(source, cursor)[0])
+        assert ids(poll(source, cursor)[0]) == ["99"]
 
     def test_a_late_commit_behind_the_cursor_is_found(self, crm, make):
         """A transaction that began earlier and is committed after we read later stamps."""
@@ -221,7 +221,7 @@ class TestScenario:
         _, cursor, _ = poll(source)
         add(crm, [(2, "2026-10-25T00:40:00+00:00", "the first twenty to three")])
 
-        assert ["1", "2"] == ids(poll(source, cursor)[0])
+        assert ids(poll(source, cursor)[0]) == ["1", "2"]
 
     def test_two_tables(self, crm, make):
         """Each has its own position; one poll reads both, empty or not, and a pass can be resumed between them."""
@@ -231,11 +231,11 @@ class TestScenario:
 
         one = source.poll(None)
         rest, cursor, pages = poll(make(source._options.model_dump()["tables"]), one.cursor)
-        assert (10, 15, 3) == (len(one.observations), len(rest), pages)
+        assert (len(one.observations), len(rest), pages) == (10, 15, 3)
 
         add(crm, [(7, "2020-01-01T00:00:00+00:00", "new, though long ago")], "person")
         found, _, _ = poll(source, cursor)
-        assert [("Person", "7")] == [(one.record_type, one.record_id) for one in found if one.record_type == "Person"]
+        assert [(one.record_type, one.record_id) for one in found if one.record_type == "Person"] == [("Person", "7")]
 
     def test_a_table_that_is_added_later_is_learnt(self, crm, make):
         """What exists in it is not news; what comes into it afterwards is."""
@@ -250,14 +250,14 @@ class TestScenario:
             page = both.poll(cursor)
             cursor = page.cursor
             seen.append((sorted({one.record_type for one in page.observations}), page.learning))
-        assert [
+        assert seen == [
             (["Deal"], False),
             (["Person"], True),
             (["Person"], True),
             (["Deal"], False),
             (["Person"], False),
             (["Person"], False),
-        ] == seen
+        ]
 
     def test_tombstones(self, crm, make):
         """A column says that the record is gone; false, zero and null say that it is there."""
@@ -266,7 +266,7 @@ class TestScenario:
         crm.run("INSERT INTO deal VALUES (%s, '2026-11-22T12:00:00+00:00', 'a', %s)", list(enumerate(said)))
 
         found, _, _ = poll(make({"Deal": {"table": "deal", "changed": "changed", "deleted": "gone"}}))
-        assert [False] * 5 + [True] * 3 == [one.deleted for one in found]
+        assert [one.deleted for one in found] == [False] * 5 + [True] * 3
         assert {"name"} == set(found[0].fields)
 
     def test_check_names_what_is_missing(self, crm, make):
@@ -274,7 +274,7 @@ class TestScenario:
         deal(crm, rows=[(1, "2026-11-22T12:00:00+00:00", "a"), (2, None, "b")])
         with pytest.raises(SourceError, match=r"Deal: 1 rows have no changed and can never be seen; write a query with coalesce"):
             make().check()
-        assert ["1"] == ids(poll(make())[0])
+        assert ids(poll(make())[0]) == ["1"]
 
         with pytest.raises(SourceError, match="Deal: the table has no column nam, owner; it has changed, id, name"):
             make({"Deal": {"table": "deal", "changed": "changed", "actor": "owner"}}, {"Deal": {"nam": FieldSpec()}}).check()
@@ -302,12 +302,12 @@ class TestScenario:
         deal(crm, rows=[(1, "2026-11-22T12:00:00+00:00", "50% off"), (2, "2026-11-22T12:00:00+00:00", "no")])
         tables = {"Deal": {"query": "SELECT id, changed, name AS \"100%\" FROM deal WHERE name LIKE '%off%'", "changed": "changed"}}
         found, cursor, _ = poll(make(tables))
-        assert [{"100%": "50% off"}] == [one.fields for one in found]
-        assert ["1"] == ids(poll(make(tables), cursor)[0])
+        assert [one.fields for one in found] == [{"100%": "50% off"}]
+        assert ids(poll(make(tables), cursor)[0]) == ["1"]
 
         source = make({"Deal": {"query": "SELECT * FROM deal WHERE name <> '?'", "changed": "changed"}})
         if crm.kind == "postgres":
-            assert ["1", "2"] == ids(poll(source)[0])
+            assert ids(poll(source)[0]) == ["1", "2"]
         else:
             with pytest.raises(SourceError, match=r"a query may not hold `\?`"):
                 source.poll(None)
@@ -337,7 +337,7 @@ class TestScenario:
         source = make()
         with pytest.raises(SourceError, match=r"read-only|readonly"):
             source._open().rows("DELETE FROM deal", [])
-        assert ["1"] == ids(poll(make())[0])
+        assert ids(poll(make())[0]) == ["1"]
 
     def test_a_cursor_of_another_version(self, crm, make):
         """It is never guessed at."""
@@ -361,9 +361,9 @@ class TestScenario:
         )
         one, other = poll(make({"Deal": {"table": "deal", "changed": "changed", "actor": "editor", "url": "https://crm/{id}"}}))[0]
 
-        assert ("D/1", {"name": "a"}, "Ann", "https://crm/D/1") == (one.record_id, one.fields, one.actor, one.url)
+        assert (one.record_id, one.fields, one.actor, one.url) == ("D/1", {"name": "a"}, "Ann", "https://crm/D/1")
         assert datetime(2026, 11, 22, 12, 0, 0, 250_000, timezone.utc) == one.occurred_at
-        assert ({"name": None}, None) == (other.fields, other.actor)
+        assert (other.fields, other.actor) == ({"name": None}, None)
         assert one.version < other.version
 
     def test_an_epoch_column_says_when_it_happened(self, crm, make):
@@ -403,13 +403,13 @@ class TestSqlite:
         """A database that is not there yet is an error, not an empty CRM, and it is not made."""
         with pytest.raises(SourceError, match=r"crm.db: it does not exist"):
             source.poll(None)
-        assert [] == list(tmp_path.iterdir())
+        assert list(tmp_path.iterdir()) == []
 
         with sqlite3.connect(tmp_path / "crm.db") as crm:
             crm.execute("CREATE TABLE deal (id, changed)")
             crm.execute("INSERT INTO deal VALUES (1, 2)")
         crm.close()
-        assert ["1"] == ids(poll(source)[0])
+        assert ids(poll(source)[0]) == ["1"]
 
     def test_locked(self, source, tmp_path):
         """A writer that keeps the database is waited for, then told about."""
@@ -419,7 +419,7 @@ class TestSqlite:
             with pytest.raises(SourceError, match="locked"):
                 source.poll(None)
             crm.execute("COMMIT")
-            assert ([], False) == (list(source.poll(None).observations), source.poll(None).has_more)
+            assert (list(source.poll(None).observations), source.poll(None).has_more) == ([], False)
 
     def test_not_a_database(self, source, tmp_path):
         """A wrong path is said, not read."""
@@ -435,7 +435,7 @@ class TestSqlite:
         crm.close()
 
         one, other = poll(source)[0]
-        assert ("A\ufffd\ufffd", "b'\\xff'") == (one.fields["name"], other.fields["name"])
+        assert (one.fields["name"], other.fields["name"]) == ("A\ufffd\ufffd", "b'\\xff'")
 
     def test_a_writer_beside_us_loses_nothing(self, source, tmp_path):
         """Rows written while pages are read are all found, each at least once."""
@@ -504,7 +504,7 @@ class TestPostgres:
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'crmbridge'")
         with pytest.raises(SourceError):
             source.poll(None)
-        assert ["1"] == ids(source.poll(None).observations)
+        assert ids(source.poll(None).observations) == ["1"]
         source.close()
 
     def test_values_that_python_has_no_word_for(self, postgres):
@@ -516,8 +516,8 @@ class TestPostgres:
         )
         (one,) = source.poll(None).observations
         source.close()
-        assert ("infinity", "20000-01-01", "-infinity", "NaN") == tuple(one.fields[name] for name in "abcd")
-        assert ('{"k": [1, null]}', ("x", None)) == (one.fields["e"], one.fields["f"])
+        assert tuple(one.fields[name] for name in "abcd") == ("infinity", "20000-01-01", "-infinity", "NaN")
+        assert (one.fields["e"], one.fields["f"]) == ('{"k": [1, null]}', ("x", None))
 
 
 # --- the cursor, alone --------------------------------------------------------------------------
@@ -607,8 +607,8 @@ def test_no_row_is_ever_skipped(rows, size, cuts):
 def test_text_stands_above_numbers():
     """As SQLite sorts them: a column without a type may hold both."""
     position = read(Position(high="2026-11-22"), (1763812800, 1), complete=True)
-    assert "2026-11-22" == position.high
-    assert "2026-11-22" == read(Position(high=1763812800), ("2026-11-22", 1), complete=True).high
+    assert position.high == "2026-11-22"
+    assert read(Position(high=1763812800), ("2026-11-22", 1), complete=True).high == "2026-11-22"
 
 
 def test_options_name_one_database():

@@ -150,6 +150,24 @@ def test_an_empty_secret_cannot_be_configured():
             options({**SCHEMES["hex"], "secret": secret})
 
 
+ODD = [
+    *("", " ", "\t", "\0", "=", "====", "v1", "v1,", ",", "v1,,", "a" * 64, "0" * 64, "A" * 5000, "%", "null", "v1,\ud800"),
+    *(
+        "ä" * 40,
+        "\u0661" * 64,
+        "\ud800",
+        "é=",
+        "\uff21" * 44,
+        "sha256=",
+        "sha256=" + "g" * 64,
+        "sha256=" + "\u0661" * 64,
+        "sha1=" + "0" * 40,
+    ),
+    *("Bearer", "Bearer ", "Bearer \u2028", "Basic", "Basic =", "Basic ä", "Basic " + "A" * 5000),
+    "Basic " + base64.b64encode(b"\xff\xfe:\x00").decode(),
+]
+
+
 def forgeries(scheme):
     """More than 200 requests that prove nothing, as (what, headers, body, instant)."""
     dice = random.Random(scheme)
@@ -183,7 +201,7 @@ def forgeries(scheme):
     for length in range(len(value)):
         if value[:length] != value.rstrip("="):
             yield f"cut to {length}", with_(value[:length]), BODY, NOW
-    for odd in ("", " ", "\t", "\0", "=", "====", "v1", "v1,", ",", "v1,,", "a" * 64, "0" * 64, "ä" * 40, "\u0661" * 64, "\ud800", "é=", "\uff21" * 44, "A" * 5000, "%", "null", "Bearer", "Basic", "Basic =", "Basic ä", "Bearer ", "Bearer \u2028", "Basic " + "A" * 5000, "v1,\ud800", "sha256=", "sha256=" + "g" * 64, "sha256=" + "\u0661" * 64, "sha1=" + "0" * 40, "Basic " + base64.b64encode(b"\xff\xfe:\x00").decode()):  # fmt: skip
+    for odd in ODD:
         yield f"odd {odd[:9]!a}", with_(odd), BODY, NOW
     for around in (
         f" {value}",
@@ -221,7 +239,20 @@ def forgeries(scheme):
 def standard_forgeries(good, value):
     for seconds in (301, -301, 3600, -3600, 86_400 * 365, -86_400 * 365):
         yield f"{seconds} s away", good, BODY, NOW + timedelta(seconds=seconds)
-    stamps = ["", "0", "-1", str(STAMP + 1), f" {STAMP}", f"{STAMP} ", f"+{STAMP}", f"{STAMP}.0", f"{STAMP}_000", "1_000", "hello", "1e9", "0x10", "٣" * 10, "9" * 13, "9" * 5000, "NaN", f"{STAMP}\n", NOW.isoformat()]  # fmt: skip
+    stamps = [
+        "",
+        "0",
+        "-1",
+        str(STAMP + 1),
+        f" {STAMP}",
+        f"{STAMP} ",
+        f"+{STAMP}",
+        f"{STAMP}.0",
+        f"{STAMP}_000",
+        f"{STAMP}\n",
+        NOW.isoformat(),
+    ]
+    stamps += ["1_000", "hello", "1e9", "0x10", "\u0663" * 10, "9" * 13, "9" * 5000, "NaN"]
     for stamp in stamps:
         yield f"stamp {stamp[:12]!a}", {**good, "webhook-timestamp": stamp}, BODY, NOW
         if stamp.isascii() and len(stamp) < 100 and stamp != str(STAMP + 1):
@@ -245,16 +276,16 @@ def standard_forgeries(good, value):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_forgeries_are_refused(scheme):
     """Every one with 401, none with an exception of another kind: that would be a 500 for anyone who asks."""
-    one, believed, count = signature(scheme), [], 0
+    one, believed, refused, count = signature(scheme), [], set(), 0
     for what, headers, body, at in forgeries(scheme):
         count += 1
         try:
             verify(one, request(headers, body, at))
             believed.append(what)
         except InvalidSignature as error:
-            assert 401 == error.status, what
-            assert KEY not in str(error), what
-    assert [] == believed
+            refused.add((error.status, KEY in str(error)))
+    assert believed == []
+    assert refused == {(401, False)}
     assert count >= 200
 
 
@@ -282,10 +313,12 @@ HEADERS = st.dictionaries(
 def test_whatever_arrives_is_refused_in_one_way(scheme, headers, body):
     """Arbitrary headers and bodies lead to InvalidRequest with a 4xx, or are honest."""
     source = WebhookSource(options(SCHEMES[scheme]), Setting(name="crm"))
+    status = 202
     try:
         source.verify(request(headers, body))
     except InvalidRequest as error:
-        assert error.status in (400, 401, 415)
+        status = error.status
+    assert status in (202, 400, 401, 415)
 
 
 def test_a_secret_that_cannot_be_read_is_not_told_to_the_sender(tmp_path):
@@ -303,9 +336,9 @@ def test_unsigned_is_refused_where_the_world_can_post():
     unsigned = options({"scheme": "none"})
     verify(unsigned.signature, request({}))
 
-    assert [] == unsigned.objections(public=False)
-    assert [("signature",)] == [path for path, _ in unsigned.objections(public=True)]
-    assert [] == options(SCHEMES["hex"]).objections(public=True)
+    assert unsigned.objections(public=False) == []
+    assert [path for path, _ in unsigned.objections(public=True)] == [("signature",)]
+    assert options(SCHEMES["hex"]).objections(public=True) == []
 
 
 # --- what is believed -----------------------------------------------------------------------------
@@ -349,7 +382,7 @@ def test_json_traps(body, message):
     """Each is a 400 with its reason, and never an exception of another kind."""
     with pytest.raises(InvalidRequest, match=message) as caught:
         source().verify(request({}, body))
-    assert 400 == caught.value.status
+    assert caught.value.status == 400
 
 
 @given(st.binary(max_size=200) | st.text('[]{}",:0123eE+-.ntrufalse \\', max_size=200).map(str.encode))
@@ -441,7 +474,7 @@ def test_every_key_of_the_map():
     """`body` is the request, `item` one of its items; nested fields are named with dots."""
     one, other = parse(EVENT, **FULL)
 
-    assert ("Deal", "7", "12", "Ann", "https://crm/7") == (one.record_type, one.record_id, one.version, one.actor, one.url)
+    assert (one.record_type, one.record_id, one.version, one.actor, one.url) == ("Deal", "7", "12", "Ann", "https://crm/7")
     assert {
         "Name": "Parkers",
         "Account.Name": "P & Co",
@@ -449,9 +482,9 @@ def test_every_key_of_the_map():
         "Tags": ("a", Decimal(1), None),
         "Amount": Decimal("1.5"),
     } == one.fields
-    assert {"Name": "Old", "Account.Name": "P"} == one.before
+    assert one.before == {"Name": "Old", "Account.Name": "P"}
     assert datetime(2025, 11, 22, 12, 0, 0, 123_000, timezone.utc) == one.occurred_at
-    assert ("8", {"Name": None}, {}, None, None) == (other.record_id, other.fields, other.before, other.version, other.url)
+    assert (other.record_id, other.fields, other.before, other.version, other.url) == ("8", {"Name": None}, {}, None, None)
     assert not any((one.created, one.deleted, one.merged_into))
 
 
@@ -459,7 +492,7 @@ def test_the_body_is_the_one_item():
     """Without `items`; `item` and `body` are then the same, and a constant type is for senders of one kind."""
     (one,) = parse({"id": 1, "d": {"a": True}}, record_id="item.id", fields="body.d")
 
-    assert ("Deal", "1", {"a": True}) == (one.record_type, one.record_id, one.fields)
+    assert (one.record_type, one.record_id, one.fields) == ("Deal", "1", {"a": True})
 
 
 @pytest.mark.parametrize(
@@ -478,7 +511,7 @@ def test_what_happened(word, expected):
     kind = {"from": "item.w", "created": ["new"], "deleted": ["gone", "3"], "ignore": ["noise"]}
     found = parse([{"w": word, "id": 1}], items="body", record_id="item.id", fields="item", kind=kind)
 
-    assert [expected] if expected else [] == [(one.created, one.deleted) for one in found]
+    assert [expected] if expected else [(one.created, one.deleted) for one in found] == []
     assert (0 if expected is None else 1) == len(found)
 
 
@@ -487,7 +520,7 @@ def test_a_deleted_record_needs_no_fields():
     kind = {"from": "body.w", "deleted": ["gone"]}
     (one,) = parse({"w": "gone", "id": 1}, fields="body.fields", kind=kind)
 
-    assert (True, {}) == (one.deleted, one.fields)
+    assert (one.deleted, one.fields) == (True, {})
     with pytest.raises(ValueError, match=r"fields: no mapping stands at body.fields"):
         parse({"w": "?", "id": 1}, fields="body.fields", kind=kind)
 
@@ -560,13 +593,13 @@ def test_observation_ids():
     """Named by the sender, else by its own request id, else by the body; each item has its own."""
     digest = hashlib.sha256(json.dumps(EVENT).encode()).hexdigest()
     assert [f"{digest}#0", f"{digest}#1"] == [one.observation_id for one in parse(EVENT, **FULL)]
-    assert ["7", "8"] == [one.observation_id for one in parse(EVENT, **FULL, observation_id="item.key")]
-    assert ["e-1#0", "e-1#1"] == [one.observation_id for one in parse(EVENT, **FULL, observation_id="body.event.id")]
-    assert ["x"] == [one.observation_id for one in parse({"id": 1, "e": "x"}, observation_id="body.e")]
+    assert [one.observation_id for one in parse(EVENT, **FULL, observation_id="item.key")] == ["7", "8"]
+    assert [one.observation_id for one in parse(EVENT, **FULL, observation_id="body.event.id")] == ["e-1#0", "e-1#1"]
+    assert [one.observation_id for one in parse({"id": 1, "e": "x"}, observation_id="body.e")] == ["x"]
     assert digest not in parse({"id": 1}, observation_id="body.e")[0].observation_id
 
     signed = WebhookSource(options(SCHEMES["standard"]), Setting(name="crm"))
-    assert ["msg_1#0"] == [one.observation_id for one in signed.parse(request(proof("standard")))]
+    assert [one.observation_id for one in signed.parse(request(proof("standard")))] == ["msg_1#0"]
     forged = parse({"id": 1}, headers={"webhook-id": "chosen by a stranger"})
     assert "chosen" not in forged[0].observation_id
 
@@ -602,8 +635,8 @@ def test_what_no_database_stores_is_replaced():
     body = rb'{"id": "a\u0000b\ud800", "f": {"k\udfff": "\u0000", "n": 1e300000000, "i": %s, "l": ["\ud800"]}}' % (b"7" * 4000)
     (one,) = parse(body, fields="body.f")
 
-    assert "a\ufffdb\ufffd" == one.record_id
-    assert {"k\ufffd": "\ufffd", "n": "1E+300000000", "i": "7" * 4000, "l": ("\ufffd",)} == one.fields
+    assert one.record_id == "a\ufffdb\ufffd"
+    assert one.fields == {"k\ufffd": "\ufffd", "n": "1E+300000000", "i": "7" * 4000, "l": ("\ufffd",)}
     assert one.fields == load_fields(dump_fields(one.fields))
 
 
@@ -647,12 +680,12 @@ def test_how_many_items_and_fields():
     many = {"items": [{"k": n} for n in range(10_001)]}
     with pytest.raises(ValueError, match=r"body.items has more than 10000 items"):
         parse(many, items="body.items", record_id="item.k", fields="item")
-    assert 10_000 == len(parse({"items": many["items"][1:]}, items="body.items", record_id="item.k", fields="item"))
+    assert len(parse({"items": many["items"][1:]}, items="body.items", record_id="item.k", fields="item")) == 10_000
     with pytest.raises(ValueError, match="fields: more than 2000 at body"):
         parse({"id": 1, **{f"f{n}": n for n in range(2_000)}})
 
 
 def test_answers():
     """202 once it is stored; 503 asks for it again."""
-    assert (202, 503) == (source().reply(True).status, source().reply(False).status)
+    assert (source().reply(True).status, source().reply(False).status) == (202, 503)
     assert CONNECTOR.build is WebhookSource
