@@ -301,3 +301,26 @@ async def test_a_clean_stop_lets_attempts_end(store):
         await until(lambda: _all(network, 1))
     assert set() == await states(store)
     assert await store.interrupted() == []
+
+
+async def test_a_stop_during_a_lease_leaves_nothing_in_doubt(store):
+    """What is being leased at that moment is published or stays queued: never `sending`, which a restart takes as unknown."""
+    network, real, leasing = Network(), store.lease, asyncio.Event()
+
+    async def lease(*args, **more):
+        found = await real(*args, **more)
+        leasing.set()
+        await asyncio.sleep(0.1)
+        return found
+
+    store.lease = lease
+    await store.record(batch(entry("k")), now())
+    running = Running(store, network)
+    publisher = await running.__aenter__()
+    await leasing.wait()
+    await publisher.stop(1.0)
+    running.task.cancel()  # as the daemon does
+    await asyncio.wait({running.task})
+    await publisher.close()
+    assert network.seen == ["k"]
+    assert await store.interrupted() == []
