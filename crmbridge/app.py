@@ -30,7 +30,7 @@ from crmbridge.telemetry import Metrics, tell_systemd, watchdog_interval
 from crmbridge.web.admin import admin_routes
 from crmbridge.web.hooks import health_routes, hook_routes
 from crmbridge.web.operations import Operations
-from crmbridge.web.status import destination_status, set_gauges, source_status
+from crmbridge.web.status import destination_status, removed_status, set_gauges, source_status
 
 _log = logging.getLogger(__name__)
 GRACE = 10.0  # seconds that attempts under way may take when we stop
@@ -221,6 +221,7 @@ class App:
         overview = await self.operations.overview()
         sources = {name: (one.connector.name, self._pollers.get(name)) for name, one in self.config.sources.items()}
         destinations = {name: (one.connector.name, self._publishers.get(name)) for name, one in self.config.destinations.items()}
+        gone = {row["destination"] for row in overview["deliveries"]} - destinations.keys()
         return {
             "version": __version__,
             "config": str(self.config.path),
@@ -232,7 +233,8 @@ class App:
             "sources": [source_status(name, type_, poller, overview) for name, (type_, poller) in sources.items()],
             "destinations": [
                 destination_status(name, type_, publisher, overview, self._now()) for name, (type_, publisher) in destinations.items()
-            ],
+            ]
+            + [removed_status(name, overview) for name in sorted(gone)],
             "inbox": overview["inbox"],
         }
 

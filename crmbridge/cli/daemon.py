@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -51,8 +52,13 @@ def run(path: Path) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, app.stop)
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)  # while we start, the file is being read anyway
         await app.start()
         loop.add_signal_handler(signal.SIGHUP, hang_up)
+        # What start made lives as long as we do: the collector need not look at it again, nor as often as for a script.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 20)
         return await app.run()
 
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

@@ -153,15 +153,16 @@ class Interpreter:
                     "a message could not be rendered", extra={"key": one.key, "rule": one.rule, "step": one.step, "reason": one.error}
                 )
         destinations = {new.message.destination for entry in entries for new in entry.deliveries if not new.error}
-        for entry in entries:
-            if entry.event and not entry.stale and _log.isEnabledFor(logging.INFO):
+        # Each delivery has its line at INFO; a change that nobody hears of is for who asks (and for `tail`).
+        for entry in entries if _log.isEnabledFor(logging.DEBUG) else ():
+            if entry.event and not entry.stale:
                 facts = {
                     "event": entry.event.id,
                     "record": str(entry.record),
                     "kind": entry.event.kind.value,
                     "messages": len(entry.deliveries),
                 }
-                _log.info("change", extra=facts)
+                _log.debug("change", extra=facts)
         if destinations:
             self._recorded(destinations)
 

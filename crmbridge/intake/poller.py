@@ -73,8 +73,12 @@ class Poller:
 
     async def run(self) -> None:
         """Poll for ever; every failure is counted, shown and waited out."""
+        checked = False
         while True:
             try:
+                if not checked:
+                    await self._call(self._source.check)  # what is misspelt is said at once, not found missing later
+                    checked = True
                 await self.poll_once()
             except (SourceError, StoreError) as error:
                 await asyncio.sleep(self._failed(error))

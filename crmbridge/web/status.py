@@ -28,14 +28,18 @@ def source_status(name: str, type_: str, poller: Poller | None, overview: Mappin
 
 def destination_status(name: str, type_: str, publisher: Publisher | None, overview: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """One destination, with what waits for it; without a publisher it is being exchanged."""
+    return {"name": name, "type": type_, "state": _state(publisher, now)} | _waiting(name, overview)
+
+
+def removed_status(name: str, overview: Mapping[str, Any]) -> dict[str, Any]:
+    """A destination that is no longer configured, for which something waits or died."""
+    state = "not configured: put it back, and what waits goes out"
+    return {"name": name, "type": "-", "state": state} | _waiting(name, overview)
+
+
+def _waiting(name: str, overview: Mapping[str, Any]) -> dict[str, Any]:
     counts = {row["state"]: row["count"] for row in overview["deliveries"] if row["destination"] == name}
-    return {
-        "name": name,
-        "type": type_,
-        "state": _state(publisher, now),
-        "oldest_queued": overview["oldest"].get(name),
-        **{state: counts.get(state, 0) for state in OPEN_STATES},
-    }
+    return {"oldest_queued": overview["oldest"].get(name), **{state: counts.get(state, 0) for state in OPEN_STATES}}
 
 
 def _state(publisher: Publisher | None, now: datetime) -> str:

@@ -21,9 +21,6 @@ class Table(Options):
         max_length=200,
     )
     deleted: str | None = Field(None, description="A column that is true, or not empty, once the record is deleted.", max_length=200)
-    created: str | None = Field(
-        None, description="A column with the instant of creation, for event.occurred_at of new records.", max_length=200
-    )
     actor: str | None = Field(None, description="A column with who changed the record.", max_length=200)
     url: str | None = Field(
         None, description="The record's web address, with {id} in it, like https://crm.example.com/deals/{id}.", max_length=500

@@ -46,7 +46,7 @@ class SqlSource:
         for name, table in self._options.tables.items():
             rows = self._rows(f"SELECT * FROM {self._from(table)} LIMIT 1", [])
             columns = set(rows[0]) if rows else None
-            wanted = {table.id, table.changed, *filter(None, (table.deleted, table.created, table.actor))}
+            wanted = {table.id, table.changed, *filter(None, (table.deleted, table.actor))}
             if columns is not None and (missing := sorted((wanted | set(self._setting.records.get(name, {}))) - columns)):
                 raise SourceError(_lacks(name, missing, columns))
             (empty,) = self._rows(f"SELECT count(*) AS n FROM {self._from(table)} WHERE {self._name(table.changed)} IS NULL", [])
@@ -129,7 +129,7 @@ class SqlSource:
     def _observation(self, name: str, table: Table, row: Row) -> Observation:
         if row[table.id] is None:
             raise SourceError(f"{name}: a row has no {table.id}")
-        special = {table.id, table.changed, table.deleted, table.created, table.actor}
+        special = {table.id, table.changed, table.deleted, table.actor}
         spec = self._setting.records.get(name)
         fields = (
             {column: normalise(value, FieldType.ANY) for column, value in row.items() if column not in special}

@@ -68,7 +68,7 @@ class WebhookSource:
 
     def _observation(self, request: WebhookRequest, body: Any, item: Any, index: int) -> Observation | None:
         where = self._map
-        word = _text(_look(where.kind.from_, body, item)) if where.kind else None
+        word = _word(_look(where.kind.from_, body, item)) if where.kind else None
         if where.kind and word in where.kind.ignore:
             return None
         record_type = where.record_type.value if isinstance(where.record_type, Constant) else _text(_look(where.record_type, body, item))
@@ -191,6 +191,11 @@ def _text(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
         return None
     return clean(str(value))[:1000].strip() or None
+
+
+def _word(value: Any) -> str | None:
+    """A word that says what happened; a flag is `true` or `false`."""
+    return str(value).lower() if isinstance(value, bool) else _text(value)
 
 
 def _instant(value: Any, otherwise: datetime) -> datetime:
