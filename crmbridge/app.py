@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
+from aiohttp import web
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from crmbridge import __version__
@@ -18,7 +19,8 @@ from crmbridge.chirp.embedded import feed_secret, feed_verbs, open_feed
 from crmbridge.chirp.feed import Feed
 from crmbridge.config.load import Config, DestinationConfig, SourceConfig, load
 from crmbridge.contract import Destination, Setting, Source, WebhookSource
-from crmbridge.errors import ConfigError, CrmbridgeError, StoreError
+from crmbridge.errors import CrmbridgeError, StoreError
+from crmbridge.http import describe
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.poller import Poller
 from crmbridge.intake.webhooks import Webhooks
@@ -34,6 +36,7 @@ from crmbridge.web.status import destination_status, removed_status, set_gauges,
 
 _log = logging.getLogger(__name__)
 GRACE = 10.0  # seconds that attempts under way may take when we stop
+_CLOSING = 3.0  # seconds that a connector may take to close
 _CLOCK_JUMP = 5.0  # seconds by which wall and monotonic clock may differ between two looks
 
 
@@ -85,6 +88,8 @@ class App:
             requests_changed=self.webhooks.look_again,
         )
         routes = [*health_routes(self.unready), *hook_routes(self.webhooks, self._now), *(self.feed.routes() if self.feed else [])]
+        if self.feed:
+            routes.append(web.get("/", _to_the_feed))
         self.server = Server(routes, name="server")
         verbs = {name: getattr(self.operations, name) for name in Operations.VERBS} | {"status": self.status, "reload": self._reload_verb}
         if self.feed:
@@ -249,15 +254,15 @@ class App:
         async with self._reloading:
             tell_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
             try:
-                config = load(self.config.path)
+                config = await asyncio.to_thread(load, self.config.path)
                 await self._refuse_unsafe(config)
                 await self._apply(config)
-            except (ConfigError, CrmbridgeError) as error:
-                self._reload_error = str(error)
+            except Exception as error:  # whatever it is, people must hear of it, and the old one runs on
+                self._reload_error = str(error) if isinstance(error, CrmbridgeError) else describe(error)
                 self.metrics.reload_ok.set(0)
                 self.metrics.reloads.labels("refused").inc()
-                _log.error("the new configuration is refused; the old one runs on", extra={"reason": str(error)})
-                raise
+                _log.error("the new configuration is refused; the old one runs on", extra={"reason": self._reload_error})
+                raise CrmbridgeError(self._reload_error) from error
             else:
                 self._reload_error = ""
                 self.metrics.reload_ok.set(1)
@@ -319,12 +324,12 @@ class App:
         publisher = self._publishers.pop(name)
         await publisher.stop(GRACE)
         await self._end_part(f"destination {name}")
-        await publisher.close()
+        await _released(f"destination {name}", publisher.close)
 
     async def _end_poller(self, name: str) -> None:
         if poller := self._pollers.pop(name, None):
             await self._end_part(f"source {name}")
-            await poller.close()
+            await _released(f"source {name}", poller.close)
 
     async def _end_part(self, name: str) -> None:
         task = self._parts.pop(name)
@@ -338,19 +343,30 @@ class App:
         tell_systemd("STOPPING=1")
         _log.info("crmbridge stops", extra={"reason": self._failure or "asked to"})
         self._scheduler.shutdown(wait=False)
-        await asyncio.gather(*(self._end_poller(name) for name in list(self._pollers)))
-        await asyncio.gather(*(publisher.stop(GRACE) for publisher in self._publishers.values()))
+        ends = [self._end_poller(name) for name in list(self._pollers)] + [self._end_publisher(name) for name in list(self._publishers)]
+        await asyncio.gather(*ends)  # together: a source that hangs must not take the grace of attempts under way
         await self.server.stop()
         for name in list(self._parts):
             await self._end_part(name)
-        for publisher in self._publishers.values():
-            await publisher.close()
         await self.admin.stop()
         if self.feed:
             self.feed.close()
             self._feed_database.close()
         self.store.close()
         _log.info("crmbridge has stopped")
+
+
+async def _to_the_feed(_: web.Request) -> web.Response:
+    return web.Response(status=302, headers={"Location": "/chirp"})
+
+
+async def _released(name: str, close: Callable[[], Awaitable[None]]) -> None:
+    """Close a connector; one that hangs or fails at it holds up nobody."""
+    try:
+        async with asyncio.timeout(_CLOSING):
+            await close()
+    except Exception as error:
+        _log.warning("a connector could not be closed", extra={"part": name, "reason": describe(error)})
 
 
 def _hooks(sources: Mapping[str, Any]) -> dict[str, WebhookSource]:

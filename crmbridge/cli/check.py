@@ -48,6 +48,8 @@ def lint(path: Path, examples: bool, secrets: bool, output: str) -> None:
 def test(path: Path, only: str | None) -> None:
     """Run the tests that stand beside the rules. Exit code 4 if one fails."""
     config = load(path, secrets=False)
+    if only and not any(only in rule.id for rule in config.rules):
+        raise Failure(f'no rule\'s id contains "{only}"', 2)
     passed = failed = 0
     for rule in config.rules:
         if only and only not in rule.id:
@@ -130,6 +132,9 @@ def _change(raw: Any, config: Config) -> ChangeEvent:
         raise Failure("fields and before are mappings of names to values", 2)
     if raw["source"] not in config.sources:
         raise Failure(f"no source {raw['source']} is configured", 2)
+    known = config.sources[raw["source"]].records
+    if known and raw["record"] not in known:
+        raise Failure(f"the source {raw['source']} has no record type {raw['record']}; it has {', '.join(known)}", 2)
     spec = config.engine.records.get((raw["source"], raw["record"]), {})
 
     def fields(name: str) -> dict[str, Any]:

@@ -40,13 +40,13 @@ def _status(data: dict[str, Any]) -> Iterator[str]:
 
 @click.command()
 @config_option
-@click.option("--seconds", type=float, help="End after so many seconds.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="End after so many seconds.")
 @output_option
 def tail(path: Path, seconds: float | None, output: str) -> None:
     """Changes as they come in, until interrupted."""
     import json
 
-    end = time.monotonic() + seconds if seconds else None
+    end = time.monotonic() + seconds if seconds is not None else None
     last = call(path, "tail")["last"]
     while end is None or time.monotonic() < end:
         answer = call(path, "tail", after=last)
@@ -68,11 +68,15 @@ def _event(event: dict[str, Any]) -> str:
 @config_option
 @output_option
 def show(name: str, path: Path, output: str) -> None:
-    """One delivery, by its number or key: what it says, why, and every attempt."""
+    """One delivery, by its number or key: what it says, why, and every attempt that failed. `request:N`: a request from `dead list`."""
     show_data(call(path, "show", name=name), output, _delivery)
 
 
 def _delivery(one: dict[str, Any]) -> Iterator[str]:
+    if "request" in one:
+        yield f"request {one['request']} of {one['source']}, {one['received_at'][:19]}: {one['reason']}"
+        yield one["body"]
+        return
     yield f"delivery {one['id']}  {one['state']}  {one['reason']}".rstrip()
     for label in ("key", "destination", "channel", "rule", "step", "record", "due", "link", "last_error"):
         if one[label]:
@@ -122,7 +126,7 @@ def dead_list(path: Path, rule: str | None, destination: str | None, limit: int,
 @config_option
 @output_option
 def dead_show(name: str, path: Path, output: str) -> None:
-    """One dead letter: what it says, why it died, and every attempt."""
+    """One dead letter: what it says, why it died, and every attempt. `request:N`: a request that could not be interpreted."""
     show_data(call(path, "show", name=name), output, _delivery)
 
 

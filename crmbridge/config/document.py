@@ -97,6 +97,8 @@ def parse(text: str, file: str) -> Document:
     document = Document(file)
     lines = text.splitlines()
     try:
+        if _too_deep(text):
+            raise RecursionError
         loader = _LOADER(text)
         try:
             root = loader.get_single_node()
@@ -113,6 +115,16 @@ def parse(text: str, file: str) -> Document:
         return document
     _Walk(document, lines).value(root, ())
     return document
+
+
+def _too_deep(text: str) -> bool:
+    """Look at the nesting before anything is built: libyaml's composer recurses until the process dies."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > 2 * MAX_DEPTH:
+            return True
+    return False
 
 
 def _syntax(error: yaml.YAMLError, file: str, lines: list[str]) -> Problem:

@@ -217,7 +217,12 @@ class _Loader:
                 ("destinations", name, "audience"),
                 f"a destination of type {connector.name} is read by the {allowed}, not by the {audience}",
             )
-        policy = Policy(destination=name, idempotent=connector.idempotent, on_unknown=common.on_unknown or OnUnknown.default(audience))
+        policy = Policy(
+            destination=name,
+            idempotent=connector.idempotent,
+            on_unknown=common.on_unknown or OnUnknown.default(audience),
+            audience=audience,
+        )
         return DestinationConfig(name=name, connector=connector, options=options, audience=audience, policy=policy)
 
     def _connector(self, kind: str, name: str, value: Any, common: type[Options]) -> tuple[Options | None, Connector | None]:
@@ -250,7 +255,13 @@ class _Loader:
     def _rules(self, model: ConfigModel | None, raw: Mapping[str, Any]) -> list[RuleSource]:
         found = self._rules_of(self.main, raw.get("rules"))
         for pattern in model.include if model else []:
-            files = sorted(self.path.parent.glob(pattern)) if not Path(pattern).is_absolute() else []
+            try:
+                files = sorted(self.path.parent.glob(pattern))
+            except (ValueError, NotImplementedError, IndexError):
+                self._add(self.main, ("include",), f"`{pattern}` is not a pattern relative to this file, like rules.d/*.yaml")
+                continue
+            if len(files) > _MAX_INCLUDED:
+                self._add(self.main, ("include",), f"{pattern} names {len(files)} files; at most {_MAX_INCLUDED} are read")
             if not files and not any(mark in pattern for mark in "*?["):
                 self._add(self.main, ("include",), f"{pattern} does not exist beside this file")
             for file in files[:_MAX_INCLUDED]:

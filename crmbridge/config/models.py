@@ -99,7 +99,23 @@ class NetworkModel(Options):
 
     proxy: str | None = Field(None, description="An HTTP proxy for all connectors, like http://proxy.example.com:3128.")
     ca_file: str | None = Field(None, description="A PEM file of the certificate authorities to trust instead of the public ones.")
-    deadline: Duration = Field(timedelta(seconds=8), description="The longest one call to a vendor may take, from first byte to last.")
+    deadline: Duration = Field(
+        timedelta(seconds=8), description="The longest one call to a vendor may take, from first byte to last; at most 25s."
+    )
+
+    @field_validator("proxy")
+    @classmethod
+    def _no_password(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s/?#@]+/?", value):
+            raise PydanticCustomError("proxy", "write it like http://proxy.example.com:3128, without a user or password")
+        return value
+
+    @field_validator("deadline")
+    @classmethod
+    def _in_time(cls, value: timedelta) -> timedelta:
+        if value > timedelta(seconds=25):
+            raise PydanticCustomError("deadline", "an attempt may take 25s at most")
+        return value
 
 
 class ChirpModel(Options):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import re
+import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -20,20 +22,36 @@ MAX_ANSWER = 4 * 1024 * 1024  # bytes; no vendor's honest answer comes near
 class Mark:
     """Whether a request began inside a `marked()` block: from then on the far side may have acted."""
 
-    __slots__ = ("_outer", "began")
+    __slots__ = ("_outer", "_over", "began")
 
     def __init__(self, outer: Mark | None = None) -> None:
         self.began = False
+        self._over = False
         self._outer = outer
 
-    def set(self) -> None:
-        """A request begins: here, and in every block around this one."""
+    def _chain(self) -> Iterator[Mark]:
         mark: Mark | None = self
         while mark is not None:
-            mark.began = True
+            yield mark
             mark = mark._outer
 
+    def set(self) -> None:
+        """A request begins: here, and in every block around this one. Raises TimeoutError where one of them is over."""
+        with _lock:
+            if any(mark._over for mark in self._chain()):
+                raise TimeoutError("the attempt is over: nothing may be sent any more")
+            for mark in self._chain():
+                mark.began = True
 
+    def end(self) -> bool:
+        """From now on nothing may begin, in a thread that was left behind neither; returns whether something did."""
+        with _lock:
+            self._over = True
+            return self.began
+
+
+_REFUSED = re.compile(r"Failed to establish a new connection: \[Errno \d+\] ([A-Za-z ]+)")
+_lock = threading.Lock()
 _mark: contextvars.ContextVar[Mark | None] = contextvars.ContextVar("crmbridge_mark", default=None)
 
 
@@ -45,6 +63,7 @@ def marked() -> Iterator[Mark]:
     try:
         yield mark
     finally:
+        mark.end()
         _mark.reset(token)
 
 
@@ -69,7 +88,7 @@ def attempt() -> Iterator[Mark]:
         try:
             yield mark
         except Exception as error:
-            raise classify(error, mark.began) from None
+            raise classify(error, mark.end()) from None
 
 
 def credential(reveal: Callable[[], T]) -> T:
@@ -83,4 +102,6 @@ def credential(reveal: Callable[[], T]) -> T:
 def describe(error: BaseException) -> str:
     """An exception as one short redacted line: its kind and its words."""
     words = " ".join(str(error).split())
+    if refused := _REFUSED.search(words):  # not urllib3's inner life, which stands around it
+        return f"cannot connect: {refused[1]}"
     return redact(f"{type(error).__name__}: {words}" if words else type(error).__name__)[:300]

@@ -52,11 +52,11 @@ def interpret(observation: Observation, source: str, known: Snapshot | None, *, 
         if silent:
             return Interpretation(Sighting.LEARNT, Snapshot(known.revision, observation.version or known.version, True, fields))
         kind = Kind.MERGED if observation.merged_into else Kind.DELETED
-        return _change(observation, record, known.revision + 1, kind, fields, known.fields, deleted=True)
+        return _change(observation, record, known.revision + 1, kind, fields, known.fields, deleted=True, version=known.version)
     before = {**known.fields, **(observation.before or {})}
     fields = {**known.fields, **observation.fields}
     if not silent and any(_differs(name, known, observation) for name in observation.fields):
-        return _change(observation, record, known.revision + 1, Kind.UPDATED, fields, before, deleted=False)
+        return _change(observation, record, known.revision + 1, Kind.UPDATED, fields, before, deleted=False, version=known.version)
     version = observation.version or known.version
     if fields == known.fields and version == known.version and not known.deleted:
         return Interpretation(Sighting.UNCHANGED)
@@ -88,7 +88,15 @@ def _first_sight(observation: Observation, record: RecordRef, silent: bool, unse
 
 
 def _change(
-    observation: Observation, record: RecordRef, revision: int, kind: Kind, fields: Fields, before: Fields, *, deleted: bool
+    observation: Observation,
+    record: RecordRef,
+    revision: int,
+    kind: Kind,
+    fields: Fields,
+    before: Fields,
+    *,
+    deleted: bool,
+    version: str | None = None,
 ) -> Interpretation:
     event = ChangeEvent(
         id=event_id(record, revision, fields),
@@ -103,7 +111,7 @@ def _change(
         actor=observation.actor,
         url=observation.url,
     )
-    return Interpretation(Sighting.CHANGE, Snapshot(revision, observation.version, deleted, fields), event)
+    return Interpretation(Sighting.CHANGE, Snapshot(revision, observation.version or version, deleted, fields), event)
 
 
 def _stale(observation: Observation, record: RecordRef, known: Snapshot) -> ChangeEvent:

@@ -18,6 +18,7 @@ from crmbridge.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 1.0, 300.0  # seconds
+_OVERTIME = 120.0  # seconds a read may take: connectors have deadlines, this is for those that break theirs
 _JITTER = 0.1  # of the interval, so that many daemons do not poll in step
 
 
@@ -94,7 +95,8 @@ class Poller:
         enumerates = isinstance(self._source, Baseline) and self._source.enumerates()
         more = True
         while more:
-            page = await self._call(self._source.poll, position.cursor)
+            async with asyncio.timeout(_OVERTIME):
+                page = await self._call(self._source.poll, position.cursor)
             more = page.has_more
             silent = page.learning or (enumerates and not position.baselined)
             position = SourcePosition(page.cursor, position.baselined or not more, self._now())

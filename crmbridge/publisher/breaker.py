@@ -33,8 +33,10 @@ class Breaker:
 
     def failed(self, now: float, chance: float) -> Breaker:
         """An attempt failed; `chance` (0 to 1) spreads the probes of many daemons."""
+        if self.open_until is not None and now < self.open_until:
+            return self  # an attempt that began before it opened says nothing new
         failures = self.failures + 1
-        if failures < THRESHOLD or (self.open_until is not None and now < self.open_until):
-            return replace(self, failures=failures)  # still closed, or an attempt that began before it opened
+        if failures < THRESHOLD:
+            return replace(self, failures=failures)
         pause = min(_LONGEST, _FIRST * 2.0 ** min(failures - THRESHOLD, 16))
         return Breaker(failures, now + pause * (0.5 + 0.5 * chance))

@@ -38,6 +38,8 @@ class Policy:
     destination: str
     idempotent: bool
     on_unknown: OnUnknown
+    audience: Audience = Audience.COMPANY
+    """Who reads it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,18 @@ def backoff(attempts: int, chance: float) -> timedelta:
     """
     ceiling: float = min(_LONGEST, _FIRST * 2.0 ** min(max(attempts, 1) - 1, 16))
     return timedelta(seconds=max(0.1, ceiling * chance))
+
+
+_WIDTH: Final = {Audience.TEAM: 0, Audience.COMPANY: 1, Audience.PUBLIC: 2}
+
+
+def disclosed(delivery: Delivery, policy: Policy) -> Decision | None:
+    """A dead letter for a message that was made for fewer readers than the destination has by now; None if all is well."""
+    message = delivery.message
+    if message.destination == policy.destination and _WIDTH[policy.audience] <= _WIDTH[message.audience]:
+        return None
+    text = f"it was made for {message.destination}, read by the {message.audience}; {policy.destination} is read by the {policy.audience}"
+    return Decision(Settlement(delivery=delivery, state=State.DEAD, outcome="rejected", reason="rejected: audience", error=text))
 
 
 def delivered(delivery: Delivery, receipt: Receipt) -> Decision:
@@ -81,10 +95,12 @@ def failed(delivery: Delivery, error: DeliveryError, policy: Policy, now: dateti
             )
             return Decision(dead, healthy=True)
         case RateLimited():
+            # An instant that has passed (a clock ahead of the vendor's, `Retry-After: 0`) would make us hammer.
+            until = max(error.until, now + timedelta(seconds=1 + chance))
             channel = delivery.message.channel.key if error.scope == "lane" and delivery.message.channel else None
-            wait = Wait(destination=policy.destination, channel=channel, until=error.until, reason=text, since=now)
+            wait = Wait(destination=policy.destination, channel=channel, until=until, reason=text, since=now)
             again = Settlement(
-                delivery=delivery, state=State.QUEUED, outcome="rate_limited", reason=reason, error=text, due=error.until, counted=False
+                delivery=delivery, state=State.QUEUED, outcome="rate_limited", reason=reason, error=text, due=until, counted=False
             )
             return Decision(again, wait)
         case AuthFailed():

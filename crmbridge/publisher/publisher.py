@@ -48,7 +48,11 @@ class Publisher:
         self.destination = destination
         self.breaker = Breaker()
         self.waits: dict[str | None, Wait] = {}
-        """Silence asked for, by channel; None is the whole destination."""
+        """Silence until an instant, by channel; None is the whole destination."""
+        self.last_failure = ""
+        """What the destination, or the way to it, said last."""
+        self.paused: Wait | None = None
+        """Silence until a person acts."""
         self._store = store
         self._metrics = metrics
         self._now = now
@@ -91,11 +95,11 @@ class Publisher:
         now = self._now()
         for wait in await self._store.waits():
             if wait.destination == self.name:
-                self.waits[wait.channel] = wait
+                self._heed(wait)
         if self.paused:
             # A person restarted or reloaded us: credentials may be good again, and one attempt tells.
-            await self._store.clear_waits(self.name)
-            self.waits.clear()
+            await self._store.end_pause(self.name)
+            self.paused = None
         decisions = [
             decide.interrupted(one, self.policy, now) for one in await self._store.interrupted() if one.message.destination == self.name
         ]
@@ -127,8 +131,9 @@ class Publisher:
         except StoreError as error:
             _log.error("nothing can be published: the store refuses", extra={"destination": self.name, "reason": str(error)})
             return 1.0
+        deliveries = await self._kept_back(lease.deliveries)
         begun = self._monotonic()  # not before: the pace counts from when a request may really go out
-        for batch in _batches(lease.deliveries, 1 if probing else limits.batch):
+        for batch in _batches(deliveries, 1 if probing else limits.batch):
             for one in batch:
                 self._last_lane = _lane(one)
                 self._lanes.begin(self._last_lane, begun)
@@ -145,11 +150,22 @@ class Publisher:
             waits.append(max(0.01, (lease.next_due - now).total_seconds()))
         return min(waits, default=_LONGEST_SLEEP)
 
+    async def _kept_back(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Without those that this destination's present readers may not see: they become dead letters."""
+        refused = [decision for one in deliveries if (decision := decide.disclosed(one, self.policy))]
+        if not refused:
+            return deliveries
+        await self._settle(refused)
+        for decision in refused:
+            self._tell(decision, self._now(), self._now())
+        keys = {decision.settlement.delivery.key for decision in refused}
+        return [one for one in deliveries if one.key not in keys]
+
     def _silence(self, now: datetime, tick: float) -> float:
         """For how long the whole destination must be silent."""
-        wait = self.waits.get(None)
-        if wait is not None and wait.until is None:
+        if self.paused:
             return _LONGEST_SLEEP
+        wait = self.waits.get(None)
         if wait is not None and wait.until is not None:
             if wait.until > now:
                 return (wait.until - now).total_seconds()
@@ -160,11 +176,14 @@ class Publisher:
             return self._pace.ready_at(tick) - tick
         return 0.0
 
-    @property
-    def paused(self) -> Wait | None:
-        """The wait that only a person ends, if there is one."""
-        wait = self.waits.get(None)
-        return wait if wait is not None and wait.until is None else None
+    def _heed(self, wait: Wait) -> None:
+        """Keep a wait; none is ever shortened."""
+        if wait.until is None:
+            self.paused = self.paused or wait
+            return
+        known = self.waits.get(wait.channel)
+        if known is None or known.until is None or wait.until > known.until:
+            self.waits[wait.channel] = wait
 
     # --- attempts
 
@@ -200,7 +219,7 @@ class Publisher:
             except Exception as error:
                 if not isinstance(error, DeliveryError):
                     _log.debug("an attempt raised", exc_info=error, extra={"destination": self.name})
-                outcome = http.classify(error, mark.began)
+                outcome = http.classify(error, mark.end())
                 return [outcome] * len(batch)
 
     def _decide(self, delivery: Delivery, outcome: Receipt | DeliveryError, now: datetime) -> Decision:
@@ -220,14 +239,14 @@ class Publisher:
                 if self.breaker.open_until is not None and not was_open:
                     _log.warning("a destination looks ill; one probe at a time from now on", extra={"destination": self.name})
         for decision in decisions:
-            wait = decision.wait
-            if wait is None:
+            if decision.wait is None:
                 continue
-            known = self.waits.get(wait.channel)
-            if known is None or (known.until is not None and (wait.until is None or wait.until > known.until)):
-                self.waits[wait.channel] = wait
-                if wait.until is None:
-                    _log.error("a destination is paused: a person must act", extra={"destination": self.name, "reason": wait.reason})
+            if decision.wait.until is None and not self.paused:
+                _log.error(
+                    "a destination is paused: put it right, then run `crmbridge reload`",
+                    extra={"destination": self.name, "reason": decision.wait.reason},
+                )
+            self._heed(decision.wait)
 
     async def _settle(self, decisions: Sequence[Decision]) -> None:
         """Until this is durable the deliveries stay `sending`, which a restart takes as unknown."""
@@ -243,6 +262,7 @@ class Publisher:
         one = decision.settlement
         self._metrics.deliveries.labels(self.name, one.outcome).inc()
         good = one.outcome == "delivered"
+        self.last_failure = "" if good else one.error
         if good:
             self._metrics.latency.labels(self.name).observe(max(0.0, (now - one.delivery.due).total_seconds()))
         level = logging.INFO if good else logging.WARNING

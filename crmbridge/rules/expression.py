@@ -45,6 +45,7 @@ from crmbridge.rules.values import (
     to_spans,
 )
 
+TOO_MUCH: Final = "it is nested too deep, or holds a number that is too large"
 MAX_STEPS: Final = 1000
 """Loop rounds of one rendering, all loops together."""
 
@@ -108,10 +109,12 @@ def compile_expression(source: str, *, fields: Mapping[str, FieldSpec] | None, f
         tree = parser.parse_expression()
         if not parser.stream.eos:
             raise CompileError("unexpected words after the expression", parser.stream.current.lineno)
+        compiler = Compiler(fields, filters)
+        return Expression(source, compiler.expression(tree), tuple(compiler.reads))
     except jinja2.TemplateSyntaxError as error:
         raise CompileError(readable(error), error.lineno) from None
-    compiler = Compiler(fields, filters)
-    return Expression(source, compiler.expression(tree), tuple(compiler.reads))
+    except (RecursionError, ValueError, OverflowError):
+        raise CompileError(TOO_MUCH) from None
 
 
 def readable(error: jinja2.TemplateSyntaxError) -> str:
@@ -163,7 +166,14 @@ class Compiler:
 
     def _list(self, node: nodes.List | nodes.Tuple) -> Closure:
         items = [self.expression(item) for item in node.items]
-        return lambda scope: tuple(item(scope) for item in items)
+
+        def evaluate(scope: Scope) -> tuple[Any, ...]:
+            values = tuple(item(scope) for item in items)
+            if any(isinstance(value, tuple) for value in values):
+                raise RenderError("a list cannot hold lists")  # doubled a few times it would outgrow any memory
+            return values
+
+        return evaluate
 
     _tuple = _list
 

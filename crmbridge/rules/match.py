@@ -121,6 +121,9 @@ def compile_match(
     clauses: list[Clause] = []
     problems: list[tuple[tuple[str, ...], str]] = []
     for field, condition in match.items():
+        if isinstance(condition, (list, tuple)):
+            problems.append(((field,), f"a list is no value; write {field}: {{in: [...]}}"))
+            continue
         if not isinstance(condition, Mapping):
             clauses.append(Clause(field, "is", condition))
             continue

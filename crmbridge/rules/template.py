@@ -16,7 +16,7 @@ from jinja2 import nodes
 
 from crmbridge.errors import RenderError
 from crmbridge.model import FieldSpec, Literal, Text, Value, spans
-from crmbridge.rules.expression import ENVIRONMENT, MAX_STEPS, Closure, CompileError, Compiler, Read, Scope, readable, words
+from crmbridge.rules.expression import ENVIRONMENT, MAX_STEPS, TOO_MUCH, Closure, CompileError, Compiler, Read, Scope, readable, words
 from crmbridge.rules.values import MAX_TEXT, Missing, to_spans
 
 _Write = Callable[[Scope, list[Literal | Value]], None]
@@ -42,12 +42,13 @@ class Template:
 def compile_template(source: str, *, fields: Mapping[str, FieldSpec] | None, filters: Mapping[str, Callable[..., Any]]) -> Template:
     """Compile `source`. `fields` are the record's known fields, None if any may occur. Raises CompileError."""
     try:
-        tree = ENVIRONMENT.parse(source)
+        compiler = _Writer(fields, filters)
+        write = compiler.body(ENVIRONMENT.parse(source).body)
+        return Template(source, tuple(compiler.reads), write)
     except jinja2.TemplateSyntaxError as error:
         raise CompileError(readable(error), error.lineno) from None
-    compiler = _Writer(fields, filters)
-    write = compiler.body(tree.body)
-    return Template(source, tuple(compiler.reads), write)
+    except (RecursionError, ValueError, OverflowError):
+        raise CompileError(TOO_MUCH) from None
 
 
 class _Writer(Compiler):

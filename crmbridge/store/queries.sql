@@ -20,6 +20,10 @@ UPDATE inbox SET failure = ? WHERE id = ?
 -- Requests that wait for a person.
 SELECT id, source, received_at, failure FROM inbox WHERE failure IS NOT NULL ORDER BY id LIMIT ?
 
+-- name: inbox_get
+-- For `show`.
+SELECT id, source, received_at, headers, query, body, failure FROM inbox WHERE id = ? AND failure IS NOT NULL
+
 -- name: inbox_retry
 -- A person says: interpret it again.
 UPDATE inbox SET failure = NULL WHERE failure IS NOT NULL AND id = ?
@@ -127,7 +131,7 @@ SELECT remote_id, url, extra FROM receipts WHERE key = ?
 
 -- name: receipt_first_of_thread
 -- What a reply replies to.
-SELECT remote_id, url, extra FROM receipts WHERE destination = ? AND channel = ? AND thread = ? ORDER BY published_at, key LIMIT 1
+SELECT remote_id, url, extra FROM receipts WHERE destination = ? AND channel = ? AND thread = ? AND remote_id <> '' ORDER BY published_at, key LIMIT 1
 
 -- name: interrupted
 -- Attempts whose end nobody recorded: the process died.
@@ -138,20 +142,25 @@ WHERE state IN ('sending', 'held', 'unknown', 'dead') AND state = 'sending' ORDE
 -- A wait is extended, never shortened; a person's pause stays.
 INSERT INTO waits (destination, channel, until, reason, since) VALUES (:destination, :channel, :until, :reason, :since)
 ON CONFLICT DO UPDATE SET until = :until, reason = :reason, since = :since
-WHERE waits.until IS NOT NULL AND (:until IS NULL OR :until > waits.until)
+WHERE :until > waits.until
 
--- name: wait_clear
--- The destination may speak again.
-DELETE FROM waits WHERE destination = ?
+-- name: pause_end
+-- A person has acted: the destination may speak again, once its own waits are over.
+DELETE FROM waits WHERE destination = ? AND until IS NULL
 
 -- name: waits_all
 -- At start, and for status.
 SELECT destination, channel, until, reason, since FROM waits
 
--- name: deliveries_by_state
+-- name: deliveries_newest
 -- What people look at, newest first.
 SELECT * FROM deliveries INDEXED BY deliveries_watched
 WHERE state IN ('sending', 'held', 'unknown', 'dead') AND state = :state AND (:destination IS NULL OR destination = :destination) AND (:rule IS NULL OR rule = :rule) ORDER BY id DESC LIMIT :limit
+
+-- name: deliveries_oldest
+-- What people look at, in the order in which they were accepted.
+SELECT * FROM deliveries INDEXED BY deliveries_watched
+WHERE state IN ('sending', 'held', 'unknown', 'dead') AND state = :state AND (:destination IS NULL OR destination = :destination) AND (:rule IS NULL OR rule = :rule) ORDER BY id LIMIT :limit
 
 -- name: published
 -- What went out last.
@@ -163,7 +172,7 @@ SELECT * FROM deliveries WHERE id = :id OR key = :key
 
 -- name: delivery_requeue
 -- A person says: try again.
-UPDATE deliveries SET state = 'queued', reason = '', due = :due, message = :message, channel = :channel, thread = :thread, parent = iif(message = :message, parent, NULL), settled_at = NULL
+UPDATE deliveries SET state = 'queued', reason = :reason, due = :due, message = :message, channel = :channel, thread = :thread, parent = iif(message = :message, parent, NULL), settled_at = NULL
 WHERE id = :id AND state IN ('dead', 'unknown')
 
 -- name: delivery_drop
@@ -190,8 +199,12 @@ SELECT destination, min(accepted_at) FROM deliveries INDEXED BY deliveries_queue
 SELECT source, failure IS NOT NULL, count(*) FROM inbox GROUP BY 1, 2
 
 -- name: purge_events
--- Retention, in small bites.
-DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE recorded_at < ? ORDER BY recorded_at LIMIT ?)
+-- Retention, in small bites; what is still to be said keeps its change.
+DELETE FROM events WHERE seq IN (
+  SELECT seq FROM events WHERE recorded_at < ? AND id NOT IN (
+    SELECT event_id FROM deliveries INDEXED BY deliveries_watched WHERE state IN ('sending', 'held', 'unknown', 'dead')
+    UNION ALL SELECT event_id FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued')
+  ORDER BY recorded_at LIMIT ?)
 
 -- name: purge_deliveries
 -- Retention; their receipts stay.

@@ -47,7 +47,7 @@ from crmbridge.store.interface import (
 _HERE: Final = Path(__file__).parent
 SCHEMA: Final = Schema("crmbridge store", 0x63726D62, _HERE / "migrations")  # "crmb"
 Q: Final = statements(_HERE / "queries.sql")
-_WHOLE: Final = "*"  # the `waits` channel that means a whole destination
+_WHOLE, _PAUSE = "*", "!"  # `waits` channels: a whole destination until an instant; until a person acts
 _STALE: Final = "stale"
 
 
@@ -187,7 +187,7 @@ class SqliteStore:
         return [
             Wait(
                 destination=r["destination"],
-                channel=None if r["channel"] == _WHOLE else r["channel"],
+                channel=None if r["channel"] in (_WHOLE, _PAUSE) else r["channel"],
                 until=from_us(r["until"]) if r["until"] is not None else None,
                 reason=r["reason"],
                 since=from_us(r["since"]),
@@ -195,16 +195,17 @@ class SqliteStore:
             for r in rows
         ]
 
-    async def clear_waits(self, destination: str) -> bool:
-        return await self.database.write(lambda db: db.execute(Q["wait_clear"], (destination,)).rowcount > 0)
+    async def end_pause(self, destination: str) -> bool:
+        return await self.database.write(lambda db: db.execute(Q["pause_end"], (destination,)).rowcount > 0)
 
     # --- people
 
     async def deliveries(
-        self, state: State, *, destination: str | None = None, rule: str | None = None, limit: int = 100
+        self, state: State, *, destination: str | None = None, rule: str | None = None, limit: int = 100, oldest: bool = False
     ) -> list[Delivery]:
         values = {"state": state, "destination": destination, "rule": rule, "limit": limit}
-        return await self.database.read(lambda db: [_delivery(db, row) for row in db.execute(Q["deliveries_by_state"], values)])
+        name = "deliveries_oldest" if oldest else "deliveries_newest"
+        return await self.database.read(lambda db: [_delivery(db, row) for row in db.execute(Q[name], values)])
 
     async def delivery(self, name: str) -> tuple[Delivery, list[Attempt]] | None:
         def query(db: sqlite3.Connection) -> tuple[Delivery, list[Attempt]] | None:
@@ -217,13 +218,14 @@ class SqliteStore:
 
         return await self.database.read(query)
 
-    async def requeue(self, delivery: Delivery, message: Message, now: datetime) -> bool:
+    async def requeue(self, delivery: Delivery, message: Message, now: datetime, reason: str = "") -> bool:
         values = {
             "id": delivery.id,
             "due": to_us(now),
             "message": dump_message(message),
             "channel": _channel(message),
             "thread": message.thread,
+            "reason": reason,
         }
         return await self.database.write(lambda db: db.execute(Q["delivery_requeue"], values).rowcount > 0)
 
@@ -243,6 +245,13 @@ class SqliteStore:
     async def failed_requests(self, limit: int = 100) -> list[tuple[InboxRow, str]]:
         rows = await self.database.read(lambda db: db.execute(Q["inbox_failed"], (limit,)).fetchall())
         return [(InboxRow(r["id"], r["source"], from_us(r["received_at"]), {}, "", b""), r["failure"]) for r in rows]
+
+    async def failed_request(self, id: int) -> tuple[InboxRow, str] | None:
+        r = await self.database.read(lambda db: db.execute(Q["inbox_get"], (id,)).fetchone())
+        if r is None:
+            return None
+        row = InboxRow(r["id"], r["source"], from_us(r["received_at"]), json.loads(r["headers"]), r["query"], r["body"])
+        return row, r["failure"]
 
     async def retry_request(self, id: int) -> bool:
         return await self.database.write(lambda db: db.execute(Q["inbox_retry"], (id,)).rowcount > 0)
@@ -445,7 +454,7 @@ def _receipt_row(delivery: Delivery, receipt: Receipt, moment: int) -> tuple[Any
 def _wait_row(wait: Wait) -> dict[str, Any]:
     return {
         "destination": wait.destination,
-        "channel": _WHOLE if wait.channel is None else wait.channel,
+        "channel": _PAUSE if wait.until is None else _WHOLE if wait.channel is None else wait.channel,
         "until": to_us(wait.until) if wait.until else None,
         "reason": wait.reason,
         "since": to_us(wait.since),

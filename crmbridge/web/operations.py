@@ -5,13 +5,14 @@ Every method takes and gives JSON values, so that the command line and the admin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from datetime import datetime
 from typing import Any
 
 from crmbridge.errors import CrmbridgeError, RenderError
 from crmbridge.intake.interpreter import rerender
-from crmbridge.model import ChangeEvent, Delivery, Receipt, State, number_text, plain
+from crmbridge.model import ChangeEvent, Delivery, Fields, Receipt, Sensitivity, State, plain
+from crmbridge.publisher.decide import RESENT
 from crmbridge.rules.engine import Engine
 from crmbridge.rules.values import shown
 from crmbridge.store.interface import Attempt, Store
@@ -87,17 +88,33 @@ class Operations:
         return {"deliveries": [_delivery(one) for one in found]}
 
     async def show(self, name: str) -> dict[str, Any]:
-        """One delivery, by its number or key: what it says, why it says it, and every attempt."""
+        """One delivery, by its number or key: what it says, why it says it, and every attempt that failed.
+
+        `request:N`: a webhook request that nobody could interpret, with its body.
+        """
+        if name.startswith("request:"):
+            return await self._show_request(name.removeprefix("request:"))
         delivery, attempts = await self._find(name)
         event = await self._store.event(delivery.event_id)
-        return _delivery(delivery) | {"attempts_failed": [_attempt(one) for one in attempts], "event": _event(event) if event else None}
+        return _delivery(delivery) | {
+            "attempts_failed": [_attempt(one) for one in attempts],
+            "event": self._event(event) if event else None,
+        }
+
+    async def _show_request(self, number: str) -> dict[str, Any]:
+        found = await self._store.failed_request(int(number)) if number.isascii() and number.isdigit() and len(number) < 18 else None
+        if found is None:
+            raise Refused(f"there is no failed request {number}")
+        row, reason = found
+        return {"request": row.id, "source": row.source, "received_at": row.received_at.isoformat(), "reason": reason,
+                "body": row.body.decode("utf-8", "replace")}  # fmt: skip
 
     async def tail(self, after: int | None = None, limit: int = 100) -> dict[str, Any]:
         """Changes behind a journal number; without one, where the journal ends now."""
         if after is None:
             return {"events": [], "last": await self._store.last_event()}
         found = await self._store.events_after(after, min(limit, LIMIT))
-        events = [_event(event) | {"seq": seq, "stale": stale} for seq, event, stale in found]
+        events = [self._event(event) | {"seq": seq, "stale": stale} for seq, event, stale in found]
         return {"events": events, "last": found[-1][0] if found else after}
 
     # --- orders
@@ -149,7 +166,7 @@ class Operations:
                 receipt = Receipt(remote_id="", url=url, extra={"found": "by hand"})
                 done = await self._store.confirm(delivery, receipt, "found by hand", self._now())
             case "resend":
-                done = await self._store.requeue(delivery, delivery.message, self._now())
+                done = await self._store.requeue(delivery, delivery.message, self._now(), RESENT)
             case "drop":
                 done = await self._store.drop(delivery, "dropped by hand", self._now())
             case _:
@@ -175,19 +192,39 @@ class Operations:
             for one in found:
                 if one.state is not state:
                     raise Refused(f"delivery {one.id} is {one.state}, not {state}")
-            return found
+            return sorted(found, key=lambda one: one.id)
         if not destination and not rule and not all:
             return []
-        return await self._store.deliveries(state, destination=destination, rule=rule, limit=LIMIT)
+        # Oldest first, as they were accepted: a record's messages keep their order.
+        return await self._store.deliveries(state, destination=destination, rule=rule, limit=LIMIT, oldest=True)
 
     async def _requests(self, requests: Sequence[int], all: bool) -> Sequence[int]:
         return [row.id for row, _ in await self._store.failed_requests(LIMIT)] if all else requests
+
+    def _event(self, event: ChangeEvent) -> dict[str, Any]:
+        """A change for people; fields that no message may show are not shown here either."""
+        spec = self._engine().records.get((event.source, event.record_type), {})
+        secret = {name for name, one in spec.items() if one.sensitivity is Sensitivity.SECRET}
+        changed = {name: value for name, value in event.before.items() if event.fields.get(name) != value}
+        return {
+            "id": event.id,
+            "record": str(event.record),
+            "kind": event.kind.value,
+            "revision": event.revision,
+            "occurred_at": event.occurred_at.isoformat(),
+            "fields": _values(event.fields, secret),
+            "before": _values(changed, secret),
+        }
 
     async def _rendered(self, delivery: Delivery) -> Any:
         event = await self._store.event(delivery.event_id)
         if event is None:
             raise RenderError("its change is no longer in the journal")
-        return rerender(self._engine(), event, delivery.key)
+        message = rerender(self._engine(), event, delivery.key)
+        if message.destination != delivery.message.destination:
+            # Its place in the outbox is that of the old destination, whose readers may be others.
+            raise RenderError(f"its rule now publishes to {message.destination}: drop this one")
+        return message
 
 
 def _delivery(one: Delivery) -> dict[str, Any]:
@@ -215,19 +252,5 @@ def _attempt(one: Attempt) -> dict[str, Any]:
     return {"number": one.number, "ended_at": one.ended_at.isoformat(), "outcome": one.outcome, "error": one.error}
 
 
-def _event(event: ChangeEvent) -> dict[str, Any]:
-    def values(fields: Any) -> dict[str, Any]:
-        return {
-            name: None if value is None else number_text(value) if hasattr(value, "as_tuple") else shown(value)
-            for name, value in fields.items()
-        }
-
-    return {
-        "id": event.id,
-        "record": str(event.record),
-        "kind": event.kind.value,
-        "revision": event.revision,
-        "occurred_at": event.occurred_at.isoformat(),
-        "fields": values(event.fields),
-        "before": values({name: value for name, value in event.before.items() if event.fields.get(name) != value}),
-    }
+def _values(fields: Fields, secret: Set[str]) -> dict[str, str | None]:
+    return {name: "***" if name in secret else None if value is None else shown(value) for name, value in fields.items()}

@@ -50,7 +50,9 @@ def _state(publisher: Publisher | None, now: datetime) -> str:
     wait = publisher.waits.get(None)
     if wait and wait.until and wait.until > now:
         return f"waits until {wait.until.isoformat(timespec='seconds')}: {wait.reason}"
-    return "ok" if publisher.breaker.open_until is None else "looks ill: one probe at a time"
+    if publisher.breaker.open_until is not None:
+        return f"looks ill, one probe at a time: {publisher.last_failure}"
+    return f"failing: {publisher.last_failure}" if publisher.last_failure else "ok"
 
 
 def set_gauges(metrics: Metrics, status: Mapping[str, Any]) -> None:

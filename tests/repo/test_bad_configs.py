@@ -86,11 +86,12 @@ def test_a_number_keeps_how_it_was_written():
 @pytest.mark.parametrize(
     "text",
     [
+        "[" * 200_000,
         "[" * 5000,
         "{a: " * 500 + "b" + "}" * 500,
         "a: &a [x]\n" + "".join(f"k{n}: &k{n} [{','.join([f'*k{n - 1}' if n else '*a'] * 9)}]\n" for n in range(9)),
     ],
-    ids=["brackets", "mappings", "aliases"],
+    ids=["many brackets", "brackets", "mappings", "aliases"],
 )
 def test_bombs_are_problems(text):
     """Depth, size and aliases are bounded."""

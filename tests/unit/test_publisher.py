@@ -11,10 +11,12 @@ from store_contract import batch, entry, other
 from crmbridge import http
 from crmbridge.contract import Limits, Rate
 from crmbridge.errors import AuthFailed, OutcomeUnknown, RateLimited, Rejected, Transient
-from crmbridge.model import Receipt, State
+from crmbridge.model import Audience, Receipt, State
+from crmbridge.publisher import publisher as publisher_module
 from crmbridge.publisher.decide import OnUnknown, Policy
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.store import SqliteStore
+from crmbridge.store.interface import Wait
 from crmbridge.telemetry import Metrics
 
 
@@ -71,8 +73,8 @@ async def store(tmp_path):
 class Running:
     """A publisher that runs for the length of a block."""
 
-    def __init__(self, store, network, *, on_unknown=OnUnknown.RESEND, idempotent=False, chance=lambda: 0.0):
-        policy = Policy(destination="out", idempotent=idempotent, on_unknown=on_unknown)
+    def __init__(self, store, network, *, on_unknown=OnUnknown.RESEND, chance=lambda: 0.0, destination="out", **facts):
+        policy = Policy(**({"destination": destination, "idempotent": False, "on_unknown": on_unknown} | facts))
         self.publisher = Publisher(network, policy, store=store, metrics=Metrics(), now=now, chance=chance)
 
     async def __aenter__(self):
@@ -279,8 +281,7 @@ async def test_a_sick_destination_slows_no_other(store):
     entries = [Entry(record=other(n), deliveries=[NewDelivery(key=f"s{n}", message=message("sick", record=other(n)))]) for n in range(4)]
     entries += [entry(f"k{n}", record=other(100 + n)) for n in range(20)]
     await store.record(batch(*entries), now())
-    other_one = Running(store, sick)
-    other_one.publisher.name = "sick"
+    other_one = Running(store, sick, destination="sick")
     began = time.monotonic()
     async with other_one, Running(store, well):
         await until(lambda: _all(well, 20), 2)
@@ -324,3 +325,59 @@ async def test_a_stop_during_a_lease_leaves_nothing_in_doubt(store):
     await publisher.close()
     assert network.seen == ["k"]
     assert await store.interrupted() == []
+
+
+async def test_a_message_for_fewer_readers_is_never_said_to_more(store):
+    """Its destination became public while it waited: a dead letter, not a leak."""
+    network = Network()
+    await store.record(batch(entry("a")), now())
+    async with Running(store, network, audience=Audience.PUBLIC):
+        await until(lambda: _only_dead(store))
+    assert network.seen == []
+    (dead,) = await store.deliveries(State.DEAD)
+    assert dead.last_error == "it was made for out, read by the company; out is read by the public"
+
+
+async def test_an_attempt_that_is_over_can_send_nothing_any_more(store, monkeypatch):
+    """A thread that was left behind wakes up late: what counted as not published must stay so."""
+    monkeypatch.setattr(publisher_module, "_OVERTIME", 0.1)
+    published, late = [], []
+
+    class Stuck(Network):
+        def publish(self, message, key, parent):  # type: ignore[override]
+            if not late:
+                late.append(key)
+                time.sleep(0.4)
+            http.begin()
+            published.append(key)
+            return Receipt(remote_id=key)
+
+    await store.record(batch(entry("a")), now())
+    async with Running(store, Stuck(), on_unknown=OnUnknown.HOLD):
+        await until(lambda: _nothing_open(store))
+        await asyncio.sleep(0.5)
+    assert published == ["a"]
+
+
+async def test_a_wait_of_no_length_is_no_licence_to_hammer(store):
+    """`Retry-After: 0`, or a clock ahead of the vendor's."""
+    network = Network(lambda message, key: RateLimited("slow", now() - timedelta(minutes=1)))
+    await store.record(batch(entry("a")), now())
+    async with Running(store, network):
+        await asyncio.sleep(1.6)
+    assert 1 <= len(network.seen) <= 2
+
+
+async def test_a_pause_does_not_end_the_vendor_s_own_waits(store):
+    """Two silences at once: a person ends the one, time the other."""
+    later = now() + timedelta(hours=1)
+    waits = [
+        Wait(destination="out", channel=channel, until=when, reason="r", since=now()) for channel, when in [(None, None), ("#a", later)]
+    ]
+    await store.settle([], waits, now())
+    await store.record(batch(entry("a"), entry("b", record=other(1), channel="#b")), now())
+    network = Network()
+    async with Running(store, network):
+        await until(lambda: _all(network, 1))
+        await asyncio.sleep(0.2)
+    assert network.seen == ["b"]

@@ -18,7 +18,18 @@ class TestSqliteStore(StoreContract):
 
 
 @pytest.mark.parametrize(
-    "name", ["lane_from", "lane_heads", "counts", "oldest_queued", "interrupted", "deliveries_by_state", "published", "inbox_waiting"]
+    "name",
+    [
+        "lane_from",
+        "lane_heads",
+        "counts",
+        "oldest_queued",
+        "interrupted",
+        "deliveries_newest",
+        "deliveries_oldest",
+        "published",
+        "inbox_waiting",
+    ],
 )
 async def test_no_query_scans_a_table(tmp_path, name):
     """Cost stays flat from a thousand to a million stored rows: every hot read goes through an index."""

@@ -236,3 +236,16 @@ def test_any_text_compiles_or_is_refused(source):
     """No template makes the compiler fail in another way."""
     with contextlib.suppress(CompileError, RenderError):
         compile_template("{{" + source + "}}", fields=None, filters=FILTERS).render(scope())
+
+
+@pytest.mark.parametrize("source", ["(" * 300 + "1" + ")" * 300, "9" * 5000])
+def test_an_outsized_expression_is_refused_when_read(source):
+    """In words, not by a crash."""
+    with pytest.raises(CompileError, match="nested too deep, or holds a number"):
+        compile_expression(source, fields=None, filters=FILTERS)
+
+
+def test_lists_do_not_grow_by_doubling():
+    """Twenty doublings of a list would be a million texts."""
+    with pytest.raises(RenderError, match="a list cannot hold lists"):
+        render('{% set a = ["x", "y"] %}{% set a = [a, a] %}{{ a }}')

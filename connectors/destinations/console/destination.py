@@ -11,7 +11,7 @@ from connectors.destinations.console.looks import as_slack, as_tweet
 from connectors.destinations.console.options import ConsoleOptions
 from crmbridge.contract import Limits, Setting
 from crmbridge.errors import OutcomeUnknown
-from crmbridge.http import describe
+from crmbridge.http import begin, describe
 from crmbridge.model import Message, Receipt, Text, plain, visible
 
 
@@ -41,6 +41,7 @@ class ConsoleDestination:
             try:
                 shaped = self._shaped(message, key, parent, colour=stream.isatty())
                 encoding = stream.encoding or "utf-8"
+                begin()
                 stream.write(shaped.encode(encoding, "replace").decode(encoding) + "\n")
                 stream.flush()
             except (OSError, ValueError) as error:  # a broken pipe; a closed stream

@@ -12,6 +12,7 @@ from pathlib import Path
 from connectors.destinations.file.options import FileOptions
 from crmbridge.contract import Limits, Setting
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, Transient
+from crmbridge.http import begin
 from crmbridge.model import Literal, Message, Receipt, Text, clean, visible
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -79,6 +80,7 @@ def append(descriptor: int, data: bytes) -> None:
     if size and os.pread(descriptor, 1, size - 1) != b"\n":  # a power cut tore the line before
         data = b"\n" + data
     reason = "short write"
+    begin()
     try:
         if os.write(descriptor, data) == len(data):
             _flush(descriptor)

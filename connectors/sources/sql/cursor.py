@@ -42,9 +42,10 @@ class Position:
     """Some pass has come to its end: from now on, a record that was not there before is new."""
 
 
-def begin(position: Position, overlap: int) -> Position:
-    """A new pass, starting `overlap` seconds before what was seen."""
-    return replace(position, after=None, start=None if position.high is None else back(position.high, overlap))
+def begin(position: Position, overlap: int, now: datetime | None = None) -> Position:
+    """A new pass, starting `overlap` seconds before what was seen, and before `now`: one row with a stamp in the
+    future (a typing error, a clock ahead) must not hide all that changes until then."""
+    return replace(position, after=None, start=None if position.high is None else back(position.high, overlap, now))
 
 
 def read(position: Position, last: tuple[Stamp, Stamp] | None, *, complete: bool) -> Position:
@@ -65,17 +66,19 @@ def instant(stamp: Stamp) -> datetime | None:
     return None
 
 
-def back(stamp: Stamp, seconds: int) -> Stamp:
-    """A stamp at most `seconds` before `stamp`, in the same form; for a counter, COUNTER_OVERLAP before it."""
+def back(stamp: Stamp, seconds: int, now: datetime | None = None) -> Stamp:
+    """A stamp at most `seconds` before `stamp`, and before `now`, in the same form; for a counter, COUNTER_OVERLAP before it."""
     if not isinstance(stamp, str):
         for least, greatest, per_second in _EPOCHS:
             if least <= stamp < greatest:
-                return stamp - seconds * per_second
+                return (stamp if now is None else min(stamp, int(now.timestamp() * per_second))) - seconds * per_second
         return stamp - COUNTER_OVERLAP
     moment = parse_instant(stamp)
     if moment is None:
         return stamp
     try:
+        if now is not None:
+            moment = min(moment, now.astimezone(moment.tzinfo))
         moment -= timedelta(seconds=seconds)
     except OverflowError:
         return stamp

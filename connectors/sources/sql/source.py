@@ -66,7 +66,7 @@ class SqlSource:
         name = current or names[0]
         position = positions.get(name, cursors.Position())
         if current is None or position.after is None:
-            position = cursors.begin(position, self._options.overlap)
+            position = cursors.begin(position, self._options.overlap, self._setting.now())
         table = self._options.tables[name]
         learning = not position.whole
         rows = self._page(table, position)

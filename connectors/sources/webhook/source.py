@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -14,7 +15,7 @@ from connectors.sources.webhook.options import Constant, StandardWebhooks, Webho
 from connectors.sources.webhook.signatures import standard_webhook_id, verify
 from crmbridge.contract import Reply, Setting, WebhookRequest
 from crmbridge.errors import InvalidRequest
-from crmbridge.model import FieldSpec, FieldValue, Observation, clean, normalise, parse_instant
+from crmbridge.model import FieldSpec, FieldValue, Observation, clean, normalise, parse_instant, parse_number
 
 MAX_DEPTH: Final = 64
 MAX_ITEMS: Final = 10_000
@@ -61,12 +62,13 @@ class WebhookSource:
             raise ValueError(f"{self._map.items} is not a list")
         if len(items) > MAX_ITEMS:
             raise ValueError(f"{self._map.items} has more than {MAX_ITEMS} items")
-        return [found for index, item in enumerate(items) if (found := self._observation(request, body, item, index))]
+        sent = functools.cache(lambda: self._sent_id(request))  # a digest of the body is made once, not for each item
+        return [found for index, item in enumerate(items) if (found := self._observation(request, body, item, index, sent))]
 
     def reply(self, accepted: bool) -> Reply:
         return Reply(202, b"accepted\n") if accepted else Reply(503, b"try again later\n")
 
-    def _observation(self, request: WebhookRequest, body: Any, item: Any, index: int) -> Observation | None:
+    def _observation(self, request: WebhookRequest, body: Any, item: Any, index: int, sent: Callable[[], str]) -> Observation | None:
         where = self._map
         word = _word(_look(where.kind.from_, body, item)) if where.kind else None
         if where.kind and word in where.kind.ignore:
@@ -88,20 +90,23 @@ class WebhookSource:
             before=before,
             created=bool(where.kind and word in where.kind.created),
             deleted=deleted,
-            version=_text(_look(where.version, body, item)) if where.version else None,
-            observation_id=self._observation_id(request, body, item, index),
+            version=_version(_look(where.version, body, item), where.version) if where.version else None,
+            observation_id=self._observation_id(body, item, index, sent),
             occurred_at=_instant(_look(where.occurred_at, body, item) if where.occurred_at else None, request.received_at),
             actor=_text(_look(where.actor, body, item)) if where.actor else None,
             url=_text(_look(where.url, body, item)) if where.url else None,
         )
 
-    def _observation_id(self, request: WebhookRequest, body: Any, item: Any, index: int) -> str:
+    def _sent_id(self, request: WebhookRequest) -> str:
+        sent = standard_webhook_id(request) if isinstance(self._signature, StandardWebhooks) else None
+        return sent or hashlib.sha256(request.body).hexdigest()
+
+    def _observation_id(self, body: Any, item: Any, index: int, sent: Callable[[], str]) -> str:
         named = _text(_look(self._map.observation_id, body, item)) if self._map.observation_id else None
         if named:
             # An id of the whole body is the same for all of its items.
             return f"{named[:480]}#{index}" if self._map.items and str(self._map.observation_id).startswith("body") else named[:500]
-        sent = standard_webhook_id(request) if isinstance(self._signature, StandardWebhooks) else None
-        return f"{sent or hashlib.sha256(request.body).hexdigest()}#{index}"
+        return f"{sent()}#{index}"
 
     @staticmethod
     def _fields(raw: Any, spec: Mapping[str, FieldSpec] | None, where: str | None, *, required: bool) -> dict[str, FieldValue]:
@@ -191,6 +196,14 @@ def _text(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
         return None
     return clean(str(value))[:1000].strip() or None
+
+
+def _version(value: Any, where: str) -> str | None:
+    """A number or an instant, which can be put in order; anything else would make later changes look stale."""
+    text = _text(value)
+    if text is not None and isinstance(parse_number(text), str) and parse_instant(text) is None:
+        raise ValueError(f"version: {text[:60]!r} at {where} is neither a number nor an ISO 8601 instant; map another field, or none")
+    return text
 
 
 def _word(value: Any) -> str | None:

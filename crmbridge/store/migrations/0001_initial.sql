@@ -114,7 +114,7 @@ CREATE INDEX receipts_thread ON receipts (destination, channel, thread, publishe
 -- What a vendor or a failure told a destination to wait for; a restart never undercuts it.
 CREATE TABLE waits (
     destination TEXT    NOT NULL,
-    channel     TEXT    NOT NULL,         -- '*' for the whole destination
+    channel     TEXT    NOT NULL,         -- '*' for the whole destination, '!' for a pause
     until       INTEGER,                  -- NULL: until a person acts
     reason      TEXT    NOT NULL,
     since       INTEGER NOT NULL,

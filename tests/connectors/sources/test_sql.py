@@ -620,3 +620,16 @@ def test_options_name_one_database():
     with pytest.raises(ValueError, match="write either `table` or `query`"):
         SqlOptions(sqlite="a", tables={"Deal": {"changed": "changed"}})
     assert CANARY not in repr(SqlOptions(tables=table, postgres=f"postgresql://{CANARY}@h/d"))
+
+
+def test_a_stamp_in_the_future_hides_nothing():
+    """A typing error in one row, or a clock ahead: the next pass starts before now all the same."""
+    now = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
+    for high, start in [
+        ("2062-01-01 00:00:00", "2026-11-22 11:59:00"),
+        ("2062-01-01T00:00:00+02:00", "2026-11-22T13:59:00"),
+        ("2026-11-22 11:00:00", "2026-11-22 10:59:00"),
+        (int(now.timestamp()) + 10**9, int(now.timestamp()) - 60),
+        (5_000, 4_000),
+    ]:
+        assert cursors.begin(cursors.Position(high=high), 60, now).start == start
