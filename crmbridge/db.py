@@ -32,6 +32,9 @@ Unit = Callable[[sqlite3.Connection], T]
 
 _GROUP = 128  # units in one transaction, at most
 _QUICK_CHECK_BELOW = 64 * 1024 * 1024  # bytes; a larger file is checked only after an unclean end
+_CHECKPOINT_IDLE, _CHECKPOINT_BUSY = 100, 50_000  # rows changed since the last one
+_QUIET = 0.25  # seconds without a unit
+_LARGE_LOG = 64 * 1024 * 1024  # bytes; then readers, which are short, are waited for, and the log starts anew
 _RECOVERABLE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY})
 _log = logging.getLogger(__name__)
 
@@ -98,6 +101,7 @@ class Database:
                 raise StoreError(f"{path}: {error.strerror}") from error
             raise
         self._queue: queue.SimpleQueue[_Waiter | None] = queue.SimpleQueue()
+        self._checkpointed = 0  # rows changed when the log was last moved
         self._thread = threading.Thread(target=self._run, name=f"{schema.name} writer", daemon=True)
         self._thread.start()
         self._local = threading.local()
@@ -115,7 +119,7 @@ class Database:
             self._check(connection, unclean)  # before anything is written: the file may be somebody else's
             connection.executescript(
                 f"PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};"
-                "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;"
+                "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0;"
             )
             self._migrate(connection)
         except sqlite3.DatabaseError as error:
@@ -195,7 +199,7 @@ class Database:
     def _run(self) -> None:
         carried: _Waiter | None = None
         while True:
-            first = carried or self._queue.get()
+            first = carried or self._next()
             carried = None
             if first is None:
                 return
@@ -213,6 +217,31 @@ class Database:
                 group.append(waiter)
             self._work(group)
             self._report(group)
+            self._checkpoint(_CHECKPOINT_BUSY)
+
+    def _next(self) -> _Waiter | None:
+        """The next unit; a quiet moment before it is used to move the log."""
+        try:
+            return self._queue.get(timeout=_QUIET)
+        except queue.Empty:
+            self._checkpoint(_CHECKPOINT_IDLE)
+            return self._queue.get()
+
+    def _checkpoint(self, least: int) -> None:
+        """Move the log into the database, if `least` rows have changed: in a quiet moment, or when it grows large.
+
+        SQLite's own way, at every commit past a thousand pages, costs two more fsyncs for each commit whenever some
+        reader keeps the log from starting anew: ten times slower, measured.
+        """
+        if self._writer.total_changes - self._checkpointed < least:
+            return
+        self._checkpointed = self._writer.total_changes
+        try:
+            mode = "RESTART" if _wal(self.path).stat().st_size > _LARGE_LOG else "PASSIVE"
+            self._writer.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+        except (sqlite3.Error, OSError) as error:
+            # What was committed is safe in the log; the next commit finds out whether writing is still possible.
+            _log.warning("the log could not be moved into the database", extra={"path": str(self.path), "error": str(error)})
 
     def _work(self, group: Sequence[_Waiter]) -> None:
         if self.failure is not None:

@@ -1,6 +1,7 @@
 """The database under everything: one writer, group commit, and no damage from anything that goes wrong."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -12,6 +13,7 @@ import threading
 
 import pytest
 
+from crmbridge import db as module
 from crmbridge.db import Database, Schema, statements
 from crmbridge.errors import StoreError
 
@@ -406,3 +408,24 @@ def test_named_statements(tmp_path):
     (tmp_path / "q.sql").write_text("-- name: one\n-- why\nSELECT 1;\n\n-- name: two\nSELECT\n2;\n")
 
     assert statements(tmp_path / "q.sql") == {"one": "-- why\nSELECT 1;", "two": "SELECT\n2;"}
+
+
+async def test_the_log_is_moved_into_the_database(tmp_path, monkeypatch):
+    """Not at every commit, and not never: a copy of the database file alone holds what was checkpointed."""
+    monkeypatch.setattr(module, "_CHECKPOINT_BUSY", 50)
+    database = Database(tmp_path / "log.db", Schema("log", 1, _notes(tmp_path)))
+    for number in range(120):
+        await database.write(lambda connection, number=number: connection.execute("INSERT INTO note VALUES (?)", (number,)))
+    await database.read(lambda connection: connection.execute("SELECT count(*) FROM note").fetchone())
+    shutil.copy(tmp_path / "log.db", tmp_path / "copy.db")
+    database.close()
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        assert 50 <= copy.execute("SELECT count(*) FROM note").fetchone()[0] <= 120
+
+
+def _notes(folder):
+    migrations = folder / "notes"
+    migrations.mkdir()
+    (migrations / "0001_initial.sql").write_text("CREATE TABLE note (number INTEGER) STRICT;")
+    return migrations
