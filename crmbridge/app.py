@@ -97,11 +97,7 @@ class App:
         self.admin = Server([*health_routes(self.unready), *admin_routes(verbs, self._exposition)], name="admin")
         await self.server.start(listen or config.model.server.listen)
         await self.admin.start(config.admin_listen)
-        for name, destination in self._build_destinations(config, config.destinations).items():
-            await self._start_publisher(config.destinations[name], destination)
-        for name, source in sources.items():
-            if isinstance(source, Source):
-                self._start_poller(config.sources[name], source)
+        self._begin(config, self._build_destinations(config, config.destinations), sources)
         self._spawn("webhooks", self.webhooks.run())
         self._spawn("upkeep", self._watch())
         self._scheduler.add_job(
@@ -132,6 +128,14 @@ class App:
         except ValueError as error:
             raise CrmbridgeError(f"{one.name}: {error}") from error
 
+    def _begin(self, config: Config, destinations: Mapping[str, Destination], sources: Mapping[str, Any]) -> None:
+        """Publish to `destinations`, and poll those of `sources` that can be read."""
+        for name, destination in destinations.items():
+            self._start_publisher(config.destinations[name], destination)
+        for name, source in sources.items():
+            if isinstance(source, Source):
+                self._start_poller(config.sources[name], source)
+
     def _start_poller(self, config: SourceConfig, source: Source) -> None:
         poller = Poller(
             config.name,
@@ -145,7 +149,7 @@ class App:
         self._pollers[config.name] = poller
         self._spawn(f"source {config.name}", poller.run())
 
-    async def _start_publisher(self, destination: DestinationConfig, built: Destination) -> None:
+    def _start_publisher(self, destination: DestinationConfig, built: Destination) -> None:
         publisher = Publisher(built, destination.policy, store=self.store, metrics=self.metrics, now=self._now)
         self._publishers[destination.name] = publisher
         self._spawn(f"destination {destination.name}", publisher.run())
@@ -314,11 +318,7 @@ class App:
         self.interpreter.records = _records(config)
         self.webhooks.sources = {name: one for name, one in self.webhooks.sources.items() if name not in gone} | _hooks(sources)
         await asyncio.gather(*(self._end_publisher(name) for name in ended), *(self._end_poller(name) for name in gone))
-        for name, destination in destinations.items():
-            await self._start_publisher(config.destinations[name], destination)
-        for name, source in sources.items():
-            if isinstance(source, Source):
-                self._start_poller(config.sources[name], source)
+        self._begin(config, destinations, sources)
 
     async def _end_publisher(self, name: str) -> None:
         publisher = self._publishers.pop(name)

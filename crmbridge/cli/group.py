@@ -15,7 +15,7 @@ _VERBS: Final = {
     "reload": ("daemon", "Apply the changed configuration of a running daemon."),
     "status": ("people", "How it goes: sources, destinations, what waits and why."),
     "tail": ("people", "Changes as they come in."),
-    "show": ("people", "One delivery: what it says, why, and every attempt."),
+    "show": ("people", "One delivery: what it says, why, and every attempt that failed."),
     "dead": ("people", "Dead letters: list, retry, drop."),
     "unknown": ("people", "Messages that may or may not be published: list, resolve."),
     "lint": ("check", "Check a configuration; every problem at once."),

@@ -126,7 +126,7 @@ def dead_list(path: Path, rule: str | None, destination: str | None, limit: int,
 @config_option
 @output_option
 def dead_show(name: str, path: Path, output: str) -> None:
-    """One dead letter: what it says, why it died, and every attempt. `request:N`: a request that could not be interpreted."""
+    """One dead letter: what it says, why it died, and every attempt that failed. `request:N`: a request that could not be interpreted."""
     show_data(call(path, "show", name=name), output, _delivery)
 
 

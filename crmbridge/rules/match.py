@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from crmbridge.errors import RenderError
 from crmbridge.model import ChangeEvent, FieldSpec, FieldType, FieldValue, Kind, parse_number
+from crmbridge.rules.expression import did_you_mean
 from crmbridge.rules.values import contains, empty, equal, ordered, shown
 
 UNKNOWN_BEFORE: Final = "first sight, old value unknown"
@@ -140,8 +141,6 @@ def compile_match(
 
 def _check(name: str, wanted: Any, spec: FieldSpec | None) -> str:
     if name not in OPERATORS or name == "is":
-        from crmbridge.rules.expression import did_you_mean
-
         names = OPERATORS.keys() - {"is"}
         return f"there is no operator `{name}`{did_you_mean(name, names) or '; there are ' + ', '.join(sorted(names))}"
     if name in _LISTS:
