@@ -12,15 +12,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import math
 import os
 import stat
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
@@ -52,20 +54,24 @@ class Options(BaseModel):
         return []
 
 
+_LOOK_AGAIN: Final = 0.5  # seconds for which a secret's file is not looked at again: many are read for every message
+
+
 class Secret:
     """A credential given as `{env: NAME}`, `{file: PATH}` or `{credential: NAME}`; prints as `***`.
 
-    `credential` names a file in systemd's `$CREDENTIALS_DIRECTORY`. A file is read again when it changes.
+    `credential` names a file in systemd's `$CREDENTIALS_DIRECTORY`. A file that changes is read again, within half a second.
     A bare string is taken too, so that examples run, and `literal` says so for the linter.
     """
 
-    __slots__ = ("_cached", "_kind", "_lock", "_name", "_stamp")
+    __slots__ = ("_cached", "_kind", "_lock", "_looked_at", "_name", "_stamp")
 
     def __init__(self, kind: str, name: str) -> None:
         self._kind, self._name = kind, name
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
         self._cached: str | None = None
+        self._looked_at = -math.inf
         if kind == "literal":
             telemetry.hide(name)
 
@@ -104,6 +110,10 @@ class Secret:
         return "***" if self.literal else f"{self._kind} {self._name}"
 
     def _from_file(self, path: str) -> str:
+        now = time.monotonic()
+        cached = self._cached
+        if cached is not None and now - self._looked_at < _LOOK_AGAIN:
+            return cached
         try:
             facts = os.stat(path)  # noqa: PTH116
             if not stat.S_ISREG(facts.st_mode):
@@ -113,6 +123,7 @@ class Secret:
                 if self._cached is None or stamp != self._stamp:
                     self._cached = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
                     self._stamp = stamp
+                self._looked_at = now
                 return self._cached
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
@@ -346,10 +357,14 @@ class Caller:
 
     def __init__(self, name: str, threads: int) -> None:
         self._executor = ThreadPoolExecutor(max(1, threads), thread_name_prefix=name)
+        self._is_async: dict[Callable[..., Any], bool] = {}
 
     async def __call__(self, method: Callable[..., Maybe[T]], *args: Any) -> T:
-        if inspect.iscoroutinefunction(method):
-            return cast("T", await method(*args))
+        function = getattr(method, "__func__", method)
+        if (is_async := self._is_async.get(function)) is None:
+            is_async = self._is_async[function] = inspect.iscoroutinefunction(method)
+        if is_async:
+            return await cast("Awaitable[T]", method(*args))
         context = contextvars.copy_context()
         result = await asyncio.get_running_loop().run_in_executor(self._executor, lambda: context.run(method, *args))
         return cast("T", result)

@@ -28,8 +28,11 @@ from typing import Any, TypeVar
 from crmbridge.errors import StoreError
 
 T = TypeVar("T")
+A = TypeVar("A")
 Unit = Callable[[sqlite3.Connection], T]
+Together = Callable[[sqlite3.Connection, Sequence[A]], Sequence[T]]
 
+_ONE_ROW = re.compile(r"(?<=VALUES )(\([?, ]+\))")
 _GROUP = 128  # units in one transaction, at most
 _QUICK_CHECK_BELOW = 64 * 1024 * 1024  # bytes; a larger file is checked only after an unclean end
 _CHECKPOINT_IDLE, _CHECKPOINT_BUSY = 100, 50_000  # rows changed since the last one
@@ -58,12 +61,23 @@ def statements(path: Path) -> Mapping[str, str]:
     return dict(zip(parts[1::2], (text.strip() for text in parts[2::2]), strict=True))
 
 
+def repeated(statement: str, count: int) -> str:
+    """A statement for one row of `VALUES (?, ...)` as one for `count` rows.
+
+    SQLite hands the interpreter lock over at every row of `executemany`, and a busy loop may keep it for milliseconds.
+    """
+    head, row, tail = _ONE_ROW.split(statement)
+    return head + ", ".join([row] * count) + tail
+
+
 @dataclass(slots=True)
 class _Waiter:
     unit: Unit[Any]
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
     transaction: bool
+    together: Together[Any, Any] | None = None
+    item: Any = None
     result: Any = None
     error: BaseException | None = None
 
@@ -184,16 +198,23 @@ class Database:
         """
         return await self._submit(unit, transaction=True)
 
+    async def write_together(self, together: Together[A, T], item: A) -> T:
+        """Like `write`, but all items that wait for the same `together` go to one call of it, in order.
+
+        It returns one result for each item. That makes one statement of what would be one for each item.
+        """
+        return await self._submit(lambda db: together(db, [item])[0], transaction=True, together=together, item=item)
+
     async def alone(self, unit: Unit[T]) -> T:
         """Run `unit` on the writing connection outside any transaction (VACUUM INTO, checkpoints)."""
         return await self._submit(unit, transaction=False)
 
-    async def _submit(self, unit: Unit[T], *, transaction: bool) -> T:
+    async def _submit(self, unit: Unit[T], *, transaction: bool, together: Together[Any, T] | None = None, item: Any = None) -> T:
         if self._closed:
             raise StoreError(f"{self.path} is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Waiter(unit, future, loop, transaction))
+        self._queue.put(_Waiter(unit, future, loop, transaction, together, item))
         return await future
 
     def _run(self) -> None:
@@ -272,8 +293,7 @@ class Database:
         connection = self._writer
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for waiter in group:
-                waiter.result = waiter.unit(connection)
+            _all_at_once(connection, group)
         except Exception as error:
             self._raise_if_fatal(error)
             connection.execute("ROLLBACK")
@@ -358,6 +378,21 @@ class Database:
             connection.close()
         self._writer.close()
         os.close(self._lock)
+
+
+def _all_at_once(connection: sqlite3.Connection, group: Sequence[_Waiter]) -> None:
+    """Run the units of a group; those that go together where the first of them stands."""
+    gathered: dict[Together[Any, Any], list[_Waiter]] = {}
+    for waiter in group:
+        if waiter.together is not None:
+            gathered.setdefault(waiter.together, []).append(waiter)
+    for waiter in group:
+        if waiter.together is None:
+            waiter.result = waiter.unit(connection)
+        elif mates := gathered.pop(waiter.together, None):
+            results = waiter.together(connection, [one.item for one in mates])
+            for one, result in zip(mates, results, strict=True):
+                one.result = result
 
 
 def _resolve(waiters: Sequence[_Waiter]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ import time
 from typing import Any, TextIO
 from urllib.parse import quote
 
+import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 # --- redaction ------------------------------------------------------------------------------
@@ -71,7 +73,19 @@ class _Formatter(logging.Formatter):
 
 # What JSON lets stand, though terminals obey it and some readers end a line there.
 _JSON_CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
-_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+
+
+def _as_json(entry: dict[str, Any]) -> str:
+    try:
+        return orjson.dumps(entry, str).decode()
+    except TypeError:  # a lone surrogate, a number beyond 64 bits: a log line must come out all the same
+        return _encode(entry)
+
+
+@functools.lru_cache(maxsize=8)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 class JsonFormatter(_Formatter):
@@ -79,7 +93,7 @@ class JsonFormatter(_Formatter):
 
     def line(self, record: logging.LogRecord, facts: dict[str, Any]) -> str:
         entry = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "time": f"{_second(int(record.created))}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -87,7 +101,8 @@ class JsonFormatter(_Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return _encode(entry).translate(_JSON_CONTROLS)
+        line = _as_json(entry)
+        return line if line.isascii() and "\x7f" not in line else line.translate(_JSON_CONTROLS)
 
 
 class TextFormatter(_Formatter):
@@ -110,6 +125,8 @@ def configure_logging(*, level: str = "info", style: str = "json", stream: TextI
     """Send all logs to `stream` (stderr). Vendor clients' own debug logs stay off: they print tokens."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    # Nobody asks our logs for threads and processes; looking them up for each line costs (Python's logging HOWTO, Optimization).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

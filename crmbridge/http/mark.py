@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 import re
 import threading
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Self, TypeVar
 
 from crmbridge import __version__
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, Transient
@@ -20,28 +19,35 @@ MAX_ANSWER = 4 * 1024 * 1024  # bytes; no vendor's honest answer comes near
 
 
 class Mark:
-    """Whether a request began inside a `marked()` block: from then on the far side may have acted."""
+    """Whether a request began inside a `with` block: from then on the far side may have acted."""
 
-    __slots__ = ("_outer", "_over", "began")
+    __slots__ = ("_outer", "_over", "_token", "began")
 
-    def __init__(self, outer: Mark | None = None) -> None:
+    def __init__(self) -> None:
         self.began = False
         self._over = False
-        self._outer = outer
+        self._outer = _mark.get()
 
-    def _chain(self) -> Iterator[Mark]:
-        mark: Mark | None = self
-        while mark is not None:
-            yield mark
-            mark = mark._outer
+    def __enter__(self) -> Self:
+        self._token = _mark.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+        _mark.reset(self._token)
 
     def set(self) -> None:
         """A request begins: here, and in every block around this one. Raises TimeoutError where one of them is over."""
         with _lock:
-            if any(mark._over for mark in self._chain()):
-                raise TimeoutError("the attempt is over: nothing may be sent any more")
-            for mark in self._chain():
+            mark: Mark | None = self
+            while mark is not None:
+                if mark._over:
+                    raise TimeoutError("the attempt is over: nothing may be sent any more")
+                mark = mark._outer
+            mark = self
+            while mark is not None:
                 mark.began = True
+                mark = mark._outer
 
     def end(self) -> bool:
         """From now on nothing may begin, in a thread that was left behind neither; returns whether something did."""
@@ -55,16 +61,9 @@ _lock = threading.Lock()
 _mark: contextvars.ContextVar[Mark | None] = contextvars.ContextVar("crmbridge_mark", default=None)
 
 
-@contextlib.contextmanager
-def marked() -> Iterator[Mark]:
+def marked() -> Mark:
     """Watch for the first byte of any request sent in this context, threads and tasks included."""
-    mark = Mark(_mark.get())
-    token = _mark.set(mark)
-    try:
-        yield mark
-    finally:
-        mark.end()
-        _mark.reset(token)
+    return Mark()
 
 
 def begin() -> None:
@@ -81,14 +80,16 @@ def classify(error: BaseException, began: bool) -> DeliveryError:
     return OutcomeUnknown(text) if began else Transient(text)
 
 
-@contextlib.contextmanager
-def attempt() -> Iterator[Mark]:
+class attempt(Mark):  # noqa: N801  used like a function
     """A block that makes one attempt: whatever Exception it raises leaves it as a DeliveryError."""
-    with marked() as mark:
-        try:
-            yield mark
-        except Exception as error:
-            raise classify(error, mark.end()) from None
+
+    __slots__ = ()
+
+    def __exit__(self, kind: object = None, error: object = None, *_: object) -> None:
+        began = self.end()
+        super().__exit__()
+        if isinstance(error, Exception):
+            raise classify(error, began) from None
 
 
 def credential(reveal: Callable[[], T]) -> T:

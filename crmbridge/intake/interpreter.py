@@ -13,7 +13,7 @@ from crmbridge.errors import RenderError
 from crmbridge.intake.change import Interpretation, Sighting, interpret
 from crmbridge.model import ChangeEvent, Message, Observation, RecordRef, RecordSpec
 from crmbridge.rules.engine import Engine, Outcome
-from crmbridge.store.interface import MAX_BATCH, Batch, Conflict, Entry, NewDelivery, Snapshot, SourcePosition, Store
+from crmbridge.store.interface import MAX_BATCH, Batch, Conflict, Entry, Known, NewDelivery, Snapshot, SourcePosition, Store
 from crmbridge.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
@@ -77,9 +77,9 @@ class Interpreter:
 
     async def _interpret(self, intake: Intake) -> tuple[list[Entry], Counter[Sighting], list[Outcome]]:
         records = [RecordRef(intake.source, one.record_type, one.record_id) for one in intake.observations]
-        known: dict[RecordRef, Snapshot] = await self._store.snapshots(records) if records else {}
         ids = [one.observation_id for one in intake.observations if one.observation_id and one.version is None]
-        seen = await self._store.known_observations(intake.source, ids) if ids else set()
+        before = await self._store.known(records, intake.source, ids) if records else Known({}, set())
+        known, seen = before.snapshots, before.observations
         entries: list[Entry] = []
         sightings: Counter[Sighting] = Counter()
         outcomes: list[Outcome] = []

@@ -4,6 +4,7 @@ Nothing here does I/O or reads a clock.
 """
 
 from crmbridge.model.changes import ChangeEvent, Cursor, Kind, Observation, Page, RecordRef, digest, event_id, idempotency_key
+from crmbridge.model.encoding import dump_json, load_json
 from crmbridge.model.messages import Channel, Delivery, Message, Network, Receipt, State, dump_message, load_message
 from crmbridge.model.moments import from_us, to_us
 from crmbridge.model.values import (
@@ -52,12 +53,14 @@ __all__ = [
     "clean",
     "digest",
     "dump_fields",
+    "dump_json",
     "dump_message",
     "event_id",
     "from_us",
     "idempotency_key",
     "inside_link",
     "load_fields",
+    "load_json",
     "load_message",
     "normalise",
     "number_text",

@@ -90,12 +90,8 @@ class ChangeEvent:
 
 def digest(*parts: str) -> str:
     """32 hex digits naming `parts`: half of a SHA-256 over their length-prefixed UTF-8."""
-    hashed = hashlib.sha256()
-    for part in parts:
-        data = part.encode()
-        hashed.update(b"%d:" % len(data))
-        hashed.update(data)
-    return hashed.hexdigest()[:32]
+    prefixed = [b"%d:%b" % (len(data), data) for part in parts for data in (part.encode(),)]
+    return hashlib.sha256(b"".join(prefixed)).hexdigest()[:32]
 
 
 def event_id(record: RecordRef, revision: int, fields: Fields) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from crmbridge.model.changes import RecordRef
+from crmbridge.model.encoding import dump_json, load_json
 from crmbridge.model.moments import from_us, to_us
 from crmbridge.model.values import Audience
 from crmbridge.model.words import Literal, Text, Value
@@ -44,7 +44,7 @@ class Message:
 
 def dump_message(message: Message) -> str:
     """A message as JSON: the bytes that a delivery keeps."""
-    return json.dumps(
+    return dump_json(
         {
             "destination": message.destination,
             "channel": [message.channel.key, message.channel.title] if message.channel else None,
@@ -58,21 +58,19 @@ def dump_message(message: Message) -> str:
             "audience": message.audience,
             "expires_at": to_us(message.expires_at) if message.expires_at else None,
             "extra": dict(message.extra),
-        },
-        ensure_ascii=False,
-        separators=(",", ":"),
+        }
     )
 
 
 def load_message(text: str) -> Message:
     """The inverse of `dump_message`."""
-    raw = json.loads(text)
+    raw = load_json(text)
     return Message(
         destination=raw["destination"],
         channel=Channel(*raw["channel"]) if raw["channel"] else None,
         rule=raw["rule"],
         step=raw["step"],
-        text=tuple(Value(words) if is_value else Literal(words) for is_value, words in raw["text"]),
+        text=tuple([Value(words) if is_value else Literal(words) for is_value, words in raw["text"]]),
         record=RecordRef(*raw["record"]),
         occurred_at=from_us(raw["occurred_at"]),
         link=raw["link"],

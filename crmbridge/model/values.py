@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
 
+from crmbridge.model.encoding import canonical_json, load_json
 from crmbridge.model.words import clean
 
 
@@ -73,6 +74,7 @@ class FieldSpec:
     """For money: the field that holds the ISO 4217 code."""
 
 
+_ANY, _TEXT = FieldType.ANY, FieldType.TEXT  # an enum's members are slow to look up
 RecordSpec = Mapping[str, FieldSpec]
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "t"}), frozenset({"false", "0", "no", "f", ""})
@@ -85,8 +87,8 @@ def normalise(raw: Any, type_: FieldType = FieldType.ANY) -> FieldValue:
     surrogates become U+FFFD, because one database stores them and the next refuses them.
     """
     if isinstance(raw, str):  # first, for most values are texts
-        text = clean(raw)
-        return text if type_ is FieldType.ANY or type_ is FieldType.TEXT else _typed(text, type_)
+        text = raw if raw.isascii() and "\0" not in raw else clean(raw)
+        return text if type_ is _ANY or type_ is _TEXT else _typed(text, type_)
     if raw is None or isinstance(raw, (bool, Choice)):
         return raw
     if isinstance(raw, (list, tuple)):
@@ -192,14 +194,11 @@ def _decode(value: Any) -> FieldValue:
     return value  # type: ignore[no-any-return]
 
 
-_dump_fields = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_encode).encode
-
-
 def dump_fields(fields: Fields) -> str:
     """Fields as canonical JSON: equal fields give equal text, so it can be compared and hashed."""
-    return _dump_fields(dict(fields))
+    return canonical_json(fields if type(fields) is dict else dict(fields), _encode)
 
 
 def load_fields(text: str) -> dict[str, FieldValue]:
     """The inverse of `dump_fields`."""
-    return {name: _decode(value) for name, value in json.loads(text).items()}
+    return {name: _decode(value) for name, value in load_json(text).items()}

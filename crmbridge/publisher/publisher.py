@@ -59,6 +59,8 @@ class Publisher:
         self._monotonic = monotonic
         self._chance = chance
         limits = destination.limits
+        self._latency = metrics.latency.labels(self.name)
+        self._delivered = metrics.deliveries.labels(self.name, "delivered")
         self._call = Caller(f"destination {self.name}", limits.concurrency)
         self._lanes = Paces(limits.per_lane)
         self._pace = Pace(limits.per_destination) if limits.per_destination else None
@@ -260,11 +262,11 @@ class Publisher:
 
     def _tell(self, decision: Decision, began: datetime, now: datetime) -> None:
         one = decision.settlement
-        self._metrics.deliveries.labels(self.name, one.outcome).inc()
         good = one.outcome == "delivered"
+        (self._delivered if good else self._metrics.deliveries.labels(self.name, one.outcome)).inc()
         self.last_failure = "" if good else one.error
         if good:
-            self._metrics.latency.labels(self.name).observe(max(0.0, (now - one.delivery.due).total_seconds()))
+            self._latency.observe(max(0.0, (now - one.delivery.due).total_seconds()))
         level = logging.INFO if good else logging.WARNING
         if _log.isEnabledFor(level):
             facts = {

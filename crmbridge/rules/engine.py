@@ -8,7 +8,7 @@ from datetime import timezone, tzinfo
 from typing import Any
 
 from crmbridge.errors import RenderError
-from crmbridge.model import Audience, ChangeEvent, Channel, FieldSpec, Message, RecordSpec, Sensitivity, idempotency_key, plain
+from crmbridge.model import Audience, ChangeEvent, Channel, Message, RecordSpec, Sensitivity, idempotency_key, plain
 from crmbridge.rules.expression import EVENT_PUBLIC, Scope
 from crmbridge.rules.match import first_failure
 from crmbridge.rules.rule import FixedChannel, RecordChannel, Rule, Step
@@ -66,6 +66,7 @@ class Engine:
         self.zone = zone
         self.evaluations = 0
         """Rules looked at so far; the index is proved by counting."""
+        self._projections: dict[tuple[str, str, Audience | None], _Projection] = {}
         self._index: dict[tuple[str, str, str], list[Rule]] = {}
         for rule in self.rules:
             for kind in rule.kinds:
@@ -139,7 +140,9 @@ class Engine:
 
     def _scope(self, event: ChangeEvent, audience: Audience | None) -> Scope:
         """What a template for `audience` may see; None is a condition, which may see all but secrets."""
-        spec = self.records.get((event.source, event.record_type))
+        key = (event.source, event.record_type, audience)
+        if (projection := self._projections.get(key)) is None:
+            projection = self._projections[key] = _Projection(self.records.get(key[:2]), audience)
         facts: dict[str, Any] = {
             "kind": event.kind.value,
             "occurred_at": event.occurred_at,
@@ -148,20 +151,29 @@ class Engine:
         }
         if audience is not Audience.PUBLIC:
             facts |= {"id": event.id, "record_id": event.record_id, "revision": event.revision, "actor": event.actor, "url": event.url}
-        return Scope(_project(event.fields, spec, audience), _project(event.before, spec, audience), facts, self.zone)
+        return Scope(projection.of(event.fields), projection.of(event.before), facts, self.zone)
 
 
 def _words(error: Exception) -> str:
     return str(error) if isinstance(error, RenderError) else f"{type(error).__name__}: {error}"
 
 
-_INTERNAL = FieldSpec()
+class _Projection:
+    """What readers of one audience may see of one record type's fields."""
 
+    def __init__(self, spec: RecordSpec | None, audience: Audience | None) -> None:
+        spec = spec or {}
+        self._allowed = [name for name, one in spec.items() if readable(one.sensitivity, audience)]
+        self._hidden = spec.keys() - self._allowed
+        self._others = readable(Sensitivity.INTERNAL, audience)  # a field without a word about it is internal
 
-def _project(fields: Mapping[str, Any], spec: RecordSpec | None, audience: Audience | None) -> Mapping[str, Any]:
-    if spec is None:
-        return {} if audience is Audience.PUBLIC else fields
-    return {name: value for name, value in fields.items() if readable(spec.get(name, _INTERNAL).sensitivity, audience)}
+    def of(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`fields` without those that such readers may not see."""
+        if not self._others:
+            return {name: fields[name] for name in self._allowed if name in fields}
+        if self._hidden.isdisjoint(fields):
+            return fields
+        return {name: value for name, value in fields.items() if name not in self._hidden}
 
 
 def readable(sensitivity: Sensitivity, audience: Audience | None) -> bool:

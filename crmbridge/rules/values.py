@@ -120,6 +120,8 @@ def kind_of(value: Any) -> str:
 
 def to_spans(value: Any, zone: Any = timezone.utc) -> Text:
     """A value as it is printed. Raises RenderError for what is empty, naming it."""
+    if type(value) is str:  # most values are
+        return (Value(value),)
     match value:
         case Authored():
             return (Literal(str(value)),)

@@ -40,6 +40,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What is known already of some records and observations."""
+
+    snapshots: dict[RecordRef, Snapshot]
+    observations: set[str]
+
+
+@dataclass(frozen=True, slots=True)
 class SourcePosition:
     """How far a source has been read."""
 
@@ -159,8 +167,9 @@ class Store(Protocol):
     async def accept(self, source: str, headers: Mapping[str, str], query: str, body: bytes, now: datetime) -> InboxRow: ...
     async def waiting(self, after: int, limit: int) -> list[InboxRow]: ...
     async def position(self, source: str) -> SourcePosition: ...
-    async def snapshots(self, records: Sequence[RecordRef]) -> dict[RecordRef, Snapshot]: ...
-    async def known_observations(self, source: str, ids: Sequence[str]) -> set[str]: ...
+    async def known(self, records: Sequence[RecordRef], source: str = "", observations: Sequence[str] = ()) -> Known:
+        """The records as last seen, and which of a source's observation ids were seen before."""
+
     async def record(self, batch: Batch, now: datetime) -> int:
         """Record a batch of at most MAX_BATCH entries; returns how many deliveries were new. Raises Conflict."""
 

@@ -59,17 +59,22 @@ SELECT source, record_type, record_id, revision, version, deleted, fields
 FROM json_each(?) AS wanted CROSS JOIN snapshots
 WHERE source = json_extract(wanted.value, '$[0]') AND record_type = json_extract(wanted.value, '$[1]') AND record_id = json_extract(wanted.value, '$[2]')
 
--- name: snapshot_put
--- Changes a row only if it still has the revision that was assumed.
-INSERT INTO snapshots (source, record_type, record_id, revision, version, deleted, fields)
-VALUES (:source, :record_type, :record_id, :revision, :version, :deleted, :fields)
-ON CONFLICT DO UPDATE SET revision = :revision, version = :version, deleted = :deleted, fields = :fields
-WHERE revision = :assumed
+-- name: snapshots_conflict
+-- Has any of a JSON list of [source, type, id, assumed revision] another revision by now (null: no snapshot)?
+SELECT 1 FROM json_each(?) AS wanted LEFT JOIN snapshots
+ON source = wanted.value ->> 0 AND record_type = wanted.value ->> 1 AND record_id = wanted.value ->> 2
+WHERE revision IS NOT wanted.value ->> 3 LIMIT 1
 
--- name: event_insert
+-- name: snapshots_put
+-- The records as last seen.
+INSERT INTO snapshots (source, record_type, record_id, revision, version, deleted, fields) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET revision = excluded.revision, version = excluded.version, deleted = excluded.deleted, fields = excluded.fields
+
+-- name: events_insert
 -- The journal; an id that is there already is the same change.
 INSERT INTO events (id, source, record_type, record_id, revision, kind, occurred_at, recorded_at, actor, url, fields, before)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO NOTHING
 
 -- name: event_get
 -- One change, for rendering again.
@@ -83,37 +88,53 @@ SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?
 -- Where `tail` begins.
 SELECT coalesce(max(seq), 0) FROM events
 
--- name: delivery_insert
--- Accepted once by its key, whether it is still in the outbox or only its receipt is left.
-INSERT INTO deliveries (key, event_id, destination, channel, record, rule, step, thread, message, state, reason, due, last_error, accepted_at, settled_at)
-SELECT :key, :event_id, :destination, :channel, :record, :rule, :step, :thread, :message, :state, :reason, :due, :last_error, :accepted_at, :settled_at
-WHERE NOT EXISTS (SELECT 1 FROM receipts WHERE key = :key)
+-- name: deliveries_insert
+-- Accepted once by the key, whether it is still in the outbox or only its receipt is left.
+INSERT INTO deliveries (key, event_id, destination, channel, record, rule, step, thread, message, state, reason, due, last_error, accepted_at)
+SELECT * FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS new
+WHERE NOT EXISTS (SELECT 1 FROM receipts WHERE key = new.column1)
 ON CONFLICT (key) DO NOTHING
 
--- name: lane_from
--- The first lane at or behind a name that has something queued.
-SELECT min(channel) FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued' AND destination = ? AND channel >= ?
+-- name: lanes
+-- A destination's lanes from :start to before :stop that have something queued, each with its earliest deliveries as JSON, without those
+-- that wait for an earlier one of their record. One statement steps over the lanes, so that 20,000 of them cost milliseconds.
+WITH RECURSIVE lane (channel) AS (
+  SELECT min(channel) FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued' AND destination = :destination AND channel >= :start
+  UNION ALL
+  SELECT (SELECT min(channel) FROM deliveries INDEXED BY deliveries_queued
+          WHERE state = 'queued' AND destination = :destination AND channel > lane.channel)
+  FROM lane WHERE lane.channel IS NOT NULL)
+SELECT channel, (
+  SELECT json_group_array(json_object(
+    'id', id, 'key', key, 'event_id', event_id, 'message', message, 'reason', reason, 'due', due, 'attempts', attempts, 'last_error', last_error,
+    'parent', coalesce(json(parent), iif(thread IS NULL, NULL, (
+      SELECT json_object('remote_id', remote_id, 'url', url, 'extra', json(extra)) FROM receipts
+      WHERE destination = :destination AND channel = lane.channel AND thread = first.thread AND remote_id <> ''
+      ORDER BY published_at, key LIMIT 1)))))
+  FROM (
+    SELECT d.* FROM deliveries AS d INDEXED BY deliveries_queued
+    WHERE d.state = 'queued' AND d.destination = :destination AND d.channel = lane.channel
+      AND NOT EXISTS (
+        SELECT 1 FROM deliveries AS earlier INDEXED BY deliveries_open
+        WHERE earlier.destination = d.destination AND earlier.channel = d.channel AND earlier.record = d.record
+          AND earlier.id < d.id AND earlier.state IN ('queued', 'sending', 'unknown'))
+    ORDER BY d.due, d.id LIMIT :limit) AS first)
+FROM lane WHERE channel IS NOT NULL AND (:stop IS NULL OR channel < :stop) AND channel NOT IN (SELECT value FROM json_each(:skip))
 
--- name: lane_heads
--- A lane's queued deliveries, earliest first, without those that wait for an earlier one of their record.
-SELECT d.* FROM deliveries AS d INDEXED BY deliveries_queued
-WHERE d.state = 'queued' AND d.destination = :destination AND d.channel = :channel
-  AND NOT EXISTS (
-    SELECT 1 FROM deliveries AS earlier INDEXED BY deliveries_open
-    WHERE earlier.destination = d.destination AND earlier.channel = d.channel AND earlier.record = d.record
-      AND earlier.id < d.id AND earlier.state IN ('queued', 'sending', 'unknown'))
-ORDER BY d.due, d.id LIMIT :limit
-
--- name: delivery_lease
+-- name: deliveries_lease
 -- Durable before the request: after a crash we know that it may have been sent. A repeat must be the same to the byte.
 UPDATE deliveries SET state = 'sending', attempts = attempts + 1, parent = coalesce(parent, ?) WHERE id IN (SELECT value FROM json_each(?))
 
--- name: delivery_settle
--- What an attempt led to.
-UPDATE deliveries SET state = :state, reason = :reason, due = :due, last_error = :error, attempts = attempts - :uncounted, settled_at = :settled_at
-WHERE id = :id AND state = 'sending'
+-- name: deliveries_settle
+-- What attempts led to: a JSON list of [id, state, reason, due, error, uncounted attempts, settled_at].
+WITH ended AS MATERIALIZED (
+  SELECT value ->> 0 AS id, value ->> 1 AS state, value ->> 2 AS reason, value ->> 3 AS due, value ->> 4 AS error,
+    value ->> 5 AS uncounted, value ->> 6 AS settled_at FROM json_each(?))
+UPDATE deliveries SET state = ended.state, reason = ended.reason, due = ended.due, last_error = ended.error,
+  attempts = attempts - ended.uncounted, settled_at = ended.settled_at
+FROM ended WHERE deliveries.id = ended.id AND deliveries.state = 'sending'
 
--- name: attempt_insert
+-- name: attempts_insert
 -- What went wrong, and when.
 INSERT INTO attempts (delivery, number, ended_at, outcome, error) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET ended_at = excluded.ended_at, outcome = excluded.outcome, error = excluded.error
 
@@ -121,7 +142,7 @@ INSERT INTO attempts (delivery, number, ended_at, outcome, error) VALUES (?, ?, 
 -- For `show`.
 SELECT number, ended_at, outcome, error FROM attempts WHERE delivery = ? ORDER BY number
 
--- name: receipt_insert
+-- name: receipts_insert
 -- Proof.
 INSERT INTO receipts (key, destination, channel, thread, remote_id, url, extra, published_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from crmbridge.db import Database, Schema, statements
+from crmbridge.db import Database, Schema, repeated, statements
 from crmbridge.model import (
     ChangeEvent,
     Cursor,
@@ -21,9 +21,11 @@ from crmbridge.model import (
     RecordRef,
     State,
     dump_fields,
+    dump_json,
     dump_message,
     from_us,
     load_fields,
+    load_json,
     load_message,
     to_us,
 )
@@ -34,6 +36,7 @@ from crmbridge.store.interface import (
     Conflict,
     Entry,
     InboxRow,
+    Known,
     Lease,
     NewDelivery,
     Published,
@@ -49,6 +52,7 @@ SCHEMA: Final = Schema("crmbridge store", 0x63726D62, _HERE / "migrations")  # "
 Q: Final = statements(_HERE / "queries.sql")
 _WHOLE, _PAUSE = "*", "!"  # `waits` channels: a whole destination until an instant; until a person acts
 _STALE: Final = "stale"
+_PARAMETERS: Final = 30_000  # of one statement; SQLite takes 32,766
 
 
 class SqliteStore:
@@ -63,30 +67,29 @@ class SqliteStore:
     # --- intake
 
     async def accept(self, source: str, headers: Mapping[str, str], query: str, body: bytes, now: datetime) -> InboxRow:
-        values = (source, to_us(now), json.dumps(dict(headers)), query, body)
-        row_id = await self.database.write(lambda db: db.execute(Q["inbox_insert"], values).lastrowid)
-        return InboxRow(row_id or 0, source, now, headers, query, body)
+        values = (source, to_us(now), dump_json(dict(headers)), query, body)
+        row_id = await self.database.write_together(_accept, values)
+        return InboxRow(row_id, source, now, headers, query, body)
 
     async def waiting(self, after: int, limit: int) -> list[InboxRow]:
         rows = await self.database.read(lambda db: db.execute(Q["inbox_waiting"], (after, limit)).fetchall())
-        return [InboxRow(r["id"], r["source"], from_us(r["received_at"]), json.loads(r["headers"]), r["query"], r["body"]) for r in rows]
+        return [InboxRow(r["id"], r["source"], from_us(r["received_at"]), load_json(r["headers"]), r["query"], r["body"]) for r in rows]
 
     async def position(self, source: str) -> SourcePosition:
         row = await self.database.read(lambda db: db.execute(Q["source_get"], (source,)).fetchone())
         return _position(row) if row else SourcePosition()
 
-    async def snapshots(self, records: Sequence[RecordRef]) -> dict[RecordRef, Snapshot]:
-        def query(db: sqlite3.Connection) -> dict[RecordRef, Snapshot]:
-            wanted = json.dumps([(ref.source, ref.type, ref.id) for ref in records])
-            return {
+    async def known(self, records: Sequence[RecordRef], source: str = "", observations: Sequence[str] = ()) -> Known:
+        wanted, ids = dump_json([_ref(record) for record in records]), dump_json(observations)
+
+        def query(db: sqlite3.Connection) -> Known:
+            snapshots = {
                 RecordRef(*r[:3]): Snapshot(r[3], r[4], bool(r[5]), load_fields(r[6])) for r in db.execute(Q["snapshots_get"], (wanted,))
             }
+            seen = {row[0] for row in db.execute(Q["observations_known"], (source, ids))} if observations else set()
+            return Known(snapshots, seen)
 
         return await self.database.read(query)
-
-    async def known_observations(self, source: str, ids: Sequence[str]) -> set[str]:
-        wanted = json.dumps(ids)
-        return await self.database.read(lambda db: {row[0] for row in db.execute(Q["observations_known"], (source, wanted))})
 
     async def record(self, batch: Batch, now: datetime) -> int:
         if len(batch.entries) > MAX_BATCH:
@@ -94,21 +97,23 @@ class SqliteStore:
         # Everything that can be computed outside the transaction is: the writer thread serves everyone.
         moment = to_us(now)
         dump = _Dumps()
-        snapshots = [_snapshot_row(entry, dump) for entry in batch.entries if entry.snapshot]
+        snapshots = [_snapshot_row(entry.record, entry.snapshot, dump) for entry in batch.entries if entry.snapshot]
+        assumed = dump_json([(*_ref(entry.record), entry.assumed) for entry in batch.entries if entry.snapshot])
         events = [_event_row(entry.event, entry.stale, moment, dump) for entry in batch.entries if entry.event]
         deliveries = [_delivery_row(entry, new, moment) for entry in batch.entries for new in entry.deliveries]
         seen = [entry.observation_id for entry in batch.entries if entry.observation_id]
 
         def unit(db: sqlite3.Connection) -> int:
-            if snapshots and db.executemany(Q["snapshot_put"], snapshots).rowcount != len(snapshots):
-                raise Conflict
-            if events:
-                db.executemany(Q["event_insert"], events)
-            added = db.executemany(Q["delivery_insert"], deliveries).rowcount if deliveries else 0
+            if snapshots:
+                if db.execute(Q["snapshots_conflict"], (assumed,)).fetchone():
+                    raise Conflict
+                _insert(db, "snapshots_put", snapshots)
+            _insert(db, "events_insert", events)
+            added = _insert(db, "deliveries_insert", deliveries)
             if seen:
-                db.execute(Q["observations_insert"], (batch.source, moment, json.dumps(seen)))
+                db.execute(Q["observations_insert"], (batch.source, moment, dump_json(seen)))
             if batch.closed:
-                db.execute(Q["inbox_close"], (json.dumps(batch.closed),))
+                db.execute(Q["inbox_close"], (dump_json(batch.closed),))
             for id, failure in batch.failed.items():
                 db.execute(Q["inbox_fail"], (failure, id))
             if batch.position:
@@ -122,62 +127,34 @@ class SqliteStore:
     # --- publisher
 
     async def lease(self, destination: str, *, now: datetime, limit: int, per_lane: int, skip: Sequence[str], after: str = "") -> Lease:
-        moment, skipped = to_us(now), frozenset(skip)
+        moment, skipped = to_us(now), dump_json(skip)
 
-        def unit(db: sqlite3.Connection) -> Lease:
-            taken: list[sqlite3.Row] = []
+        def unit(db: sqlite3.Connection) -> tuple[list[dict[str, Any]], int | None]:
+            taken: list[dict[str, Any]] = []
             next_due: int | None = None
-            for channel in _lanes(db, destination, after):
-                if channel in skipped:
-                    continue
+            for heads in _lanes(db, destination, after, skipped, min(per_lane, limit) + 1):
                 wanted = min(per_lane, limit - len(taken))
-                lane = {"destination": destination, "channel": channel, "limit": wanted + 1}
-                for row in db.execute(Q["lane_heads"], lane):
-                    if row["due"] > moment:
-                        next_due = row["due"] if next_due is None else min(next_due, row["due"])
-                        break
-                    if not wanted:
-                        next_due = moment
-                        break
-                    taken.append(row)
-                    wanted -= 1
-                if len(taken) >= limit:
+                due = [row for row in heads if row["due"] <= moment]
+                taken += due[:wanted]
+                if len(due) > wanted or len(taken) >= limit:
                     next_due = moment
+                elif len(due) < len(heads):
+                    later: int = heads[len(due)]["due"]
+                    next_due = later if next_due is None else min(next_due, later)
+                if len(taken) >= limit:
                     break
-            leased = [_delivery(db, row, state=State.SENDING, attempts=row["attempts"] + 1) for row in taken]
             by_parent: dict[str, list[int]] = {}
-            for one in leased:
-                by_parent.setdefault(_dump_parent(one.parent), []).append(one.id)
-            db.executemany(Q["delivery_lease"], [(parent, json.dumps(ids)) for parent, ids in by_parent.items()])
-            return Lease(leased, from_us(next_due) if next_due is not None else None)
+            for row in taken:
+                by_parent.setdefault(dump_json(row["parent"]), []).append(row["id"])
+            for parent, ids in by_parent.items():
+                db.execute(Q["deliveries_lease"], (parent, dump_json(ids)))
+            return taken, next_due
 
-        return await self.database.write(unit)
+        rows, next_due = await self.database.write(unit)
+        return Lease([_leased(row) for row in rows], from_us(next_due) if next_due is not None else None)
 
     async def settle(self, settlements: Sequence[Settlement], waits: Sequence[Wait], now: datetime) -> None:
-        moment = to_us(now)
-        ended = (State.DELIVERED, State.SUPERSEDED)
-
-        def unit(db: sqlite3.Connection) -> None:
-            for one in settlements:
-                delivery = one.delivery
-                values = {
-                    "id": delivery.id,
-                    "state": one.state,
-                    "reason": one.reason,
-                    "due": to_us(one.due or now),
-                    "error": one.error,
-                    "uncounted": int(not one.counted),
-                    "settled_at": moment if one.state in ended else None,
-                }
-                db.execute(Q["delivery_settle"], values)
-                if one.receipt:
-                    db.execute(Q["receipt_insert"], _receipt_row(delivery, one.receipt, moment))
-                else:
-                    db.execute(Q["attempt_insert"], (delivery.id, delivery.attempts, moment, one.outcome, one.error))
-            for wait in waits:
-                db.execute(Q["wait_put"], _wait_row(wait))
-
-        await self.database.write(unit)
+        await self.database.write_together(_settle, (settlements, waits, to_us(now)))
 
     async def interrupted(self) -> list[Delivery]:
         return await self.database.read(lambda db: [_delivery(db, row) for row in db.execute(Q["interrupted"])])
@@ -237,7 +214,7 @@ class SqliteStore:
         def unit(db: sqlite3.Connection) -> bool:
             if not db.execute(Q["delivery_publish"], {"id": delivery.id, "reason": reason, "now": to_us(now)}).rowcount:
                 return False
-            db.execute(Q["receipt_insert"], _receipt_row(delivery, receipt, to_us(now)))
+            _insert(db, "receipts_insert", [_receipt_row(delivery, receipt, to_us(now))])
             return True
 
         return await self.database.write(unit)
@@ -250,7 +227,7 @@ class SqliteStore:
         r = await self.database.read(lambda db: db.execute(Q["inbox_get"], (id,)).fetchone())
         if r is None:
             return None
-        row = InboxRow(r["id"], r["source"], from_us(r["received_at"]), json.loads(r["headers"]), r["query"], r["body"])
+        row = InboxRow(r["id"], r["source"], from_us(r["received_at"]), load_json(r["headers"]), r["query"], r["body"])
         return row, r["failure"]
 
     async def retry_request(self, id: int) -> bool:
@@ -301,17 +278,49 @@ class SqliteStore:
         await self.database.write(lambda db: db.execute(Q["probe"]))
 
 
+# --- units that many callers share ------------------------------------------------------------
+
+
+def _accept(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> Sequence[int]:
+    """Inbox rows; returns their ids. One statement numbers its rows one behind the other."""
+    last = db.execute(repeated(Q["inbox_insert"], len(rows)), list(chain.from_iterable(rows))).lastrowid or 0
+    return range(last - len(rows) + 1, last + 1)
+
+
+def _settle(db: sqlite3.Connection, calls: Sequence[tuple[Sequence[Settlement], Sequence[Wait], int]]) -> Sequence[None]:
+    """How attempts ended, and the silence that they ask for."""
+    ended = [(one, moment) for settlements, _, moment in calls for one in settlements]
+    if ended:
+        db.execute(Q["deliveries_settle"], (dump_json([_settled_row(one, moment) for one, moment in ended]),))
+    _insert(db, "receipts_insert", [_receipt_row(one.delivery, one.receipt, moment) for one, moment in ended if one.receipt])
+    _insert(db, "attempts_insert", [_attempt_row(one, moment) for one, moment in ended if not one.receipt])
+    for _, waits, _ in calls:
+        for wait in waits:
+            db.execute(Q["wait_put"], _wait_row(wait))
+    return [None] * len(calls)
+
+
+def _insert(db: sqlite3.Connection, name: str, rows: Sequence[Sequence[Any]]) -> int:
+    """Insert all rows with as few statements as their parameters allow; returns how many were new."""
+    most = _PARAMETERS // len(rows[0]) if rows else 1
+    parts = [rows[start : start + most] for start in range(0, len(rows), most)]
+    return sum(db.execute(repeated(Q[name], len(part)), list(chain.from_iterable(part))).rowcount for part in parts)
+
+
 # --- rows -----------------------------------------------------------------------------------
 
 
-def _lanes(db: sqlite3.Connection, destination: str, after: str) -> Iterator[str]:
-    """A destination's lanes with something queued, in turn: from behind `after` to the end, then from the beginning."""
+def _ref(record: RecordRef) -> tuple[str, str, str]:
+    return record.source, record.type, record.id
+
+
+def _lanes(db: sqlite3.Connection, destination: str, after: str, skip: str, limit: int) -> Iterator[list[dict[str, Any]]]:
+    """What waits in each of a destination's lanes, earliest first: from the lane behind `after` to the last, then from the first."""
     start = _behind(after) if after else ""
-    for low, high in ((start, None), ("", start)):
-        (found,) = db.execute(Q["lane_from"], (destination, low)).fetchone()
-        while found is not None and (high is None or found < high):
-            yield found
-            (found,) = db.execute(Q["lane_from"], (destination, _behind(found))).fetchone()
+    for low, high in ((start, None), ("", start)) if start else (("", None),):
+        values = {"destination": destination, "start": low, "stop": high, "skip": skip, "limit": limit}
+        for _, heads in db.execute(Q["lanes"], values):
+            yield load_json(heads)
 
 
 def _behind(channel: str) -> str:
@@ -336,19 +345,8 @@ class _Dumps:
         return known[1]
 
 
-def _snapshot_row(entry: Entry, dump: _Dumps) -> dict[str, Any]:
-    snapshot = entry.snapshot
-    assert snapshot is not None
-    return {
-        "source": entry.record.source,
-        "record_type": entry.record.type,
-        "record_id": entry.record.id,
-        "revision": snapshot.revision,
-        "version": snapshot.version,
-        "deleted": int(snapshot.deleted),
-        "fields": dump(snapshot.fields),
-        "assumed": entry.assumed,
-    }
+def _snapshot_row(record: RecordRef, snapshot: Snapshot, dump: _Dumps) -> tuple[Any, ...]:
+    return (*_ref(record), snapshot.revision, snapshot.version, int(snapshot.deleted), dump(snapshot.fields))
 
 
 def _event_row(event: ChangeEvent, stale: bool, moment: int, dump: _Dumps) -> tuple[Any, ...]:
@@ -388,38 +386,63 @@ def _channel(message: Message) -> str:
     return message.channel.key if message.channel else ""
 
 
-def _delivery_row(entry: Entry, new: NewDelivery, moment: int) -> dict[str, Any]:
+def _delivery_row(entry: Entry, new: NewDelivery, moment: int) -> tuple[Any, ...]:
     message = new.message
-    return {
-        "key": new.key,
-        "event_id": entry.event.id if entry.event else "",
-        "destination": message.destination,
-        "channel": _channel(message),
-        "record": str(message.record),
-        "rule": message.rule,
-        "step": message.step,
-        "thread": message.thread,
-        "message": dump_message(message),
-        "state": State.DEAD if new.error else State.QUEUED,
-        "reason": "unrenderable" if new.error else "",
-        "due": moment,
-        "last_error": new.error,
-        "accepted_at": moment,
-        "settled_at": None,
-    }
+    return (
+        new.key,
+        entry.event.id if entry.event else "",
+        message.destination,
+        _channel(message),
+        str(message.record),
+        message.rule,
+        message.step,
+        message.thread,
+        dump_message(message),
+        State.DEAD if new.error else State.QUEUED,
+        "unrenderable" if new.error else "",
+        moment,
+        new.error,
+        moment,
+    )
 
 
-def _delivery(db: sqlite3.Connection, row: sqlite3.Row, *, state: State | None = None, attempts: int | None = None) -> Delivery:
+def _settled_row(one: Settlement, moment: int) -> tuple[Any, ...]:
+    ended = one.state in (State.DELIVERED, State.SUPERSEDED)
+    due = to_us(one.due) if one.due else moment
+    return (one.delivery.id, one.state, one.reason, due, one.error, int(not one.counted), moment if ended else None)
+
+
+def _attempt_row(one: Settlement, moment: int) -> tuple[Any, ...]:
+    return (one.delivery.id, one.delivery.attempts, moment, one.outcome, one.error)
+
+
+def _leased(row: Mapping[str, Any]) -> Delivery:
+    """A row of the query `lanes`, as it is after the lease."""
+    return Delivery(
+        id=row["id"],
+        key=row["key"],
+        event_id=row["event_id"],
+        message=load_message(row["message"]),
+        state=State.SENDING,
+        due=from_us(row["due"]),
+        reason=row["reason"],
+        attempts=row["attempts"] + 1,
+        last_error=row["last_error"],
+        parent=Receipt(**row["parent"]) if row["parent"] else None,
+    )
+
+
+def _delivery(db: sqlite3.Connection, row: sqlite3.Row) -> Delivery:
     own = db.execute(Q["receipt_get"], (row["key"],)).fetchone() if row["state"] == State.DELIVERED else None
     return Delivery(
         id=row["id"],
         key=row["key"],
         event_id=row["event_id"],
         message=load_message(row["message"]),
-        state=state or State(row["state"]),
+        state=State(row["state"]),
         due=from_us(row["due"]),
         reason=row["reason"],
-        attempts=row["attempts"] if attempts is None else attempts,
+        attempts=row["attempts"],
         last_error=row["last_error"],
         receipt=_receipt(own) if own else None,
         parent=_parent(db, row),
@@ -429,7 +452,7 @@ def _delivery(db: sqlite3.Connection, row: sqlite3.Row, *, state: State | None =
 def _parent(db: sqlite3.Connection, row: sqlite3.Row) -> Receipt | None:
     """What a delivery replies to: as frozen at its first attempt, before that the first message of its thread."""
     if row["parent"] is not None:
-        frozen = json.loads(row["parent"])
+        frozen = load_json(row["parent"])
         return Receipt(**frozen) if frozen else None
     if row["thread"] is None:
         return None
@@ -437,17 +460,13 @@ def _parent(db: sqlite3.Connection, row: sqlite3.Row) -> Receipt | None:
     return _receipt(first) if first else None
 
 
-def _dump_parent(parent: Receipt | None) -> str:
-    return json.dumps({"remote_id": parent.remote_id, "url": parent.url, "extra": dict(parent.extra)} if parent else None)
-
-
 def _receipt(row: sqlite3.Row) -> Receipt:
-    return Receipt(remote_id=row["remote_id"], url=row["url"], extra=json.loads(row["extra"]))
+    return Receipt(remote_id=row["remote_id"], url=row["url"], extra=load_json(row["extra"]))
 
 
 def _receipt_row(delivery: Delivery, receipt: Receipt, moment: int) -> tuple[Any, ...]:
     message = delivery.message
-    extra = json.dumps(dict(receipt.extra))
+    extra = dump_json(dict(receipt.extra))
     return (delivery.key, message.destination, _channel(message), message.thread, receipt.remote_id, receipt.url, extra, moment)
 
 

@@ -108,7 +108,7 @@ class StoreContract:
         """Two interpreters of one record: the second one conflicts and changes nothing."""
         first = Entry(record=RECORD, snapshot=Snapshot(1, "v1", False, {"A": Decimal("1.0")}), assumed=None)
         await store.record(batch(first), NOW)
-        assert {RECORD: Snapshot(1, "v1", False, {"A": Decimal(1)})} == await store.snapshots([RECORD, other(9)])
+        assert {RECORD: Snapshot(1, "v1", False, {"A": Decimal(1)})} == (await store.known([RECORD, other(9)])).snapshots
 
         with pytest.raises(Conflict):
             await store.record(batch(first, entry()), NOW)
@@ -117,7 +117,7 @@ class StoreContract:
         assert await store.last_event() == 0
 
         await store.record(batch(Entry(record=RECORD, snapshot=Snapshot(2, None, True, {}), assumed=1)), NOW)
-        assert {RECORD: Snapshot(2, None, True, {})} == await store.snapshots([RECORD])
+        assert {RECORD: Snapshot(2, None, True, {})} == (await store.known([RECORD])).snapshots
 
     async def test_a_cursor_moves_only_with_what_it_has_passed(self, store):
         """One transaction: a batch that fails leaves the cursor where it was."""
@@ -134,8 +134,8 @@ class StoreContract:
         """A redelivery without a vendor version is known by its id."""
         await store.record(batch(Entry(record=RECORD, observation_id="a")), NOW)
 
-        assert {"a"} == await store.known_observations("crm", ["a", "b"])
-        assert set() == await store.known_observations("other", ["a"])
+        assert {"a"} == (await store.known([], "crm", ["a", "b"])).observations
+        assert set() == (await store.known([], "other", ["a"])).observations
 
     async def test_the_journal_keeps_values_exactly(self, store):
         """Types survive, and the same change is one row."""
@@ -307,7 +307,7 @@ class StoreContract:
         assert None is await store.delivery("a")
         (dead,) = await store.deliveries(State.DEAD)
         assert await store.event(dead.event_id)
-        assert set() == await store.known_observations("crm", ["o"])
+        assert set() == (await store.known([], "crm", ["o"])).observations
 
     async def test_many_at_once(self, store):
         """Concurrent callers share commits and do not disturb each other."""

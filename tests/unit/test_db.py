@@ -14,7 +14,7 @@ import threading
 import pytest
 
 from crmbridge import db as module
-from crmbridge.db import Database, Schema, statements
+from crmbridge.db import Database, Schema, repeated, statements
 from crmbridge.errors import StoreError
 
 ID = 0x74657374
@@ -429,3 +429,45 @@ def _notes(folder):
     migrations.mkdir()
     (migrations / "0001_initial.sql").write_text("CREATE TABLE note (number INTEGER) STRICT;")
     return migrations
+
+
+async def test_what_goes_together_is_one_call(db):
+    """All items that wait at one moment share it, each gets its own result, and other units keep their places around it."""
+    calls = []
+
+    def together(connection, items):
+        calls.append(list(items))
+        connection.executemany("INSERT INTO t VALUES (?, 'x')", [(n,) for n in items])
+        return [n * 10 for n in items]
+
+    gate = threading.Event()
+    held = asyncio.create_task(db.write(lambda _: gate.wait(10)))
+    await asyncio.sleep(0.05)
+    waiting = [db.write_together(together, 1), db.write(insert(7)), db.write_together(together, 2), db.write_together(together, 3)]
+    tasks = [asyncio.create_task(one) for one in waiting]
+    await asyncio.sleep(0)
+    gate.set()
+
+    assert await asyncio.gather(*tasks) == [10, 7, 20, 30]
+    assert calls == [[1, 2, 3]]
+    assert await numbers(db) == [1, 2, 3, 7]
+    await held
+
+
+async def test_one_bad_item_undoes_only_itself(db):
+    """Those that shared its call are run again without it."""
+
+    def together(connection, items):
+        connection.executemany("INSERT INTO t VALUES (?, 'x')", [(n,) for n in items])
+        return items
+
+    results = await asyncio.gather(*(db.write_together(together, n) for n in (1, 2, 1, 3)), return_exceptions=True)
+
+    assert [one for one in results if isinstance(one, int)] == [1, 2, 3]
+    assert [sqlite3.IntegrityError] == [type(one) for one in results if not isinstance(one, int)]
+    assert await numbers(db) == [1, 2, 3]
+
+
+def test_a_statement_for_one_row_becomes_one_for_many():
+    """And what stands behind the row stays behind the rows."""
+    assert repeated("INSERT INTO t VALUES (?, ?) ON CONFLICT DO NOTHING", 2) == "INSERT INTO t VALUES (?, ?), (?, ?) ON CONFLICT DO NOTHING"

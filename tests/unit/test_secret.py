@@ -4,10 +4,12 @@ import copy
 import json
 import os
 import pickle
+import time
 
 import pytest
 from pydantic import ValidationError
 
+from crmbridge import contract
 from crmbridge.contract import Options, Secret
 from crmbridge.telemetry import redact
 
@@ -29,8 +31,22 @@ def test_where_it_may_lie(tmp_path, monkeypatch):
         assert (raw == CANARY) is secret.literal
 
 
-def test_a_file_is_read_again_when_it_changes(tmp_path):
+def test_a_file_is_looked_at_a_few_times_a_second(tmp_path):
+    """Not at every message: that would be two system calls for each."""
+    path = tmp_path / "token"
+    path.write_text("first-token")
+    secret = Secret("file", str(path))
+    assert secret.reveal() == "first-token"
+    path.write_text("second-one!")
+
+    assert secret.reveal() == "first-token"
+    time.sleep(contract._LOOK_AGAIN)
+    assert secret.reveal() == "second-one!"
+
+
+def test_a_file_is_read_again_when_it_changes(tmp_path, monkeypatch):
     """A rotated token needs no restart: written in place, or put in place by a rename."""
+    monkeypatch.setattr(contract, "_LOOK_AGAIN", 0.0)
     path = tmp_path / "token"
     path.write_text("first-token")
     secret = Secret("file", str(path))

@@ -237,4 +237,4 @@ async def test_looking_again_repeats_nothing(door, store, monkeypatch):
         await door.quiet()
     assert len(await door.part.said()) == 13
     assert door.part.count("repeated") == 0
-    assert await store.snapshots([RecordRef("crm", "Deal", "99")])
+    assert (await store.known([RecordRef("crm", "Deal", "99")])).snapshots

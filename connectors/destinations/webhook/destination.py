@@ -5,17 +5,15 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timezone
 
 from connectors.destinations.webhook.options import WebhookOptions, require_address
 from crmbridge.contract import Limits, Setting
 from crmbridge.errors import AuthFailed, DeliveryError, RateLimited
 from crmbridge.http import Answer, Client, attempt, credential, refusal, retry_after, signed, signing_key
-from crmbridge.model import Literal, Message, Receipt, Text, clean, visible
+from crmbridge.model import Literal, Message, Receipt, Text, clean, dump_json, visible
 from crmbridge.telemetry import hide
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 # The specification's words on overload: 429, 502 and 504 mean "slow down". After 502 and 504 the receiver may
 # have acted, so only 429, and 503 with a Retry-After, are taken as "not done".
 _BUSY = 503
@@ -102,7 +100,7 @@ def body(message: Message, key: str) -> bytes:
         "audience": message.audience,
     }
     moment = message.occurred_at.astimezone(timezone.utc).isoformat()
-    return _encode({"type": "crmbridge.message", "timestamp": moment, "data": data}).encode("utf-8", "replace")
+    return dump_json({"type": "crmbridge.message", "timestamp": moment, "data": data}).encode()
 
 
 def meaning(answer: Answer, now: datetime) -> DeliveryError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import hmac
 import logging
@@ -55,6 +56,7 @@ def standard_webhook_id(request: WebhookRequest) -> str | None:
     return request.headers.get("webhook-id") or None
 
 
+@functools.lru_cache(maxsize=64)
 def _standard_key(secret: str) -> bytes:
     key = _base64(secret.removeprefix("whsec_"))
     if not key:

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -15,7 +15,7 @@ from connectors.sources.webhook.options import Constant, StandardWebhooks, Webho
 from connectors.sources.webhook.signatures import standard_webhook_id, verify
 from crmbridge.contract import Reply, Setting, WebhookRequest
 from crmbridge.errors import InvalidRequest
-from crmbridge.model import FieldSpec, FieldValue, Observation, clean, normalise, parse_instant, parse_number
+from crmbridge.model import FieldValue, Observation, RecordSpec, clean, normalise, parse_instant, parse_number
 
 MAX_DEPTH: Final = 64
 MAX_ITEMS: Final = 10_000
@@ -109,17 +109,31 @@ class WebhookSource:
         return f"{sent()}#{index}"
 
     @staticmethod
-    def _fields(raw: Any, spec: Mapping[str, FieldSpec] | None, where: str | None, *, required: bool) -> dict[str, FieldValue]:
+    def _fields(raw: Any, spec: RecordSpec | None, where: str | None, *, required: bool) -> dict[str, FieldValue]:
         if raw is None and not required:
             return {}
         if not isinstance(raw, dict):
             raise ValueError(f"fields: no mapping stands at {where}")
-        flat = dict(_flatten(raw))
+        if spec is not None and (found := _found(raw, spec)) is not None:
+            return found
+        flat: dict[str, Any] = {}
+        _flatten(raw, flat)
         if len(flat) > _MAX_FIELDS:
             raise ValueError(f"fields: more than {_MAX_FIELDS} at {where}")
         if spec is None:
             return {name: normalise(value) for name, value in flat.items()}
         return {name: normalise(flat[name], one.type) for name, one in spec.items() if name in flat}
+
+
+def _found(raw: Mapping[str, Any], spec: RecordSpec) -> dict[str, FieldValue] | None:
+    """The configured fields, where all of them stand in `raw` itself: most senders nest nothing. Else None."""
+    found: dict[str, FieldValue] = {}
+    for name, one in spec.items():
+        value = raw.get(name, _UNREAD)
+        if value is _UNREAD or isinstance(value, dict):
+            return None
+        found[name] = normalise(value, one.type)
+    return found
 
 
 def strict_json(data: bytes) -> Any:
@@ -168,13 +182,14 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _flatten(raw: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(raw: Mapping[str, Any], flat: dict[str, Any], prefix: str = "") -> None:
+    """Put the leaves of `raw` into `flat`, by their dotted paths."""
     for key, value in raw.items():
         name = clean(f"{prefix}{key}")
         if isinstance(value, dict):
-            yield from _flatten(value, f"{name}.")
+            _flatten(value, flat, f"{name}.")
         else:
-            yield name, value
+            flat[name] = value
 
 
 def _look(path: str, body: Any, item: Any) -> Any:
