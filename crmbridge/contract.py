@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
@@ -309,8 +310,27 @@ class Batched(Protocol):
 class Findable(Protocol):
     """A destination that can be asked whether a message is there."""
 
-    def find(self, message: Message, key: str) -> Maybe[Receipt | None]:
-        """The receipt of an attempt whose answer was lost, or None if it is not there."""
+    def find(self, message: Message, key: str, parent: Receipt | None, since: datetime) -> Maybe[Receipt | None]:
+        """The receipt of an attempt whose answer was lost and that began at `since` or later; None if it is not there (yet).
+
+        One look. Raises a DeliveryError if it cannot be asked.
+        """
+
+
+@runtime_checkable
+class Editable(Protocol):
+    """A destination whose messages can be changed after they were published."""
+
+    def edit(self, receipt: Receipt, message: Message, key: str) -> Maybe[Receipt]:
+        """Let the published message say `message` from now on. A repeat changes nothing more. Raises a DeliveryError."""
+
+
+@runtime_checkable
+class Deletable(Protocol):
+    """A destination whose messages can be taken back."""
+
+    def delete(self, receipt: Receipt) -> Maybe[None]:
+        """Take a published message back; one that is gone already is fine. Raises a DeliveryError."""
 
 
 @runtime_checkable
@@ -322,6 +342,16 @@ class Baseline(Protocol):
 
 
 # --- the connector --------------------------------------------------------------------------
+
+
+class Ability(StrEnum):
+    """What a destination can do besides publishing, as far as rules depend on it."""
+
+    THREAD = "thread"  # replies
+    EDIT = "edit"  # Editable
+    DELETE = "delete"  # Deletable
+    FIND = "find"  # Findable
+    BLOCKS = "blocks"  # a layout of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,6 +375,8 @@ class Connector:
     """For a destination: a channel may be made from a record (`channel: {for: ..., title: ...}`)."""
     needs_channel: Callable[[Any], bool] = lambda _: False
     """For a destination: `needs_channel(options)` is true where every step must name a channel."""
+    can: Callable[[Any], frozenset[Ability]] = lambda _: frozenset({Ability.THREAD})
+    """For a destination: `can(options)` is what rules may ask of it; the same as what the built destination can."""
     escape: str = ""
     """For a destination: one sentence on how record text is kept from being more than text."""
 

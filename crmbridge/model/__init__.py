@@ -5,7 +5,7 @@ Nothing here does I/O or reads a clock.
 
 from crmbridge.model.changes import ChangeEvent, Cursor, Kind, Observation, Page, RecordRef, digest, event_id, idempotency_key
 from crmbridge.model.encoding import dump_json, load_json
-from crmbridge.model.messages import Channel, Delivery, Message, Network, Receipt, State, dump_message, load_message
+from crmbridge.model.messages import Channel, Delivery, Message, Network, Receipt, State, dump_message, dump_text, load_message, load_text
 from crmbridge.model.moments import from_us, to_us
 from crmbridge.model.values import (
     Audience,
@@ -24,7 +24,7 @@ from crmbridge.model.values import (
     parse_instant,
     parse_number,
 )
-from crmbridge.model.words import Literal, Text, Value, clean, inside_link, plain, spans, visible
+from crmbridge.model.words import Literal, Text, Value, clean, inside_link, plain, shortened, spans, visible
 
 __all__ = [
     "Audience",
@@ -55,6 +55,7 @@ __all__ = [
     "dump_fields",
     "dump_json",
     "dump_message",
+    "dump_text",
     "event_id",
     "from_us",
     "idempotency_key",
@@ -62,12 +63,14 @@ __all__ = [
     "load_fields",
     "load_json",
     "load_message",
+    "load_text",
     "normalise",
     "number_text",
     "parse_date",
     "parse_instant",
     "parse_number",
     "plain",
+    "shortened",
     "spans",
     "to_us",
     "visible",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -36,10 +36,40 @@ class Message:
     occurred_at: datetime
     link: str | None = None
     thread: str | None = None
-    """Messages of one lane with the same thread are replies to the first of them."""
+    """Messages of one lane with the same thread are replies to the first of them, or edits of it."""
+    edit: bool = False
+    """The first message of the thread is to say this from now on; without a first one this is it."""
+    blocks: Any = None
+    """A layout that only its network knows (Slack's Block Kit): JSON in which every text that may hold a record's words is a Text."""
     audience: Audience = Audience.COMPANY
     expires_at: datetime | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def dump_text(text: Text) -> list[list[Any]]:
+    """Spans as JSON: [0, the rule's words], [1, a record's], [2, a record's that may be shortened]."""
+    return [[1 + span.shrink if isinstance(span, Value) else 0, span.text] for span in text]
+
+
+def load_text(raw: Sequence[Sequence[Any]]) -> Text:
+    """The inverse of `dump_text`."""
+    return tuple([Value(words, kind == 2) if kind else Literal(words) for kind, words in raw])
+
+
+def _dump_blocks(blocks: Any) -> Any:
+    if isinstance(blocks, tuple):
+        return {"": dump_text(blocks)}
+    if isinstance(blocks, Mapping):
+        return {name: _dump_blocks(value) for name, value in blocks.items()}
+    return [_dump_blocks(value) for value in blocks] if isinstance(blocks, list) else blocks
+
+
+def _load_blocks(raw: Any) -> Any:
+    if isinstance(raw, list):
+        return [_load_blocks(value) for value in raw]
+    if isinstance(raw, dict):
+        return load_text(raw[""]) if "" in raw else {name: _load_blocks(value) for name, value in raw.items()}
+    return raw
 
 
 def dump_message(message: Message) -> str:
@@ -50,11 +80,13 @@ def dump_message(message: Message) -> str:
             "channel": [message.channel.key, message.channel.title] if message.channel else None,
             "rule": message.rule,
             "step": message.step,
-            "text": [[int(isinstance(span, Value)), span.text] for span in message.text],
+            "text": dump_text(message.text),
             "record": [message.record.source, message.record.type, message.record.id],
             "occurred_at": to_us(message.occurred_at),
             "link": message.link,
             "thread": message.thread,
+            "edit": message.edit,
+            "blocks": _dump_blocks(message.blocks),
             "audience": message.audience,
             "expires_at": to_us(message.expires_at) if message.expires_at else None,
             "extra": dict(message.extra),
@@ -70,11 +102,13 @@ def load_message(text: str) -> Message:
         channel=Channel(*raw["channel"]) if raw["channel"] else None,
         rule=raw["rule"],
         step=raw["step"],
-        text=tuple([Value(words) if is_value else Literal(words) for is_value, words in raw["text"]]),
+        text=load_text(raw["text"]),
         record=RecordRef(*raw["record"]),
         occurred_at=from_us(raw["occurred_at"]),
         link=raw["link"],
         thread=raw["thread"],
+        edit=raw.get("edit", False),
+        blocks=_load_blocks(raw.get("blocks")),
         audience=Audience(raw["audience"]),
         expires_at=from_us(raw["expires_at"]) if raw["expires_at"] is not None else None,
         extra=raw["extra"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 
@@ -20,6 +20,8 @@ class Value:
     """Words that came from a record: they are never more than text."""
 
     text: str
+    shrink: bool = False
+    """The rule allows them to be shortened where the whole would not fit (`shorten:`)."""
 
 
 Text = tuple[Literal | Value, ...]
@@ -36,11 +38,49 @@ def spans(parts: Iterable[Literal | Value]) -> Text:
     for part in parts:
         if not part.text:
             continue
-        if joined and type(joined[-1]) is type(part):
-            joined[-1] = type(part)(joined[-1].text + part.text)
+        last = joined[-1] if joined else None
+        if isinstance(last, Value) and isinstance(part, Value) and last.shrink is part.shrink:
+            joined[-1] = Value(last.text + part.text, part.shrink)
+        elif isinstance(last, Literal) and isinstance(part, Literal):
+            joined[-1] = Literal(last.text + part.text)
         else:
             joined.append(part)
     return tuple(joined)
+
+
+def shortened(text: Text, fits: Callable[[Text], bool]) -> Text:
+    """`text` as it is if it fits, else with as little as needed cut off the values that may be shortened, longest first.
+
+    Each cut ends in an ellipsis and no value is cut away whole. Where even that does not fit, the text comes back as it was:
+    truncation is never silent, and whoever measures it again refuses it. `fits` must hold for every text shorter than one that fits.
+    """
+    if fits(text) or not any(isinstance(span, Value) and span.shrink for span in text):
+        return text
+    low, high = 0, max(len(span.text) for span in text if isinstance(span, Value) and span.shrink)
+    if not fits(_cut(text, 1)):
+        return text
+    while low + 1 < high:  # the longest that values may be
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(_cut(text, middle)) else (low, middle)
+    return _cut(text, max(low, 1))
+
+
+def _cut(text: Text, most: int) -> Text:
+    return tuple(
+        Value(_begin(span.text, most) + "…", True) if isinstance(span, Value) and span.shrink and len(span.text) > most else span
+        for span in text
+    )
+
+
+def _begin(words: str, most: int) -> str:
+    """The first `most` characters of `words`, without a torn cluster or a space at the end."""
+    end = most
+    while end > 1 and (unicodedata.combining(words[end]) or words[end] in _JOINERS or words[end - 1] == "\u200d"):
+        end -= 1
+    return words[:end].rstrip() or words[:end]
+
+
+_JOINERS = frozenset("\u200d\ufe0e\ufe0f") | frozenset(map(chr, range(0x1F3FB, 0x1F400)))  # ZWJ, variation selectors, skin tones
 
 
 _UNSTORABLE = {0: 0xFFFD} | dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
