@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
@@ -27,9 +26,11 @@ from crmbridge.intake.webhooks import Webhooks
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.server import Server
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Retention
+from crmbridge.store.interface import PauseKind, Retention
 from crmbridge.telemetry import Metrics, tell_systemd, watchdog_interval
 from crmbridge.web.admin import admin_routes
+from crmbridge.web.alerts import Alerts
+from crmbridge.web.custody import Custody
 from crmbridge.web.hooks import health_routes, hook_routes
 from crmbridge.web.operations import Operations
 from crmbridge.web.status import destination_status, removed_status, set_gauges, source_status
@@ -37,6 +38,7 @@ from crmbridge.web.status import destination_status, removed_status, set_gauges,
 _log = logging.getLogger(__name__)
 GRACE = 10.0  # seconds that attempts under way may take when we stop
 _CLOSING = 3.0  # seconds that a connector may take to close
+_ALERT_EVERY = 10  # seconds between two looks for troubles
 _CLOCK_JUMP = 5.0  # seconds by which wall and monotonic clock may differ between two looks
 
 
@@ -48,8 +50,10 @@ def utc_now() -> datetime:
 class App:
     """One daemon."""
 
-    def __init__(self, config: Config, *, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, config: Config, *, now: Callable[[], datetime] = utc_now, shadow: bool = False) -> None:
+        """`shadow`: everything is recorded, and nothing published."""
         self.config = config
+        self._shadow = shadow
         self.metrics = Metrics()
         self._now = now
         self._started = now()
@@ -75,9 +79,15 @@ class App:
         self.feed: Feed | None = None
         if config.embeds_feed:
             self.feed, self._feed_database = open_feed(config, self._now)
+        databases = {config.store_path.name: self.store.database} | ({config.feed_path.name: self._feed_database} if self.feed else {})
+        self.custody = Custody(self.store, databases, self._now)
+        await self.custody.begin()
         self.interpreter = Interpreter(
-            self.store, config.engine, _records(config), metrics=self.metrics, now=self._now, recorded=self._nudge
+            self.store, config.engine, _records(config), metrics=self.metrics, now=self._now, recorded=self._nudge, shadow=self._shadow
         )
+        await self.interpreter.remember()
+        self._pauses = await self.store.pauses()
+        self.alerts = Alerts(self.store, config.store_path.parent, config.network, now=self._now, recorded=self._nudge)
         sources = self._build_sources(config, config.sources)
         self.webhooks = Webhooks(self.store, self.interpreter, _hooks(sources), metrics=self.metrics, now=self._now)
         self.operations = Operations(
@@ -86,12 +96,20 @@ class App:
             now=self._now,
             changed=lambda: self._nudge(set(self._publishers)),
             requests_changed=self.webhooks.look_again,
+            steered=self._steered,
+            publishers=lambda: self._publishers,
+            on_resume=lambda name: self.config.destinations[name].options.on_resume if name in self.config.destinations else "all",
         )
         routes = [*health_routes(self.unready), *hook_routes(self.webhooks, self._now), *(self.feed.routes() if self.feed else [])]
         if self.feed:
             routes.append(web.get("/", _to_the_feed))
         self.server = Server(routes, name="server")
-        verbs = {name: getattr(self.operations, name) for name in Operations.VERBS} | {"status": self.status, "reload": self._reload_verb}
+        verbs = {name: getattr(self.operations, name) for name in Operations.VERBS} | {
+            "status": self.status,
+            "reload": self._reload_verb,
+            "adopt": self._adopt_verb,
+            "backup": self.custody.backup,
+        }
         if self.feed:
             verbs |= feed_verbs(self.feed)
         self.admin = Server([*health_routes(self.unready), *admin_routes(verbs, self._exposition)], name="admin")
@@ -103,6 +121,11 @@ class App:
         self._scheduler.add_job(
             self._retain, "interval", hours=1, coalesce=True, max_instances=1, misfire_grace_time=None, next_run_time=self._now()
         )
+        self._scheduler.add_job(self._alert, "interval", seconds=_ALERT_EVERY, coalesce=True, max_instances=1, misfire_grace_time=None)
+        if config.model.alerts.heartbeat:
+            self._scheduler.add_job(
+                self._beat, "interval", minutes=1, coalesce=True, max_instances=1, misfire_grace_time=None, next_run_time=self._now()
+            )
         self._scheduler.start()
         self.metrics.reload_ok.set(1)
         tell_systemd(f"READY=1\nSTATUS=reading {len(config.sources)} sources, publishing to {len(config.destinations)} destinations")
@@ -151,6 +174,7 @@ class App:
 
     def _start_publisher(self, destination: DestinationConfig, built: Destination) -> None:
         publisher = Publisher(built, destination.policy, store=self.store, metrics=self.metrics, now=self._now)
+        publisher.halted = self._halt(destination.name)
         self._publishers[destination.name] = publisher
         self._spawn(f"destination {destination.name}", publisher.run())
 
@@ -189,10 +213,7 @@ class App:
         """Why nothing can be taken in; empty if it can."""
         if self._stopping.is_set():
             return "stopping"
-        database = self.store.database
-        if database.failure:
-            return "the database cannot be written"
-        return f"the database refuses writes: {database.refusing}" if database.refusing else ""
+        return self.custody.refusing
 
     async def _watch(self) -> None:
         """Every second: has the database failed, has the clock jumped, does systemd want a sign of life?"""
@@ -202,9 +223,7 @@ class App:
             await asyncio.sleep(min(1.0, interval or 1.0))
             if self.store.database.failure:
                 self._fail("the database cannot be written")
-            elif self.store.database.refusing:
-                with contextlib.suppress(StoreError):
-                    await self.store.probe()
+            await self.custody.look()
             drift = (self._now() - wall).total_seconds() - (time.monotonic() - tick)
             if abs(drift) > _CLOCK_JUMP:
                 _log.warning("the clock jumped", extra={"seconds": round(drift)})
@@ -239,7 +258,10 @@ class App:
             "server": self.server.address,
             "rules": len(self.config.rules),
             "last_reload": self._reload_error or "ok",
-            "sources": [source_status(name, type_, poller, overview) for name, (type_, poller) in sources.items()],
+            "mute": self.custody.mute,
+            "shadow": self._shadow,
+            "pauses": overview["pauses"],
+            "sources": [source_status(name, type_, poller, overview, self._started) for name, (type_, poller) in sources.items()],
             "destinations": [
                 destination_status(name, type_, publisher, overview, self._now()) for name, (type_, publisher) in destinations.items()
             ]
@@ -250,6 +272,42 @@ class App:
     async def _exposition(self) -> bytes:
         set_gauges(self.metrics, await self.status())
         return self.metrics.exposition()
+
+    # --- silence that people order, and alarms
+
+    def _halt(self, name: str) -> str:
+        """Why a person wants a destination silent; empty if nobody does."""
+        if self.custody.mute:
+            return f"{self.custody.mute}: see `crmbridge adopt`"
+        for pause in self._pauses:
+            if pause.kind is PauseKind.ALL or (pause.kind is PauseKind.DESTINATION and pause.name == name):
+                return pause.reason
+        return ""
+
+    async def _steered(self) -> None:
+        """Pauses have changed."""
+        self._pauses = await self.store.pauses()
+        refusing = {wait.destination for wait in await self.store.waits() if wait.until is None}
+        for name, publisher in self._publishers.items():
+            publisher.halted = self._halt(name)
+            if name not in refusing:
+                publisher.paused = None
+            publisher.nudge()
+
+    async def _adopt_verb(self, hold: bool = True) -> dict[str, Any]:
+        held = await self.custody.adopt(hold=hold)
+        await self._steered()
+        return {"held": held}
+
+    async def _alert(self) -> None:
+        try:
+            await self.alerts.look(await self.status(), self.config.model.alerts)
+        except (StoreError, OSError) as error:
+            _log.error("nobody can be told of troubles", extra={"reason": str(error)})
+
+    async def _beat(self) -> None:
+        if not self.unready():
+            await self.alerts.beat(self.config.model.alerts)
 
     # --- reloading
 
@@ -349,6 +407,7 @@ class App:
         for name in list(self._parts):
             await self._end_part(name)
         await self.admin.stop()
+        await self.alerts.close()
         if self.feed:
             self.feed.close()
             self._feed_database.close()

@@ -20,7 +20,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
@@ -373,6 +373,8 @@ class Connector:
     """For a destination: what the configuration may say."""
     dynamic_channels: bool = False
     """For a destination: a channel may be made from a record (`channel: {for: ..., title: ...}`)."""
+    max_age: timedelta = timedelta(hours=24)
+    """For a destination that is not public: how long after a change it may still be told, unless the configuration says otherwise."""
     needs_channel: Callable[[Any], bool] = lambda _: False
     """For a destination: `needs_channel(options)` is true where every step must name a channel."""
     can: Callable[[Any], frozenset[Ability]] = lambda _: frozenset({Ability.THREAD})

@@ -101,6 +101,8 @@ class Database:
         self.path = path
         self.failure: BaseException | None = None
         """Why nothing can be written any more: after a failed fsync nothing on disk can be trusted."""
+        self.full = False
+        """The last write was refused for want of space."""
         self.refusing: str = ""
         """Why the last write was refused (disk full, read-only); empty while all is well."""
         self._schema = schema
@@ -281,6 +283,7 @@ class Database:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code in _RECOVERABLE:
                 self.refusing = str(error)
+                self.full = code == sqlite3.SQLITE_FULL
             elif group[0].transaction:
                 self.failure = error
                 _log.critical("the database cannot be written", extra={"path": str(self.path), "error": str(error)})
@@ -343,6 +346,14 @@ class Database:
                 loop.call_soon_threadsafe(_resolve, waiters)
 
     # --- reading
+
+    async def backup(self, path: Path) -> None:
+        """A copy as it is now, in a file that does not exist yet (mode 0600). Raises StoreError."""
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))  # VACUUM INTO takes an empty file
+        except OSError as error:
+            raise StoreError(f"{path}: {error.strerror}") from error
+        await self.alone(lambda connection: connection.execute("VACUUM INTO ?", (str(path),)))
 
     async def read(self, query: Unit[T]) -> T:
         """Run `query` on a read-only connection; it must be short, for it holds back the checkpoint."""

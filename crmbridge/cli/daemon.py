@@ -29,7 +29,8 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 @click.command()
 @config_option
-def run(path: Path) -> None:
+@click.option("--shadow", is_flag=True, help="Record what would be said, and publish nothing.")
+def run(path: Path, shadow: bool) -> None:
     """Run the daemon until SIGTERM. SIGHUP applies a changed configuration; a bad one is refused and the old one runs on."""
     config = load(path)
     configure_logging(level=config.model.log.level, style=config.model.log.style)
@@ -37,7 +38,7 @@ def run(path: Path) -> None:
     async def main() -> int:
         from crmbridge.app import App
 
-        app = App(config)
+        app = App(config, shadow=shadow)
         loop = asyncio.get_running_loop()
         reloads: set[asyncio.Task[None]] = set()
 

@@ -1,15 +1,15 @@
-"""status, tail, show, dead, unknown: what the person on call asks and orders."""
+"""status, tail, show, explain: what the person on call asks."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from crmbridge.cli.common import Failure, ask_daemon, call, config_option, output_option, table
+from crmbridge.cli.common import ask_daemon, call, config_option, output_option, table
 from crmbridge.cli.common import show as show_data
 
 _STATES = ("queued", "sending", "held", "unknown", "dead")
@@ -25,6 +25,13 @@ def status(path: Path, output: str) -> None:
 
 def _status(data: dict[str, Any]) -> Iterator[str]:
     yield f"crmbridge {data['version']}  {data['ready']}  {data['rules']} rules  http://{data['server']}  since {data['started'][:19]}"
+    if data["mute"]:
+        yield f"NOTHING IS PUBLISHED: {data['mute']}; see `crmbridge adopt`"
+    if data["shadow"]:
+        yield "nothing is published: it runs with --shadow"
+    for one in data["pauses"]:
+        what = "everything" if one["kind"] == "all" else f"the {one['kind']} {one['name']}"
+        yield f"{what} is paused since {one['since'][:19]}: {one['reason']}"
     if data["last_reload"] != "ok":
         yield f"the last reload was refused: {data['last_reload']}"
     yield ""
@@ -69,16 +76,17 @@ def _event(event: dict[str, Any]) -> str:
 @output_option
 def show(name: str, path: Path, output: str) -> None:
     """One delivery, by its number or key: what it says, why, and every attempt that failed. `request:N`: a request from `dead list`."""
-    show_data(call(path, "show", name=name), output, _delivery)
+    show_data(call(path, "show", name=name), output, delivery_lines)
 
 
-def _delivery(one: dict[str, Any]) -> Iterator[str]:
+def delivery_lines(one: dict[str, Any]) -> Iterator[str]:
+    """A delivery for people."""
     if "request" in one:
         yield f"request {one['request']} of {one['source']}, {one['received_at'][:19]}: {one['reason']}"
         yield one["body"]
         return
     yield f"delivery {one['id']}  {one['state']}  {one['reason']}".rstrip()
-    for label in ("key", "destination", "channel", "rule", "step", "record", "due", "link", "last_error"):
+    for label in ("key", "destination", "channel", "rule", "step", "record", "accepted_at", "due", "expires_at", "link", "last_error"):
         if one[label]:
             yield f"  {label:12} {one[label]}"
     yield f"  text         {one['text']}"
@@ -93,115 +101,43 @@ def _delivery(one: dict[str, Any]) -> Iterator[str]:
             yield f"    {name} = {value}{old}"
 
 
-@click.group()
-def dead() -> None:
-    """Dead letters: what could not be said, and will not be tried again by itself."""
-
-
-def _listed(data: dict[str, Any]) -> Iterator[str]:
-    rows = [
-        [one["id"], one["destination"], one["rule"], one["reason"], one["attempts"], one["last_error"][:90]] for one in data["deliveries"]
-    ]
-    if rows:
-        yield from table(rows, ["NUMBER", "DESTINATION", "RULE", "REASON", "ATTEMPTS", "LAST ERROR"])
-    for one in data.get("requests", ()):
-        yield f"request:{one['id']}  {one['source']}  {one['received_at'][:19]}  {one['reason']}"
-    if not rows and not data.get("requests"):
-        yield "none"
-
-
-@dead.command("list")
-@config_option
-@click.option("--rule", help="Only of this rule.")
-@click.option("--destination", help="Only for this destination.")
-@click.option("--limit", type=int, default=100, help="At most so many.")
-@output_option
-def dead_list(path: Path, rule: str | None, destination: str | None, limit: int, output: str) -> None:
-    """Dead letters, newest first, and webhook requests that nobody could interpret."""
-    show_data(call(path, "dead_list", rule=rule, destination=destination, limit=limit), output, _listed)
-
-
-@dead.command("show")
+@click.command()
 @click.argument("name")
+@click.option("--changes", type=click.IntRange(1, 100), default=20, help="At most so many changes of a record.")
 @config_option
 @output_option
-def dead_show(name: str, path: Path, output: str) -> None:
-    """One dead letter: what it says, why it died, and every attempt that failed. `request:N`: a request that could not be interpreted."""
-    show_data(call(path, "show", name=name), output, _delivery)
+def explain(name: str, changes: int, path: Path, output: str) -> None:
+    """Why something was said, or not.
+
+    NAME is what you have: an address in the CRM, a record (source/type/id, or its id), a change, a delivery, a Slack permalink, an X
+    link, a post on Chirp.
+    """
+    show_data(call(path, "explain", name=name, changes=changes), output, _explained)
 
 
-def _order(
-    path: Path, verb: str, names: Sequence[str], rule: str | None, destination: str | None, all_: bool, yes: bool, word: str
-) -> None:
-    numbers = [name for name in names if not name.startswith("request:")]
-    requests = [int(name.removeprefix("request:")) for name in names if name.startswith("request:")]
-    if not names and not rule and not destination and not all_:
-        raise click.UsageError("say which: their numbers, --rule, --destination or --all")
-    if not names:
-        found = call(path, "dead_list", rule=rule, destination=destination, limit=1000)
-        count = len(found["deliveries"]) + (len(found["requests"]) if all_ else 0)
-        click.echo(f"{count} dead letters")
-        if count and not yes:
-            click.confirm(f"{word} them?", abort=True)
-    answer = call(path, verb, names=numbers, requests=requests, rule=rule, destination=destination, all=all_)
-    for problem in answer["problems"]:
-        click.echo(f"{problem['id']}: {problem['reason']}", err=True)
-    click.echo(f"{answer['count']} done")
-    if answer["problems"]:
-        raise Failure(f"{len(answer['problems'])} could not be done")
+def _explained(data: dict[str, Any]) -> Iterator[str]:
+    for one in data["records"]:
+        known = f"revision {one['revision']}{', deleted' if one['deleted'] else ''}" if one["now"] is not None else ""
+        yield f"{one['record']}  {known}"
+        for change in one["changes"]:
+            yield ""
+            yield from _explained_change(change)
+        for note in one["notes"]:
+            yield f"  note: {note}"
+    yield from data["notes"]
 
 
-def _scoped(function: Any) -> Any:
-    for option in (
-        click.option("--yes", "-y", is_flag=True, help="Do not ask."),
-        click.option("--all", "all_", is_flag=True, help="All of them."),
-        click.option("--destination", help="All for this destination."),
-        click.option("--rule", help="All of this rule."),
-        config_option,
-        click.argument("names", nargs=-1),
-    ):
-        function = option(function)
-    return function
-
-
-@dead.command("retry")
-@_scoped
-def dead_retry(names: Sequence[str], path: Path, rule: str | None, destination: str | None, all_: bool, yes: bool) -> None:
-    """Try again; what could not be rendered is rendered by the present rules."""
-    _order(path, "dead_retry", names, rule, destination, all_, yes, "try")
-
-
-@dead.command("drop")
-@_scoped
-def dead_drop(names: Sequence[str], path: Path, rule: str | None, destination: str | None, all_: bool, yes: bool) -> None:
-    """Leave them unsaid for good."""
-    _order(path, "dead_drop", names, rule, destination, all_, yes, "drop")
-
-
-@click.group()
-def unknown() -> None:
-    """Messages whose answer was lost: published or not, only the network knows."""
-
-
-@unknown.command("list")
-@config_option
-@click.option("--destination", help="Only for this destination.")
-@output_option
-def unknown_list(path: Path, destination: str | None, output: str) -> None:
-    """Messages that may or may not be published, newest first."""
-    show_data(call(path, "unknown_list", destination=destination), output, _listed)
-
-
-@unknown.command("resolve")
-@click.argument("name")
-@click.option("--published", "outcome", flag_value="published", help="It is there.")
-@click.option("--resend", "outcome", flag_value="resend", help="It is not there: publish it.")
-@click.option("--drop", "outcome", flag_value="drop", help="It is not there, and need not be.")
-@click.option("--url", help="Where it is, with --published.")
-@config_option
-def unknown_resolve(name: str, outcome: str | None, url: str | None, path: Path) -> None:
-    """Say what became of a message, after looking at the network."""
-    if outcome is None:
-        raise click.UsageError("say --published, --resend or --drop")
-    call(path, "unknown_resolve", name=name, outcome=outcome, url=url)
-    click.echo("done")
+def _explained_change(change: dict[str, Any]) -> Iterator[str]:
+    kind = "stale" if change["stale"] else change["kind"]
+    yield f"  {kind} {change['occurred_at'][:19]}, recorded {change['recorded_at'][:19]}  {change['id']}"
+    for name, old in change["before"].items():
+        yield f"    {name}: {old} -> {change['fields'].get(name)}"
+    for rule in change["rules"]:
+        yield f"    rule {rule['rule']}: " + ("runs" if rule["matched"] else f"does not run: {rule['reason']}")
+    for told in change["deliveries"]:
+        where = " ".join(filter(None, (told["destination"], told["channel"])))
+        yield f"    -> {where}: {told['state']} {told['reason']}".rstrip() + f"  (delivery {told['id']})"
+        if told["receipt"]:
+            yield f"       {told['receipt']['url'] or told['receipt']['remote_id']}"
+        for attempt in told["attempts_failed"]:
+            yield f"       attempt {attempt['number']} {attempt['ended_at'][:19]} {attempt['outcome']}: {attempt['error']}"

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final, Literal, TypeVar
 
 from crmbridge.config.document import Document, KeyPath
-from crmbridge.config.models import CaseModel, DefaultsModel, RecordChannelModel, RuleModel, StepModel
+from crmbridge.config.models import CaseModel, DefaultsModel, RecordChannelModel, RuleModel, StepModel, SurgeModel
+from crmbridge.contract import Ability
 from crmbridge.errors import Problem
 from crmbridge.model import Audience, FieldSpec, RecordSpec, Sensitivity
 from crmbridge.rules.engine import Records, event_fact_readable, readable
 from crmbridge.rules.expression import CompileError, Expression, Read, compile_expression, did_you_mean
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.match import Clause, compile_match
-from crmbridge.rules.rule import Case, Expected, FixedChannel, RecordChannel, Rule, Step
+from crmbridge.rules.rule import Blocks, Case, Expected, FixedChannel, RecordChannel, Rule, Step, Surge, templates_in
 from crmbridge.rules.template import Template, compile_template
 
 T = TypeVar("T", Template, Expression)
@@ -51,6 +53,9 @@ class Speech:
     """It can make channels about records."""
     needs_channel: bool
     """It has no channel of its own."""
+    can: frozenset[Ability] = frozenset({Ability.THREAD})
+    max_age: timedelta | None = None
+    surge: Surge | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +100,8 @@ class _Compiler:
         clauses = self._match(model, place.at("match"), fields, audiences)
         condition = self._condition(model, place.at("if"), fields, audiences)
         steps = [step for index, one in enumerate(model.publish) if (step := self._step(one, place.at("publish", index), fields))]
+        if model.surge is not None:
+            steps = [replace(step, surge=surge(model.surge)) for step in steps]
         self.unique([(one.id or one.to, one.formerly, place.at("publish", index)) for index, one in enumerate(model.publish)], "step")
         cases = [self._case(one, place.at("tests", index), fields) for index, one in enumerate(model.tests)]
         if len(self.problems) > before:
@@ -109,6 +116,7 @@ class _Compiler:
             condition=condition,
             steps=tuple(steps),
             stop=model.stop,
+            mode=model.mode,
             cases=tuple(cases),
         )
 
@@ -158,7 +166,8 @@ class _Compiler:
     # --- publish
 
     def _step(self, model: StepModel, place: Place, fields: RecordSpec | None) -> Step | None:
-        text = self._compile(compile_template, model.text, place.at("text"), fields)
+        text = self._compile(compile_template, model.text, place.at("text"), fields, shorten=frozenset(model.shorten))
+        self._shortened(model, text, place)
         link_source = model.link or self.defaults.link
         link = self._compile(compile_template, link_source, place.at("link"), fields) if link_source else None
         if model.to not in self.destinations:
@@ -167,6 +176,8 @@ class _Compiler:
             return None
         speech = self.destinations[model.to]
         channel = self._channel(model, place.at("channel"), fields, speech)
+        self._able(model, speech, place)
+        blocks = self._blocks(model.blocks, place.at("blocks"), fields)
         step = Step(
             id=model.id or model.to,
             identity=model.formerly[0] if model.formerly else (model.id or model.to),
@@ -175,11 +186,42 @@ class _Compiler:
             text=text or _EMPTY,
             channel=channel,
             link=link,
-            thread=(model.thread or self.defaults.thread) == "record",
+            thread=(model.thread or self.defaults.thread) == "record" or model.on_update == "thread",
+            edit=model.on_update == "edit",
+            blocks=blocks,
+            max_age=speech.max_age if model.max_age is None else None if model.max_age == "off" else model.max_age,
+            surge=speech.surge,
         )
         if self._known_record:
             self._disclosures(step, place, fields)
         return step
+
+    def _shortened(self, model: StepModel, text: Template | None, place: Place) -> None:
+        lookups = {str(read) for read in text.reads} if text else set()
+        for index, name in enumerate(model.shorten):
+            if text and name not in lookups:
+                self._add(place.at("shorten", index), f"{name} is not printed by the text{did_you_mean(name, lookups)}")
+
+    def _able(self, model: StepModel, speech: Speech, place: Place) -> None:
+        """A step may ask only for what its destination can do."""
+        asked = (
+            ("thread", model.thread is not None, Ability.THREAD, "has no threads"),
+            ("on_update", model.on_update == "thread", Ability.THREAD, "has no threads"),
+            ("on_update", model.on_update == "edit", Ability.EDIT, "cannot change what it has published"),
+            ("blocks", model.blocks is not None, Ability.BLOCKS, "knows no blocks"),
+        )
+        for key, wanted, ability, words in asked:
+            if wanted and ability not in speech.can:
+                self._add(place.at(key), f"{model.to} {words}")
+
+    def _blocks(self, raw: Any, place: Place, fields: RecordSpec | None) -> Blocks:
+        if isinstance(raw, str):
+            return self._compile(compile_template, raw, place, fields)
+        if isinstance(raw, Mapping):
+            return {name: self._blocks(value, place.at(name), fields) for name, value in raw.items()}
+        if isinstance(raw, list):
+            return [self._blocks(value, place.at(index), fields) for index, value in enumerate(raw)]
+        return raw
 
     def _channel(self, model: StepModel, place: Place, fields: RecordSpec | None, speech: Speech) -> FixedChannel | RecordChannel | None:
         if isinstance(model.channel, str):
@@ -198,6 +240,7 @@ class _Compiler:
     def _disclosures(self, step: Step, place: Place, fields: RecordSpec | None) -> None:
         """A message may use only what its readers may read: checked here, and again when it is rendered."""
         where = {"text": step.text.reads, "link": step.link.reads if step.link else ()}
+        where["blocks"] = tuple(read for template in templates_in(step.blocks) for read in template.reads)
         if isinstance(step.channel, RecordChannel):
             where["channel"] = step.channel.source_id.reads + step.channel.title.reads
         for part, reads in where.items():
@@ -242,9 +285,9 @@ class _Compiler:
 
     # --- help
 
-    def _compile(self, compile_: Callable[..., T], source: str, place: Place, fields: RecordSpec | None) -> T | None:
+    def _compile(self, compile_: Callable[..., T], source: str, place: Place, fields: RecordSpec | None, **more: Any) -> T | None:
         try:
-            return compile_(source, fields=fields, filters=FILTERS)
+            return compile_(source, fields=fields, filters=FILTERS, **more)
         except CompileError as error:
             self._add(place, error.message, error.line)
             return None
@@ -260,6 +303,17 @@ class _Compiler:
                 if name in seen:
                     self._add(where, f'another {what} is or was called "{name}"; each needs an id of its own')
                 seen.add(name)
+
+
+SURGE: Final = Surge(20, timedelta(minutes=1))
+"""What counts as a flood where nobody says otherwise."""
+
+
+def surge(option: SurgeModel | Literal["off"] | None) -> Surge | None:
+    """What an option means; None where nothing is held."""
+    if option is None:
+        return SURGE
+    return None if option == "off" else Surge(option.over, option.per)
 
 
 _CHANNEL_ADVICE = {True: "channel: {for: record.AccountId, title: record.Account.Name}", False: 'channel: "#wins"'}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import timedelta, timezone, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -15,7 +15,7 @@ import pydantic
 from pydantic import BaseModel, ValidationError, create_model
 
 from crmbridge import registry
-from crmbridge.config.compile import Place, RuleSource, Speech, Surroundings, compile_rules
+from crmbridge.config.compile import Place, RuleSource, Speech, Surroundings, compile_rules, surge
 from crmbridge.config.document import Document, KeyPath, read
 from crmbridge.config.models import (
     AdminModel,
@@ -30,12 +30,14 @@ from crmbridge.config.models import (
 from crmbridge.contract import Connector, Options, Secret
 from crmbridge.errors import ConfigError, Problem
 from crmbridge.model import Audience, FieldSpec, Network, RecordSpec
-from crmbridge.publisher.decide import OnUnknown, Policy
+from crmbridge.publisher.decide import Cap, OnUnknown, Policy
 from crmbridge.rules.engine import Engine
 from crmbridge.rules.expression import did_you_mean
 from crmbridge.rules.rule import Rule
 
 _MAX_INCLUDED: Final = 500
+PUBLIC_AGE: Final = timedelta(hours=6)
+"""How long after a change the public may still be told, unless the configuration says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,11 +146,14 @@ class _Loader:
         self.path = path
         self.main = read(path, path.name)
         self.problems: list[Problem] = list(self.main.problems)
+        self.zone: tzinfo = timezone.utc
 
     def load(self) -> Config | None:
         if self.main.data is None:
             return None
         model = self._validate(ConfigModel, self.main, self.main.data, ())
+        if model is not None:
+            self.zone = ZoneInfo(model.timezone)
         raw = self.main.data if isinstance(self.main.data, dict) else {}
         sources = {name: one for name, value in _items(raw, "sources") if (one := self._source(name, value))}
         destinations = {name: to for name, value in _items(raw, "destinations") if (to := self._destination(name, value))}
@@ -157,7 +162,14 @@ class _Loader:
         known = Surroundings(
             sources={name: set(one.records) for name, one in sources.items()},
             destinations={
-                name: Speech(one.audience, one.connector.dynamic_channels, one.connector.needs_channel(one.options))
+                name: Speech(
+                    one.audience,
+                    one.connector.dynamic_channels,
+                    one.connector.needs_channel(one.options),
+                    one.connector.can(one.options),
+                    _max_age(one),
+                    surge(one.options.surge),
+                )
                 for name, one in destinations.items()
             },
             unusable=_broken(raw, sources, destinations),
@@ -169,6 +181,7 @@ class _Loader:
         self.problems += problems
         if model is None:
             return None
+        self._alerts(model, destinations, raw)
         if model.server.listen.startswith("/") and any(
             one.connector.name == "chirp" and one.options.url is None for one in destinations.values()
         ):
@@ -217,11 +230,13 @@ class _Loader:
                 ("destinations", name, "audience"),
                 f"a destination of type {connector.name} is read by the {allowed}, not by the {audience}",
             )
+        cap = common.cap
         policy = Policy(
             destination=name,
             idempotent=connector.idempotent,
             on_unknown=common.on_unknown or OnUnknown.default(audience),
             audience=audience,
+            cap=Cap(per_day=cap.per_day, per_month=cap.per_month, zone=self.zone) if cap else None,
         )
         return DestinationConfig(name=name, connector=connector, options=options, audience=audience, policy=policy)
 
@@ -273,6 +288,21 @@ class _Loader:
                     found += self._rules_of(document, document.data.get("rules"))
         return found
 
+    def _alerts(self, model: ConfigModel, destinations: Mapping[str, DestinationConfig], raw: Mapping[str, Any]) -> None:
+        alerts = model.alerts
+        if alerts.to is None:
+            if alerts.channel is not None:
+                self._add(self.main, ("alerts", "channel"), "is of no use without `to`")
+            return
+        to = destinations.get(alerts.to)
+        if to is None:
+            if alerts.to not in _broken(raw, {}, destinations):
+                self._add(self.main, ("alerts", "to"), f'no destination "{alerts.to}"{did_you_mean(alerts.to, destinations)}')
+        elif to.audience is Audience.PUBLIC:
+            self._add(self.main, ("alerts", "to"), f"{alerts.to} is read by the whole world: name a destination that is not")
+        elif alerts.channel is None and to.connector.needs_channel(to.options):
+            self._add(self.main, ("alerts",), f"{alerts.to} has no channel of its own: write `channel`")
+
     def _rules_of(self, document: Document, raw: Any) -> list[RuleSource]:
         found = []
         for index, value in enumerate(raw if isinstance(raw, list) else []):
@@ -306,6 +336,13 @@ class _Loader:
         except ValidationError as error:
             self.problems += [_problem(document, data, path, one, model) for one in error.errors(include_url=False, include_context=True)]
             return None
+
+
+def _max_age(one: DestinationConfig) -> timedelta | None:
+    said = one.options.max_age
+    if said is None:
+        return PUBLIC_AGE if one.audience is Audience.PUBLIC else one.connector.max_age
+    return None if said == "off" else said
 
 
 def _items(raw: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:

@@ -6,6 +6,7 @@ The reference file, the JSON Schema and `crmbridge config show` are made from th
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,9 +14,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from crmbridge.contract import Options
+from crmbridge.contract import Options, Secret
 from crmbridge.model import Audience, FieldType, Kind, Sensitivity
 from crmbridge.publisher.decide import OnUnknown
+from crmbridge.rules.rule import Mode
 
 # --- values ---------------------------------------------------------------------------------
 
@@ -125,6 +127,14 @@ class ChirpModel(Options):
     path: str = Field("chirp.db", description="The feed's own database file; relative to the folder of the store.")
 
 
+class AlertsModel(Options):
+    """Who hears when crmbridge itself needs a person."""
+
+    to: Identifier | None = Field(None, description="A destination that is told of paused destinations, silent sources, dead letters.")
+    channel: str | None = Field(None, description="Where inside it, if not its own default.", min_length=1)
+    heartbeat: Secret | None = Field(None, description="An address that is read once a minute while all is well; its silence is the alarm.")
+
+
 class RetentionModel(Options):
     """How long things are kept. Receipts and snapshots are kept for ever, so that no replay says anything twice."""
 
@@ -168,12 +178,45 @@ class SourceModel(Options):
     every: Duration = Field(timedelta(seconds=30), description="For a polled source: the interval, give or take a tenth.")
 
 
+class SurgeModel(Options):
+    """What counts as a flood."""
+
+    over: int = Field(description="More messages than this.", ge=1, le=100_000)
+    per: Duration = Field(description="Within this time.")
+
+
+def _surge(raw: Any) -> Any:
+    return raw if isinstance(raw, (Mapping, SurgeModel)) or raw in (None, "off") else {"over": raw}
+
+
+SurgeOption = Annotated[SurgeModel | Literal["off"] | None, BeforeValidator(_surge)]
+
+
+class CapModel(Options):
+    """How much a destination may be told; what is over it waits for a person."""
+
+    per_day: int | None = Field(None, description="Messages in a calendar day of `timezone`.", ge=0)
+    per_month: int | None = Field(None, description="Messages in a calendar month.", ge=0)
+
+
 class DestinationModel(Options):
     """What every destination has."""
 
     audience: Audience | None = Field(None, description="Who can read it: public, company or team; the default is the connector's.")
     on_unknown: OnUnknown | None = Field(
-        None, description="A message that may or may not be published: resend it, or hold it for a person. Default: hold if public."
+        None,
+        description="A message that may or may not be published, and is not found where it can be looked for: resend it, or hold it for a "
+        "person. Default: hold if public.",
+    )
+    max_age: Duration | Literal["off"] | None = Field(
+        None, description="How long after the change a message may still be said. Default: 6h if public, 7d for chirp, else 24h."
+    )
+    surge: SurgeOption = Field(
+        None, description="More messages of one rule and channel are held for a person, or `off`. Default: {over: 20, per: 1m}."
+    )
+    cap: CapModel | None = Field(None, description="At most so many messages in a day and a month; the rest is held for a person.")
+    on_resume: Literal["all", "latest", "summary"] = Field(
+        "all", description="What `resume` says of what waited: all, the latest of each record, or one summary."
     )
 
 
@@ -205,7 +248,15 @@ class StepModel(Options):
     to: str = Field(description="The name of a destination.")
     channel: str | RecordChannelModel | None = Field(None, description="Where inside the destination, if not its own default.")
     thread: Literal["record"] | None = Field(None, description="`record`: reply to the first message about this record in the channel.")
+    on_update: Literal["new", "thread", "edit"] | None = Field(
+        None, description="What the next message of this step about the record is: a new one, a reply, or an edit of the earlier one."
+    )
     text: Words = Field(description="The template of the message.")
+    shorten: Annotated[list[Words], BeforeValidator(_as_list)] = Field(
+        [], description="Lookups of the text, like record.Name, whose words may be cut where the text would not fit."
+    )
+    blocks: list[Any] | None = Field(None, description="For slack: Block Kit blocks, each text a template; `text` is their fallback.")
+    max_age: Duration | Literal["off"] | None = Field(None, description="Instead of the destination's.")
     link: Words | None = Field(None, description="A template that gives a web address to show with the message.")
 
 
@@ -256,6 +307,8 @@ class RuleModel(Options):
     if_: Words | None = Field(None, alias="if", description="A condition as an expression, for what `match` cannot say.")
     publish: list[StepModel] = Field(description="The messages.", min_length=1)
     stop: bool = Field(False, description="No later rule sees the change.")
+    mode: Mode = Field(Mode.LIVE, description="live, draft (messages wait for a person), or shadow (recorded, never published).")
+    surge: SurgeOption = Field(None, description="Instead of the destination's.")
     tests: list[CaseModel] = Field([], description="Rule tests, run by `crmbridge test`.")
 
 
@@ -273,6 +326,7 @@ class ConfigModel(Options):
     log: LogModel = Field(LogModel(), description=LogModel.__doc__)
     network: NetworkModel = Field(NetworkModel(), description=NetworkModel.__doc__)
     chirp: ChirpModel = Field(ChirpModel(), description=ChirpModel.__doc__)
+    alerts: AlertsModel = Field(AlertsModel(), description=AlertsModel.__doc__)
     retention: RetentionModel = Field(RetentionModel(), description=RetentionModel.__doc__)
     include: list[str] = Field([], description="More files with `rules:`; patterns, relative to this file. They hold no secrets.")
     strict_conditions: bool = Field(False, description="Conditions too may use only fields that the message's audience may read.")

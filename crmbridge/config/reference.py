@@ -157,7 +157,8 @@ def _entry(name: str, info: FieldInfo, depth: int) -> Iterator[str]:
     inner = _models_in(info.annotation)
     if not info.is_required() and len(inner) == 1 and get_origin(info.annotation) is None:
         yield f"{pad}# {info.description}"
-        yield f"{pad}{name}:"
+        nothing = all(default_words(one) == "none" for one in inner[0].model_fields.values())
+        yield f"{pad}{'# ' if nothing else ''}{name}:"
         for inner_name, inner_info in inner[0].model_fields.items():
             yield from _entry(inner_info.alias or inner_name, inner_info, depth + 1)
         return

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from crmbridge.contract import wanted
 from crmbridge.errors import RenderError
 from crmbridge.intake.change import Interpretation, Sighting, interpret
-from crmbridge.model import ChangeEvent, Message, Observation, RecordRef, RecordSpec
-from crmbridge.rules.engine import Engine, Outcome
+from crmbridge.intake.flood import REASON, Admission, FloodGuard, Lane, Trial
+from crmbridge.model import Audience, ChangeEvent, Literal, Message, Observation, RecordRef, RecordSpec, State, digest
+from crmbridge.rules.engine import Engine, Outcome, Rendered
+from crmbridge.rules.rule import Mode, Surge
 from crmbridge.store.interface import MAX_BATCH, Batch, Conflict, Entry, Known, NewDelivery, Snapshot, SourcePosition, Store
 from crmbridge.telemetry import Metrics
 
@@ -45,14 +48,29 @@ class Interpreter:
         metrics: Metrics,
         now: Callable[[], datetime],
         recorded: Callable[[set[str]], None],
+        monotonic: Callable[[], float] = time.monotonic,
+        shadow: bool = False,
     ) -> None:
-        """`records` are the configured fields by source and record type; `recorded` hears which destinations have work."""
+        """`records` are the configured fields by source and record type; `recorded` hears which destinations have work.
+
+        `shadow`: everything is recorded, and nothing published.
+        """
         self._store = store
         self.engine = engine
         self.records = records
         self._metrics = metrics
         self._now = now
         self._recorded = recorded
+        self._monotonic = monotonic
+        self._shadow = shadow
+        self._guard = FloodGuard()
+
+    async def remember(self) -> None:
+        """Take over from an earlier process what the flood guard must know."""
+        longest = max((step.surge.per for rule in self.engine.rules for step in rule.steps if step.surge), default=timedelta(0))
+        now, tick = self._now(), self._monotonic()
+        recent = await self._store.recent(now - longest)
+        self._guard.remember((Lane(*lane), tick - (now - at).total_seconds(), held) for *lane, at, held in recent)
 
     async def take(self, intake: Intake) -> None:
         """Interpret and record `intake` as a whole, in order. What closes it is written with its last part."""
@@ -65,17 +83,19 @@ class Interpreter:
 
     async def _take_part(self, intake: Intake) -> None:
         for _ in range(_CONFLICTS):
-            entries, sightings, outcomes = await self._interpret(intake)
+            trial = self._guard.trial(self._monotonic())
+            entries, sightings, outcomes = await self._interpret(intake, trial)
             batch = Batch(source=intake.source, entries=entries, closed=intake.closed, failed=intake.failed, position=intake.position)
             try:
                 await self._store.record(batch, self._now())
             except Conflict:
                 continue  # someone recorded one of these records meanwhile
+            trial.keep()
             self._tell(intake.source, entries, sightings, outcomes)
             return
         raise RuntimeError(f"the records of {intake.source} changed {_CONFLICTS} times while they were interpreted")
 
-    async def _interpret(self, intake: Intake) -> tuple[list[Entry], Counter[Sighting], list[Outcome]]:
+    async def _interpret(self, intake: Intake, trial: Trial) -> tuple[list[Entry], Counter[Sighting], list[Outcome]]:
         records = [RecordRef(intake.source, one.record_type, one.record_id) for one in intake.observations]
         ids = [one.observation_id for one in intake.observations if one.observation_id and one.version is None]
         before = await self._store.known(records, intake.source, ids) if records else Known({}, set())
@@ -98,7 +118,7 @@ class Interpreter:
                 unseen_is_new=intake.unseen_is_new,
             )
             sightings[found.sighting] += 1
-            entry, outcome = self._entry(record, known.get(record), found, unversioned)
+            entry, outcome = self._entry(record, known.get(record), found, unversioned, trial)
             if found.snapshot:
                 known[record] = found.snapshot
             if outcome:
@@ -117,17 +137,15 @@ class Interpreter:
         return replace(observation, fields=fields, before=before)
 
     def _entry(
-        self, record: RecordRef, known: Snapshot | None, found: Interpretation, observation_id: str | None
+        self, record: RecordRef, known: Snapshot | None, found: Interpretation, observation_id: str | None, trial: Trial
     ) -> tuple[Entry, Outcome | None]:
         stale = found.sighting is Sighting.STALE
         outcome = self.engine.run(found.event) if found.event and not stale else None
         deliveries: list[NewDelivery] = []
         if outcome and found.event:
-            deliveries = [NewDelivery(key=one.key, message=one.message) for one in outcome.rendered]
-            deliveries += [
-                NewDelivery(key=one.key, message=_unsaid(one.destination, one.rule, one.step, found.event), error=one.error)
-                for one in outcome.unrenderable
-            ]
+            for one in outcome.rendered:
+                deliveries += self._admitted(one, found.event, trial)
+            deliveries += unrenderable(outcome, found.event)
         entry = Entry(
             record=record,
             snapshot=found.snapshot,
@@ -138,6 +156,20 @@ class Interpreter:
             observation_id=observation_id,
         )
         return entry, outcome
+
+    def _admitted(self, one: Rendered, event: ChangeEvent, trial: Trial) -> list[NewDelivery]:
+        """A message as its rule's mode and the flood guard let it in, and the summary that begins a flood."""
+        message = one.message
+        if self._shadow or one.mode is not Mode.LIVE:
+            return [restrained(one, shadow=self._shadow)]
+        lane = Lane(message.rule, message.destination, message.channel.key if message.channel else "")
+        admission = trial.admit(lane, one.surge) if one.surge else Admission.GO
+        if admission is Admission.GO:
+            return [NewDelivery(key=one.key, message=message)]
+        held = NewDelivery(key=one.key, message=message, state=State.HELD, reason=REASON)
+        if admission is Admission.HELD or message.audience is Audience.PUBLIC or one.surge is None:
+            return [held]
+        return [summary(message, one.surge, event), held]
 
     def _tell(self, source: str, entries: Sequence[Entry], sightings: Counter[Sighting], outcomes: Sequence[Outcome]) -> None:
         for sighting, count in sightings.items():
@@ -152,6 +184,8 @@ class Interpreter:
                 _log.error(
                     "a message could not be rendered", extra={"key": one.key, "rule": one.rule, "step": one.step, "reason": one.error}
                 )
+        for new in (new for entry in entries for new in entry.deliveries if new.reason):
+            self._metrics.held.labels(new.message.destination, new.reason).inc()
         destinations = {new.message.destination for entry in entries for new in entry.deliveries if not new.error}
         # Each delivery has its line at INFO; a change that nobody hears of is for who asks (and for `tail`).
         for entry in entries if _log.isEnabledFor(logging.DEBUG) else ():
@@ -188,14 +222,39 @@ def _merged(entries: list[Entry]) -> list[Entry]:
     ]
 
 
+def restrained(one: Rendered, *, shadow: bool = False) -> NewDelivery:
+    """A message whose rule is not live: a draft waits for a person, a shadow is only recorded."""
+    if shadow or one.mode is Mode.SHADOW:
+        return NewDelivery(key=one.key, message=one.message, state=State.SUPERSEDED, reason="shadow")
+    return NewDelivery(key=one.key, message=one.message, state=State.HELD, reason="draft")
+
+
+def summary(first: Message, surge: Surge, event: ChangeEvent) -> NewDelivery:
+    """What is said in place of the flood that `first` begins."""
+    seconds = round(surge.per.total_seconds())
+    within = f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
+    words = f"More than {surge.over} messages of the rule {first.rule} came within {within}. The rest waits: a person releases or drops it."
+    message = replace(first, step="surge", text=(Literal(words),), link=None, thread=None, edit=False, blocks=None)
+    channel = first.channel.key if first.channel else ""
+    return NewDelivery(key=digest("surge", event.id, first.rule, first.destination, channel), message=message)
+
+
+def unrenderable(outcome: Outcome, event: ChangeEvent) -> list[NewDelivery]:
+    """The dead letters of what could not be said."""
+    return [
+        NewDelivery(key=one.key, message=_unsaid(one.destination, one.rule, one.step, event), error=one.error)
+        for one in outcome.unrenderable
+    ]
+
+
 def _unsaid(destination: str, rule: str, step: str, event: ChangeEvent) -> Message:
     """The place of a message that could not be rendered."""
     return Message(destination=destination, channel=None, rule=rule, step=step, text=(), record=event.record, occurred_at=event.occurred_at)
 
 
-def rerender(engine: Engine, event: ChangeEvent, key: str) -> Message:
+def rerender(engine: Engine, event: ChangeEvent, key: str, generation: int = 0) -> Message:
     """The message that the present rules make for `key`. Raises RenderError, also if they make none."""
-    outcome = engine.run(event)
+    outcome = engine.run(event, generation)
     for one in outcome.rendered:
         if one.key == key:
             return one.message

@@ -152,6 +152,11 @@ class Delivery:
     receipt: Receipt | None = None
     parent: Receipt | None = None
     """The first message of this delivery's thread, once that is published."""
+    generation: int = 0
+    """A part of the key: a replay that is to be said again has a higher one."""
+    accepted_at: datetime | None = None
+    expires_at: datetime | None = None
+    """After that it is too old to be said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ where that cannot double it, or where the configuration prefers a double to a ga
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
 from typing import Final
 
@@ -16,6 +16,10 @@ from crmbridge.model import Audience, Delivery, Receipt, State
 from crmbridge.store.interface import Settlement, Wait
 
 RESENT: Final = "resent: an earlier attempt may have been published"
+IN_DOUBT: Final = "it may or may not be published"
+LOOKS: Final = tuple(timedelta(seconds=seconds) for seconds in (2, 5, 15, 60))
+"""The patience with which a lost answer is looked for: waits between looks."""
+_MOST_LOOKS = 100  # that failed: a destination that cannot be asked for hours is no longer waited for
 _FIRST, _LONGEST = 2.0, 600.0  # seconds
 
 
@@ -32,6 +36,21 @@ class OnUnknown(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """At most so many messages in a calendar day and month of `zone`; the rest waits for a person."""
+
+    per_day: int | None = None
+    per_month: int | None = None
+    zone: tzinfo = timezone.utc
+
+    def windows(self, now: datetime) -> list[tuple[str, int, datetime]]:
+        """Each limit with its name and the instant that its present window began."""
+        day = now.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        limits = (("per_day", self.per_day, day), ("per_month", self.per_month, day.replace(day=1)))
+        return [(name, most, since) for name, most, since in limits if most is not None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """How one destination is treated."""
 
@@ -40,6 +59,9 @@ class Policy:
     on_unknown: OnUnknown
     audience: Audience = Audience.COMPANY
     """Who reads it now."""
+    finds: bool = False
+    """It can be asked whether a message is there."""
+    cap: Cap | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +94,12 @@ def disclosed(delivery: Delivery, policy: Policy) -> Decision | None:
     return Decision(Settlement(delivery=delivery, state=State.DEAD, outcome="rejected", reason="rejected: audience", error=text))
 
 
+def expired(delivery: Delivery) -> Decision:
+    """It was too old to be said; the lease has recorded it already."""
+    dead = Settlement(delivery=delivery, state=State.DEAD, outcome="expired", reason="expired", error="it was not said within its max_age")
+    return Decision(dead)
+
+
 def delivered(delivery: Delivery, receipt: Receipt) -> Decision:
     """It was published."""
     return Decision(
@@ -79,8 +107,8 @@ def delivered(delivery: Delivery, receipt: Receipt) -> Decision:
     )
 
 
-def failed(delivery: Delivery, error: DeliveryError, policy: Policy, now: datetime, chance: float) -> Decision:
-    """It was not published, or nobody knows."""
+def failed(delivery: Delivery, error: DeliveryError, policy: Policy, now: datetime, chance: float, began: datetime) -> Decision:
+    """It was not published, or nobody knows. The attempt `began` then."""
     text = str(error)
     resent = delivery.reason == RESENT
     reason = RESENT if resent else ""
@@ -110,7 +138,7 @@ def failed(delivery: Delivery, error: DeliveryError, policy: Policy, now: dateti
             )
             return Decision(again, wait)
         case OutcomeUnknown():
-            return _unknown(delivery, "unknown", text, policy, now, chance)
+            return _unknown(delivery, "unknown", text, policy, now, chance, began)
     again = Settlement(
         delivery=delivery, state=State.QUEUED, outcome="transient", reason=reason, error=text, due=now + backoff(delivery.attempts, chance)
     )
@@ -119,15 +147,57 @@ def failed(delivery: Delivery, error: DeliveryError, policy: Policy, now: dateti
 
 def interrupted(delivery: Delivery, policy: Policy, now: datetime) -> Decision:
     """The process ended while the attempt was under way."""
-    return _unknown(delivery, "interrupted", "crmbridge ended during this attempt", policy, now, 0.0)
+    return _unknown(delivery, "interrupted", "crmbridge ended during this attempt", policy, now, 0.0, delivery.due)
 
 
-def _unknown(delivery: Delivery, outcome: str, text: str, policy: Policy, now: datetime, chance: float) -> Decision:
-    if policy.idempotent or policy.on_unknown is OnUnknown.RESEND:
-        reason = "" if policy.idempotent else RESENT
+def _unknown(delivery: Delivery, outcome: str, text: str, policy: Policy, now: datetime, chance: float, began: datetime) -> Decision:
+    repeatable = policy.idempotent or (delivery.message.edit and delivery.parent is not None)  # an edit says the same twice
+    if repeatable or (policy.on_unknown is OnUnknown.RESEND and not policy.finds):
+        reason = "" if repeatable else RESENT
         due = now + backoff(delivery.attempts, chance)
         return Decision(
             Settlement(delivery=delivery, state=State.QUEUED, outcome=outcome, reason=reason, error=text, due=due), healthy=False
         )
-    held = Settlement(delivery=delivery, state=State.UNKNOWN, outcome=outcome, reason="it may or may not be published", error=text)
-    return Decision(held, healthy=False)
+    doubt = Settlement(
+        delivery=delivery,
+        state=State.UNKNOWN,
+        outcome=outcome,
+        reason=IN_DOUBT,
+        error=text,
+        doubt_from=began,
+        look_at=now + LOOKS[0] if policy.finds else None,
+    )
+    return Decision(doubt, healthy=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a look at the destination leads to: exactly one of found, look again, resend, or (none of them) a person decides."""
+
+    found: Receipt | None = None
+    again_at: datetime | None = None
+    resend: bool = False
+    wait: Wait | None = None
+    error: str = ""
+
+
+def looked(looks: int, seen: Receipt | DeliveryError | None, policy: Policy, now: datetime) -> Verdict:
+    """After `looks` earlier ones, a look has `seen` the message, nothing, or why the destination cannot be asked.
+
+    Look-ups lag behind publications, so that nothing is believed absent before the last look.
+    """
+    given_up = Verdict(resend=policy.on_unknown is OnUnknown.RESEND, error=str(seen) if isinstance(seen, DeliveryError) else "")
+    match seen:
+        case Receipt():
+            return Verdict(found=seen)
+        case Rejected():  # it will never say
+            return given_up
+        case RateLimited():
+            until = max(seen.until, now + timedelta(seconds=1))
+            wait = Wait(destination=policy.destination, channel=None, until=until, reason=str(seen), since=now)
+            return Verdict(again_at=until, wait=wait, error=str(seen))
+        case DeliveryError() if looks < _MOST_LOOKS:
+            return Verdict(again_at=now + LOOKS[min(looks, len(LOOKS) - 1)], error=str(seen))
+    if seen is None and looks + 1 < len(LOOKS):
+        return Verdict(again_at=now + LOOKS[looks + 1])
+    return given_up

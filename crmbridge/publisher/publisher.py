@@ -11,17 +11,19 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from crmbridge import http
-from crmbridge.contract import Batched, Caller, Destination
-from crmbridge.errors import DeliveryError, OutcomeUnknown, StoreError
-from crmbridge.model import Delivery, Receipt
+from crmbridge.contract import Batched, Caller, Deletable, Destination, Editable, Findable
+from crmbridge.errors import DeliveryError, OutcomeUnknown, Rejected, StoreError
+from crmbridge.model import Delivery, Message, Receipt, State
 from crmbridge.publisher import decide
 from crmbridge.publisher.breaker import Breaker
-from crmbridge.publisher.decide import Decision, Policy
+from crmbridge.publisher.decide import Cap, Decision, Policy
+from crmbridge.publisher.looking import Looker
 from crmbridge.publisher.pace import Pace, Paces
-from crmbridge.store.interface import Store, Wait
+from crmbridge.store.interface import Scope, Store, Wait
 from crmbridge.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
@@ -52,7 +54,9 @@ class Publisher:
         self.last_failure = ""
         """What the destination, or the way to it, said last."""
         self.paused: Wait | None = None
-        """Silence until a person acts."""
+        """Silence until a person acts: the destination refuses us."""
+        self.halted = ""
+        """Why a person wants silence; empty if nobody does."""
         self._store = store
         self._metrics = metrics
         self._now = now
@@ -69,6 +73,20 @@ class Publisher:
         self._last_lane = ""
         self._stopping = False
         self._turning = asyncio.Lock()
+        self._looker: Looker | None = None
+        if isinstance(destination, Findable):
+            self.policy = policy = replace(policy, finds=True)
+            self._looker = Looker(
+                destination,
+                policy,
+                store=store,
+                metrics=metrics,
+                call=self._call,
+                now=now,
+                asked_to_wait=self._heed,
+                silent=lambda: self.paused is not None,
+                settled=self.nudge,
+            )
 
     # --- the loop
 
@@ -84,13 +102,18 @@ class Publisher:
     async def run(self) -> None:
         """Publish until `stop`. Resolves first what a crash interrupted."""
         await self._resume()
-        while not self._stopping:
-            self._wake.clear()
-            async with self._turning:
-                pause = 0.0 if self._stopping else await self._turn()
-            if pause > 0 and not self._stopping:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), min(pause, _LONGEST_SLEEP))
+        looking = asyncio.create_task(self._looker.run()) if self._looker else None
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                async with self._turning:
+                    pause = 0.0 if self._stopping else await self._turn()
+                if pause > 0 and not self._stopping:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), min(pause, _LONGEST_SLEEP))
+        finally:
+            if looking:
+                looking.cancel()
 
     async def _resume(self) -> None:
         """Take over the waits and the interrupted attempts of an earlier process."""
@@ -124,6 +147,10 @@ class Publisher:
         wanted = slots if probing else slots * limits.batch
         if self._pace:
             wanted = min(wanted, self._pace.free(tick))
+        if self.policy.cap:
+            wanted = min(wanted, await self._left(self.policy.cap, now) - len(self._under_way))
+            if wanted <= 0:
+                return _LONGEST_SLEEP
         resting = self._lanes.resting(tick)
         asked = [channel for channel, wait in self.waits.items() if channel is not None and wait.until and wait.until > now]
         try:
@@ -133,6 +160,8 @@ class Publisher:
         except StoreError as error:
             _log.error("nothing can be published: the store refuses", extra={"destination": self.name, "reason": str(error)})
             return 1.0
+        for one in lease.expired:
+            self._tell(decide.expired(one), now, now)
         deliveries = await self._kept_back(lease.deliveries)
         begun = self._monotonic()  # not before: the pace counts from when a request may really go out
         for batch in _batches(deliveries, 1 if probing else limits.batch):
@@ -144,7 +173,7 @@ class Publisher:
             attempt = asyncio.create_task(self._attempt(batch))
             self._under_way.add(attempt)
             attempt.add_done_callback(self._ended)
-        if lease.deliveries and lease.next_due is not None and lease.next_due <= now:
+        if (lease.deliveries or lease.expired) and lease.next_due is not None and lease.next_due <= now:
             return 0.0
         waits = [at - tick for at in resting.values()]
         waits += [(self.waits[channel].until - now).total_seconds() for channel in asked]  # type: ignore[operator]
@@ -163,9 +192,20 @@ class Publisher:
         keys = {decision.settlement.delivery.key for decision in refused}
         return [one for one in deliveries if one.key not in keys]
 
+    async def _left(self, cap: Cap, now: datetime) -> int:
+        """How many messages the cap still allows; at none the rest is held for a person."""
+        left = 1_000_000
+        for name, most, since in cap.windows(now):
+            remaining = most - await self._store.spent(self.name, since)
+            left = min(left, remaining)
+            if remaining <= 0 and (held := await self._store.hold(Scope(destination=self.name), f"cap: {most} {name}", now)):
+                facts = {"destination": self.name, "cap": f"{most} {name}", "held": held}
+                _log.warning("the cap is reached: what waits is held, see `crmbridge queue list --state held`", extra=facts)
+        return left
+
     def _silence(self, now: datetime, tick: float) -> float:
         """For how long the whole destination must be silent."""
-        if self.paused:
+        if self.paused or self.halted:
             return _LONGEST_SLEEP
         wait = self.waits.get(None)
         if wait is not None and wait.until is not None:
@@ -199,9 +239,11 @@ class Publisher:
         began = self._now()
         outcomes = await self._publish(batch)
         now = self._now()
-        decisions = [self._decide(delivery, outcome, now) for delivery, outcome in zip(batch, outcomes, strict=True)]
+        decisions = [self._decide(delivery, outcome, began, now) for delivery, outcome in zip(batch, outcomes, strict=True)]
         self._learn(decisions)
         await self._settle(decisions)
+        if self._looker and any(one.settlement.look_at for one in decisions):
+            self._looker.nudge()
         for decision in decisions:
             self._tell(decision, began, now)
 
@@ -217,17 +259,48 @@ class Publisher:
                             raise OutcomeUnknown(f"{len(batch)} messages were sent and {len(outcomes)} outcomes came back")
                         return outcomes
                     (only,) = batch
-                    return [await self._call(self.destination.publish, only.message, only.key, only.parent)]
+                    return [await self._say(only)]
             except Exception as error:
                 if not isinstance(error, DeliveryError):
                     _log.debug("an attempt raised", exc_info=error, extra={"destination": self.name})
                 outcome = http.classify(error, mark.end())
                 return [outcome] * len(batch)
 
-    def _decide(self, delivery: Delivery, outcome: Receipt | DeliveryError, now: datetime) -> Decision:
+    async def _say(self, one: Delivery) -> Receipt:
+        """Publish, or let what was published say this from now on."""
+        parent = one.parent if one.parent and one.parent.remote_id else None
+        if not one.message.edit:
+            return await self._call(self.destination.publish, one.message, one.key, parent)
+        if parent is not None and isinstance(self.destination, Editable):
+            return await self._call(self.destination.edit, parent, one.message, one.key)
+        return await self._call(self.destination.publish, one.message, one.key, None)
+
+    async def delete(self, receipt: Receipt) -> None:
+        """Take a published message back. Raises DeliveryError."""
+        if not isinstance(self.destination, Deletable):
+            raise Rejected(f"{self.name} cannot take messages back", code="delete")
+        with http.attempt():
+            async with asyncio.timeout(_OVERTIME):
+                await self._call(self.destination.delete, receipt)
+
+    async def edit(self, receipt: Receipt, message: Message, key: str) -> None:
+        """Let a published message say something else. Raises DeliveryError."""
+        if not isinstance(self.destination, Editable):
+            raise Rejected(f"{self.name} cannot change messages", code="edit")
+        with http.attempt():
+            async with asyncio.timeout(_OVERTIME):
+                await self._call(self.destination.edit, receipt, message, key)
+
+    async def check(self) -> None:
+        """Prove that the destination knows us, without publishing. Raises DeliveryError."""
+        with http.attempt():
+            async with asyncio.timeout(_OVERTIME):
+                await self._call(self.destination.check)
+
+    def _decide(self, delivery: Delivery, outcome: Receipt | DeliveryError, began: datetime, now: datetime) -> Decision:
         if isinstance(outcome, Receipt):
             return decide.delivered(delivery, outcome)
-        return decide.failed(delivery, outcome, self.policy, now, self._chance())
+        return decide.failed(delivery, outcome, self.policy, now, self._chance(), began)
 
     def _learn(self, decisions: Sequence[Decision]) -> None:
         """What the attempts say about the destination's health, and the silence they ask for."""
@@ -278,6 +351,8 @@ class Publisher:
                 "ms": round((now - began) / timedelta(milliseconds=1)),
                 "reason": one.error or one.reason,
             }
+            if one.state is State.QUEUED and one.due:
+                facts["again_at"] = one.due.isoformat(timespec="seconds")
             _log.log(level, one.outcome, extra=facts)
 
     # --- ending
@@ -307,4 +382,7 @@ def _lane(delivery: Delivery) -> str:
 
 
 def _batches(deliveries: Sequence[Delivery], size: int) -> list[Sequence[Delivery]]:
-    return [deliveries[start : start + size] for start in range(0, len(deliveries), size)]
+    """Parcels of at most `size`; an edit goes alone."""
+    edits = [one for one in deliveries if one.message.edit]
+    others = [one for one in deliveries if not one.message.edit] if edits else deliveries
+    return [[one] for one in edits] + [others[start : start + size] for start in range(0, len(others), size)]

@@ -11,7 +11,7 @@ from crmbridge.errors import RenderError
 from crmbridge.model import Audience, ChangeEvent, Channel, Message, RecordSpec, Sensitivity, idempotency_key, plain
 from crmbridge.rules.expression import EVENT_PUBLIC, Scope
 from crmbridge.rules.match import first_failure
-from crmbridge.rules.rule import FixedChannel, RecordChannel, Rule, Step
+from crmbridge.rules.rule import FixedChannel, Mode, RecordChannel, Rule, Step, Surge, rendered
 from crmbridge.rules.values import empty, flat, shown
 
 
@@ -27,10 +27,12 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A message with the key it is published under."""
+    """A message with the key it is published under, and how it is to be treated."""
 
     key: str
     message: Message
+    mode: Mode
+    surge: Surge | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,8 @@ class Engine:
             for kind in rule.kinds:
                 self._index.setdefault((rule.source, rule.record, kind), []).append(rule)
 
-    def run(self, event: ChangeEvent) -> Outcome:
-        """Every message that `event` leads to, in the rules' order."""
+    def run(self, event: ChangeEvent, generation: int = 0) -> Outcome:
+        """Every message that `event` leads to, in the rules' order. A higher `generation` gives them other keys."""
         outcome = Outcome()
         for rule in self._index.get((event.source, event.record_type, event.kind), ()):
             self.evaluations += 1
@@ -82,9 +84,9 @@ class Engine:
             if not verdict.matched:
                 continue
             for step in rule.steps:
-                key = idempotency_key(event.id, rule.identity, step.identity)
+                key = idempotency_key(event.id, rule.identity, step.identity, generation)
                 try:
-                    outcome.rendered.append(Rendered(key, self.render(rule, step, event)))
+                    outcome.rendered.append(Rendered(key, self.render(rule, step, event), rule.mode, step.surge))
                 except RenderError as error:
                     outcome.unrenderable.append(Unrenderable(key, rule.id, step.id, step.destination, str(error)))
             if rule.stop:
@@ -118,8 +120,11 @@ class Engine:
                 record=event.record,
                 occurred_at=event.occurred_at,
                 link=_link(plain(step.link.render(self._scope(event, step.audience)))) if step.link else None,
-                thread=str(event.record) if step.thread else None,
+                thread=_thread(rule, step, event),
+                edit=step.edit,
+                blocks=rendered(step.blocks, lambda template: template.render(self._scope(event, step.audience))),
                 audience=step.audience,
+                expires_at=event.occurred_at + step.max_age if step.max_age else None,
             )
         except Exception as error:  # likewise: a dead letter for this step, and the rest goes on
             raise RenderError(_words(error), f"rule {rule.id}, step {step.id}") from None
@@ -152,6 +157,12 @@ class Engine:
         if audience is not Audience.PUBLIC:
             facts |= {"id": event.id, "record_id": event.record_id, "revision": event.revision, "actor": event.actor, "url": event.url}
         return Scope(projection.of(event.fields), projection.of(event.before), facts, self.zone)
+
+
+def _thread(rule: Rule, step: Step, event: ChangeEvent) -> str | None:
+    if step.edit:  # its own first message, not that of other rules
+        return f"{event.record} {rule.identity}/{step.identity}"
+    return str(event.record) if step.thread else None
 
 
 def _words(error: Exception) -> str:

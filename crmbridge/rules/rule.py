@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 
-from crmbridge.model import Audience, Kind
+from crmbridge.model import Audience, Kind, Text
 from crmbridge.rules.expression import Expression, Read
 from crmbridge.rules.match import Clause
 from crmbridge.rules.template import Template
@@ -27,6 +29,22 @@ class RecordChannel:
     title: Expression
 
 
+class Mode(StrEnum):
+    """What becomes of a rule's messages."""
+
+    LIVE = "live"  # they are published
+    DRAFT = "draft"  # they wait for a person
+    SHADOW = "shadow"  # they are recorded, and never published
+
+
+@dataclass(frozen=True, slots=True)
+class Surge:
+    """More than `over` messages of one rule in one lane within `per` are a flood."""
+
+    over: int
+    per: timedelta
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One message that a rule publishes."""
@@ -41,15 +59,49 @@ class Step:
     link: Template | None = None
     thread: bool = False
     """Reply to this record's first message in the channel."""
+    edit: bool = False
+    """Let what this step said last about the record say the new text."""
+    blocks: Blocks = None
+    """A layout, each text of it a Template."""
+    max_age: timedelta | None = None
+    """How long after the change it may still be said."""
+    surge: Surge | None = None
 
     def reads(self) -> Iterator[Read]:
         """Everything that reaches the message's readers."""
         yield from self.text.reads
         if self.link:
             yield from self.link.reads
+        for template in templates_in(self.blocks):
+            yield from template.reads
         if isinstance(self.channel, RecordChannel):
             yield from self.channel.source_id.reads
             yield from self.channel.title.reads
+
+
+Blocks = Any
+"""Mappings and lists as in JSON, with a Template wherever a text stands; None for no layout."""
+
+
+def templates_in(blocks: Blocks) -> Iterator[Template]:
+    """Every template of a layout."""
+    if isinstance(blocks, Template):
+        yield blocks
+    elif isinstance(blocks, Mapping):
+        for value in blocks.values():
+            yield from templates_in(value)
+    elif isinstance(blocks, list):
+        for value in blocks:
+            yield from templates_in(value)
+
+
+def rendered(blocks: Blocks, render: Callable[[Template], Text]) -> Any:
+    """The layout with each template rendered."""
+    if isinstance(blocks, Template):
+        return render(blocks)
+    if isinstance(blocks, Mapping):
+        return {name: rendered(value, render) for name, value in blocks.items()}
+    return [rendered(value, render) for value in blocks] if isinstance(blocks, list) else blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +117,7 @@ class Rule:
     condition: Expression | None
     steps: tuple[Step, ...]
     stop: bool = False
+    mode: Mode = Mode.LIVE
     cases: tuple[Case, ...] = ()
 
 

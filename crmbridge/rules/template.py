@@ -6,7 +6,7 @@ when the configuration is read, by name and line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -39,10 +39,16 @@ class Template:
         return spans(out)
 
 
-def compile_template(source: str, *, fields: Mapping[str, FieldSpec] | None, filters: Mapping[str, Callable[..., Any]]) -> Template:
-    """Compile `source`. `fields` are the record's known fields, None if any may occur. Raises CompileError."""
+def compile_template(
+    source: str, *, fields: Mapping[str, FieldSpec] | None, filters: Mapping[str, Callable[..., Any]], shorten: Set[str] = frozenset()
+) -> Template:
+    """Compile `source`. `fields` are the record's known fields, None if any may occur. Raises CompileError.
+
+    `shorten`: lookups like `record.Name` whose words may be cut where the whole would not fit.
+    """
     try:
         compiler = _Writer(fields, filters)
+        compiler.shorten = shorten
         write = compiler.body(ENVIRONMENT.parse(source).body)
         return Template(source, tuple(compiler.reads), write)
     except jinja2.TemplateSyntaxError as error:
@@ -52,6 +58,8 @@ def compile_template(source: str, *, fields: Mapping[str, FieldSpec] | None, fil
 
 
 class _Writer(Compiler):
+    shorten: Set[str] = frozenset()
+
     def body(self, body: Sequence[nodes.Node]) -> _Write:
         writes = [self.statement(node) for node in body]
 
@@ -75,19 +83,24 @@ class _Writer(Compiler):
         raise CompileError(f"`{_NAMES.get(kind, kind)}` is not part of this language", node.lineno)
 
     def _output(self, node: nodes.Output) -> _Write:
-        parts = [(self.expression(part), part.lineno, words(part)) for part in node.nodes]
+        parts = [self._part(part) for part in node.nodes]
 
         def write(scope: Scope, out: list[Literal | Value]) -> None:
-            for closure, line, subject in parts:
+            for closure, line, subject, shrink in parts:
                 try:
-                    value = closure(scope)
-                    out.extend(to_spans(value, scope.zone))
+                    found = to_spans(closure(scope), scope.zone)
+                    out.extend([Value(span.text, True) if isinstance(span, Value) else span for span in found] if shrink else found)
                 except RenderError as error:
                     raise RenderError(_about(subject, str(error)), f"line {line}") from None
             if sum(len(span.text) for span in out) > MAX_TEXT:
                 raise RenderError(f"the text is longer than {MAX_TEXT} characters")
 
         return write
+
+    def _part(self, node: nodes.Node) -> tuple[Closure, int, str, bool]:
+        seen = len(self.reads)
+        closure = self.expression(node)
+        return closure, node.lineno, words(node), any(str(read) in self.shorten for read in self.reads[seen:])
 
     def _if(self, node: nodes.If) -> _Write:
         branches = [(self.expression(node.test), self.body(node.body))]

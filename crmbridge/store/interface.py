@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 from crmbridge.model import ChangeEvent, Cursor, Delivery, Fields, Message, Receipt, RecordRef, State
 
 MAX_BATCH = 200
 """Events in one `record`, at most: a larger transaction would make every other writer wait."""
+
+
+MAX_ORDER = 1000
+"""Deliveries that one order of a person touches in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,14 @@ class SourcePosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDelivery:
-    """A message as it enters the outbox: queued, or dead with `error` if it could not be rendered."""
+    """A message as it enters the outbox: queued, held for a person, or dead with `error` if it could not be rendered."""
 
     key: str
     message: Message
     error: str = ""
+    state: State = State.QUEUED
+    reason: str = ""
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +88,8 @@ class Entry:
     """`event` is journalled as refused: it is older than what is known."""
     deliveries: Sequence[NewDelivery] = ()
     observation_id: str | None = None
+    fresh: bool = True
+    """False: `event` is in the journal already; its rules are run again (replay)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +115,8 @@ class Lease:
 
     deliveries: Sequence[Delivery]
     next_due: datetime | None
+    expired: Sequence[Delivery] = ()
+    """Those that were too old to be said: they are dead letters now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +133,60 @@ class Settlement:
     counted: bool = True
     """False: certainly refused before anything happened, so it is not one of the delivery's attempts."""
     receipt: Receipt | None = None
+    doubt_from: datetime | None = None
+    """For an unknown outcome: when the attempt began."""
+    look_at: datetime | None = None
+    """For an unknown outcome: when to look for the message at the destination; None leaves it to a person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which deliveries a person means; None and an empty list restrict nothing."""
+
+    ids: Sequence[int] = ()
+    destination: str | None = None
+    channel: str | None = None
+    rule: str | None = None
+    record: str | None = None
+    """As `source/type/id`."""
+    reason: str | None = None
+    """The beginning of the reason for its state."""
+    since: datetime | None = None
+    until: datetime | None = None
+    """Accepted in this time, `until` not included."""
+
+    @property
+    def everything(self) -> bool:
+        """True if nothing is restricted."""
+        return self == Scope()
+
+
+class PauseKind(StrEnum):
+    """What a person's pause silences."""
+
+    ALL = "all"
+    DESTINATION = "destination"
+    RULE = "rule"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Silence that a person ordered. It outlives restarts and reloads."""
+
+    kind: PauseKind
+    name: str
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """A delivery whose answer was lost, to be looked for at its destination."""
+
+    delivery: Delivery
+    since: datetime
+    looks: int
+    """How often it was looked for already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +216,16 @@ class Published:
 
     delivery: Delivery
     published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Journalled:
+    """A change in the journal, under its number; `stale` ones were refused as older than what was known."""
+
+    seq: int
+    event: ChangeEvent
+    stale: bool
+    recorded_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,31 +260,92 @@ class Store(Protocol):
     async def waits(self) -> list[Wait]: ...
     async def end_pause(self, destination: str) -> bool: ...
 
+    async def doubted(self, destination: str, now: datetime, limit: int) -> tuple[list[Doubted], datetime | None]:
+        """What is to be looked for at `now`, and when the next is (None: nothing)."""
+
+    async def looked(self, delivery: Delivery, again_at: datetime | None, now: datetime) -> None:
+        """It was not found: look again at `again_at`, or leave it to a person."""
+
+    async def spent(self, destination: str, since: datetime) -> int:
+        """How many messages were published since an instant."""
+
     # people
-    async def deliveries(
-        self, state: State, *, destination: str | None = None, rule: str | None = None, limit: int = 100, oldest: bool = False
-    ) -> list[Delivery]:
-        """Deliveries in one open or dead state: the newest first, or the oldest."""
+    async def select(self, states: Sequence[State], scope: Scope, *, limit: int = 100, oldest: bool = False) -> list[Delivery]:
+        """Open or dead deliveries: the newest first, or the oldest."""
+
+    async def count(self, states: Sequence[State], scope: Scope) -> int: ...
+    async def hold(self, scope: Scope, reason: str, now: datetime) -> int:
+        """Queued ones wait for a person; returns how many did not before. At most MAX_ORDER in one transaction, as all orders."""
+
+    async def release(self, scope: Scope, now: datetime) -> int:
+        """Held ones are queued; their age goes on from where it stood still."""
+
+    async def drop(self, states: Sequence[State], scope: Scope, reason: str, now: datetime) -> int:
+        """They are left unsaid for good."""
+
+    async def drop_older(self, scope: Scope, reason: str, now: datetime) -> int:
+        """Queued ones that have a newer one of the same rule, step, channel and record are left unsaid."""
 
     async def delivery(self, name: str) -> tuple[Delivery, list[Attempt]] | None: ...
     async def requeue(self, delivery: Delivery, message: Message, now: datetime, reason: str = "") -> bool: ...
-    async def drop(self, delivery: Delivery, reason: str, now: datetime) -> bool: ...
     async def confirm(self, delivery: Delivery, receipt: Receipt, reason: str, now: datetime) -> bool: ...
+    async def retract(self, key: str, now: datetime) -> None:
+        """The published message was taken back."""
+
+    async def pauses(self) -> list[Pause]: ...
+    async def pause(self, pause: Pause) -> None: ...
+    async def resume(self, kind: PauseKind, name: str) -> bool: ...
     async def failed_requests(self, limit: int = 100) -> list[tuple[InboxRow, str]]: ...
     async def failed_request(self, id: int) -> tuple[InboxRow, str] | None: ...
     async def retry_request(self, id: int) -> bool: ...
     async def drop_request(self, id: int) -> bool: ...
     async def event(self, id: str) -> ChangeEvent | None: ...
-    async def events_after(self, seq: int, limit: int) -> list[tuple[int, ChangeEvent, bool]]: ...
+    async def events_after(self, seq: int, limit: int) -> list[Journalled]: ...
+    async def events_since(self, since: datetime, limit: int) -> list[Journalled]:
+        """The journal from an instant of recording, in order."""
+
+    async def events_of(self, record: RecordRef, limit: int) -> list[Journalled]:
+        """What the journal has of a record, newest first."""
+
+    async def records_named(self, id: str, limit: int) -> list[RecordRef]:
+        """Every known record with this id, whatever its source and type."""
+
+    async def deliveries_of(self, record: RecordRef, limit: int) -> list[Delivery]:
+        """What was said of a record or waits to be, newest first."""
+
+    async def known_keys(self, keys: Sequence[str]) -> set[str]:
+        """Those under which something was accepted or published before."""
+
+    async def receipts_named(self, remote_id: str) -> list[str]:
+        """The keys of what a network calls `remote_id`."""
+
     async def last_event(self) -> int: ...
-    async def published(self, limit: int = 100) -> list[Published]:
-        """What went out last, newest first."""
+    async def published(self, scope: Scope, limit: int = 100) -> list[Published]:
+        """What went out and was not taken back, newest first; `since` and `until` of the scope mean the publication."""
 
     async def overview(self) -> dict[str, Any]: ...
+
+    # alerts
+    async def alerts(self) -> dict[str, datetime]: ...
+    async def told(self, begun: Mapping[str, datetime], ended: Sequence[str], message: NewDelivery | None, now: datetime) -> None:
+        """People are told of troubles that began and of those that ended, in one message, once."""
 
     # upkeep
     async def purge(self, retention: Retention, now: datetime, limit: int = 500) -> int:
         """Remove at most `limit` rows of each kind that are past their time; returns how many went."""
+
+    async def forget(self, record: RecordRef) -> dict[str, int]:
+        """Remove all that is stored of a record, by table. Raises StoreError while something of it is being published."""
+
+    async def recent(self, since: datetime) -> list[tuple[str, str, str, datetime, bool]]:
+        """(rule, destination, channel, accepted, held by a surge) of what was accepted since an instant, at most some thousands."""
+
+    async def identity(self) -> tuple[str, int] | None:
+        """Which instance this database belongs to, and how often it was started."""
+
+    async def identify(self, instance: str, epoch: int) -> None: ...
+    async def backup(self, path: Path) -> None:
+        """A copy of the database as it is now, in a file that does not exist yet (mode 0600)."""
 
     async def probe(self) -> None:
         """Write and forget: raises StoreError while the database refuses writes."""

@@ -84,14 +84,33 @@ SELECT * FROM events WHERE id = ?
 -- For `tail`.
 SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?
 
+-- name: events_since
+-- For `replay`: numbers grow with the time of recording, so the first one found is where to begin.
+SELECT * FROM events WHERE seq >= (SELECT min(seq) FROM events INDEXED BY events_recorded WHERE recorded_at >= ?) ORDER BY seq LIMIT ?
+
+-- name: events_of
+-- For `explain`.
+SELECT * FROM events WHERE source = ? AND record_type = ? AND record_id = ? ORDER BY seq DESC LIMIT ?
+
+-- name: records_named
+-- People know an id, not where it is from; sources and types are few, and stepped over one by one.
+WITH RECURSIVE kind (pair) AS (
+  SELECT (SELECT json_array(source, record_type) FROM snapshots ORDER BY source, record_type LIMIT 1)
+  UNION ALL
+  SELECT (SELECT json_array(source, record_type) FROM snapshots WHERE (source, record_type) > (kind.pair ->> 0, kind.pair ->> 1)
+          ORDER BY source, record_type LIMIT 1) FROM kind WHERE pair IS NOT NULL)
+SELECT s.source, s.record_type, s.record_id FROM kind CROSS JOIN snapshots AS s
+WHERE s.source = kind.pair ->> 0 AND s.record_type = kind.pair ->> 1 AND s.record_id = ? LIMIT ?
+
 -- name: events_last
 -- Where `tail` begins.
 SELECT coalesce(max(seq), 0) FROM events
 
 -- name: deliveries_insert
 -- Accepted once by the key, whether it is still in the outbox or only its receipt is left.
-INSERT INTO deliveries (key, event_id, destination, channel, record, rule, step, thread, message, state, reason, due, last_error, accepted_at)
-SELECT * FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS new
+INSERT INTO deliveries (key, event_id, generation, destination, channel, record, rule, step, thread, message, state, reason, due, last_error,
+  accepted_at, expires_at, held_at, settled_at)
+SELECT * FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS new
 WHERE NOT EXISTS (SELECT 1 FROM receipts WHERE key = new.column1)
 ON CONFLICT (key) DO NOTHING
 
@@ -106,7 +125,8 @@ WITH RECURSIVE lane (channel) AS (
   FROM lane WHERE lane.channel IS NOT NULL)
 SELECT channel, (
   SELECT json_group_array(json_object(
-    'id', id, 'key', key, 'event_id', event_id, 'message', message, 'reason', reason, 'due', due, 'attempts', attempts, 'last_error', last_error,
+    'id', id, 'key', key, 'event_id', event_id, 'generation', generation, 'message', message, 'reason', reason, 'due', due,
+    'attempts', attempts, 'last_error', last_error, 'accepted_at', accepted_at, 'expires_at', expires_at,
     'parent', coalesce(json(parent), iif(thread IS NULL, NULL, (
       SELECT json_object('remote_id', remote_id, 'url', url, 'extra', json(extra)) FROM receipts
       WHERE destination = :destination AND channel = lane.channel AND thread = first.thread AND remote_id <> ''
@@ -114,6 +134,7 @@ SELECT channel, (
   FROM (
     SELECT d.* FROM deliveries AS d INDEXED BY deliveries_queued
     WHERE d.state = 'queued' AND d.destination = :destination AND d.channel = lane.channel
+      AND d.rule NOT IN (SELECT name FROM pauses WHERE kind = 'rule')
       AND NOT EXISTS (
         SELECT 1 FROM deliveries AS earlier INDEXED BY deliveries_open
         WHERE earlier.destination = d.destination AND earlier.channel = d.channel AND earlier.record = d.record
@@ -125,13 +146,18 @@ FROM lane WHERE channel IS NOT NULL AND (:stop IS NULL OR channel < :stop) AND c
 -- Durable before the request: after a crash we know that it may have been sent. A repeat must be the same to the byte.
 UPDATE deliveries SET state = 'sending', attempts = attempts + 1, parent = coalesce(parent, ?) WHERE id IN (SELECT value FROM json_each(?))
 
+-- name: deliveries_expire
+-- Too old to be said, and never tried since it was due: a JSON list of ids.
+UPDATE deliveries SET state = 'dead', reason = 'expired', last_error = 'it was not said within its max_age' WHERE id IN (SELECT value FROM json_each(?))
+
 -- name: deliveries_settle
--- What attempts led to: a JSON list of [id, state, reason, due, error, uncounted attempts, settled_at].
+-- What attempts led to: a JSON list of [id, state, reason, due, error, uncounted attempts, settled_at, doubt_from, look_at].
 WITH ended AS MATERIALIZED (
   SELECT value ->> 0 AS id, value ->> 1 AS state, value ->> 2 AS reason, value ->> 3 AS due, value ->> 4 AS error,
-    value ->> 5 AS uncounted, value ->> 6 AS settled_at FROM json_each(?))
+    value ->> 5 AS uncounted, value ->> 6 AS settled_at, value ->> 7 AS doubt_from, value ->> 8 AS look_at FROM json_each(?))
 UPDATE deliveries SET state = ended.state, reason = ended.reason, due = ended.due, last_error = ended.error,
-  attempts = attempts - ended.uncounted, settled_at = ended.settled_at
+  attempts = attempts - ended.uncounted, settled_at = ended.settled_at, doubt_from = coalesce(ended.doubt_from, deliveries.doubt_from),
+  look_at = ended.look_at, looks = 0
 FROM ended WHERE deliveries.id = ended.id AND deliveries.state = 'sending'
 
 -- name: attempts_insert
@@ -173,36 +199,19 @@ DELETE FROM waits WHERE destination = ? AND until IS NULL
 -- At start, and for status.
 SELECT destination, channel, until, reason, since FROM waits
 
--- name: deliveries_newest
--- What people look at, newest first.
-SELECT * FROM deliveries INDEXED BY deliveries_watched
-WHERE state IN ('sending', 'held', 'unknown', 'dead') AND state = :state AND (:destination IS NULL OR destination = :destination) AND (:rule IS NULL OR rule = :rule) ORDER BY id DESC LIMIT :limit
-
--- name: deliveries_oldest
--- What people look at, in the order in which they were accepted.
-SELECT * FROM deliveries INDEXED BY deliveries_watched
-WHERE state IN ('sending', 'held', 'unknown', 'dead') AND state = :state AND (:destination IS NULL OR destination = :destination) AND (:rule IS NULL OR rule = :rule) ORDER BY id LIMIT :limit
-
--- name: published
--- What went out last.
-SELECT * FROM deliveries INDEXED BY deliveries_settled WHERE settled_at IS NOT NULL AND state = 'delivered' ORDER BY settled_at DESC LIMIT ?
-
 -- name: delivery_get
 -- One delivery by its number or the beginning of its key.
 SELECT * FROM deliveries WHERE id = :id OR key = :key
 
 -- name: delivery_requeue
 -- A person says: try again.
-UPDATE deliveries SET state = 'queued', reason = :reason, due = :due, message = :message, channel = :channel, thread = :thread, parent = iif(message = :message, parent, NULL), settled_at = NULL
+UPDATE deliveries SET state = 'queued', reason = :reason, due = :due, message = :message, channel = :channel, thread = :thread, parent = iif(message = :message, parent, NULL), settled_at = NULL,
+  expires_at = iif(reason = 'expired', NULL, expires_at), look_at = NULL
 WHERE id = :id AND state IN ('dead', 'unknown')
-
--- name: delivery_drop
--- A person says: leave it.
-UPDATE deliveries SET state = 'superseded', reason = :reason, settled_at = :now WHERE id = :id AND state IN ('dead', 'unknown')
 
 -- name: delivery_publish
 -- A person says: it is there.
-UPDATE deliveries SET state = 'delivered', reason = :reason, settled_at = :now WHERE id = :id AND state = 'unknown'
+UPDATE deliveries SET state = 'delivered', reason = :reason, settled_at = :now, look_at = NULL WHERE id = :id AND state = 'unknown'
 
 -- name: counts
 -- Open deliveries by destination and state; each half reads one partial index.
@@ -238,3 +247,155 @@ DELETE FROM observations WHERE (source, observation_id) IN (SELECT source, obser
 -- name: probe
 -- May we write again?
 DELETE FROM waits WHERE destination = ''
+
+-- name: doubted
+-- Lost answers to be looked for, the longest overdue first; one more than asked for tells when the next is due.
+SELECT * FROM deliveries INDEXED BY deliveries_doubted WHERE destination = ? AND look_at IS NOT NULL AND state = 'unknown' ORDER BY look_at LIMIT ?
+
+-- name: delivery_looked
+-- It was not found.
+UPDATE deliveries SET look_at = :again, looks = looks + 1 WHERE id = :id AND state = 'unknown'
+
+-- name: spent
+-- What a cap counts.
+SELECT count(*) FROM receipts WHERE destination = ? AND published_at >= ?
+
+-- name: deliveries_in
+-- What people look at: the ids of open and dead deliveries in a scope.
+WITH open AS (
+  SELECT * FROM deliveries INDEXED BY deliveries_watched WHERE state IN ('sending', 'held', 'unknown', 'dead')
+  UNION ALL SELECT * FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued')
+SELECT id FROM open
+WHERE state IN (SELECT value FROM json_each(:states))
+  AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
+  AND (:destination IS NULL OR destination = :destination) AND (:channel IS NULL OR channel = :channel)
+  AND (:rule IS NULL OR rule = :rule) AND (:record IS NULL OR record = :record)
+  AND (:reason IS NULL OR substr(reason, 1, length(:reason)) = :reason)
+  AND (:since IS NULL OR accepted_at >= :since) AND (:until IS NULL OR accepted_at < :until) AND id > :after
+ORDER BY id * :direction LIMIT :limit
+
+-- name: deliveries_rows
+-- By a JSON list of ids.
+SELECT * FROM deliveries WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id
+
+-- name: deliveries_count
+-- How many an order would touch.
+WITH open AS (
+  SELECT * FROM deliveries INDEXED BY deliveries_watched WHERE state IN ('sending', 'held', 'unknown', 'dead')
+  UNION ALL SELECT * FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued')
+SELECT count(*) FROM open
+WHERE state IN (SELECT value FROM json_each(:states))
+  AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
+  AND (:destination IS NULL OR destination = :destination) AND (:channel IS NULL OR channel = :channel)
+  AND (:rule IS NULL OR rule = :rule) AND (:record IS NULL OR record = :record)
+  AND (:reason IS NULL OR substr(reason, 1, length(:reason)) = :reason)
+  AND (:since IS NULL OR accepted_at >= :since) AND (:until IS NULL OR accepted_at < :until)
+
+-- name: deliveries_hold
+-- A person, a flood or a cap says: wait.
+UPDATE deliveries SET state = 'held', reason = :why, held_at = :now WHERE id IN (SELECT value FROM json_each(:chosen)) AND state = 'queued'
+
+-- name: deliveries_release
+-- A person says: go on. The age stood still meanwhile.
+UPDATE deliveries SET state = 'queued', reason = '', due = :now, expires_at = expires_at + :now - held_at, held_at = NULL
+WHERE id IN (SELECT value FROM json_each(:chosen)) AND state = 'held'
+
+-- name: deliveries_drop
+-- A person says: leave it.
+UPDATE deliveries SET state = 'superseded', reason = :why, settled_at = :now, look_at = NULL
+WHERE id IN (SELECT value FROM json_each(:chosen)) AND state IN ('queued', 'held', 'unknown', 'dead')
+
+-- name: deliveries_older
+-- Of a JSON list of ids, those that have a newer queued one of the same rule, step, channel and record.
+SELECT old.id FROM deliveries AS old WHERE old.id IN (SELECT value FROM json_each(?)) AND EXISTS (
+  SELECT 1 FROM deliveries AS new INDEXED BY deliveries_open
+  WHERE new.destination = old.destination AND new.channel = old.channel AND new.record = old.record AND new.id > old.id
+    AND new.state IN ('queued', 'sending', 'unknown') AND new.state = 'queued' AND new.rule = old.rule AND new.step = old.step)
+
+-- name: deliveries_of
+-- For `explain`.
+SELECT * FROM deliveries INDEXED BY deliveries_record WHERE record = ? ORDER BY id DESC LIMIT ?
+
+-- name: deliveries_published
+-- What went out and was not taken back, newest first.
+SELECT d.*, r.published_at FROM deliveries AS d INDEXED BY deliveries_settled JOIN receipts AS r ON r.key = d.key
+WHERE d.settled_at IS NOT NULL AND d.state = 'delivered' AND r.retracted_at IS NULL
+  AND (:ids IS NULL OR d.id IN (SELECT value FROM json_each(:ids)))
+  AND (:destination IS NULL OR d.destination = :destination) AND (:channel IS NULL OR d.channel = :channel)
+  AND (:rule IS NULL OR d.rule = :rule) AND (:record IS NULL OR d.record = :record)
+  AND (:since IS NULL OR d.settled_at >= :since) AND (:until IS NULL OR d.settled_at < :until)
+ORDER BY d.settled_at DESC LIMIT :limit
+
+-- name: receipts_named
+-- From what a network calls it to what we do.
+SELECT key FROM receipts INDEXED BY receipts_remote WHERE remote_id = ? AND remote_id <> key
+
+-- name: receipt_retract
+-- It was taken back.
+UPDATE receipts SET retracted_at = ? WHERE key = ?
+
+-- name: pauses_all
+-- At start, and for status.
+SELECT kind, name, reason, since FROM pauses ORDER BY since
+
+-- name: pause_put
+-- The first reason stands.
+INSERT INTO pauses (kind, name, reason, since) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
+
+-- name: pause_drop
+-- A person says: go on.
+DELETE FROM pauses WHERE kind = ? AND name = ?
+
+-- name: alerts_all
+-- What people know already.
+SELECT name, since FROM alerts
+
+-- name: alert_put
+-- They are told.
+INSERT INTO alerts (name, since) VALUES (?, ?) ON CONFLICT DO NOTHING
+
+-- name: alert_drop
+-- It is over.
+DELETE FROM alerts WHERE name = ?
+
+-- name: recent
+-- What a flood guard must know after a restart: the last rows are the last accepted.
+SELECT rule, destination, channel, accepted_at, state = 'held' AND reason = 'surge' FROM deliveries
+WHERE id > (SELECT max(id) FROM deliveries) - ? AND accepted_at >= ? ORDER BY id
+
+-- name: identity
+-- Whose database is this?
+SELECT instance, epoch FROM identity
+
+-- name: identity_put
+-- It is ours, from this start on.
+INSERT INTO identity (instance, epoch) VALUES (?, ?)
+
+-- name: identity_drop
+-- There is one row.
+DELETE FROM identity
+
+-- name: sending_of
+-- May a record be forgotten?
+SELECT count(*) FROM deliveries INDEXED BY deliveries_record WHERE record = ? AND state = 'sending'
+
+-- name: forget_receipts
+-- By the deliveries, so before them.
+DELETE FROM receipts WHERE key IN (SELECT key FROM deliveries INDEXED BY deliveries_record WHERE record = ?)
+
+-- name: forget_deliveries
+-- With their attempts.
+DELETE FROM deliveries WHERE record = ?
+
+-- name: forget_events
+-- Old values and new ones.
+DELETE FROM events WHERE source = ? AND record_type = ? AND record_id = ?
+
+-- name: forget_snapshots
+-- The record as last seen.
+DELETE FROM snapshots WHERE source = ? AND record_type = ? AND record_id = ?
+
+-- name: keys_known
+-- What a replay need not say.
+SELECT key FROM deliveries WHERE key IN (SELECT value FROM json_each(:keys))
+UNION SELECT key FROM receipts WHERE key IN (SELECT value FROM json_each(:keys))

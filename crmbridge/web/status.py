@@ -13,8 +13,8 @@ from crmbridge.telemetry import Metrics
 OPEN_STATES: Final = ("queued", "sending", "held", "unknown", "dead")
 
 
-def source_status(name: str, type_: str, poller: Poller | None, overview: Mapping[str, Any]) -> dict[str, Any]:
-    """One source; without a poller it listens for webhooks."""
+def source_status(name: str, type_: str, poller: Poller | None, overview: Mapping[str, Any], since: datetime) -> dict[str, Any]:
+    """One source; without a poller it listens for webhooks. `since`: when this process began."""
     source: dict[str, Any] = {"name": name, "type": type_}
     if poller is None:
         return source | {"state": "listening", "url": f"/hooks/{name}"}
@@ -23,7 +23,14 @@ def source_status(name: str, type_: str, poller: Poller | None, overview: Mappin
         state = f"failing ({poller.state.failures}): {poller.state.last_error}"
     else:
         state = "reading" if known.get("baselined") else f"learning what exists: {poller.state.read} records so far"
-    return source | {"state": state, "polled_at": known.get("polled_at"), "read": poller.state.read}
+    every = poller.every.total_seconds()
+    return source | {
+        "state": state,
+        "polled_at": known.get("polled_at"),
+        "read": poller.state.read,
+        "every": every,
+        "since": since.isoformat(),
+    }
 
 
 def destination_status(name: str, type_: str, publisher: Publisher | None, overview: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -45,8 +52,10 @@ def _waiting(name: str, overview: Mapping[str, Any]) -> dict[str, Any]:
 def _state(publisher: Publisher | None, now: datetime) -> str:
     if publisher is None:
         return "starting"
+    if publisher.halted:
+        return f"paused by hand: {publisher.halted}; `crmbridge resume`"
     if paused := publisher.paused:
-        return f"paused: {paused.reason}; put it right, then `crmbridge reload`"
+        return f"paused: {paused.reason}; put it right, then `crmbridge resume {publisher.name}` or `reload`"
     wait = publisher.waits.get(None)
     if wait and wait.until and wait.until > now:
         return f"waits until {wait.until.isoformat(timespec='seconds')}: {wait.reason}"

@@ -34,6 +34,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 KEY = base64.b64encode(bytes(range(32))).decode()
+FREE = "surge: off, max_age: off"  # a load test is a flood, and its events are as old as this file
 RATE = 200  # events per second while acknowledgements are timed
 WARM_UP = 300  # events before anything is counted
 _PER_SECOND = 6000  # requests that the driver prepares per second of closed loop: more than any system here can take
@@ -293,7 +294,7 @@ def ceilings(seconds: float) -> dict[str, float]:
 
 def destination_webhook(port: int) -> str:
     """The webhook destination's configuration."""
-    return f'{{type: webhook, url: "http://127.0.0.1:{port}/sink", secret: {{file: key}}}}'
+    return f'{{type: webhook, url: "http://127.0.0.1:{port}/sink", secret: {{file: key}}, {FREE}}}'
 
 
 def headline(seconds: float, rounds: int) -> dict[str, Any]:
@@ -308,7 +309,7 @@ def headline(seconds: float, rounds: int) -> dict[str, Any]:
                     with system as running:
                         found[name].append(to_webhook(running, port, seconds))
                         say(f"  {name}: {found[name][-1]['per_s']:.0f}/s, {found[name][-1]['cpu_ms']:.3f} ms CPU per event")
-        with temporary() as folder, daemon(folder, "{type: chirp}", chirp=True) as running:
+        with temporary() as folder, daemon(folder, f"{{type: chirp, {FREE}}}", chirp=True) as running:
             found["chirp"].append(to_chirp(running, folder / "chirp.db", seconds))
             say(f"  chirp: {found['chirp'][-1]['per_s']:.0f}/s")
         found["ceilings"].append(ceilings(min(seconds, 2.0)))

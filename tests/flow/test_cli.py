@@ -258,7 +258,7 @@ def test_read_verbs_with_and_without_a_daemon(tmp_path):
         assert (stopped.returncode, "no crmbridge runs with" in stopped.stderr) == (1, True)
         assert daemon.cli("reload").returncode == 1
         dropped = daemon.cli("dead", "drop", "--all", "--yes")
-        assert (dropped.returncode, dropped.stdout) == (0, "1 dead letters\n1 done\n")
+        assert (dropped.returncode, dropped.stdout) == (0, "1 delivery\n1 delivery dropped\n")
         assert json.loads(daemon.cli("dead", "list", "-o", "json").stdout)["deliveries"] == []
 
 
@@ -273,7 +273,7 @@ def test_orders_ask_first(tmp_path):
             daemon.post(daemon.body(n))
         daemon.quiet()
         asked = daemon.cli("dead", "drop", "--rule", "won", stdin="n\n")
-        assert (asked.returncode, asked.stdout.startswith("3 dead letters\n")) == (1, True)
+        assert (asked.returncode, asked.stdout.startswith("3 deliveries\n")) == (1, True)
         assert len(daemon.ask("dead_list")["deliveries"]) == 3
         assert "there is no delivery 99" in daemon.cli("dead", "retry", "99").stderr
         assert daemon.cli("dead", "drop", "--destination", "sink", "-y").returncode == 0

@@ -188,7 +188,7 @@ def test_a_wrong_token_pauses_its_destination_only(daemon, networks):
     (wins, sink) = status["destinations"]
     assert (wins["queued"], sink["state"]) == (2, "ok")
     assert "invalid_auth" in wins["state"]
-    assert "crmbridge reload" in wins["state"]
+    assert "`crmbridge resume wins`" in wins["state"]
     assert requests.get(f"{daemon.url}/readyz", timeout=5).status_code == 200
     metrics = daemon.admin("GET", "/metrics")[1]
     assert 'crmbridge_destination_paused{destination="wins"} 1.0' in metrics
@@ -341,13 +341,13 @@ def test_a_message_that_cannot_be_rendered_waits_for_its_rule(daemon, networks):
     assert (dead["reason"], dead["record"], dead["state"]) == ("unrenderable", "crm/Deal/1", "dead")
     assert "record.note" in dead["last_error"]
     again = daemon.cli("dead", "retry", str(dead["id"]))
-    assert (again.returncode, again.stdout) == (1, "0 done\n")
+    assert (again.returncode, again.stdout) == (1, "0 deliveries queued again\n")
 
     daemon.config["rules"][0]["publish"][0]["text"] = '{{ record.name }}: {{ record.note | default("no note") }}'
     daemon.write()
     assert daemon.cli("reload").returncode == 0
     done = daemon.cli("dead", "retry", str(dead["id"]))
-    assert (done.returncode, done.stdout) == (0, "1 done\n")
+    assert (done.returncode, done.stdout) == (0, "1 delivery queued again\n")
     daemon.quiet()
     assert networks.said_at_the_sink == ["Parkers: hello", "Parkers: no note"]
     assert json.loads(daemon.cli("dead", "list", "-o", "json").stdout)["deliveries"] == []
@@ -364,7 +364,7 @@ def test_a_request_that_cannot_be_interpreted_waits_for_its_map(daemon, networks
     daemon.config["sources"]["crm"]["map"]["record_id"] = "body.key"
     daemon.write()
     assert daemon.cli("reload").returncode == 0
-    assert daemon.cli("dead", "retry", "request:1").stdout == "1 done\n"
+    assert daemon.cli("dead", "retry", "request:1").stdout == "1 request queued again\n"
     until(lambda: networks.sink.seen, "it is published")
     assert networks.said_at_the_sink[0] == "Hill signed"
 

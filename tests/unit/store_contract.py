@@ -9,7 +9,19 @@ import pytest
 from shared import NOW
 
 from crmbridge.model import ChangeEvent, Channel, Cursor, Kind, Literal, Message, Receipt, RecordRef, State, Value, event_id
-from crmbridge.store.interface import Batch, Conflict, Entry, NewDelivery, Retention, Settlement, Snapshot, SourcePosition, Wait
+from crmbridge.store.interface import (
+    Batch,
+    Conflict,
+    Entry,
+    Journalled,
+    NewDelivery,
+    Retention,
+    Scope,
+    Settlement,
+    Snapshot,
+    SourcePosition,
+    Wait,
+)
 
 RECORD = RecordRef("crm", "Opportunity", "006")
 
@@ -144,7 +156,7 @@ class StoreContract:
         await store.record(batch(Entry(record=RECORD, event=one)), NOW)
 
         assert one == await store.event(one.id)
-        assert [(1, one, False)] == await store.events_after(0, 10)
+        assert [Journalled(1, one, False, NOW)] == await store.events_after(0, 10)
         assert await store.last_event() == 1
 
     # --- outbox
@@ -180,8 +192,8 @@ class StoreContract:
 
         await store.settle([settled(first.deliveries[0], State.UNKNOWN)], [], NOW)
         assert list((await lease(store)).deliveries) == []
-        (unknown,) = await store.deliveries(State.UNKNOWN)
-        assert await store.drop(unknown, "by hand", NOW)
+        (unknown,) = await store.select([State.UNKNOWN], Scope())
+        assert await store.drop([State.UNKNOWN], Scope(ids=[unknown.id]), "by hand", NOW) == 1
         assert [one.key for one in (await lease(store)).deliveries] == ["b"]
 
     async def test_a_delayed_head_holds_back_its_followers_only(self, store):
@@ -224,7 +236,7 @@ class StoreContract:
         delivery, attempts = await store.delivery("k")
         assert Receipt(remote_id="9", url="u", extra={"c": 1}) == delivery.receipt
         assert [(one.number, one.outcome, one.error) for one in attempts] == [(1, "transient", "refused")]
-        assert [one.delivery.key for one in await store.published()] == ["k"]
+        assert [one.delivery.key for one in await store.published(Scope())] == ["k"]
 
     async def test_a_reply_finds_the_first_of_its_thread(self, store):
         """Threads belong to channel and record, across rules."""
@@ -243,7 +255,7 @@ class StoreContract:
         await store.record(batch(entry("late", thread="t", error="no"), entry("a", revision=2, thread="t")), NOW)
         (a,) = (await lease(store)).deliveries
         await store.settle([settled(a, State.QUEUED, "unknown", due=NOW)], [], NOW)
-        (dead,) = await store.deliveries(State.DEAD)
+        (dead,) = await store.select([State.DEAD], Scope())
         await store.requeue(dead, message(thread="t"), NOW)
         (late,) = (await lease(store)).deliveries
         await store.settle([settled(late, State.DELIVERED, receipt=Receipt(remote_id="root"))], [], NOW)
@@ -271,7 +283,7 @@ class StoreContract:
     async def test_people_retry_drop_and_confirm(self, store):
         """Only what is dead or unknown can be ordered about, and what was confirmed is never sent again."""
         await store.record(batch(entry("dead", error="cannot"), entry("q", record=other(1)), entry("u", record=other(2))), NOW)
-        (dead,) = await store.deliveries(State.DEAD)
+        (dead,) = await store.select([State.DEAD], Scope())
         assert (dead.reason, dead.last_error) == ("unrenderable", "cannot")
         assert await store.requeue(dead, message(text="now it can"), NOW)
         assert not await store.requeue(dead, message(), NOW)
@@ -279,7 +291,7 @@ class StoreContract:
         leased = {one.key: one for one in (await lease(store)).deliveries}
         assert leased["dead"].message.text[0].text == "now it can"
         await store.settle([settled(leased["u"], State.UNKNOWN)], [], NOW)
-        assert not await store.drop(leased["q"], "no", NOW)
+        assert await store.drop([State.DEAD], Scope(ids=[leased["q"].id]), "no", NOW) == 0
         assert await store.confirm(leased["u"], Receipt(remote_id="", url="u"), "found by hand", NOW)
         assert await store.record(batch(entry("u", revision=9, record=other(2))), NOW) == 0
 
@@ -305,7 +317,7 @@ class StoreContract:
         assert await store.purge(none, NOW + timedelta(seconds=1)) == 3
         assert await store.purge(none, NOW + timedelta(seconds=1)) == 0
         assert None is await store.delivery("a")
-        (dead,) = await store.deliveries(State.DEAD)
+        (dead,) = await store.select([State.DEAD], Scope())
         assert await store.event(dead.event_id)
         assert set() == (await store.known([], "crm", ["o"])).observations
 

@@ -16,6 +16,7 @@ from crmbridge.publisher.breaker import THRESHOLD, Breaker
 from crmbridge.publisher.decide import RESENT, OnUnknown, Policy
 from crmbridge.publisher.pace import Pace, Paces
 
+EARLIER = NOW - timedelta(seconds=3)
 LATER = NOW + timedelta(minutes=7)
 
 
@@ -28,7 +29,7 @@ def policy(on_unknown=OnUnknown.RESEND, *, idempotent=False):
 
 
 def failed(error, given_=None, how=None):
-    return decide.failed(given_ or delivery(), error, how or policy(), NOW, 0.5)
+    return decide.failed(given_ or delivery(), error, how or policy(), NOW, 0.5, EARLIER)
 
 
 def test_every_error_of_the_tree_has_a_decision():

@@ -14,7 +14,7 @@ from crmbridge.errors import RenderError
 from crmbridge.intake.interpreter import Intake, Interpreter, rerender
 from crmbridge.model import Cursor, FieldSpec, Observation, RecordRef, State, load_message, plain
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Batch, Entry, Snapshot, SourcePosition
+from crmbridge.store.interface import Batch, Entry, Scope, Snapshot, SourcePosition
 from crmbridge.telemetry import Metrics
 
 SPEC = {"Deal": {"S": FieldSpec(), "N": FieldSpec()}}
@@ -32,7 +32,7 @@ def engine(text="{{ record.S }}", *, records=None, **more):
     config = {
         "crmbridge": 1,
         "sources": {"crm": {"type": "webhook", "signature": {"scheme": "none"}, "map": map_, "records": known}},
-        "destinations": {"out": {"type": "console"}},
+        "destinations": {"out": {"type": "console", "surge": "off"}},
         "rules": [rule | more],
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -124,7 +124,7 @@ async def test_a_conflict_is_interpreted_again(part):
 
     await part.take(seen(S="c"))
     assert await part.said() == ["a", "c"]
-    assert [event.revision for _, event, _ in await part.store.events_after(0, 10)] == [1, 3]
+    assert [one.event.revision for one in await part.store.events_after(0, 10)] == [1, 3]
 
 
 async def test_conflicts_without_end_are_an_error(part):
@@ -195,7 +195,7 @@ async def test_what_cannot_be_rendered_is_a_dead_letter(store):
     await part.take(seen("1", S="a"), seen("2", S="b", N="n"), seen("3", S="", N=""))
 
     assert await part.said() == ["b n"]
-    dead = await store.deliveries(State.DEAD)
+    dead = await store.select([State.DEAD], Scope())
     assert [(one.reason, one.message.record.id) for one in dead] == [("unrenderable", "3"), ("unrenderable", "1")]
     assert "record.N" in dead[1].last_error
     assert part.metrics.registry.get_sample_value("crmbridge_rule_errors_total", {"rule": "r"}) == 2
@@ -234,7 +234,7 @@ async def test_redeliveries_are_known_by_their_id(part):
 
     assert await part.said() == ["a", "b", "c", "d"]
     assert (part.count("repeated"), part.count("stale")) == (2, 1)
-    assert [stale for _, _, stale in await part.store.events_after(0, 10)] == [False] * 4 + [True]
+    assert [one.stale for one in await part.store.events_after(0, 10)] == [False] * 4 + [True]
 
 
 async def test_only_configured_fields_count(store):
@@ -243,7 +243,7 @@ async def test_only_configured_fields_count(store):
     await part.take(seen(S="a", Secret="s"))
     await part.take(seen(S="a", Secret="t"))
     assert await part.said() == ["a"]
-    ((_, event, _),) = await store.events_after(0, 10)
+    event = (await store.events_after(0, 10))[0].event
     assert event.fields == {"S": "a"}
 
     other = Observation(record_type="Lead", record_id="1", fields={"Any": "x"}, occurred_at=NOW)
@@ -269,7 +269,7 @@ async def test_before_is_narrowed_too(store):
     one = Observation(record_type="Deal", record_id="1", fields={"S": "b"}, before={"S": "a", "Secret": "s"}, occurred_at=NOW)
     await part.take(one)
 
-    ((_, event, _),) = await store.events_after(0, 10)
+    event = (await store.events_after(0, 10))[0].event
     assert event.before == {"S": "a"}
 
 
@@ -280,5 +280,5 @@ async def test_a_silent_baseline_then_news(part):
 
     await part.take(seen("1", S="a"), seen("2", S="b"), seen("3", S="new"), unseen_is_new=True)
     assert await part.said() == ["b", "new"]
-    assert [event.kind.value for _, event, _ in await part.store.events_after(0, 10)] == ["updated", "created"]
+    assert [one.event.kind.value for one in await part.store.events_after(0, 10)] == ["updated", "created"]
     assert timezone.utc is NOW.tzinfo

@@ -85,7 +85,7 @@ async def test_a_baseline_is_silent_then_changes_speak(part):
     assert (crm.asked, await part.said(), (await part.store.position("crm")).baselined) == (["1"], [], True)
     await poller.poll_once()
     assert await part.said() == ["news", "created"]
-    assert [event.kind.value for _, event, _ in await part.store.events_after(0, 10)] == ["updated", "created"]
+    assert [one.event.kind.value for one in await part.store.events_after(0, 10)] == ["updated", "created"]
     assert (poller.state.read, poller.state.failures, poller.state.last_success, poller.state.baselined) == (4, 0, NOW, True)
 
 
@@ -94,7 +94,7 @@ async def test_a_source_that_cannot_enumerate_speaks_from_the_start(part):
     await make(part, Crm(page("1", ("a", "x")), enumerates=False)).poll_once()
 
     assert await part.said() == ["x"]
-    assert [event.kind.value for _, event, _ in await part.store.events_after(0, 10)] == ["updated"]
+    assert [one.event.kind.value for one in await part.store.events_after(0, 10)] == ["updated"]
 
 
 async def test_a_part_that_is_added_later_is_learnt(part):

@@ -16,7 +16,7 @@ from crmbridge.publisher import publisher as publisher_module
 from crmbridge.publisher.decide import OnUnknown, Policy
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Wait
+from crmbridge.store.interface import Scope, Wait
 from crmbridge.telemetry import Metrics
 
 
@@ -334,7 +334,7 @@ async def test_a_message_for_fewer_readers_is_never_said_to_more(store):
     async with Running(store, network, audience=Audience.PUBLIC):
         await until(lambda: _only_dead(store))
     assert network.seen == []
-    (dead,) = await store.deliveries(State.DEAD)
+    (dead,) = await store.select([State.DEAD], Scope())
     assert dead.last_error == "it was made for out, read by the company; out is read by the public"
 
 

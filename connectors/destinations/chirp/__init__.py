@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from connectors.destinations.chirp.destination import ChirpDestination
 from connectors.destinations.chirp.options import ChirpOptions
 from crmbridge.contract import Connector
 from crmbridge.model import Audience
 
 CONNECTOR = Connector(
+    max_age=timedelta(days=7),
     name="chirp",
     audiences=frozenset({Audience.COMPANY}),
     needs_channel=lambda _: True,

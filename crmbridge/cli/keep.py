@@ -1,0 +1,97 @@
+"""backup, restore, adopt, forget: the databases as things that people keep."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import click
+
+from crmbridge.cli.common import Failure, ask_daemon, call, config_option
+from crmbridge.config.load import load
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@config_option
+def backup(folder: Path, path: Path) -> None:
+    """Copy the databases, as they are at one moment, into a new FOLDER. The daemon goes on."""
+    answer = ask_daemon(path, "backup", folder=str(folder.absolute()))
+    click.echo(f"{', '.join(answer['files'])} in {answer['folder']}")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@config_option
+def restore(folder: Path, yes: bool, path: Path) -> None:
+    """Put the databases of a backup in place of the present ones, which are kept beside them. No daemon may run."""
+    config = load(path, secrets=False)
+    pairs = [(folder / target.name, target) for target in (config.store_path, config.feed_path) if (folder / target.name).exists()]
+    if not any(target == config.store_path for _, target in pairs):
+        raise Failure(f"{folder} holds no {config.store_path.name}")
+    _no_daemon(config.store_path)
+    for source, target in pairs:
+        click.echo(f"{source} -> {target}")
+    if not yes:
+        click.confirm("The present databases are moved aside. Restore?", abort=True)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for source, target in pairs:
+        for ending in ("", "-wal", "-shm"):
+            present = target.with_name(target.name + ending)
+            if present.exists():
+                present.replace(target.with_name(f"{target.name}{ending}.before-{stamp}"))
+        draft = target.with_name(target.name + ".new")
+        shutil.copyfile(source, draft)
+        draft.chmod(0o600)
+        draft.replace(target)
+    click.echo("restored. Nothing is published before `crmbridge adopt`: what waits in it may have been said long ago")
+
+
+def _no_daemon(store: Path) -> None:
+    """Raises Failure while a process holds the lock."""
+    import fcntl
+
+    try:
+        descriptor = os.open(store.with_name(store.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Failure(f"{store}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise Failure("a crmbridge runs on this database: stop it first") from None
+    finally:
+        os.close(descriptor)
+
+
+@click.command()
+@click.option("--hold/--speak", default=True, help="What waits is held for a person (default), or said.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@config_option
+def adopt(hold: bool, yes: bool, path: Path) -> None:
+    """Go on with a database that was restored, copied or moved. Until then the daemon takes in changes and publishes nothing."""
+    status = ask_daemon(path, "status")
+    if status["mute"]:
+        click.echo(status["mute"])
+        waiting = sum(one["queued"] for one in status["destinations"])
+        click.echo(f"{waiting} messages wait, and are {'held for a person' if hold else 'SAID NOW, perhaps for the second time'}")
+        if not yes:
+            click.confirm("Is this the database to go on with, and does no other crmbridge run on a copy of it?", abort=True)
+    answer = ask_daemon(path, "adopt", hold=hold)
+    click.echo(f"adopted; {answer['held']} held: `crmbridge queue list --state held`" if hold else "adopted")
+
+
+@click.command()
+@click.argument("record")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@config_option
+def forget(record: str, yes: bool, path: Path) -> None:
+    """Remove all that is stored of RECORD (source/type/id). What is published stays where it is."""
+    found = call(path, "forget", record=record, dry_run=True)["gone"]
+    click.echo(f"{found['events']} changes and {found['deliveries']} messages about {record}")
+    if not yes:
+        click.confirm("remove them for good?", abort=True)
+    gone = call(path, "forget", record=record)["gone"]
+    click.echo("removed: " + ", ".join(f"{count} {what}" for what, count in gone.items()))

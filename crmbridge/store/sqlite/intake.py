@@ -1,0 +1,124 @@
+"""What comes in: the inbox, positions, snapshots, the journal."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+from crmbridge.db import repeated
+from crmbridge.model import ChangeEvent, RecordRef, dump_json, from_us, load_fields, to_us
+from crmbridge.store.interface import MAX_BATCH, Batch, Conflict, InboxRow, Journalled, Known, Snapshot, SourcePosition
+from crmbridge.store.sqlite import rows
+from crmbridge.store.sqlite.rows import Q, insert, ref
+
+
+class Intake(rows.Base):
+    """The part of the store that intake writes."""
+
+    async def accept(self, source: str, headers: Mapping[str, str], query: str, body: bytes, now: datetime) -> InboxRow:
+        values = (source, to_us(now), dump_json(dict(headers)), query, body)
+        row_id = await self.database.write_together(_accept, values)
+        return InboxRow(row_id, source, now, headers, query, body)
+
+    async def waiting(self, after: int, limit: int) -> list[InboxRow]:
+        found = await self.database.read(lambda db: db.execute(Q["inbox_waiting"], (after, limit)).fetchall())
+        return [rows.inbox_row(row) for row in found]
+
+    async def position(self, source: str) -> SourcePosition:
+        row = await self.database.read(lambda db: db.execute(Q["source_get"], (source,)).fetchone())
+        return rows.position(row) if row else SourcePosition()
+
+    async def known(self, records: Sequence[RecordRef], source: str = "", observations: Sequence[str] = ()) -> Known:
+        wanted, ids = dump_json([ref(record) for record in records]), dump_json(observations)
+
+        def query(db: sqlite3.Connection) -> Known:
+            snapshots = {
+                RecordRef(*r[:3]): Snapshot(r[3], r[4], bool(r[5]), load_fields(r[6])) for r in db.execute(Q["snapshots_get"], (wanted,))
+            }
+            seen = {row[0] for row in db.execute(Q["observations_known"], (source, ids))} if observations else set()
+            return Known(snapshots, seen)
+
+        return await self.database.read(query)
+
+    async def record(self, batch: Batch, now: datetime) -> int:
+        if len(batch.entries) > MAX_BATCH:
+            raise ValueError(f"a batch holds at most {MAX_BATCH} entries, not {len(batch.entries)}")
+        # Everything that can be computed outside the transaction is: the writer thread serves everyone.
+        moment = to_us(now)
+        dump = rows.Dumps()
+        snapshots = [rows.snapshot_row(entry.record, entry.snapshot, dump) for entry in batch.entries if entry.snapshot]
+        assumed = dump_json([(*ref(entry.record), entry.assumed) for entry in batch.entries if entry.snapshot])
+        events = [rows.event_row(entry.event, entry.stale, moment, dump) for entry in batch.entries if entry.event and entry.fresh]
+        deliveries = [rows.delivery_row(entry, new, moment) for entry in batch.entries for new in entry.deliveries]
+        seen = [entry.observation_id for entry in batch.entries if entry.observation_id]
+
+        def unit(db: sqlite3.Connection) -> int:
+            if snapshots:
+                if db.execute(Q["snapshots_conflict"], (assumed,)).fetchone():
+                    raise Conflict
+                insert(db, "snapshots_put", snapshots)
+            insert(db, "events_insert", events)
+            added = insert(db, "deliveries_insert", deliveries)
+            if seen:
+                db.execute(Q["observations_insert"], (batch.source, moment, dump_json(seen)))
+            if batch.closed:
+                db.execute(Q["inbox_close"], (dump_json(batch.closed),))
+            for id, failure in batch.failed.items():
+                db.execute(Q["inbox_fail"], (failure, id))
+            if batch.position:
+                at = batch.position
+                polled = to_us(at.polled_at) if at.polled_at else None
+                db.execute(Q["source_move"], (batch.source, at.cursor, int(at.baselined), polled))
+            return added
+
+        return await self.database.write(unit)
+
+    # --- requests that nobody could interpret
+
+    async def failed_requests(self, limit: int = 100) -> list[tuple[InboxRow, str]]:
+        found = await self.database.read(lambda db: db.execute(Q["inbox_failed"], (limit,)).fetchall())
+        return [(InboxRow(row["id"], row["source"], from_us(row["received_at"]), {}, "", b""), row["failure"]) for row in found]
+
+    async def failed_request(self, id: int) -> tuple[InboxRow, str] | None:
+        row = await self.database.read(lambda db: db.execute(Q["inbox_get"], (id,)).fetchone())
+        return (rows.inbox_row(row), row["failure"]) if row else None
+
+    async def retry_request(self, id: int) -> bool:
+        return await self.database.write(lambda db: db.execute(Q["inbox_retry"], (id,)).rowcount > 0)
+
+    async def drop_request(self, id: int) -> bool:
+        return await self.database.write(lambda db: db.execute(Q["inbox_drop"], (id,)).rowcount > 0)
+
+    # --- the journal
+
+    async def event(self, id: str) -> ChangeEvent | None:
+        row = await self.database.read(lambda db: db.execute(Q["event_get"], (id,)).fetchone())
+        return rows.event(row) if row and row["kind"] != rows.STALE else None
+
+    async def events_after(self, seq: int, limit: int) -> list[Journalled]:
+        return await self._journal("events_after", seq, limit)
+
+    async def events_since(self, since: datetime, limit: int) -> list[Journalled]:
+        return await self._journal("events_since", to_us(since), limit)
+
+    async def events_of(self, record: RecordRef, limit: int) -> list[Journalled]:
+        return await self._journal("events_of", *ref(record), limit)
+
+    async def _journal(self, name: str, *values: Any) -> list[Journalled]:
+        return [rows.journalled(row) for row in await self.database.read(lambda db: db.execute(Q[name], values).fetchall())]
+
+    async def last_event(self) -> int:
+        return await self.database.read(lambda db: int(db.execute(Q["events_last"]).fetchone()[0]))
+
+    async def records_named(self, id: str, limit: int) -> list[RecordRef]:
+        found = await self.database.read(lambda db: db.execute(Q["records_named"], (id, limit)).fetchall())
+        return [RecordRef(*row) for row in found]
+
+
+def _accept(db: sqlite3.Connection, found: Sequence[tuple[Any, ...]]) -> Sequence[int]:
+    """Inbox rows; returns their ids. One statement numbers its rows one behind the other."""
+    last = db.execute(repeated(Q["inbox_insert"], len(found)), list(chain.from_iterable(found))).lastrowid or 0
+    return range(last - len(found) + 1, last + 1)

@@ -1,0 +1,271 @@
+"""Rows of the database to and from crmbridge's nouns."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from crmbridge.db import Database, Schema, repeated, statements
+from crmbridge.model import (
+    ChangeEvent,
+    Cursor,
+    Delivery,
+    Fields,
+    Kind,
+    Message,
+    Receipt,
+    RecordRef,
+    State,
+    dump_fields,
+    dump_json,
+    dump_message,
+    from_us,
+    load_fields,
+    load_json,
+    load_message,
+    to_us,
+)
+from crmbridge.store.interface import Entry, InboxRow, Journalled, NewDelivery, Scope, Settlement, Snapshot, SourcePosition, Wait
+
+_HERE: Final = Path(__file__).parent
+SCHEMA: Final = Schema("crmbridge store", 0x63726D62, _HERE.with_name("migrations"))  # "crmb"
+Q: Final = statements(_HERE.with_name("queries.sql"))
+STALE: Final = "stale"
+WHOLE: Final = "*"
+"""`waits.channel`: a whole destination, until an instant."""
+HALT: Final = "!"
+"""`waits.channel`: a whole destination, until a person acts."""
+_PARAMETERS: Final = 30_000  # of one statement; SQLite takes 32,766
+
+
+class Base:
+    """What every part of the store works on."""
+
+    database: Database
+
+
+def insert(db: sqlite3.Connection, name: str, rows: Sequence[Sequence[Any]]) -> int:
+    """Insert all rows with as few statements as their parameters allow; returns how many were new."""
+    most = _PARAMETERS // len(rows[0]) if rows else 1
+    parts = [rows[start : start + most] for start in range(0, len(rows), most)]
+    return sum(db.execute(repeated(Q[name], len(part)), list(chain.from_iterable(part))).rowcount for part in parts)
+
+
+def ref(record: RecordRef) -> tuple[str, str, str]:
+    return record.source, record.type, record.id
+
+
+# --- intake
+
+
+def inbox_row(row: sqlite3.Row) -> InboxRow:
+    return InboxRow(row["id"], row["source"], from_us(row["received_at"]), load_json(row["headers"]), row["query"], row["body"])
+
+
+def position(row: sqlite3.Row) -> SourcePosition:
+    cursor = Cursor(row["cursor"]) if row["cursor"] is not None else None
+    return SourcePosition(cursor, bool(row["baselined"]), from_us(row["polled_at"]) if row["polled_at"] is not None else None)
+
+
+class Dumps:
+    """`dump_fields`, once for each mapping: an event and the snapshot it leaves hold the same one."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Fields, str]] = {}  # holds the mapping too, so that no other takes its identity
+
+    def __call__(self, fields: Fields) -> str:
+        if (known := self._known.get(id(fields))) is None:
+            known = self._known[id(fields)] = (fields, dump_fields(fields))
+        return known[1]
+
+
+def snapshot_row(record: RecordRef, snapshot: Snapshot, dump: Dumps) -> tuple[Any, ...]:
+    return (*ref(record), snapshot.revision, snapshot.version, int(snapshot.deleted), dump(snapshot.fields))
+
+
+def event_row(event: ChangeEvent, stale: bool, moment: int, dump: Dumps) -> tuple[Any, ...]:
+    return (
+        event.id,
+        event.source,
+        event.record_type,
+        event.record_id,
+        event.revision,
+        STALE if stale else event.kind.value,
+        to_us(event.occurred_at),
+        moment,
+        event.actor,
+        event.url,
+        dump(event.fields),
+        dump(event.before),
+    )
+
+
+def event(row: sqlite3.Row) -> ChangeEvent:
+    return ChangeEvent(
+        id=row["id"],
+        source=row["source"],
+        record_type=row["record_type"],
+        record_id=row["record_id"],
+        revision=row["revision"],
+        kind=Kind.UPDATED if row["kind"] == STALE else Kind(row["kind"]),
+        occurred_at=from_us(row["occurred_at"]),
+        fields=load_fields(row["fields"]),
+        before=load_fields(row["before"]),
+        actor=row["actor"],
+        url=row["url"],
+    )
+
+
+def journalled(row: sqlite3.Row) -> Journalled:
+    return Journalled(row["seq"], event(row), row["kind"] == STALE, from_us(row["recorded_at"]))
+
+
+# --- deliveries
+
+
+def channel_of(message: Message) -> str:
+    return message.channel.key if message.channel else ""
+
+
+def delivery_row(entry: Entry, new: NewDelivery, moment: int) -> tuple[Any, ...]:
+    message = new.message
+    state = State.DEAD if new.error else new.state
+    return (
+        new.key,
+        entry.event.id if entry.event else "",
+        new.generation,
+        message.destination,
+        channel_of(message),
+        str(message.record),
+        message.rule,
+        message.step,
+        message.thread,
+        dump_message(message),
+        state,
+        "unrenderable" if new.error else new.reason,
+        moment,
+        new.error,
+        moment,
+        to_us(message.expires_at) if message.expires_at else None,
+        moment if state is State.HELD else None,
+        moment if state is State.SUPERSEDED else None,
+    )
+
+
+def settled_row(one: Settlement, moment: int) -> tuple[Any, ...]:
+    ended = one.state in (State.DELIVERED, State.SUPERSEDED)
+    due = to_us(one.due) if one.due else moment
+    doubt, look = (to_us(at) if at else None for at in (one.doubt_from, one.look_at))
+    return (one.delivery.id, one.state, one.reason, due, one.error, int(not one.counted), moment if ended else None, doubt, look)
+
+
+def attempt_row(one: Settlement, moment: int) -> tuple[Any, ...]:
+    return (one.delivery.id, one.delivery.attempts, moment, one.outcome, one.error)
+
+
+def leased(row: Mapping[str, Any], *, tried: bool = True) -> Delivery:
+    """A row of the query `lanes`: as it is after the lease, or as it died if it is not `tried`."""
+    return Delivery(
+        id=row["id"],
+        key=row["key"],
+        event_id=row["event_id"],
+        message=load_message(row["message"]),
+        state=State.SENDING if tried else State.DEAD,
+        due=from_us(row["due"]),
+        reason=row["reason"],
+        attempts=row["attempts"] + tried,
+        last_error=row["last_error"],
+        parent=Receipt(**row["parent"]) if row["parent"] else None,
+        generation=row["generation"],
+        accepted_at=from_us(row["accepted_at"]),
+        expires_at=from_us(row["expires_at"]) if row["expires_at"] is not None else None,
+    )
+
+
+def delivery(db: sqlite3.Connection, row: sqlite3.Row) -> Delivery:
+    own = db.execute(Q["receipt_get"], (row["key"],)).fetchone() if row["state"] == State.DELIVERED else None
+    return Delivery(
+        id=row["id"],
+        key=row["key"],
+        event_id=row["event_id"],
+        message=load_message(row["message"]),
+        state=State(row["state"]),
+        due=from_us(row["due"]),
+        reason=row["reason"],
+        attempts=row["attempts"],
+        last_error=row["last_error"],
+        receipt=receipt(own) if own else None,
+        parent=_parent(db, row),
+        generation=row["generation"],
+        accepted_at=from_us(row["accepted_at"]),
+        expires_at=from_us(row["expires_at"]) if row["expires_at"] is not None else None,
+    )
+
+
+def _parent(db: sqlite3.Connection, row: sqlite3.Row) -> Receipt | None:
+    """What a delivery replies to: as frozen at its first attempt, before that the first message of its thread."""
+    if row["parent"] is not None:
+        frozen = load_json(row["parent"])
+        return Receipt(**frozen) if frozen else None
+    if row["thread"] is None:
+        return None
+    first = db.execute(Q["receipt_first_of_thread"], (row["destination"], row["channel"], row["thread"])).fetchone()
+    return receipt(first) if first else None
+
+
+def receipt(row: sqlite3.Row) -> Receipt:
+    return Receipt(remote_id=row["remote_id"], url=row["url"], extra=load_json(row["extra"]))
+
+
+def receipt_row(one: Delivery, proof: Receipt, moment: int) -> tuple[Any, ...]:
+    message = one.message
+    extra = dump_json(dict(proof.extra))
+    return (one.key, message.destination, channel_of(message), message.thread, proof.remote_id, proof.url, extra, moment)
+
+
+def lanes(db: sqlite3.Connection, destination: str, after: str, skip: str, limit: int) -> Iterator[list[dict[str, Any]]]:
+    """What waits in each of a destination's lanes, earliest first: from the lane behind `after` to the last, then from the first."""
+    start = f"{after}\0" if after else ""  # the least name greater than `after`; names hold no NUL
+    for low, high in ((start, None), ("", start)) if start else (("", None),):
+        values = {"destination": destination, "start": low, "stop": high, "skip": skip, "limit": limit}
+        for _, heads in db.execute(Q["lanes"], values):
+            yield load_json(heads)
+
+
+# --- waits and scopes
+
+
+def wait_row(wait: Wait) -> dict[str, Any]:
+    return {
+        "destination": wait.destination,
+        "channel": HALT if wait.until is None else WHOLE if wait.channel is None else wait.channel,
+        "until": to_us(wait.until) if wait.until else None,
+        "reason": wait.reason,
+        "since": to_us(wait.since),
+    }
+
+
+def wait(row: sqlite3.Row) -> Wait:
+    return Wait(
+        destination=row["destination"],
+        channel=None if row["channel"] in (WHOLE, HALT) else row["channel"],
+        until=from_us(row["until"]) if row["until"] is not None else None,
+        reason=row["reason"],
+        since=from_us(row["since"]),
+    )
+
+
+def scope_values(scope: Scope) -> dict[str, Any]:
+    return {
+        "ids": dump_json(scope.ids) if scope.ids else None,
+        "destination": scope.destination,
+        "channel": scope.channel,
+        "rule": scope.rule,
+        "record": scope.record,
+        "reason": scope.reason,
+        "since": to_us(scope.since) if scope.since else None,
+        "until": to_us(scope.until) if scope.until else None,
+    }

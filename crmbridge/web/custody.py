@@ -1,0 +1,92 @@
+"""The databases as things that people keep: whose they are, copies of them, room on their disk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from crmbridge.db import Database
+from crmbridge.errors import CrmbridgeError, StoreError
+from crmbridge.store import SqliteStore, identity
+from crmbridge.store.interface import Scope
+from crmbridge.store.reserve import Reserve
+
+_log = logging.getLogger(__name__)
+
+
+class Custody:
+    """Watches over one daemon's databases."""
+
+    def __init__(self, store: SqliteStore, databases: Mapping[str, Database], now: Callable[[], datetime]) -> None:
+        """`databases` are what a backup holds, by the names of their files; the store's own is among them."""
+        self.mute = ""
+        """Why nothing may be published before a person says `adopt`."""
+        self._store = store
+        self._databases = databases
+        self._now = now
+        self._reserve = Reserve(store.database.path)
+
+    async def begin(self) -> None:
+        """Is this the database that ran here last? One that is not must not speak."""
+        await asyncio.to_thread(self._reserve.keep)
+        path = self._store.database.path
+        stored = await self._store.identity()
+        marker, inode = await asyncio.to_thread(lambda: (identity.read(path), path.stat().st_ino))
+        self.mute = identity.objection(stored, marker, inode, identity.machine())
+        if self.mute:
+            _log.error("nothing is published before `crmbridge adopt`", extra={"reason": self.mute})
+            return
+        instance, epoch = stored or (identity.new_instance(), 0)
+        await self._ours(instance, epoch + 1)
+
+    async def adopt(self, *, hold: bool) -> int:
+        """A person says that this database is the one to go on with; what waits is held, unless it is to be said. Returns how much was."""
+        if not self.mute:
+            raise CrmbridgeError("this database is known: there is nothing to adopt")
+        held = await self._store.hold(Scope(), "adopted: it may have been said before", self._now()) if hold else 0
+        await self._ours(identity.new_instance(), 1)
+        self.mute = ""
+        return held
+
+    async def _ours(self, instance: str, epoch: int) -> None:
+        await self._store.identify(instance, epoch)  # first: a crash in between leaves the database ahead, which is no rollback
+        await asyncio.to_thread(identity.write, self._store.database.path, instance, epoch)
+
+    async def backup(self, folder: str) -> dict[str, Any]:
+        """Copies as they are now, in a folder that is made for them. Raises CrmbridgeError."""
+        target = Path(folder)
+        if not target.is_absolute():
+            raise CrmbridgeError("give an absolute path: the daemon runs in another folder")
+        try:
+            await asyncio.to_thread(target.mkdir, mode=0o700, parents=True)
+        except OSError as error:
+            raise CrmbridgeError(f"{target}: {error.strerror}; name a folder that does not exist yet") from error
+        for name, database in self._databases.items():
+            await database.backup(target / name)
+        return {"folder": str(target), "files": list(self._databases)}
+
+    @property
+    def refusing(self) -> str:
+        """Why nothing can be taken in; empty if it can."""
+        database = self._store.database
+        if database.failure:
+            return "the database cannot be written"
+        if self._reserve.given_up:
+            return "the disk is full"
+        return f"the database refuses writes: {database.refusing}" if database.refusing else ""
+
+    async def look(self) -> None:
+        """Called every second: find out whether writing is possible again, and keep the reserve."""
+        database = self._store.database
+        if database.refusing:
+            if database.full:
+                self._reserve.give_up()
+            with contextlib.suppress(StoreError):
+                await self._store.probe()
+        elif self._reserve.given_up and self._reserve.keep():
+            _log.warning("there is room on the disk again: changes are taken in")

@@ -1,0 +1,139 @@
+"""Why something was said, or not: from what people hold to changes, rules, deliveries, and what is missing between them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from crmbridge.model import ChangeEvent, Delivery, RecordRef
+from crmbridge.rules.engine import Engine
+from crmbridge.store.interface import Journalled
+from crmbridge.web import shapes
+from crmbridge.web.orders import Orders
+from crmbridge.web.scope import Refused, remote_ids
+
+_CHANGES, _DELIVERIES, _RECORDS = 20, 200, 10
+
+
+class Explaining(Orders):
+    """Answers `explain`."""
+
+    async def explain(self, name: str, changes: int = _CHANGES) -> dict[str, Any]:
+        """What is known of a CRM address, a record (`source/type/id`, or its id alone), a change, a delivery, or a published message."""
+        records, wanted = await self._meant_by(name.strip())
+        if not records:
+            return {"records": [], "notes": await self._never_seen(name)}
+        return {"records": [await self._explained(record, wanted, min(changes, 100)) for record in records], "notes": []}
+
+    async def _meant_by(self, name: str) -> tuple[list[RecordRef], str | None]:
+        """The records that `name` is about, and the change it names, if it names one."""
+        if event := await self._store.event(name):
+            return [event.record], event.id
+        if not name.startswith("http") and (found := await self._store.delivery(name)):
+            return [found[0].message.record], found[0].event_id or None
+        for remote_id in remote_ids(name):
+            for key in await self._store.receipts_named(remote_id):
+                if found := await self._store.delivery(key):
+                    return [found[0].message.record], found[0].event_id or None
+        if name.count("/") >= 2 and not name.startswith("http"):
+            ref = RecordRef(*name.split("/", 2))
+            known = await self._store.known([ref])
+            return ([ref] if known.snapshots or await self._store.events_of(ref, 1) else []), None
+        for part in [name, *reversed([part for part in re.split(r"[/?=&#]+", name) if part])]:
+            if records := await self._store.records_named(part, _RECORDS):
+                return records, None
+        return [], None
+
+    async def _explained(self, record: RecordRef, wanted: str | None, changes: int) -> dict[str, Any]:
+        engine = self._engine()
+        snapshot = (await self._store.known([record])).snapshots.get(record)
+        journal = await self._store.events_of(record, changes)
+        deliveries = await self._store.deliveries_of(record, _DELIVERIES)
+        by_event: dict[str, list[Delivery]] = {}
+        for one in deliveries:
+            by_event.setdefault(one.event_id, []).append(one)
+        picked = [one for one in journal if wanted is None or one.event.id == wanted]
+        hidden = shapes.secret_fields(record.source, record.type, engine.records)
+        return {
+            "record": str(record),
+            "now": shapes.values(snapshot.fields, hidden) if snapshot else None,
+            "revision": snapshot.revision if snapshot else None,
+            "deleted": snapshot.deleted if snapshot else None,
+            "changes": [await self._change(one, engine, by_event.get(one.event.id, [])) for one in picked],
+            "notes": await self._notes(record, engine, journal, snapshot is not None and snapshot.revision == 0),
+        }
+
+    async def _change(self, one: Journalled, engine: Engine, deliveries: list[Delivery]) -> dict[str, Any]:
+        told = []
+        for delivery in deliveries:
+            found = await self._store.delivery(str(delivery.id))
+            attempts = found[1] if found else []
+            told.append(shapes.delivery(delivery) | {"attempts_failed": [shapes.attempt(attempt) for attempt in attempts]})
+        return shapes.event(one.event, engine.records) | {
+            "seq": one.seq,
+            "recorded_at": one.recorded_at.isoformat(),
+            "stale": one.stale,
+            "rules": [] if one.stale else verdicts(engine, one.event),
+            "deliveries": told,
+        }
+
+    async def _notes(self, record: RecordRef, engine: Engine, journal: list[Journalled], learnt: bool) -> list[str]:
+        notes = []
+        if not journal and learnt:
+            notes.append("it was learnt silently, when this source was first read: nothing of it has changed since")
+        elif not journal:
+            notes.append("the journal holds no change of it: none came, or retention has removed them")
+        if any(one.stale for one in journal):
+            notes.append("stale changes came after newer ones and were not said")
+        spec = engine.records.get((record.source, record.type))
+        if spec:
+            notes.append(f"only these fields count as changes: {', '.join(spec)}")
+        if not any(rule.source == record.source and rule.record == record.type for rule in engine.rules):
+            notes.append(f"no rule looks at {record.type} of {record.source}")
+        notes += await self._source_notes(record.source)
+        return notes
+
+    async def _source_notes(self, source: str) -> list[str]:
+        facts = await self.overview()
+        notes = []
+        if position := facts["sources"].get(source):
+            notes.append(f"{source} was last read at {position['polled_at'] or 'no time yet'}")
+            if not position["baselined"]:
+                notes.append(f"{source} is still learning what exists: nothing of it is said before that ends")
+        waiting = sum(one["count"] for one in facts["inbox"] if one["source"] == source and not one["failed"])
+        failed = sum(one["count"] for one in facts["inbox"] if one["source"] == source and one["failed"])
+        if waiting:
+            notes.append(f"{waiting} requests of {source} wait to be interpreted")
+        if failed:
+            notes.append(f"{failed} requests of {source} could not be interpreted: `crmbridge dead list`")
+        notes += [f"paused since {one['since'][:19]}: {one['kind']} {one['name']}: {one['reason']}" for one in facts["pauses"]]
+        return notes
+
+    async def _never_seen(self, name: str) -> list[str]:
+        if not name.strip():
+            raise Refused("name something: an address, a record, a change, a delivery")
+        facts = await self.overview()
+        notes = [f"nothing here is known as {name}: no change of such a record has come in"]
+        sources = (
+            {rule.source for rule in self._engine().rules} | {source for source, _ in self._engine().records} | facts["sources"].keys()
+        )
+        for source in sorted(sources):
+            notes += await self._source_notes(source)
+        return notes
+
+
+def verdicts(engine: Engine, event: ChangeEvent) -> list[dict[str, Any]]:
+    """Every present rule about such a record: whether it runs for this change, and which clause failed on which values."""
+    looked = {verdict.rule: verdict for verdict in engine.run(event).verdicts}
+    found = []
+    for rule in engine.rules:
+        if (rule.source, rule.record) != (event.source, event.record_type):
+            continue
+        if verdict := looked.get(rule.id):
+            found.append({"rule": rule.id, "matched": verdict.matched, "reason": verdict.reason})
+        elif event.kind not in rule.kinds:
+            kinds = ", ".join(sorted(rule.kinds))
+            found.append({"rule": rule.id, "matched": False, "reason": f"it looks at {kinds}; this is {event.kind}"})
+        else:
+            found.append({"rule": rule.id, "matched": False, "reason": "a rule before it ends with `stop`"})
+    return found

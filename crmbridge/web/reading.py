@@ -1,0 +1,137 @@
+"""What people may ask. Every method takes and gives JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from crmbridge.model import Delivery, State
+from crmbridge.publisher.publisher import Publisher
+from crmbridge.rules.engine import Engine
+from crmbridge.store.interface import Attempt, Store
+from crmbridge.web import scope as scopes
+from crmbridge.web import shapes
+from crmbridge.web.scope import Refused, Where
+
+LIMIT = 1000
+"""Rows that one answer holds, at most."""
+OPEN = (State.QUEUED, State.SENDING, State.HELD, State.UNKNOWN)
+
+
+async def _nothing() -> None:
+    """Nobody needs to hear."""
+
+
+class Reading:
+    """Reads one store."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        engine: Callable[[], Engine],
+        now: Callable[[], datetime],
+        changed: Callable[[], None] = lambda: None,
+        requests_changed: Callable[[], None] = lambda: None,
+        steered: Callable[[], Awaitable[None]] = _nothing,
+        publishers: Callable[[], Mapping[str, Publisher]] | None = None,
+        on_resume: Callable[[str], str] = lambda _: "all",
+    ) -> None:
+        """`changed` hears that deliveries were queued, `requests_changed` that inbox rows were, `steered` that pauses changed.
+
+        `publishers` are there only in a running daemon; `on_resume` is what a destination's configuration says of that name.
+        """
+        self._store = store
+        self._engine = engine
+        self._now = now
+        self._changed = changed
+        self._requests_changed = requests_changed
+        self._steered = steered
+        self._publishers = publishers
+        self._on_resume = on_resume
+
+    async def overview(self) -> dict[str, Any]:
+        """Counts by destination and state, the inbox, pauses, and how far each source has been read."""
+        facts = await self._store.overview()
+        return {
+            "deliveries": [{"destination": name, "state": state, "count": count} for name, state, count in facts["deliveries"]],
+            "oldest": {name: at.isoformat() for name, at in facts["oldest"].items()},
+            "inbox": [{"source": source, "failed": failed, "count": count} for source, failed, count in facts["inbox"]],
+            "sources": {
+                name: {"baselined": at.baselined, "polled_at": shapes.moment(at.polled_at)} for name, at in facts["sources"].items()
+            },
+            "waits": [
+                {"destination": one.destination, "channel": one.channel, "until": shapes.moment(one.until), "reason": one.reason}
+                for one in await self._store.waits()
+            ],
+            "pauses": [
+                {"kind": one.kind.value, "name": one.name, "reason": one.reason, "since": one.since.isoformat()}
+                for one in await self._store.pauses()
+            ],
+        }
+
+    async def queue_list(self, where: Where | None = None, state: str | None = None, limit: int = 100) -> dict[str, Any]:
+        """What waits: queued, being sent, held or unknown. Newest first, with how many there are in all."""
+        states = [State(state)] if state in set(OPEN) else OPEN
+        if state is not None and state not in set(OPEN):
+            raise Refused(f"{state} is not a state of what waits; there are {', '.join(OPEN)}")
+        return await self._listed(states, where or {}, limit)
+
+    async def dead_list(self, where: Where | None = None, limit: int = 100) -> dict[str, Any]:
+        """Dead letters, newest first, and webhook requests that nobody could interpret."""
+        found = await self._listed([State.DEAD], where or {}, limit)
+        everything = scopes.read(where or {}, self._now(), whole=True).everything
+        failed = await self._store.failed_requests(min(limit, LIMIT)) if everything else []
+        found["requests"] = [
+            {"id": row.id, "source": row.source, "received_at": row.received_at.isoformat(), "reason": reason} for row, reason in failed
+        ]
+        return found
+
+    async def unknown_list(self, where: Where | None = None, limit: int = 100) -> dict[str, Any]:
+        """Messages that may or may not be published, newest first."""
+        return await self._listed([State.UNKNOWN], where or {}, limit)
+
+    async def _listed(self, states: Sequence[State], where: Where, limit: int) -> dict[str, Any]:
+        scope = scopes.read(where, self._now(), whole=True)
+        found = await self._store.select(states, scope, limit=min(limit, LIMIT))
+        return {"deliveries": [shapes.delivery(one) for one in found], "count": await self._store.count(states, scope)}
+
+    async def show(self, name: str) -> dict[str, Any]:
+        """One delivery, by its number or key: what it says, why it says it, and every attempt that failed.
+
+        `request:N`: a webhook request that nobody could interpret, with its body.
+        """
+        if name.startswith("request:"):
+            return await self._show_request(name.removeprefix("request:"))
+        return await self._shown(*await self._find(name))
+
+    async def _shown(self, delivery: Delivery, attempts: Sequence[Attempt]) -> dict[str, Any]:
+        event = await self._store.event(delivery.event_id)
+        return shapes.delivery(delivery) | {
+            "attempts_failed": [shapes.attempt(one) for one in attempts],
+            "event": shapes.event(event, self._engine().records) if event else None,
+        }
+
+    async def _show_request(self, number: str) -> dict[str, Any]:
+        found = await self._store.failed_request(int(number)) if number.isascii() and number.isdigit() and len(number) < 18 else None
+        if found is None:
+            raise Refused(f"there is no failed request {number}")
+        row, reason = found
+        return {"request": row.id, "source": row.source, "received_at": row.received_at.isoformat(), "reason": reason,
+                "body": row.body.decode("utf-8", "replace")}  # fmt: skip
+
+    async def tail(self, after: int | None = None, limit: int = 100) -> dict[str, Any]:
+        """Changes behind a journal number; without one, where the journal ends now."""
+        if after is None:
+            return {"events": [], "last": await self._store.last_event()}
+        found = await self._store.events_after(after, min(limit, LIMIT))
+        records = self._engine().records
+        events = [shapes.event(one.event, records) | {"seq": one.seq, "stale": one.stale} for one in found]
+        return {"events": events, "last": found[-1].seq if found else after}
+
+    async def _find(self, name: str) -> tuple[Delivery, list[Attempt]]:
+        found = await self._store.delivery(str(name))
+        if found is None:
+            raise Refused(f"there is no delivery {name}")
+        return found

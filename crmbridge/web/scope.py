@@ -1,0 +1,76 @@
+"""Which deliveries a person means, from the words of the command line. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final, TypedDict
+
+from crmbridge.errors import CrmbridgeError
+from crmbridge.model import parse_instant
+from crmbridge.store.interface import Scope
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Refused(CrmbridgeError):
+    """An order that cannot be carried out; the message says why."""
+
+
+class Where(TypedDict, total=False):
+    """A scope in JSON, as the command line and the admin API give it."""
+
+    names: Sequence[str]
+    destination: str | None
+    channel: str | None
+    rule: str | None
+    record: str | None
+    reason: str | None
+    since: str | None
+    until: str | None
+    all: bool
+
+
+_KEYS: Final = frozenset(Where.__annotations__)
+
+
+def instant(words: str, now: datetime) -> datetime:
+    """`2h`, `7d` (ago) or an ISO 8601 instant. Raises Refused."""
+    if match := re.fullmatch(r"([0-9]{1,6})([smhd])", words.strip()):
+        return now - timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    moment = parse_instant(words)
+    if moment is None:
+        raise Refused(f"{words} is neither a time ago, like 2h or 7d, nor an instant, like 2026-01-31T12:00")
+    return moment.astimezone(timezone.utc)
+
+
+def read(where: Mapping[str, Any], now: datetime, *, whole: bool = False) -> Scope:
+    """The scope that `where` means, without its names. Raises Refused for one that says nothing, unless `whole` is meant by that."""
+    if unknown := where.keys() - _KEYS:
+        raise Refused(f"a scope has no {', '.join(sorted(unknown))}")
+    scope = Scope(
+        destination=where.get("destination"),
+        channel=where.get("channel"),
+        rule=where.get("rule"),
+        record=where.get("record"),
+        reason=where.get("reason"),
+        since=instant(where["since"], now) if where.get("since") else None,
+        until=instant(where["until"], now) if where.get("until") else None,
+    )
+    if scope.everything and not (whole or where.get("all") or where.get("names")):
+        raise Refused("say which: their numbers, --rule, --destination, --channel, --record, --since, --until or --all")
+    return scope
+
+
+_SLACK: Final = re.compile(r"/archives/[A-Z0-9]+/p(\d{10})(\d{6})(?:$|[?#])")
+
+
+def remote_ids(name: str) -> list[str]:
+    """What networks may call a message whose address or id people hold: Slack permalinks, X links, Chirp posts, ids."""
+    if match := _SLACK.search(name):
+        return [f"{match[1]}.{match[2]}"]
+    if not name.startswith(("http://", "https://")):
+        return [name]
+    path = re.split(r"[?#]", name, maxsplit=1)[0]
+    return [part for part in reversed(path.split("/")[3:]) if part]

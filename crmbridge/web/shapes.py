@@ -1,0 +1,68 @@
+"""How deliveries, changes and attempts are shown to people, as JSON values. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from datetime import datetime
+from typing import Any
+
+from crmbridge.model import ChangeEvent, Delivery, Fields, RecordSpec, Sensitivity, plain
+from crmbridge.rules.values import shown
+from crmbridge.store.interface import Attempt
+
+Records = Mapping[tuple[str, str], RecordSpec]
+
+
+def delivery(one: Delivery) -> dict[str, Any]:
+    message = one.message
+    return {
+        "id": one.id,
+        "key": one.key,
+        "state": one.state.value,
+        "reason": one.reason,
+        "destination": message.destination,
+        "channel": message.channel.title or message.channel.key if message.channel else None,
+        "rule": message.rule,
+        "step": message.step,
+        "record": str(message.record),
+        "text": plain(message.text),
+        "link": message.link,
+        "accepted_at": moment(one.accepted_at),
+        "due": one.due.isoformat(),
+        "expires_at": moment(one.expires_at),
+        "attempts": one.attempts,
+        "last_error": one.last_error,
+        "receipt": {"remote_id": one.receipt.remote_id, "url": one.receipt.url} if one.receipt else None,
+    }
+
+
+def moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def attempt(one: Attempt) -> dict[str, Any]:
+    return {"number": one.number, "ended_at": one.ended_at.isoformat(), "outcome": one.outcome, "error": one.error}
+
+
+def event(one: ChangeEvent, records: Records) -> dict[str, Any]:
+    """A change; fields that no message may show are not shown here either."""
+    hidden = secret_fields(one.source, one.record_type, records)
+    changed = {name: value for name, value in one.before.items() if one.fields.get(name) != value}
+    return {
+        "id": one.id,
+        "record": str(one.record),
+        "kind": one.kind.value,
+        "revision": one.revision,
+        "occurred_at": one.occurred_at.isoformat(),
+        "url": one.url,
+        "fields": values(one.fields, hidden),
+        "before": values(changed, hidden),
+    }
+
+
+def secret_fields(source: str, record_type: str, records: Records) -> Set[str]:
+    return {name for name, one in records.get((source, record_type), {}).items() if one.sensitivity is Sensitivity.SECRET}
+
+
+def values(fields: Fields, hidden: Set[str]) -> dict[str, str | None]:
+    return {name: "***" if name in hidden else None if value is None else shown(value) for name, value in fields.items()}
