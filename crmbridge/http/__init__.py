@@ -5,7 +5,7 @@ An exception that a connector does not map itself is Transient before the mark a
 
 from crmbridge.http.answers import is_loopback, refusal, retry_after, signed, signing_key, web_link
 from crmbridge.http.client import Answer, Client
-from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, Mark, attempt, begin, classify, credential, describe, marked
+from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, Mark, attempt, begin, classify, credential, describe, looking, marked
 from crmbridge.http.session import Session, read
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "credential",
     "describe",
     "is_loopback",
+    "looking",
     "marked",
     "read",
     "refusal",

@@ -92,6 +92,18 @@ class attempt(Mark):  # noqa: N801  used like a function
             raise classify(error, began) from None
 
 
+class looking(attempt):  # noqa: N801  used like a function
+    """An `attempt` that only reads: a lost answer proves nothing, and asking again harms nobody (Transient, never OutcomeUnknown)."""
+
+    __slots__ = ()
+
+    def __exit__(self, kind: object = None, error: object = None, *_: object) -> None:
+        try:
+            super().__exit__(kind, error)
+        except OutcomeUnknown as lost:
+            raise Transient(str(lost), code=lost.code) from None
+
+
 def credential(reveal: Callable[[], T]) -> T:
     """What `reveal` makes of a secret; one that cannot be read pauses the destination (AuthFailed) instead of being retried."""
     try:

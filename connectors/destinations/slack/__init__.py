@@ -1,17 +1,31 @@
-"""Slack, through the Web API's chat.postMessage."""
+"""Slack, through the Web API or an incoming webhook."""
 
 from __future__ import annotations
 
 from connectors.destinations.slack.destination import SlackDestination
+from connectors.destinations.slack.hook import SlackWebhook
 from connectors.destinations.slack.options import SlackOptions
-from crmbridge.contract import Connector
+from crmbridge.contract import Ability, Connector, Setting
+
+
+def _build(options: SlackOptions, setting: Setting) -> SlackDestination | SlackWebhook:
+    for _, message in options.objections(public=False):
+        raise ValueError(f"token and webhook_url: {message}")
+    return SlackDestination(options, setting) if options.webhook_url is None else SlackWebhook(options, setting)
+
+
+def _can(options: SlackOptions) -> frozenset[Ability]:
+    """A webhook gives no ts back, so nothing can be done with what it posted."""
+    return frozenset(Ability) if options.webhook_url is None else frozenset({Ability.BLOCKS})
+
 
 CONNECTOR = Connector(
     name="slack",
-    needs_channel=lambda options: options.channel is None,
+    needs_channel=lambda options: options.channel is None and options.webhook_url is None,
     summary="Messages in a Slack workspace's channels, with threads.",
     options=SlackOptions,
-    build=SlackDestination,
+    build=_build,
+    can=_can,
     escape="Record text has & < > encoded, and mentions, links, emoji codes and formatting are broken.",
 )
 

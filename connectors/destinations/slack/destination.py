@@ -1,25 +1,30 @@
-"""One attempt to post to Slack, and what its answer means."""
+"""One attempt to post to Slack, to change a post or to take it back, and what the answer means."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timezone
+import re
+from datetime import datetime
 from typing import Any
 
-import requests
-
-from connectors.destinations.slack.errors import bad_status, refused
+from connectors.destinations.slack.api import SlackApi
+from connectors.destinations.slack.blocks import flattened
 from connectors.destinations.slack.escape import mrkdwn
+from connectors.destinations.slack.lookup import EVENT_TYPE, Lookup
 from connectors.destinations.slack.options import SlackOptions
 from crmbridge.contract import Limits, Rate, Setting
 from crmbridge.errors import AuthFailed, OutcomeUnknown, Rejected
-from crmbridge.http import Session, attempt, credential
-from crmbridge.model import Message, Receipt, Text, clean
+from crmbridge.http import attempt, looking, web_link
+from crmbridge.model import Message, Receipt, Text, clean, shortened
 
 # https://api.slack.com/changelog/2018-04-truncating-really-long-messages : longer text is cut, but posted.
 LENGTH = 40_000
+# https://docs.slack.dev/reference/methods/chat.update#errors : msg_too_long.
+EDIT_LENGTH = 4_000
 # https://docs.slack.dev/apis/web-api/rate-limits : one message a second for each channel.
 PER_CHANNEL = Rate(count=1, seconds=1)
+
+_CHANNEL = re.compile(r"[A-Z0-9]+", re.ASCII)
+_TS = re.compile(r"\d+\.\d+", re.ASCII)
 
 
 class SlackDestination:
@@ -28,79 +33,144 @@ class SlackDestination:
     limits = Limits(length=LENGTH, per_lane=PER_CHANNEL, concurrency=4)
 
     def __init__(self, options: SlackOptions, setting: Setting) -> None:
+        if options.token is None:
+            raise ValueError("a Slack workspace needs a token")
         self._options = options
-        self._session = Session(setting.network)
+        self._api = SlackApi(options.api_url, options.token, setting.network)
+        self._lookup = Lookup(self._api)
+        self._workspace: str | None = None  # the address that links to messages begin with, once `check` has learnt it
 
     def measure(self, text: Text) -> int:
         """Characters of the text as sent, escapes included."""
         return len(mrkdwn(text))
 
     def check(self) -> None:
-        """auth.test; then the scopes that Slack names in its answer."""
+        """auth.test; then the scopes that Slack names in its answer. Learns the address that links to messages begin with."""
         with attempt():
-            answer = self._call("auth.test", {})
+            answer = self._api.call("auth.test", {})
             granted = answer.headers.get("x-oauth-scopes")
             if granted is not None and "chat:write" not in {scope.strip() for scope in granted.split(",")}:
                 raise AuthFailed("the token lacks the scope chat:write", code="missing_scope")
+            self._workspace = _address(answer.json().get("url"))
 
     def publish(self, message: Message, key: str, parent: Receipt | None) -> Receipt:
         """chat.postMessage, once."""
         with attempt():
-            answer = self._call("chat.postMessage", body(message, key, parent, self._options))
-            said = answer.json()
+            arguments = body(message, key, parent, self._options)
+            said = self._api.call("chat.postMessage", arguments).json()
             if not isinstance(said.get("ts"), str):
                 raise OutcomeUnknown("Slack said ok and gave no ts")
-            return Receipt(remote_id=said["ts"], extra={"channel": said.get("channel")})
+            self._lookup.learn(arguments["channel"], said.get("channel"))
+            return self._receipt(said["ts"], said.get("channel"), parent)
 
-    def _call(self, method: str, arguments: Mapping[str, Any]) -> requests.Response:
-        """One method call whose answer is `ok: true`."""
-        headers = {
-            "Authorization": f"Bearer {credential(self._options.token.reveal)}",
-            "Content-Type": "application/json; charset=utf-8",
-        }
-        answer = self._session.post(self._options.api_url + method, json=arguments, headers=headers)
-        now = datetime.now(timezone.utc)
-        said = _object(answer)
-        if answer.status_code != 200:
-            raise bad_status(answer.status_code, str(said.get("error", "")), answer.headers, now)
-        if said.get("ok") is True:
-            return answer
-        if not isinstance(said.get("error"), str):
-            raise OutcomeUnknown("Slack answered 200 with something unreadable")
-        raise refused(said["error"], answer.headers, now)
+    def find(self, message: Message, key: str, parent: Receipt | None, since: datetime) -> Receipt | None:
+        """The message whose metadata has `key`. Raises Rejected, code `find`, where the app may not look."""
+        with looking():
+            channel = _home(parent) or self._lookup.channel_id(_channel(message, self._options))
+            ts = self._lookup.find(key, channel, parent.remote_id if parent else None, since)
+            return self._receipt(ts, channel, parent) if ts else None
+
+    def edit(self, receipt: Receipt, message: Message, key: str) -> Receipt:
+        """chat.update, once. The metadata stays that of the first publication, whose key it is."""
+        with attempt():
+            text, blocks = words(message, EDIT_LENGTH)
+            channel, ts = self._place(receipt, message)
+            arguments: dict[str, Any] = {
+                "channel": channel,
+                "ts": ts,
+                "text": text,
+                "blocks": blocks or [],  # left out, the former ones would stay
+                "parse": "none",
+                "link_names": False,
+            }
+            self._api.call("chat.update", arguments)
+            return receipt
+
+    def delete(self, receipt: Receipt) -> None:
+        """chat.delete, once."""
+        with attempt():
+            channel, ts = self._place(receipt, None)
+            try:
+                self._api.call("chat.delete", {"channel": channel, "ts": ts})
+            except Rejected as error:
+                if error.code != "message_not_found":
+                    raise
+
+    def _place(self, receipt: Receipt, message: Message | None) -> tuple[str, str]:
+        """The channel's id and the ts of a published message."""
+        channel = _home(receipt)
+        if channel is None and message is not None:
+            channel = self._lookup.channel_id(_channel(message, self._options))
+        if channel is None or not receipt.remote_id:
+            raise Rejected("the receipt does not say where the message is", code="no_receipt")
+        return channel, receipt.remote_id
+
+    def _receipt(self, ts: str, channel: object, parent: Receipt | None) -> Receipt:
+        return Receipt(remote_id=ts, url=permalink(self._workspace, channel, ts, parent), extra={"channel": channel})
 
     def close(self) -> None:
         """Close connections."""
-        self._session.close()
+        self._api.close()
 
 
 def body(message: Message, key: str, parent: Receipt | None, options: SlackOptions) -> dict[str, Any]:
     """The arguments of chat.postMessage; raises Rejected if Slack could not take them whole."""
-    channel = message.channel.key if message.channel else options.channel
-    if not channel:
-        raise Rejected("no channel: set one for the destination or the step", code="no_channel")
-    text = mrkdwn(message.text, message.link)
-    if len(text) > LENGTH:
-        raise Rejected(f"the text has {len(text)} characters, Slack takes {LENGTH}", code="msg_too_long")
+    channel = _channel(message, options)
+    text, blocks = words(message, LENGTH)
     arguments: dict[str, Any] = {
-        "channel": clean(channel),
+        "channel": channel,
         "text": text,
         "mrkdwn": True,
         "parse": "none",
         "link_names": False,
         "unfurl_links": options.unfurl,
         "unfurl_media": options.unfurl,
-        "metadata": {"event_type": "crmbridge", "event_payload": {"key": key}},
+        "metadata": {"event_type": EVENT_TYPE, "event_payload": {"key": key}},
     }
+    if blocks is not None:
+        arguments["blocks"] = blocks
     if parent is not None:
         arguments["thread_ts"] = parent.remote_id
     return arguments
 
 
-def _object(answer: requests.Response) -> dict[str, Any]:
-    """The body as a JSON object; empty if it is none."""
+def words(message: Message, length: int) -> tuple[str, list[Any] | None]:
+    """`text` and `blocks` as Slack takes them; raises Rejected for what would not fit."""
+    fitting = shortened(message.text, lambda text: len(mrkdwn(text, message.link)) <= length)
+    text = mrkdwn(fitting, message.link)
+    if len(text) > length:
+        raise Rejected(f"the text has {len(text)} characters, Slack takes {length}", code="msg_too_long")
+    return text, None if message.blocks is None else flattened(message.blocks)
+
+
+def permalink(workspace: str | None, channel: object, ts: str, parent: Receipt | None) -> str | None:
+    """The address of a message in its workspace; None where a part of it is not known.
+
+    As chat.getPermalink gives it, which would cost a call for each message:
+    https://docs.slack.dev/reference/methods/chat.getPermalink
+    """
+    if workspace is None or not isinstance(channel, str) or not _CHANNEL.fullmatch(channel) or not _TS.fullmatch(ts):
+        return None
+    url = f"{workspace}archives/{channel}/p{ts.replace('.', '')}"
+    return f"{url}?thread_ts={parent.remote_id}&cid={channel}" if parent and _TS.fullmatch(parent.remote_id) else url
+
+
+def _address(url: object) -> str | None:
+    """The workspace's address from auth.test, ending in a slash; None if it is none."""
     try:
-        said = answer.json()
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
+        return web_link(url).rstrip("/") + "/" if isinstance(url, str) else None
+    except Rejected:
+        return None
+
+
+def _channel(message: Message, options: SlackOptions) -> str:
+    channel = message.channel.key if message.channel else options.channel
+    if not channel:
+        raise Rejected("no channel: set one for the destination or the step", code="no_channel")
+    return clean(channel)
+
+
+def _home(receipt: Receipt | None) -> str | None:
+    """The id of the channel where a message was published."""
+    channel = receipt.extra.get("channel") if receipt else None
+    return channel if isinstance(channel, str) and channel else None

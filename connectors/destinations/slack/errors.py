@@ -1,6 +1,7 @@
-"""What each answer of chat.postMessage means for the message.
+"""What each answer of the methods we call means for the message.
 
-https://docs.slack.dev/reference/methods/chat.postMessage#errors ; codes not listed there any more stay, for old workspaces.
+https://docs.slack.dev/reference/methods/chat.postMessage#errors , and the same page of chat.update, chat.delete,
+conversations.history, conversations.replies and conversations.list; codes not listed there any more stay, for old workspaces.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from crmbridge.telemetry import redact
 
 # Slack did not act, and will once the trouble has passed.
 _TRANSIENT = """
-    service_unavailable team_added_to_org org_login_required request_timeout
+    service_unavailable team_added_to_org org_login_required request_timeout external_channel_migrating
 """
 
 # Slack did not act because too much was said; 429 itself carries Retry-After.
@@ -42,11 +43,18 @@ _REJECTED = """
     invalid_form_data invalid_post_type missing_post_type missing_file_data
     draft_already_deleted draft_already_sent draft_has_conflict draft_not_found
     duplicate_channel_not_found duplicate_message_not_found
+    message_not_found cant_update_message cant_delete_message edit_window_closed is_inactive block_mismatch
+    cant_broadcast_message no_dual_broadcast_content_update streaming_state_conflict invalid_attachments
+    blocked_file_type file_deleted file_is_deleted file_not_found file_share_limit_reached max_file_sharing_exceeded
+    posting_to_channel_denied unable_to_share_files slack_connect_blocked_file_type slack_connect_clip_sharing_blocked
+    slack_connect_file_upload_sharing_blocked
+    thread_not_found channel_is_limited_access method_not_supported_for_channel_type list_record_comment_fetch_failed
+    invalid_cursor invalid_limit invalid_types invalid_ts_latest invalid_ts_oldest invalid_metadata_filter_keys
 """
 
 # "It's possible some aspect of the operation succeeded before the error was raised."
 _UNKNOWN = """
-    fatal_error internal_error
+    fatal_error internal_error update_failed
 """
 
 CODES: Mapping[str, type[DeliveryError]] = {
@@ -67,9 +75,22 @@ _HINTS = {
     "missing_scope": "the app needs the scope chat:write",
     "not_authed": "the token is empty",
     "invalid_auth": "Slack does not know this token",
+    "message_not_found": "somebody deleted the message",
+    "edit_window_closed": "the workspace lets messages be edited for a while only",
 }
 _PAUSE = {"message_limit_exceeded": timedelta(hours=1)}  # a free workspace's allowance; no reset is announced
 _DEFAULT_PAUSE = timedelta(seconds=30)
+
+
+# The token itself is worth nothing: that stops everything, also where only a look was refused.
+_NO_TOKEN = frozenset({"invalid_auth", "not_authed", "token_expired", "token_revoked", "account_inactive", "secret", "401"})
+
+
+def not_to_be_asked(error: DeliveryError, hint: str) -> DeliveryError:
+    """What a refused look at Slack means: it says nothing about the message, and must not pause what may still publish."""
+    if isinstance(error, Rejected) or (isinstance(error, AuthFailed) and error.code not in _NO_TOKEN):
+        return Rejected(f"Slack cannot be asked whether the message is there: {error} ({hint})", code="find")
+    return error
 
 
 def refused(code: str, headers: Mapping[str, str], now: datetime) -> DeliveryError:

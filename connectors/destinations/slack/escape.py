@@ -1,4 +1,4 @@
-"""Slack's mrkdwn: the rule's words pass as written, a record's words can only be text.
+"""Slack's mrkdwn and plain text: the rule's words pass as written, a record's words can only be text.
 
 https://docs.slack.dev/messaging/formatting-message-text . Three means, the gentlest that is certain:
 
@@ -30,6 +30,7 @@ _BREAKS = re.compile(
     r"|\#(?=[^\W\d])"  # a channel
     r"|:(?=//|[^\s:]+:)"  # a link's scheme; an emoji code
 )
+_EMOJI = re.compile(r":(?=[^\s:]+:)")
 _BULLET = r"[-+*\u2022\u25e6\u25aa\u2023\u2043]"
 _LINE_START = re.compile(rf"^(?=[ \t]*(?:>|(?:{_BULLET}|\d+[.)])(?:\s|$)))", re.MULTILINE)
 _LINE_BEGUN = re.compile(r"(?:\A|\n)[ \t]*\Z")
@@ -69,6 +70,26 @@ def mrkdwn(text: Text, link: str | None = None) -> str:
     return out
 
 
+def plain_words(text: Text) -> str:
+    """The text of a plain_text object, in which nothing but emoji codes is ever more than text."""
+    out = ""
+    after_value = False
+    for span in spans(map(_seen, text)):
+        fence = ZW if (after_value or isinstance(span, Value)) and _completes_code(span.text[:_TAIL], out[-_TAIL:]) else ""
+        after_value = isinstance(span, Value)
+        out += fence + (_EMOJI.sub(f":{ZW}", span.text) if after_value else span.text)
+    return out
+
+
+def address(text: Text) -> str:
+    """The text of a field that is an address; raises Rejected unless it is one of the web."""
+    out = ""
+    for span in map(_seen, text):
+        within = isinstance(span, Value) and inside_link(out)
+        out += quote(span.text, safe="", errors="replace") if within else span.text
+    return web_link(out)
+
+
 def _seen(span: Literal | Value) -> Literal | Value:
     return Value(visible(span.text)) if isinstance(span, Value) else Literal(clean(span.text))
 
@@ -96,7 +117,12 @@ def _completes(words: str, before: str) -> bool:
     first = words.split(None, 1)[0] if not words[0].isspace() else ""
     return (
         (before.endswith(("@", "#")) and first != "" and first[0] not in ",.;:!?)]}'\"")
-        or (":" in first and _OPEN_CODE.search(before) is not None)
+        or _completes_code(words, before)
         or (first.startswith("/") and before.endswith((":", ":/")))
         or (first[:1] in (".", ")") and _LINE_NUMBER.search(before) is not None)
     )
+
+
+def _completes_code(words: str, before: str) -> bool:
+    """True if `words` would turn the end of `before` into an emoji."""
+    return not words[0].isspace() and ":" in words.split(None, 1)[0] and _OPEN_CODE.search(before) is not None

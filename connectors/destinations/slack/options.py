@@ -8,9 +8,13 @@ from crmbridge.contract import Options, Secret
 
 
 class SlackOptions(Options):
-    """One app in one workspace."""
+    """One app in one workspace, or one incoming webhook."""
 
-    token: Secret = Field(description="Bot token (`xoxb-...`) of the Slack app.")
+    token: Secret | None = Field(default=None, description="Bot token (`xoxb-...`) of the Slack app; this or `webhook_url`.")
+    webhook_url: Secret | None = Field(
+        default=None,
+        description="Address of an incoming webhook (`https://hooks.slack.com/services/...`), instead of a token: messages to one channel.",
+    )
     channel: str | None = Field(
         default=None, min_length=1, description="Channel for steps that name none: an id (`C0123456789`) or `#name`."
     )
@@ -23,3 +27,13 @@ class SlackOptions(Options):
         if not value.startswith(("https://", "http://")):
             raise ValueError("is not an http or https address")
         return value if value.endswith("/") else f"{value}/"
+
+    def objections(self, *, public: bool) -> list[tuple[tuple[str | int, ...], str]]:
+        """Exactly one of the two ways to speak to Slack, and no channel where the webhook has its own."""
+        if self.token is None and self.webhook_url is None:
+            return [(("token",), "is missing: write token, or webhook_url for an incoming webhook")]
+        if self.token is not None and self.webhook_url is not None:
+            return [(("webhook_url",), "does not go with token: write one of the two")]
+        if self.webhook_url is not None and self.channel is not None:
+            return [(("channel",), "does not go with webhook_url: an incoming webhook posts to its own channel only")]
+        return []
