@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from crmbridge.contract import Connector, Destination, Setting
+from crmbridge.contract import Ability, Connector, Deletable, Destination, Editable, Findable, Setting
 from crmbridge.errors import DeliveryError, OutcomeUnknown, RateLimited, Rejected, Transient
 from crmbridge.http import classify, marked
 from crmbridge.model import Audience, Channel, Literal, Message, Network, Receipt, RecordRef, Value
@@ -102,6 +102,19 @@ class Driver:
         assert isinstance(receipt, Receipt)
         return receipt
 
+    def order(self, destination: Destination, name: str, receipt: Receipt, said: Message) -> Receipt | DeliveryError | None:
+        """The outcome of one `edit` (to say `said`) or `delete` of what `receipt` names. Raises AssertionError as `publish` does."""
+        given = (receipt, said, KEY) if name == "edit" else (receipt,)
+        with marked() as mark:
+            try:
+                outcome: Receipt | None = self.call(getattr(destination, name), *given)
+            except DeliveryError as error:
+                return error
+            except Exception as error:
+                raise AssertionError(f"not a DeliveryError: {error!r}, which would count as {classify(error, mark.began)!r}") from error
+        assert isinstance(outcome, Receipt) if name == "edit" else outcome is None
+        return outcome
+
     def close(self) -> None:
         for destination in self._made:
             self.call(destination.close)
@@ -112,6 +125,22 @@ class DestinationContract:
 
     connector: ClassVar[Connector]
     options: ClassVar[Mapping[str, Any]] = {}
+    changes: ClassVar[Mapping[str, Any]] = {}
+    """What this network wants otherwise in every message of the suite."""
+    names_posts: ClassVar[bool] = True
+    """The network says what it calls a message that was published."""
+
+    def said(self, *text: Literal | Value, **changes: Any) -> Message:
+        """A message that this network takes."""
+        return message(*text, **{**self.changes, **changes})
+
+    def able(self) -> frozenset[Ability]:
+        """What the connector says that it can do with these options."""
+        return self.connector.can(self.connector.options(**self.options))
+
+    def orders(self) -> list[str]:
+        """The methods beyond `publish` that act."""
+        return [ability.value for ability in (Ability.EDIT, Ability.DELETE) if ability in self.able()]
 
     def make(self, setting: Setting) -> Destination:
         """The destination under test, able to publish."""
@@ -143,9 +172,39 @@ class DestinationContract:
             assert (facts.description or "").endswith("."), name
 
     def test_publishing_gives_a_receipt(self, driver: Driver, destination: Destination) -> None:
-        outcome = driver.publish(destination, message())
+        outcome = driver.publish(destination, self.said())
         assert isinstance(outcome, Receipt), outcome
-        assert outcome.remote_id
+        assert bool(outcome.remote_id) is self.names_posts
+
+    def test_its_abilities_are_those_it_has(self, destination: Destination) -> None:
+        able = self.able()
+        assert isinstance(destination, Editable) == (Ability.EDIT in able)
+        assert isinstance(destination, Deletable) == (Ability.DELETE in able)
+        assert isinstance(destination, Findable) == (Ability.FIND in able)
+        assert self.names_posts or not able & {Ability.THREAD, Ability.EDIT, Ability.DELETE}
+
+    def test_what_was_published_can_be_edited_and_deleted(self, driver: Driver, destination: Destination) -> None:
+        receipt = driver.publish(destination, self.said())
+        assert isinstance(receipt, Receipt)
+        for name in self.orders():
+            for _ in range(2):  # a repeat changes nothing more
+                outcome = driver.order(destination, name, receipt, self.said(Value("Other words"), edit=True))
+                assert not isinstance(outcome, DeliveryError), outcome
+
+    def test_hostile_values_are_edited_or_refused(self, driver: Driver, destination: Destination) -> None:
+        if "edit" not in self.orders():
+            return
+        receipt = driver.publish(destination, self.said())
+        assert isinstance(receipt, Receipt)
+        for words in HOSTILE:
+            outcome = driver.order(destination, "edit", receipt, self.said(Literal("a"), Value(words)))
+            assert isinstance(outcome, (Receipt, Rejected)), outcome
+
+    def test_what_may_be_shortened_fits(self, driver: Driver, destination: Destination) -> None:
+        length = destination.limits.length
+        text = (Literal("At "), Value("Parkers & Sons <x> " * ((length or 10_000) // 10), True), Literal(" it is live."))
+        assert destination.measure(text) > (length or 0)
+        assert isinstance(driver.publish(destination, self.said(*text)), Receipt)
 
     def test_a_longer_text_measures_more(self, destination: Destination) -> None:
         short, long = ((Literal("word " * count),) for count in (1, 100))
@@ -154,35 +213,35 @@ class DestinationContract:
     def test_text_over_the_limit_is_rejected(self, driver: Driver, destination: Destination) -> None:
         length = destination.limits.length
         if length is None:  # then nothing may be over it
-            assert isinstance(driver.publish(destination, message(Literal("x" * 200_000))), Receipt)
+            assert isinstance(driver.publish(destination, self.said(Literal("x" * 200_000))), Receipt)
             return
         text = (Literal("x" * (length + 1)),)
         assert destination.measure(text) > length
-        assert isinstance(driver.publish(destination, message(*text)), Rejected)
+        assert isinstance(driver.publish(destination, self.said(*text)), Rejected)
 
     def test_text_at_the_limit_is_published(self, driver: Driver, destination: Destination) -> None:
         length = destination.limits.length
-        assert isinstance(driver.publish(destination, message(Literal("x" * (length or 100_000)))), Receipt)
+        assert isinstance(driver.publish(destination, self.said(Literal("x" * (length or 100_000)))), Receipt)
 
     @pytest.mark.parametrize("words", HOSTILE, ids=lambda words: ascii(words[:12]))
     def test_hostile_values_are_published_or_refused(self, driver: Driver, destination: Destination, words: str) -> None:
         for text in [(Value(words),), (Literal("a"), Value(words), Literal("b")), (Literal("https://a.example/"), Value(words))]:
             destination.measure(text)
-            outcome = driver.publish(destination, message(*text))
+            outcome = driver.publish(destination, self.said(*text))
             assert isinstance(outcome, (Receipt, Rejected)), outcome
 
     @pytest.mark.parametrize("link", ["javascript:alert(1)", "https://a.example/|x>\n<!channel>", "http://[", "", "https://\ud800/", "//a"])
     def test_hostile_links_are_published_or_refused(self, driver: Driver, destination: Destination, link: str) -> None:
-        outcome = driver.publish(destination, message(link=link))
+        outcome = driver.publish(destination, self.said(link=link))
         assert isinstance(outcome, (Receipt, Rejected)), outcome
 
     def test_hostile_names_are_published_or_refused(self, driver: Driver, destination: Destination) -> None:
         for words in ("\0", "\ud800", "a\r\nX-Evil: 1", "x" * 10_000):
-            said = message(channel=Channel(words, words), record=RecordRef("crm", "Account", words), thread=words)
+            said = self.said(channel=Channel(words, words), record=RecordRef("crm", "Account", words), thread=words)
             assert isinstance(driver.publish(destination, said), (Receipt, Rejected))
 
     def test_closing_twice_is_fine(self, driver: Driver, destination: Destination) -> None:
-        driver.publish(destination, message())
+        driver.publish(destination, self.said())
         driver.call(destination.close)
         driver.call(destination.close)
 
@@ -204,6 +263,9 @@ class NetworkDestinationContract(DestinationContract):
         built: Destination = self.connector.build(self.connector.options(**{**self.options, self.url_option: url}), setting)
         return built
 
+    def able(self) -> frozenset[Ability]:
+        return self.connector.can(self.connector.options(**{**self.options, self.url_option: "https://here.example/"}))
+
     @pytest.fixture
     def server(self) -> Iterator[ScriptedServer]:
         with ScriptedServer(type(self).success) as running:
@@ -214,11 +276,11 @@ class NetworkDestinationContract(DestinationContract):
         return driver.own(self.make_at(server.url, setting))
 
     def test_one_attempt_is_one_request(self, driver: Driver, destination: Destination, server: ScriptedServer) -> None:
-        driver.publish(destination, message())
+        driver.publish(destination, self.said())
         assert len(server.seen) == 1
 
     def test_the_key_goes_along(self, driver: Driver, destination: Destination, server: ScriptedServer) -> None:
-        driver.publish(destination, message())
+        driver.publish(destination, self.said())
         (seen,) = server.seen
         sent = KEY in seen.body.decode() or KEY in " ".join(seen.headers.values())
         assert sent is self.takes_key
@@ -234,7 +296,7 @@ class NetworkDestinationContract(DestinationContract):
     ) -> None:
         server.then(behaviour)
         began = time.monotonic()
-        outcome = driver.publish(impatient, message())
+        outcome = driver.publish(impatient, self.said())
         assert isinstance(outcome, OutcomeUnknown), outcome
         assert time.monotonic() - began < 4, "the deadline is absolute: a byte now and then does not extend it"
         assert len(server.seen) == 1, "a destination never repeats"
@@ -244,23 +306,23 @@ class NetworkDestinationContract(DestinationContract):
         self, driver: Driver, destination: Destination, server: ScriptedServer, behaviour: Behaviour
     ) -> None:
         server.then(behaviour)
-        outcome = driver.publish(destination, message())
+        outcome = driver.publish(destination, self.said())
         assert isinstance(outcome, OutcomeUnknown), outcome
         assert len(server.seen) == 1, "a destination never repeats"
 
     def test_lost_on_a_kept_connection_is_unknown(self, driver: Driver, destination: Destination, server: ScriptedServer) -> None:
         server.then(type(self).success, cut)
-        assert isinstance(driver.publish(destination, message()), Receipt)
-        assert isinstance(driver.publish(destination, message()), OutcomeUnknown)
+        assert isinstance(driver.publish(destination, self.said()), Receipt)
+        assert isinstance(driver.publish(destination, self.said()), OutcomeUnknown)
         assert len(server.seen) == 2
 
     def test_a_refused_connection_is_transient(self, driver: Driver, destination: Destination, server: ScriptedServer) -> None:
         server.refuse()
-        assert isinstance(driver.publish(destination, message()), Transient)
+        assert isinstance(driver.publish(destination, self.said()), Transient)
 
     def test_no_connection_in_time_is_transient(self, driver: Driver, setting: Setting) -> None:
         with unresponsive() as url:
-            outcome = driver.publish(driver.own(self.make_at(url, hurried(setting))), message())
+            outcome = driver.publish(driver.own(self.make_at(url, hurried(setting))), self.said())
         assert isinstance(outcome, Transient), outcome
 
     @pytest.mark.parametrize("as_date", [False, True])
@@ -269,7 +331,7 @@ class NetworkDestinationContract(DestinationContract):
     ) -> None:
         until = datetime.now(timezone.utc) + timedelta(seconds=77)
         server.then(answer(429, b"", {"Retry-After": format_datetime(until, usegmt=True) if as_date else "77"}))
-        outcome = driver.publish(destination, message())
+        outcome = driver.publish(destination, self.said())
         assert isinstance(outcome, RateLimited), outcome
         if self.tells_wait:
             assert abs((outcome.until - until).total_seconds()) < 5
@@ -280,9 +342,69 @@ class NetworkDestinationContract(DestinationContract):
     def test_redirects_are_not_followed(self, driver: Driver, destination: Destination, server: ScriptedServer, status: int) -> None:
         with ScriptedServer(type(self).success) as elsewhere:
             server.then(answer(status, b"", {"Location": f"{elsewhere.url}/stolen"}))
-            outcome = driver.publish(destination, message())
+            outcome = driver.publish(destination, self.said())
             assert isinstance(outcome, DeliveryError)
             assert not elsewhere.seen
+
+    @pytest.fixture
+    def published(self, driver: Driver, destination: Destination, server: ScriptedServer) -> Receipt:
+        """The receipt of a message that is there, with nothing else seen by the server."""
+        receipt = driver.publish(destination, self.said())
+        assert isinstance(receipt, Receipt)
+        server.seen.clear()
+        return receipt
+
+    @pytest.mark.parametrize(
+        ("behaviour", "kinds"),
+        [
+            (cut, OutcomeUnknown),
+            (answer(500), OutcomeUnknown),
+            (answer(502, b"<html>"), OutcomeUnknown),
+            (answer(429, b"", {"Retry-After": "77"}), RateLimited),
+            (answer(400), Rejected),
+            (answer(200, b"<html>"), (OutcomeUnknown, Receipt, type(None))),  # some ask for the status alone
+        ],
+    )
+    def test_edits_and_deletions_are_answered_as_posts_are(
+        self, driver: Driver, destination: Destination, server: ScriptedServer, published: Receipt, behaviour: Behaviour, kinds: Any
+    ) -> None:
+        for name in self.orders():
+            server.seen.clear()
+            server.then(behaviour)
+            outcome = driver.order(destination, name, published, self.said(Value("Other words")))
+            assert isinstance(outcome, kinds), (name, outcome)
+            assert len(server.seen) == 1, "a destination never repeats"
+
+    def test_edits_and_deletions_that_never_left_are_transient(
+        self, driver: Driver, setting: Setting, server: ScriptedServer, published: Receipt
+    ) -> None:
+        server.refuse()
+        other = driver.own(self.make_at(server.url, setting))  # without a kept connection
+        for name in self.orders():
+            outcome = driver.order(other, name, published, self.said())
+            assert isinstance(outcome, Transient), (name, outcome)
+
+    def test_edits_and_deletions_follow_no_redirect(
+        self, driver: Driver, destination: Destination, server: ScriptedServer, published: Receipt
+    ) -> None:
+        with ScriptedServer(type(self).success) as elsewhere:
+            for name in self.orders():
+                server.then(answer(307, b"", {"Location": f"{elsewhere.url}/stolen"}))
+                assert isinstance(driver.order(destination, name, published, self.said()), DeliveryError)
+            assert not elsewhere.seen
+
+    @pytest.mark.parametrize(
+        "behaviour", [cut, answer(500), answer(502), answer(200, b"<html>"), answer(200, {}), answer(401), answer(403)]
+    )
+    def test_no_answer_is_not_an_absence(
+        self, driver: Driver, destination: Destination, server: ScriptedServer, behaviour: Behaviour
+    ) -> None:
+        if not isinstance(destination, Findable):
+            return
+        server.then(behaviour)
+        with marked(), pytest.raises(DeliveryError) as caught:
+            driver.call(destination.find, self.said(), KEY, None, datetime.now(timezone.utc))
+        assert not isinstance(caught.value, OutcomeUnknown), "a look publishes nothing"
 
     def test_check_needs_a_server(self, driver: Driver, destination: Destination, server: ScriptedServer) -> None:
         server.refuse()
@@ -300,13 +422,14 @@ class NetworkDestinationContract(DestinationContract):
         root.setLevel(logging.DEBUG)
         try:
             destination = driver.own(self.make_at(server.url, setting))
-            outcomes = []
+            outcomes: list[Receipt | DeliveryError | None] = []
             echoes = " ".join(self.canaries).encode()
             for behaviour in (type(self).success, cut, answer(400, echoes), answer(401, echoes), answer(500, {"error": echoes.decode()})):
                 server.then(behaviour)
-                outcomes.append(driver.publish(destination, message()))
+                outcomes.append(driver.publish(destination, self.said()))
+            outcomes += self._ordered(driver, destination, server, echoes)
             server.refuse()
-            outcomes.append(driver.publish(destination, message()))
+            outcomes.append(driver.publish(destination, self.said()))
         finally:
             root.removeHandler(noted)
             root.setLevel(level)
@@ -315,3 +438,22 @@ class NetworkDestinationContract(DestinationContract):
         assert self.canaries, "name the secrets among the options"
         for canary in self.canaries:
             assert not [text for text in shown if canary in text]
+
+    def _ordered(
+        self, driver: Driver, destination: Destination, server: ScriptedServer, echoes: bytes
+    ) -> list[Receipt | DeliveryError | None]:
+        """Outcomes of edits, deletions and looks where the network echoes our secrets."""
+        receipt = driver.publish(destination, self.said())
+        found: list[Receipt | DeliveryError | None] = []
+        for behaviour in (cut, answer(400, echoes), answer(401, echoes), answer(500, {"error": echoes.decode()})):
+            for name in self.orders():
+                if isinstance(receipt, Receipt):
+                    server.then(behaviour)
+                    found.append(driver.order(destination, name, receipt, self.said()))
+            if isinstance(destination, Findable):
+                server.then(behaviour)
+                try:
+                    found.append(driver.call(destination.find, self.said(), KEY, None, datetime.now(timezone.utc)))
+                except DeliveryError as error:
+                    found.append(error)
+        return found

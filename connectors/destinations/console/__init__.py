@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectors.destinations.console.destination import ConsoleDestination
 from connectors.destinations.console.options import ConsoleOptions
-from crmbridge.contract import Connector
+from crmbridge.contract import Ability, Connector
 
 CONNECTOR = Connector(
     name="console",
@@ -12,6 +12,7 @@ CONNECTOR = Connector(
     options=ConsoleOptions,
     build=ConsoleDestination,
     dynamic_channels=True,
+    can=lambda _: frozenset({Ability.THREAD, Ability.EDIT, Ability.DELETE}),
     escape="Control and escape characters are removed, so record text cannot steer the terminal.",
 )
 

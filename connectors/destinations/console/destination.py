@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from collections.abc import Callable
 from typing import TextIO
 
 from connectors.destinations.console.looks import as_slack, as_tweet
@@ -36,17 +37,35 @@ class ConsoleDestination:
 
     def publish(self, message: Message, key: str, parent: Receipt | None) -> Receipt:
         """Print one message."""
+        self._print(lambda colour: self._shaped(message, key, parent, colour=colour))
+        return Receipt(remote_id=key)
+
+    def edit(self, receipt: Receipt, message: Message, key: str) -> Receipt:
+        """Print what a published message would say from now on."""
+        self._print(lambda colour: f"{self._order('edit', receipt)}\n{self._shaped(message, key, None, colour=colour)}")
+        return receipt
+
+    def delete(self, receipt: Receipt) -> None:
+        """Print which message would be taken back."""
+        self._print(lambda _: self._order("delete", receipt))
+
+    def _order(self, verb: str, receipt: Receipt) -> str:
+        """One line above an edit, or alone."""
+        if self._style == "json":
+            return json.dumps({"destination": visible(self._label), verb: visible(receipt.remote_id)}, ensure_ascii=False)
+        return f"-> {_line(self._label)}  {verb} {_line(receipt.remote_id)[:12]}"
+
+    def _print(self, shape: Callable[[bool], str]) -> None:
         stream = self._stream or sys.stdout
         with self._lock:
             try:
-                shaped = self._shaped(message, key, parent, colour=stream.isatty())
+                shaped = shape(stream.isatty())
                 encoding = stream.encoding or "utf-8"
                 begin()
                 stream.write(shaped.encode(encoding, "replace").decode(encoding) + "\n")
                 stream.flush()
             except (OSError, ValueError) as error:  # a broken pipe; a closed stream
                 raise OutcomeUnknown(f"standard output: {describe(error)}") from None
-        return Receipt(remote_id=key)
 
     def _shaped(self, message: Message, key: str, parent: Receipt | None, *, colour: bool) -> str:
         match self._style:

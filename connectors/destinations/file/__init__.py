@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectors.destinations.file.destination import FileDestination
 from connectors.destinations.file.options import FileOptions
-from crmbridge.contract import Connector
+from crmbridge.contract import Ability, Connector
 
 CONNECTOR = Connector(
     name="file",
@@ -12,6 +12,7 @@ CONNECTOR = Connector(
     options=FileOptions,
     build=FileDestination,
     dynamic_channels=True,
+    can=lambda _: frozenset({Ability.THREAD, Ability.EDIT, Ability.DELETE}),
     escape="The text is kept as JSON, without controls and direction marks.",
 )
 

@@ -37,14 +37,25 @@ class FileDestination:
 
     def publish(self, message: Message, key: str, parent: Receipt | None) -> Receipt:
         """Append one line, and return once it is on disk."""
-        data = line(message, key, parent)
+        self._append(line(message, key, parent))
+        return Receipt(remote_id=key)
+
+    def edit(self, receipt: Receipt, message: Message, key: str) -> Receipt:
+        """Append what a message that was appended says from now on; `edits` names its key."""
+        self._append(line(message, key, None, edits=receipt.remote_id))
+        return receipt
+
+    def delete(self, receipt: Receipt) -> None:
+        """Append that a message is taken back; `deletes` names its key."""
+        self._append(_encode({"deletes": receipt.remote_id}).encode("utf-8", "replace") + b"\n")
+
+    def _append(self, data: bytes) -> None:
         with self._lock:
             descriptor = self._open()
             try:
                 append(descriptor, data)
             finally:
                 os.close(descriptor)
-        return Receipt(remote_id=key)
 
     def _open(self) -> int:
         try:
@@ -124,7 +135,7 @@ def words(text: Text) -> str:
     return "".join(clean(span.text) if isinstance(span, Literal) else visible(span.text) for span in text)
 
 
-def line(message: Message, key: str, parent: Receipt | None) -> bytes:
+def line(message: Message, key: str, parent: Receipt | None, edits: str | None = None) -> bytes:
     """The message as one line of UTF-8 JSON."""
     channel = message.channel
     record = message.record
@@ -142,5 +153,6 @@ def line(message: Message, key: str, parent: Receipt | None) -> bytes:
         "step": message.step,
         "record": {"source": record.source, "type": record.type, "id": record.id},
         "audience": message.audience,
+        **({"edits": edits} if edits is not None else {}),
     }
     return _encode(entry).encode("utf-8", "replace") + b"\n"

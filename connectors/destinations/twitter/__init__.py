@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from connectors.destinations.twitter.options import TwitterOptions
-from crmbridge.contract import Connector, Setting
+from crmbridge.contract import Ability, Connector, Setting
 from crmbridge.model import Audience
 
 
@@ -21,6 +21,7 @@ CONNECTOR = Connector(
     options=TwitterOptions,
     build=_build,
     audience=Audience.PUBLIC,
+    can=lambda _: frozenset({Ability.THREAD, Ability.DELETE, Ability.FIND}),
     escape="Mentions, hashtags, cashtags and addresses in record text are taken apart by an invisible space.",
 )
 

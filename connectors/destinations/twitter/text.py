@@ -62,6 +62,14 @@ def weight(text: str) -> int:
     return total + _letters(text[done:])
 
 
+def has_address(text: str) -> bool:
+    """True if X sees an address in `text`; also where that would take too long to tell."""
+    chunks = [chunk for chunk in _CHUNK.finditer(unicodedata.normalize("NFC", text)) if _MAYBE_URL.search(chunk.group())]
+    if len(text) > _LONGEST_EXACT or sum(map(_cost, chunks)) > _BUDGET:
+        return bool(chunks)
+    return any(_parser()[0](chunk.group()) for chunk in chunks)
+
+
 def _cost(chunk: re.Match[str]) -> int:
     cost = _CHUNK_COST
     for run in _HOST_RUN.findall(chunk.group()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectors.destinations.webhook.destination import WebhookDestination
 from connectors.destinations.webhook.options import WebhookOptions
-from crmbridge.contract import Connector
+from crmbridge.contract import Ability, Connector
 
 CONNECTOR = Connector(
     name="webhook",
@@ -12,6 +12,7 @@ CONNECTOR = Connector(
     options=WebhookOptions,
     build=WebhookDestination,
     idempotent=True,
+    can=lambda _: frozenset({Ability.THREAD, Ability.EDIT, Ability.DELETE}),
     escape="The text is sent as plain text in JSON, without controls and direction marks; the receiver must not read it as mark-up.",
 )
 

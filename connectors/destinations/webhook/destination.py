@@ -6,12 +6,13 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from typing import Any
 
 from connectors.destinations.webhook.options import WebhookOptions, require_address
 from crmbridge.contract import Limits, Setting
 from crmbridge.errors import AuthFailed, DeliveryError, RateLimited
 from crmbridge.http import Answer, Client, attempt, credential, refusal, retry_after, signed, signing_key
-from crmbridge.model import Literal, Message, Receipt, Text, clean, dump_json, visible
+from crmbridge.model import Literal, Message, Receipt, Text, clean, digest, dump_json, visible
 from crmbridge.telemetry import hide
 
 # The specification's words on overload: 429, 502 and 504 mean "slow down". After 502 and 504 the receiver may
@@ -43,18 +44,30 @@ class WebhookDestination:
 
     async def publish(self, message: Message, key: str, parent: Receipt | None) -> Receipt:
         """One POST."""
+        await self._send(key, body(message, key, parent))
+        return Receipt(remote_id=key)
+
+    async def edit(self, receipt: Receipt, message: Message, key: str) -> Receipt:
+        """One POST of type `crmbridge.edit`, which names the first message as its parent."""
+        await self._send(key, body(message, key, receipt, "crmbridge.edit"))
+        return receipt
+
+    async def delete(self, receipt: Receipt) -> None:
+        """One POST of type `crmbridge.delete`; a repeat has the same id and body."""
+        content = {"type": "crmbridge.delete", "data": {"parent": receipt.remote_id}}
+        await self._send(digest("delete", receipt.remote_id), dump_json(content).encode())
+
+    async def _send(self, request_id: str, content: bytes) -> None:
         with attempt():
             now = datetime.now(timezone.utc)
-            content = body(message, key)
             headers = {
                 **self._own_headers(),
                 "Content-Type": "application/json",
-                **signed(self._key(), key, now, content),
+                **signed(self._key(), request_id, now, content),
             }
             answer = await self._client.send("POST", self._address(), body=content, headers=headers)
             if not 200 <= answer.status < 300:
                 raise meaning(answer, now)
-            return Receipt(remote_id=key)
 
     def _key(self) -> bytes:
         return credential(lambda: signing_key(self._options.secret.reveal()))
@@ -84,23 +97,26 @@ def words(text: Text) -> str:
     return "".join(clean(span.text) if isinstance(span, Literal) else visible(span.text) for span in text)
 
 
-def body(message: Message, key: str) -> bytes:
+def body(message: Message, key: str, parent: Receipt | None, kind: str = "crmbridge.message") -> bytes:
     """The request's body: UTF-8 JSON."""
     channel = message.channel
-    data = {
+    data: dict[str, Any] = {
         "key": key,
         "text": words(message.text),
         "channel": channel.key if channel else None,
         "title": channel.title if channel else None,
         "link": clean(message.link) if message.link is not None else None,
         "thread": message.thread,
+        "parent": parent.remote_id if parent else None,
         "rule": message.rule,
         "step": message.step,
         "record": {"source": message.record.source, "type": message.record.type, "id": message.record.id},
         "audience": message.audience,
     }
+    if message.edit:
+        data["edit"] = True
     moment = message.occurred_at.astimezone(timezone.utc).isoformat()
-    return dump_json({"type": "crmbridge.message", "timestamp": moment, "data": data}).encode()
+    return dump_json({"type": kind, "timestamp": moment, "data": data}).encode()
 
 
 def meaning(answer: Answer, now: datetime) -> DeliveryError:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
 import requests
 
-from crmbridge.contract import Connector, Limits, Options, Setting
+from crmbridge.contract import Ability, Connector, Limits, Options, Setting
 from crmbridge.errors import Transient
 from crmbridge.model import Message, Receipt, Text, plain
 from crmbridge.testing import NetworkDestinationContract, answer
@@ -18,13 +19,14 @@ class CarelessOptions(Options):
 
 
 class Careless:
-    """Repeats, follows redirects, takes an error for success, loses exceptions and shows its token."""
+    """Repeats, follows redirects, takes an error for success, loses exceptions, never looks and shows its token."""
 
     limits = Limits(length=10)
 
     def __init__(self, options: CarelessOptions, setting: Setting) -> None:
         self.options = options
         self.closed = False
+        self.deleted = False
 
     def measure(self, text: Text) -> int:
         return 5
@@ -48,6 +50,19 @@ class Careless:
             return Receipt(remote_id="")
         raise ValueError("gave up")
 
+    def edit(self, receipt: Receipt, message: Message, key: str) -> Receipt:
+        requests.post(self.options.url, data=plain(message.text).encode(), timeout=0.3)
+        return receipt
+
+    def delete(self, receipt: Receipt) -> None:
+        requests.delete(self.options.url, timeout=0.3)
+        if self.deleted:
+            raise KeyError("it is gone already")
+        self.deleted = True
+
+    def find(self, message: Message, key: str, parent: Receipt | None, since: datetime) -> Receipt | None:
+        return None
+
     def close(self) -> None:
         if self.closed:
             raise RuntimeError("closed twice")
@@ -55,6 +70,12 @@ class Careless:
 
 
 class TestCareless(NetworkDestinationContract):
-    connector = Connector(name="careless", summary="", options=CarelessOptions, build=Careless)
+    connector = Connector(
+        name="careless",
+        summary="",
+        options=CarelessOptions,
+        build=Careless,
+        can=lambda _: frozenset({Ability.EDIT, Ability.DELETE}),
+    )
     success = staticmethod(answer(200))
     canaries = ("canary-0123456789",)

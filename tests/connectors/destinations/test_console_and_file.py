@@ -52,6 +52,26 @@ def test_a_line_for_programs() -> None:
     }  # fmt: skip
 
 
+def test_edits_and_deletions_are_printed() -> None:
+    for style, expected in [
+        ("plain", ["-> try  edit 99", "-> try General  [rule/step crm/Account/42]  0123456789ab", "   | Other words", "-> try  delete 99"]),
+        ("twitter", ["-> try  edit 99", "┌ X", "│ @try", "│ Other words", "└", "-> try  delete 99"]),
+    ]:
+        stream = io.StringIO()
+        destination = ConsoleDestination(CONSOLE.options(style=style), Setting(name="try"), stream)
+        first = Receipt(remote_id="9\n9")
+        assert destination.edit(first, message(Value("Other words")), KEY) == first
+        destination.delete(first)
+        assert [line.replace("9 9", "99") for line in stream.getvalue().splitlines()] == expected
+    stream = io.StringIO()
+    destination = ConsoleDestination(CONSOLE.options(style="json"), Setting(name="try"), stream)
+    destination.edit(Receipt(remote_id="99"), message(), KEY)
+    destination.delete(Receipt(remote_id="99"))
+    edit, said, delete = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (edit, delete) == ({"destination": "try", "edit": "99"}, {"destination": "try", "delete": "99"})
+    assert said["key"] == KEY
+
+
 @pytest.mark.parametrize("style", ["plain", "json"])
 def test_nothing_steers_the_terminal(style: str) -> None:
     evil = "\x1b[2J\x1b]0;title\x07\x9b31m\r-> forged\x08\u202e\n-> try forged"
@@ -106,6 +126,17 @@ def test_a_line_for_each_message(tmp_path: Path) -> None:
         "record": {"source": "crm", "type": "Account", "id": "42"}, "audience": "company",
     }  # fmt: skip
     assert not FILE.idempotent
+
+
+def test_edits_and_deletions_are_lines_too(tmp_path: Path) -> None:
+    destination = in_folder(tmp_path)
+    first = destination.publish(message(), KEY, None)
+    assert destination.edit(first, message(Value("Other words")), f"{KEY[:-1]}x") == first
+    destination.delete(first)
+    said, edit, delete = lines(tmp_path / "out.jsonl")
+    assert "edits" not in said
+    assert (edit["edits"], edit["key"], edit["text"]) == (KEY, f"{KEY[:-1]}x", "Other words")
+    assert delete == {"deletes": KEY}
 
 
 def test_it_is_on_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,25 @@ class TestSlack(NetworkDestinationContract):
     canaries = ("xoxb-canary-0123456789",)
 
 
+class TestSlackWebhook(NetworkDestinationContract):
+    connector = SLACK
+    url_option = "webhook_url"
+    success = staticmethod(answer(200, b"ok"))
+    canaries = ("canary-in-the-address", "/services/T0/B0")
+    changes: ClassVar = {"channel": None}
+    names_posts = False
+    takes_key = False
+
+    def make_at(self, url: str, setting: Setting) -> Destination:
+        return super().make_at(f"{url}/services/T0/B0/canary-in-the-address", setting)
+
+
+def on_x(exchange: Exchange) -> None:
+    """X's yes: to a post, and to its deletion."""
+    said = {"id": "1445880548472328192", "text": "Welcome"} if exchange.seen.method == "POST" else {"deleted": True}
+    answer(201 if exchange.seen.method == "POST" else 200, {"data": said})(exchange)
+
+
 class TestTwitter(NetworkDestinationContract):
     connector = TWITTER
     options: ClassVar = {
@@ -40,15 +59,18 @@ class TestTwitter(NetworkDestinationContract):
         "access_token_secret": "canary-token-secret",
     }
     url_option = "api_url"
-    success = staticmethod(answer(201, {"data": {"id": "1445880548472328192", "text": "Welcome"}}))
+    success = staticmethod(on_x)
     canaries = ("canary-consumer-key", "canary-consumer-secret", "12345-canary-token", "canary-token-secret")
     takes_key = False
     tells_wait = False
 
 
 def published(exchange: Exchange) -> None:
-    """Chirp's yes to every post of a request."""
-    results = [{"key": post["key"], "status": "published", "id": "7", "url": None} for post in exchange.seen.json()["posts"]]
+    """Chirp's yes to every post of a request, to an edit and to a deletion."""
+    said = exchange.seen.json()
+    kind = exchange.seen.path.rpartition("/")[2]
+    status = {"posts": "published", "edits": "edited", "deletes": "deleted"}[kind]
+    results = [{"key": one.get("key"), "status": status, "id": "7", "url": None} for one in said[kind]]
     answer(200, {"results": results})(exchange)
 
 

@@ -62,12 +62,34 @@ def test_a_message_as_it_is_posted(server: ScriptedServer) -> None:
             "title": "K",
             "link": "https://crm.example/x",
             "thread": "t",
+            "parent": "9",
             "rule": "rule",
             "step": "step",
             "record": {"source": "crm", "type": "Account", "id": "42"},
             "audience": "company",
         },
     }
+
+
+def test_edits_and_deletions_name_the_first_message(server: ScriptedServer) -> None:
+    async def whole() -> None:
+        destination = CONNECTOR.build(CONNECTOR.options(url=server.url, secret=SECRET), Setting(name="hook", network=Network(deadline=20)))
+        first = Receipt(remote_id="first")
+        assert await destination.edit(first, message(Value("Other words"), edit=True), KEY) == first
+        for _ in range(2):
+            await destination.delete(first)
+        await destination.close()
+
+    asyncio.run(whole())
+    edit, delete, again = server.seen
+    assert edit.json()["type"] == "crmbridge.edit"
+    assert {name: edit.json()["data"][name] for name in ("key", "parent", "edit", "text")} == {
+        "key": KEY, "parent": "first", "edit": True, "text": "Other words",
+    }  # fmt: skip
+    assert edit.headers["webhook-id"] == KEY
+    assert delete.json() == {"type": "crmbridge.delete", "data": {"parent": "first"}}
+    assert (delete.headers["webhook-id"], delete.body) == (again.headers["webhook-id"], again.body)
+    assert delete.headers["webhook-id"] not in (KEY, "first")
 
 
 def test_it_is_signed_as_the_standard_says(server: ScriptedServer) -> None:
