@@ -1,9 +1,12 @@
 """The ingest API: signed batches of posts come in and are durable when they are answered.
 
     POST /chirp/api/v1/posts    {"posts": [...]} -> {"results": [...]}, in order
+    POST /chirp/api/v1/edits    {"edits": [a post and the id of one that is there, ...]} -> {"results": [...]}, in order
+    POST /chirp/api/v1/deletes  {"deletes": [{"id": ...}, ...]} -> {"results": [...]}, in order
     GET  /chirp/api/v1/check    -> {"name", "version"}: the address and the secret are right
 
 Idempotent: the same key with the same content is `repeated` and has the same id and url; with other content it is a `conflict`.
+So it is with edits, which have keys of their own. Only what came through here can be edited or deleted; else it is `missing`.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from aiohttp import web
 
 from crmbridge.chirp import signing
 from crmbridge.chirp import text as words
+from crmbridge.chirp.changes import Changes
 from crmbridge.chirp.posts import Draft, Outcome, Posts
 from crmbridge.errors import InvalidRequest
 from crmbridge.model import clean, digest, parse_instant
@@ -30,17 +34,17 @@ _MAX_SPANS = 1000
 # --- reading a request ------------------------------------------------------------------------
 
 
-def parse(body: bytes) -> list[Any]:
-    """The posts of a request, not yet validated. Raises InvalidRequest (400), saying what is wrong."""
+def parse(body: bytes, name: str = "posts") -> list[Any]:
+    """The entries of a request, not yet validated. Raises InvalidRequest (400), saying what is wrong."""
     try:
         request = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InvalidRequest(f"the body is not JSON in UTF-8: {reason}") from None
-    posts = request.get("posts") if isinstance(request, dict) else None
-    if not isinstance(posts, list) or not 1 <= len(posts) <= MAX_POSTS:
-        raise InvalidRequest(f'the body must be {{"posts": [...]}} with 1 to {MAX_POSTS} posts')
-    return posts
+    entries = request.get(name) if isinstance(request, dict) else None
+    if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_POSTS:
+        raise InvalidRequest(f'the body must be {{"{name}": [...]}} with 1 to {MAX_POSTS} {name}')
+    return entries
 
 
 def _refuse_constant(name: str) -> None:
@@ -83,6 +87,13 @@ def draft(post: Any) -> Draft:
         ),
         occurred_at=occurred_at,
     )
+
+
+def code_of(entry: Any) -> str:
+    """The id of the post that an edit or a deletion is about. Raises ValueError."""
+    if not isinstance(entry, dict):
+        raise ValueError("an entry must be an object")
+    return clean(_string(entry, "id", 64))
 
 
 def _content(post: Mapping[str, Any]) -> str:
@@ -139,12 +150,20 @@ def _link(raw: Any) -> str | None:
 
 
 class Api:
-    """The two addresses that the chirp destination speaks to."""
+    """The addresses that the chirp destination speaks to."""
 
     def __init__(
-        self, posts: Posts, *, name: str, public_url: str | None, secrets: Callable[[], Sequence[str]], now: Callable[[], datetime]
+        self,
+        posts: Posts,
+        changes: Changes,
+        *,
+        name: str,
+        public_url: str | None,
+        secrets: Callable[[], Sequence[str]],
+        now: Callable[[], datetime],
     ) -> None:
         self._posts = posts
+        self._changes = changes
         self._name = name
         self._public_url = public_url
         self._secrets = secrets
@@ -153,6 +172,8 @@ class Api:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/chirp/api/v1/posts", self.post),
+            web.post("/chirp/api/v1/edits", self.edit),
+            web.post("/chirp/api/v1/deletes", self.delete),
             web.get("/chirp/api/v1/check", self.check, allow_head=False),
         ]
 
@@ -177,12 +198,36 @@ class Api:
             except ValueError as error:
                 drafts.append(str(error))
         outcomes = iter(await self._posts.publish([one for one in drafts if isinstance(one, Draft)]))
+        return self._answer(
+            request, raw, [next(outcomes) if isinstance(made, Draft) else Outcome("invalid", error=made) for made in drafts]
+        )
+
+    async def edit(self, request: web.Request) -> web.Response:
+        """Changes what can be changed; one result for each edit, in order."""
+        raw = parse(await self._signed(request), "edits")
+        outcomes = []
+        for entry in raw:
+            try:
+                outcomes.append(await self._changes.edit(code_of(entry), draft(entry)))
+            except ValueError as error:
+                outcomes.append(Outcome("invalid", error=str(error)))
+        return self._answer(request, raw, outcomes)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Takes back what can be taken back; one result for each deletion, in order."""
+        raw = parse(await self._signed(request), "deletes")
+        outcomes = []
+        for entry in raw:
+            try:
+                outcomes.append(await self._changes.delete(code_of(entry)))
+            except ValueError as error:
+                outcomes.append(Outcome("invalid", error=str(error)))
+        return self._answer(request, raw, outcomes)
+
+    def _answer(self, request: web.Request, raw: Sequence[Any], outcomes: Sequence[Outcome]) -> web.Response:
         base = self._public_url or f"{request.scheme}://{request.host}"
-        results = []
-        for post, made in zip(raw, drafts, strict=True):
-            key = post.get("key") if isinstance(post, dict) else None
-            results.append(_result(key, next(outcomes) if isinstance(made, Draft) else Outcome("invalid", error=made), base))
-        return web.json_response({"results": results})
+        keys = (entry.get("key") if isinstance(entry, dict) else None for entry in raw)
+        return web.json_response({"results": [_result(key, outcome, base) for key, outcome in zip(keys, outcomes, strict=True)]})
 
 
 def _result(key: Any, outcome: Outcome, base: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from crmbridge.chirp.account import AccountPages
 from crmbridge.chirp.api import Api
+from crmbridge.chirp.changes import Changes
 from crmbridge.chirp.frame import Frame
 from crmbridge.chirp.live import Live
 from crmbridge.chirp.people import Account, Cost, People
@@ -40,15 +41,17 @@ class Feed:
         cost: Cost | None = None,
     ) -> None:
         self._posts = Posts(database, now, token)
+        self._changes = Changes(database, now)
         self._people = People(database, now, token, cost)
-        self._live = Live(self._posts, self._people)
+        self._live = Live(self._posts, self._changes, self._people)
         self._posts.announce = self._live.announce
+        self._changes.announce = self._live.changed
         self._people.ended = self._live.ended
         frame = Frame(self._people, self._posts, name=name, public_url=public_url, now=now, token=token)
         self._routes = [
-            *Api(self._posts, name=name, public_url=public_url, secrets=secrets, now=now).routes(),
+            *Api(self._posts, self._changes, name=name, public_url=public_url, secrets=secrets, now=now).routes(),
             *AccountPages(frame, self._people).routes(),
-            *Site(frame, self._posts, self._live, token).routes(),
+            *Site(frame, self._posts, self._changes, self._live, token).routes(),
             *frame.routes(),
         ]
 

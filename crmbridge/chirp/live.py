@@ -1,7 +1,8 @@
-"""New posts on open pages, by Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+"""New and changed posts on open pages, by Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
-A stream sleeps until something was published, then reads what its viewer may read beyond the last post it sent: what is
-sent never depends on what woke it, so nothing is lost or shown twice when a connection is cut.
+A stream sleeps until something was published or changed, then reads what its viewer may read beyond the last post and the last
+change it sent: what is sent never depends on what woke it, so nothing is lost when a connection is cut, no post is shown twice, and
+a change that comes twice shows the same.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
+from crmbridge.chirp.changes import Change, Changes
 from crmbridge.chirp.people import People, Person
 from crmbridge.chirp.posts import Post, Posts
 from crmbridge.server import streaming
@@ -31,8 +33,9 @@ class _Stream:
 class Live:
     """The open streams."""
 
-    def __init__(self, posts: Posts, people: People) -> None:
+    def __init__(self, posts: Posts, changes: Changes, people: People) -> None:
         self._posts = posts
+        self._changes = changes
         self._people = people
         self._streams: set[_Stream] = set()
 
@@ -40,6 +43,10 @@ class Live:
         """Something was published."""
         if posts:
             self._wake(self._streams)
+
+    def changed(self) -> None:
+        """Something was edited or deleted."""
+        self._wake(self._streams)
 
     def ended(self, person: int) -> None:
         """Some session of this person is over: their streams look whether it was theirs."""
@@ -56,9 +63,9 @@ class Live:
         return len(self._streams) >= MAX_STREAMS or own >= MAX_PER_PERSON
 
     async def serve(
-        self, request: web.Request, person: Person, channel: int | None, after: int, render: Callable[[Post], str]
+        self, request: web.Request, person: Person, channel: int | None, after: int, changed: int, render: Callable[[Post], str]
     ) -> web.StreamResponse:
-        """Send what is published after the post `after`, until the reader, the session or the server ends."""
+        """Send what comes after the post `after` and the change `changed`, until the reader, the session or the server ends."""
         answer = web.StreamResponse()
         answer.headers["Content-Type"] = "text/event-stream; charset=utf-8"
         answer.headers["Cache-Control"] = "no-store"
@@ -69,7 +76,7 @@ class Live:
             with streaming(request):
                 await answer.prepare(request)
                 await answer.write(b"retry: 2000\n\n")
-                await self._run(answer, stream, person, channel, after, render)
+                await self._run(answer, stream, person, channel, after, changed, render)
         except ConnectionError:
             pass  # the reader has gone
         finally:
@@ -83,17 +90,22 @@ class Live:
         person: Person,
         channel: int | None,
         after: int,
+        changed: int,
         render: Callable[[Post], str],
     ) -> None:
         while await self._people.who_has(person.session, seen=False) is not None:
             stream.wake.clear()
             news = await self._posts.news(person.id, channel, after, _MOST + 1)
-            if len(news) > _MOST:
+            changes = await self._changes.since(person.id, channel, changed, _MOST + 1)
+            if len(news) > _MOST or len(changes) > _MOST:
                 await answer.write(b"event: reload\ndata:\n\n")
                 return
             for post in news:
                 await answer.write(event(post.id, render(post)))
                 after = post.id
+            for change in changes:
+                await answer.write(change_event(change, render(change.post) if change.post else ""))
+                changed = change.id
             try:
                 async with asyncio.timeout(HEARTBEAT):
                     await stream.wake.wait()
@@ -106,3 +118,9 @@ class Live:
 def event(post: int, html: str) -> bytes:
     """One post as an event; as JSON, for a line end in the page's text would end the event's line."""
     return f"id: {post}\ndata: {json.dumps({'html': html})}\n\n".encode()
+
+
+def change_event(change: Change, html: str) -> bytes:
+    """A post that looks otherwise now, or is gone (no html). Without an id: that of the last post stays the browser's."""
+    data = json.dumps({"change": change.id, "post": f"p-{change.code}", "html": html})
+    return f"event: change\ndata: {data}\n\n".encode()

@@ -44,7 +44,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a draft: published, repeated (it was there already) or conflict (its key says something else)."""
+    """What became of a draft: published, repeated (it was there already) or conflict (its key says something else).
+
+    Or of a change: edited or deleted, repeated, conflict, or missing (there is no such post).
+    """
 
     status: str
     code: str = ""
@@ -68,6 +71,9 @@ class Post:
     parent: str | None
     parent_text: tuple[words.Span, ...]
     replies: int
+    edited_at: datetime | None = None
+    deleted: bool = False
+    """It was taken back, and is there for its replies only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +108,8 @@ def _spans(stored: str | None) -> tuple[words.Span, ...]:
     return tuple((kind, text) for kind, text in json.loads(stored)) if stored else ()
 
 
-def _stored(spans: Sequence[words.Span]) -> str:
+def stored(spans: Sequence[words.Span]) -> str:
+    """A text as the database keeps it."""
     return json.dumps(spans, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -155,7 +162,7 @@ class Posts:
             "source": draft.record[0],
             "record_type": draft.record[1],
             "record_id": draft.record[2],
-            "text": _stored(draft.text),
+            "text": stored(draft.text),
             "link": draft.link,
             "occurred_at": to_us(draft.occurred_at),
             "now": now,
@@ -215,7 +222,7 @@ class Posts:
                     "source": "",
                     "record_type": "",
                     "record_id": "",
-                    "text": _stored([(0, text)]),
+                    "text": stored([(0, text)]),
                     "link": None,
                     "occurred_at": now,
                     "now": now,
@@ -267,11 +274,11 @@ class Posts:
         """A post, a page of its replies (oldest first), and whether more follow; None if there is no such post for this viewer."""
 
         def query(connection: sqlite3.Connection) -> tuple[Post, list[Post], bool] | None:
-            found = _read(connection, "post_by_code", viewer, {"viewer": viewer, "code": code})
+            found = read_posts(connection, "post_by_code", viewer, {"viewer": viewer, "code": code})
             if not found:
                 return None
             values = {"viewer": viewer, "post": found[0].id, "after": after, "count": PAGE * 4 + 1}
-            replies = _read(connection, "replies", viewer, values)
+            replies = read_posts(connection, "replies", viewer, values)
             return found[0], replies[: PAGE * 4], len(replies) > PAGE * 4
 
         return await self._database.read(query)
@@ -308,10 +315,11 @@ class Posts:
         return int((await self._database.read(lambda connection: connection.execute(SQL["newest"]).fetchone()))["id"])
 
     async def _posts(self, name: str, viewer: int, values: Mapping[str, object]) -> list[Post]:
-        return await self._database.read(lambda connection: _read(connection, name, viewer, values))
+        return await self._database.read(lambda connection: read_posts(connection, name, viewer, values))
 
 
-def _read(connection: sqlite3.Connection, name: str, viewer: int, values: Mapping[str, object]) -> list[Post]:
+def read_posts(connection: sqlite3.Connection, name: str, viewer: int, values: Mapping[str, object]) -> list[Post]:
+    """The posts whose ids the statement `name` gives, in its order, as `viewer` may read them."""
     ids = [row["id"] for row in connection.execute(SQL[name], values)]
     rows = (connection.execute(SQL["post"], {"viewer": viewer, "id": one}).fetchone() for one in ids)
     return [_post(row) for row in rows if row is not None]
@@ -347,6 +355,8 @@ def _post(row: sqlite3.Row) -> Post:
         parent=row["parent_code"],
         parent_text=_spans(row["parent_text"]),
         replies=row["replies"],
+        edited_at=from_us(row["edited_at"]) if row["edited_at"] is not None else None,
+        deleted=bool(row["deleted"]),
     )
 
 

@@ -15,8 +15,10 @@ UPDATE channel SET title = :title, folded = :folded WHERE id = :id
 SELECT code, digest FROM post WHERE key = :key
 
 -- name: parent_by_code
--- A reply belongs to the first post of its thread, and only within its own channel.
-SELECT coalesce(parent, id) AS id FROM post WHERE code = :code AND channel = :channel
+-- A reply belongs to the first post of its thread, only within its own channel, and not to one that nobody is shown.
+SELECT first.id FROM post
+JOIN post AS first ON first.id = coalesce(post.parent, post.id)
+WHERE post.code = :code AND post.channel = :channel AND NOT first.gone
 
 -- name: add_post
 -- One post, by a rule or a person.
@@ -32,7 +34,8 @@ UPDATE channel SET last_post = :post WHERE id = :channel
 SELECT post.id FROM follow
 JOIN readable ON readable.channel = follow.channel AND readable.viewer = :viewer
 JOIN post ON post.id IN (
-    SELECT newest.id FROM post AS newest WHERE newest.channel = follow.channel AND newest.id < :before ORDER BY newest.id DESC LIMIT :count
+    SELECT newest.id FROM post AS newest WHERE newest.channel = follow.channel AND newest.id < :before AND NOT newest.gone
+    ORDER BY newest.id DESC LIMIT :count
 )
 WHERE follow.person = :viewer
 ORDER BY post.id DESC LIMIT :count
@@ -41,7 +44,7 @@ ORDER BY post.id DESC LIMIT :count
 -- One channel, newest first.
 SELECT post.id FROM post
 JOIN readable ON readable.channel = post.channel AND readable.viewer = :viewer
-WHERE post.channel = :channel AND post.id < :before
+WHERE post.channel = :channel AND post.id < :before AND NOT post.gone
 ORDER BY post.id DESC LIMIT :count
 
 -- name: news_followed
@@ -49,28 +52,28 @@ ORDER BY post.id DESC LIMIT :count
 SELECT post.id FROM post
 JOIN readable ON readable.channel = post.channel AND readable.viewer = :viewer
 JOIN follow ON follow.channel = post.channel AND follow.person = :viewer
-WHERE post.id > :after
+WHERE post.id > :after AND NOT post.gone
 ORDER BY post.id LIMIT :count
 
 -- name: news_of_channel
 -- What a live channel page has not shown yet, oldest first.
 SELECT post.id FROM post
 JOIN readable ON readable.channel = post.channel AND readable.viewer = :viewer
-WHERE post.channel = :channel AND post.id > :after
+WHERE post.channel = :channel AND post.id > :after AND NOT post.gone
 ORDER BY post.id LIMIT :count
 
 -- name: replies
 -- A thread, oldest first, as a conversation is read.
 SELECT post.id FROM post
 JOIN readable ON readable.channel = post.channel AND readable.viewer = :viewer
-WHERE post.parent = :post AND post.id > :after
+WHERE post.parent = :post AND post.id > :after AND NOT post.gone
 ORDER BY post.id LIMIT :count
 
 -- name: post_by_code
 -- The post an address names; missing and forbidden look the same.
 SELECT post.id FROM post
 JOIN readable ON readable.channel = post.channel AND readable.viewer = :viewer
-WHERE post.code = :code
+WHERE post.code = :code AND NOT post.gone
 
 -- name: newest
 -- Where a live page begins that names no last post.
@@ -79,16 +82,75 @@ SELECT coalesce(max(id), 0) AS id FROM post
 -- name: post
 -- All that is shown of one post.
 SELECT post.id, post.code, post.rule, post.text, post.link, post.occurred_at, post.published_at,
+    post.edited_at, post.deleted_at IS NOT NULL AS deleted,
     channel.code AS channel_code, channel.title AS channel_title,
     person.name AS author, post.author AS author_id,
     first.code AS parent_code, first.text AS parent_text,
-    (SELECT count(*) FROM post AS reply WHERE reply.parent = post.id) AS replies
+    (SELECT count(*) FROM post AS reply WHERE reply.parent = post.id AND reply.deleted_at IS NULL) AS replies
 FROM post
 JOIN readable ON readable.channel = post.channel AND readable.viewer = :viewer
 JOIN channel ON channel.id = post.channel
 LEFT JOIN person ON person.id = post.author
 LEFT JOIN post AS first ON first.id = post.parent
 WHERE post.id = :id
+
+-- name: own_post
+-- A post of the bridge itself; people's posts are theirs.
+SELECT id, parent, channel, deleted_at FROM post WHERE code = :code AND author IS NULL
+
+-- name: edit_by_key
+-- Says whether this edit was made, and whether it says the same.
+SELECT digest FROM edit WHERE key = :key
+
+-- name: add_edit
+-- Kept for ever: a repeat may come late.
+INSERT INTO edit (key, digest, post) VALUES (:key, :digest, :post)
+
+-- name: edit_post
+-- The words only: place, thread and the instant of publication stay.
+UPDATE post SET text = :text, link = :link, rule = :rule, occurred_at = :occurred_at, edited_at = :now WHERE id = :id
+
+-- name: delete_post
+-- The words are gone for good; a post with replies still holds its place in the thread.
+UPDATE post SET deleted_at = :now, text = '[]', link = NULL, rule = '',
+    gone = NOT EXISTS (SELECT 1 FROM post AS reply WHERE reply.parent = post.id AND reply.deleted_at IS NULL)
+WHERE id = :id
+
+-- name: let_go
+-- A deleted first post goes with its last reply.
+UPDATE post SET gone = 1 WHERE id = :id AND deleted_at IS NOT NULL AND NOT gone
+    AND NOT EXISTS (SELECT 1 FROM post AS reply WHERE reply.parent = post.id AND reply.deleted_at IS NULL)
+
+-- name: untouch_channel
+-- If the deleted post was the last of its channel, the one before it is now.
+UPDATE channel SET last_post = coalesce(
+    (SELECT post.id FROM post WHERE post.channel = :channel AND post.deleted_at IS NULL ORDER BY post.id DESC LIMIT 1), 0)
+WHERE id = :channel AND last_post = :post
+
+-- name: add_change
+-- One line for each edit and deletion.
+INSERT INTO change (post) VALUES (:post)
+
+-- name: newest_change
+-- Where a live page begins that names no last change.
+SELECT coalesce(max(id), 0) AS id FROM change
+
+-- name: changes_followed
+-- What a live timeline shows otherwise by now.
+SELECT change.id, post.code, post.gone FROM change
+JOIN post ON post.id = change.post
+JOIN readable ON readable.channel = post.channel AND readable.viewer = :viewer
+JOIN follow ON follow.channel = post.channel AND follow.person = :viewer
+WHERE change.id > :after
+ORDER BY change.id LIMIT :count
+
+-- name: changes_of_channel
+-- What a live channel page shows otherwise by now.
+SELECT change.id, post.code, post.gone FROM change
+JOIN post ON post.id = change.post
+JOIN readable ON readable.channel = post.channel AND readable.viewer = :viewer
+WHERE post.channel = :channel AND change.id > :after
+ORDER BY change.id LIMIT :count
 
 -- name: channel
 -- A channel's page head; missing and forbidden look the same.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from crmbridge.chirp import text as words
+from crmbridge.chirp.changes import Changes
 from crmbridge.chirp.frame import Frame, PageError, Visit, missing
 from crmbridge.chirp.live import Live
 from crmbridge.chirp.people import digest_of
@@ -25,9 +26,10 @@ def _number(text: str | None) -> int | None:
 class Site:
     """The feed's pages."""
 
-    def __init__(self, frame: Frame, posts: Posts, live: Live, token: Callable[[], str]) -> None:
+    def __init__(self, frame: Frame, posts: Posts, changes: Changes, live: Live, token: Callable[[], str]) -> None:
         self._frame = frame
         self._posts = posts
+        self._changes = changes
         self._live = live
         self._token = token
 
@@ -49,10 +51,10 @@ class Site:
     # --- reading
 
     async def timeline(self, visit: Visit) -> web.StreamResponse:
-        begin = await self._posts.newest()
+        begin = await self._begin()
         before = _number(visit.request.query.get("before"))
         posts, more = await self._posts.timeline(visit.viewer.id, before)
-        live = f"/chirp/live?after={begin}" if before is None else ""
+        live = f"/chirp/live?{begin}" if before is None else ""
         return await self._frame.render(visit, "timeline.html", posts=posts, more=more, before=before, live=live)
 
     async def channels(self, visit: Visit) -> web.StreamResponse:
@@ -65,11 +67,11 @@ class Site:
         return await self._channel_page(visit)
 
     async def _channel_page(self, visit: Visit, status: int = 200, *, problem: str = "", said: str = "") -> web.StreamResponse:
-        begin = await self._posts.newest()
+        begin = await self._begin()
         channel = await self._channel(visit)
         before = _number(visit.request.query.get("before"))
         posts, more = await self._posts.channel_posts(visit.viewer.id, channel.id, before)
-        live = f"/chirp/live?channel={channel.code}&after={begin}" if before is None else ""
+        live = f"/chirp/live?channel={channel.code}&{begin}" if before is None else ""
         shown = {"posts": posts, "more": more, "before": before, "live": live, "problem": problem, "said": said, "key": self._form_key()}
         return await self._frame.render(visit, "channel.html", status, channel=channel, **shown)
 
@@ -93,13 +95,20 @@ class Site:
             after = _number(query.get("after"))
         if after is None:
             after = await self._posts.newest()
+        changed = _number(query.get("changed"))
+        if changed is None:
+            changed = await self._changes.newest()
         if self._live.full(person):
             raise PageError(503, "Too many live pages are open", "New posts show when the page is loaded again.", 60)
 
         def render(post: Post) -> str:
             return self._frame.fragment("one_post.html", post=post, place="timeline" if channel is None else "channel")
 
-        return await self._live.serve(visit.request, person, channel.id if channel else None, after, render)
+        return await self._live.serve(visit.request, person, channel.id if channel else None, after, changed, render)
+
+    async def _begin(self) -> str:
+        """Where the live stream of a page begins: asked before the page is read, so that nothing falls between."""
+        return f"after={await self._posts.newest()}&changed={await self._changes.newest()}"
 
     async def _channel(self, visit: Visit, code: str | None = None) -> ChannelView:
         channel = await self._posts.channel(visit.viewer.id, code if code is not None else visit.request.match_info["code"])

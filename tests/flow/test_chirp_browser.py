@@ -15,6 +15,7 @@ import pytest
 from crmbridge.chirp import SCHEMA, Feed
 from crmbridge.chirp.api import draft
 from crmbridge.chirp.people import Cost
+from crmbridge.chirp.posts import Draft
 from crmbridge.db import Database
 from crmbridge.server import Server
 
@@ -56,23 +57,25 @@ async def running(tmp_path: Path) -> AsyncIterator[tuple[Feed, Server]]:
     database.close()
 
 
-async def publish(feed: Feed, key: str, *words: tuple[int, str]) -> None:
-    await feed._posts.publish(
-        [
-            draft(
-                {
-                    "key": key,
-                    "channel": {"key": "1", "title": "Parkers", "audience": "company"},
-                    "text": [list(span) for span in words],
-                    "link": "https://crm.example/1",
-                    "parent": None,
-                    "rule": "roll-outs",
-                    "record": {"source": "crm", "type": "Account", "id": "1"},
-                    "occurred_at": "2026-11-22T11:59:00Z",
-                }
-            )
-        ]
+def news(key: str, *words: tuple[int, str]) -> Draft:
+    return draft(
+        {
+            "key": key,
+            "channel": {"key": "1", "title": "Parkers", "audience": "company"},
+            "text": [list(span) for span in words],
+            "link": "https://crm.example/1",
+            "parent": None,
+            "rule": "roll-outs",
+            "record": {"source": "crm", "type": "Account", "id": "1"},
+            "occurred_at": "2026-11-22T11:59:00Z",
+        }
     )
+
+
+async def publish(feed: Feed, key: str, *words: tuple[int, str]) -> str:
+    """A post's code."""
+    (outcome,) = await feed._posts.publish([news(key, *words)])
+    return outcome.code
 
 
 async def test_susan_follows_parkers_and_sees_the_news_without_loading_again(running: tuple[Feed, Server], chromium: Path) -> None:
@@ -101,6 +104,15 @@ async def test_susan_follows_parkers_and_sees_the_news_without_loading_again(run
         assert await articles.count() == 1
 
         await page.evaluate("window.stayed = true")
+        passing = await publish(feed, "passing", (0, "Said too early"))
+        await page.wait_for_selector(f"#posts #p-{passing}", timeout=5000)
+        await feed._changes.edit(passing, news("edit", (0, "Said too <b>early</b>")))
+        await page.wait_for_selector(f"#posts #p-{passing} :text('edited now')", timeout=5000)
+        assert "Said too <b>early</b>" in await page.locator(f"#p-{passing}").inner_text()
+        await feed._changes.delete(passing)
+        await page.wait_for_selector(f"#p-{passing}", state="detached", timeout=5000)
+        assert await page.evaluate("window.stayed") is True
+
         await publish(feed, "2", (0, "The roll-out at "), (1, "<img src=x onerror=alert(1)>"), (0, " is live."))
         await page.wait_for_selector("#posts article:nth-child(2)", timeout=5000)
         assert "The roll-out at <img src=x onerror=alert(1)> is live." in await articles.first.inner_text()

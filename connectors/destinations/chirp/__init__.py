@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from connectors.destinations.chirp.destination import ChirpDestination
 from connectors.destinations.chirp.options import ChirpOptions
-from crmbridge.contract import Connector
+from crmbridge.contract import Ability, Connector
 from crmbridge.model import Audience
 
 CONNECTOR = Connector(
@@ -19,6 +19,7 @@ CONNECTOR = Connector(
     build=ChirpDestination,
     idempotent=True,
     dynamic_channels=True,
+    can=lambda _: frozenset({Ability.THREAD, Ability.EDIT, Ability.DELETE}),
     escape="Rule and record text travel apart, and Chirp shows record text as text only.",
 )
 

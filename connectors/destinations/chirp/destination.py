@@ -11,7 +11,7 @@ from connectors.destinations.chirp.options import ChirpOptions
 from crmbridge.contract import Limits, Secret, Setting
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, Rejected, Transient
 from crmbridge.http import Answer, Client, attempt, credential, describe, refusal, signed, signing_key, web_link
-from crmbridge.model import Message, Receipt, Text, Value, clean, digest, visible
+from crmbridge.model import Message, Receipt, Text, Value, clean, digest, shortened, visible
 from crmbridge.telemetry import redact
 
 LENGTH = 5000  # characters; Chirp's own limit
@@ -34,7 +34,7 @@ class ChirpDestination:
 
     def measure(self, text: Text) -> int:
         """Characters as shown."""
-        return sum(len(words) for _, words in shown(text))
+        return _length(text)
 
     async def check(self) -> None:
         """Prove that the server knows our secret."""
@@ -56,6 +56,29 @@ class ChirpDestination:
         posts = [post for post in prepared if not isinstance(post, DeliveryError)]
         answered = iter(await self._post(posts) if posts else ())
         return [entry if isinstance(entry, DeliveryError) else next(answered) for entry in prepared]
+
+    async def edit(self, receipt: Receipt, message: Message, key: str) -> Receipt:
+        """Let a post say something else; Chirp takes our key, so a repeat changes nothing more."""
+        with attempt():
+            post = {"id": receipt.remote_id, **post_of(message, key, None)}
+            (outcome,) = await self._order("edits", key, post)
+            if isinstance(outcome, DeliveryError):
+                raise outcome
+            return outcome
+
+    async def delete(self, receipt: Receipt) -> None:
+        """Take a post back."""
+        with attempt():
+            (outcome,) = await self._order("deletes", None, {"id": receipt.remote_id})
+            if isinstance(outcome, DeliveryError) and outcome.code != "missing":
+                raise outcome
+
+    async def _order(self, name: str, key: str | None, entry: dict[str, Any]) -> list[Outcome]:
+        body = _encode({name: [entry]}).encode("utf-8", "replace")
+        answer = await self._send("POST", f"/chirp/api/v1/{name}", digest(name, key or entry["id"]), body)
+        if answer.status != 200:
+            raise _meaning(answer, datetime.now(timezone.utc))
+        return outcomes(answer, [key])
 
     async def _post(self, posts: list[dict[str, Any]]) -> list[Outcome]:
         with attempt():
@@ -90,6 +113,10 @@ def shown(text: Text) -> list[tuple[int, str]]:
     return [(1, visible(span.text)) if isinstance(span, Value) else (0, clean(span.text)) for span in text]
 
 
+def _length(text: Text) -> int:
+    return sum(len(words) for _, words in shown(text))
+
+
 def _prepare(message: Message, key: str, parent: Receipt | None) -> dict[str, Any] | DeliveryError:
     try:
         return post_of(message, key, parent)
@@ -101,7 +128,7 @@ def post_of(message: Message, key: str, parent: Receipt | None) -> dict[str, Any
     """One entry of `posts`; raises Rejected for what Chirp would not take."""
     if message.channel is None:
         raise Rejected("no channel: a post on Chirp needs one", code="no_channel")
-    text = shown(message.text)
+    text = shown(shortened(message.text, lambda short: _length(short) <= LENGTH))
     length = sum(len(words) for _, words in text)
     if length > LENGTH:
         raise Rejected(f"the text has {length} characters, Chirp takes {LENGTH}", code="length")
@@ -122,7 +149,7 @@ def post_of(message: Message, key: str, parent: Receipt | None) -> dict[str, Any
     }
 
 
-def outcomes(answer: Answer, keys: Sequence[str]) -> list[Outcome]:
+def outcomes(answer: Answer, keys: Sequence[str | None]) -> list[Outcome]:
     """A 200's results, one for each key in order; raises OutcomeUnknown if they do not match what was sent."""
     try:
         results = answer.json()["results"]
@@ -136,13 +163,15 @@ def outcomes(answer: Answer, keys: Sequence[str]) -> list[Outcome]:
 def _outcome(result: dict[str, Any]) -> Outcome:
     words = redact(" ".join(str(result.get("error") or "").split()))[:200]
     match result["status"]:
-        case "published" | "repeated":
+        case "published" | "repeated" | "edited" | "deleted":
             url = result.get("url")
             return Receipt(remote_id=str(result["id"]), url=str(url) if url else None)
         case "conflict":
             return Rejected(f"Chirp already has other content under this key: {words}", code="conflict")
         case "invalid":
             return Rejected(f"Chirp refused the post: {words}", code="invalid")
+        case "missing":
+            return Rejected(f"Chirp has no such post: {words}", code="missing")
         case other:
             return OutcomeUnknown(f"Chirp answered with an unknown status: {redact(str(other))[:40]}")
 

@@ -47,10 +47,35 @@ function live(area) {
     status.textContent = articles.length === 1 ? "One new post" : `${articles.length} new posts`;
   }
 
+  const articleOf = (html) => new DOMParser().parseFromString(html, "text/html").querySelector("article");
+
+  // An edited post takes its own place; a deleted one leaves it. The reader's focus stays where it was.
+  function change(event) {
+    const said = JSON.parse(event.data);
+    address.searchParams.set("changed", said.change);
+    const at = waiting.findIndex((other) => other.id === said.post);
+    const old = at < 0 ? document.getElementById(said.post) : waiting[at];
+    const article = articleOf(said.html);
+    if (!old) return;
+    if (article) {
+      document.adoptNode(article);
+      const focused = old.contains(document.activeElement);
+      if (at < 0) old.replaceWith(article);
+      else waiting[at] = article;
+      if (focused) article.querySelector("a")?.focus({ preventScroll: true });
+      tellTimes(article);
+    } else if (at < 0) {
+      old.remove();
+    } else {
+      waiting.splice(at, 1);
+      button.hidden = !waiting.length;
+    }
+    status.textContent = article ? "A post was changed" : "A post was deleted";
+  }
+
   function receive(event) {
     address.searchParams.set("after", event.lastEventId);
-    const page = new DOMParser().parseFromString(JSON.parse(event.data).html, "text/html");
-    const article = page.querySelector("article");
+    const article = articleOf(JSON.parse(event.data).html);
     if (!article || document.getElementById(article.id) || waiting.some((other) => other.id === article.id)) return;
     document.adoptNode(article);
     // Nobody's reading is moved: who has scrolled down is only told.
@@ -78,6 +103,7 @@ function live(area) {
     if (source) return;
     source = new EventSource(address);
     source.addEventListener("message", receive);
+    source.addEventListener("change", change);
     source.addEventListener("reload", () => {
       close();
       button.dataset.reload = "yes";
