@@ -28,7 +28,7 @@ _AUTH = """
     invalid_auth not_authed token_expired token_revoked account_inactive access_denied accesslimited
     two_factor_setup_required missing_scope not_allowed_token_type no_permission app_access_restricted
     enterprise_is_restricted ekm_access_denied metadata_must_be_sent_from_app as_user_not_supported is_bot
-    send_on_behalf_not_allowed deprecated_endpoint method_deprecated unknown_method
+    send_on_behalf_not_allowed deprecated_endpoint method_deprecated unknown_method team_access_not_granted
 """
 
 # This channel or this message: others may well succeed.

@@ -102,9 +102,12 @@ def test_another_address(url: str) -> None:
 
 def test_every_code_that_slack_lists_is_classified(vectors: Path) -> None:
     listed: set[str] = set()
-    for name in ("methods/chat.postMessage.json", "docs.slack.dev/chat.postMessage.json", "methods/auth.test.json"):
+    for name in (
+        *(f"{folder}/chat.{method}.json" for folder in ("methods", "docs.slack.dev") for method in ("postMessage", "update", "delete")),
+        *(f"methods/{method}.json" for method in ("auth.test", "conversations.history", "conversations.replies")),
+    ):
         listed |= set(json.loads((vectors / "slack-api-ref" / name).read_text(encoding="utf-8"))["errors"])
-    assert len(listed) > 60
+    assert len(listed) > 90
     assert listed - set(CODES) == set()
 
 
@@ -134,6 +137,9 @@ def test_codes_that_must_not_be_mistaken() -> None:
     assert CODES["invalid_auth"] is CODES["missing_scope"] is AuthFailed
     assert CODES["channel_not_found"] is CODES["msg_too_long"] is Rejected
     assert CODES["service_unavailable"] is CODES["request_timeout"] is Transient
+    assert CODES["update_failed"] is OutcomeUnknown
+    assert CODES["external_channel_migrating"] is Transient
+    assert CODES["edit_window_closed"] is CODES["message_not_found"] is Rejected
 
 
 @pytest.mark.parametrize(
