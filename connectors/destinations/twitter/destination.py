@@ -110,8 +110,9 @@ class TwitterDestination:
 
     def _page(self, account: str, since: datetime, token: str | None) -> dict[str, Any]:
         """GET /2/users/:id/tweets: one page of our own posts, newest first."""
+        # tweepy joins lists with commas, and nothing else.
         begin = (since - MARGIN).astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        wanted = {"start_time": begin, "max_results": PAGE, "tweet_fields": FIELDS, "exclude": "retweets", "pagination_token": token}
+        wanted = {"start_time": begin, "max_results": PAGE, "tweet_fields": list(FIELDS), "exclude": "retweets", "pagination_token": token}
         return self._look(lambda client: client.get_users_tweets(account, **wanted, user_auth=True))
 
     def delete(self, receipt: Receipt) -> None:
