@@ -10,7 +10,7 @@ import sys
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crmbridge import telemetry
@@ -133,14 +133,42 @@ def test_no_exception_forges_a_line():
     assert len(logged(JsonFormatter(), "failed", error=error).splitlines()) == 1
 
 
-@given(st.text(), st.text())
+CONTROLS = st.sampled_from([*map(chr, (*range(0x20), 0x7F, 0x85, 0x9B, 0x2028, 0x2029)), "\r\n", "\x1b[2J", "\ud800", '"', "\\", "=", " "])
+HOSTILE = st.lists(st.one_of(CONTROLS, st.text(max_size=3), st.just('2026 error {"level":"error"}'))).map("".join)
+
+
+def adds_no_line(message, fact):
+    """A record's words in a message, a fact, a nested fact and an exception, in both forms."""
+    try:
+        raise ValueError(fact)
+    except ValueError:
+        error = sys.exc_info()
+    for formatter in (JsonFormatter(), TextFormatter()):
+        said = logged(formatter, "%s", message, fact=fact, nested={"a": [fact]})
+        assert len(said.splitlines()) == 1
+        assert not [char for char in said if ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0]
+        said.encode("utf-8", "backslashreplace")
+        lines = logged(formatter, "%s", message, error=error).splitlines()
+        assert not [line for line in lines[1:] if not line.startswith("    ")]
+    assert len(lines) > 1
+    assert json.loads(logged(JsonFormatter(), "%s", message, fact=fact)).keys() == {"time", "level", "logger", "message", "fact"}
+    assert len(one_line(message + "x").splitlines()) == 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(HOSTILE, HOSTILE)
 def test_any_text_is_one_line(message, fact):
     """For both forms, and it can be written as UTF-8."""
-    for formatter in (JsonFormatter(), TextFormatter()):
-        said = logged(formatter, "%s", message, fact=fact)
-        assert len(said.splitlines()) == 1
-        said.encode("utf-8", "backslashreplace")
-    assert len(one_line(message + "x").splitlines()) == 1
+    adds_no_line(message, fact)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@settings(max_examples=10_000, deadline=None)
+@given(HOSTILE, HOSTILE)
+def test_any_text_is_one_line_ten_thousand_times(message, fact):
+    """The same, at length."""
+    adds_no_line(message, fact)
 
 
 def test_json_logs_are_for_programs():

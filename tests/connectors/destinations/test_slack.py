@@ -15,13 +15,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connectors.destinations.slack import CONNECTOR
+from connectors.destinations.slack.blocks import flattened
 from connectors.destinations.slack.destination import LENGTH, body
 from connectors.destinations.slack.errors import CODES
 from connectors.destinations.slack.escape import ZW, mrkdwn
 from crmbridge.contract import Setting
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, RateLimited, Rejected, Transient
 from crmbridge.http import classify
-from crmbridge.model import Channel, Literal, Receipt, Value, visible
+from crmbridge.model import Channel, Literal, Receipt, Value, shortened, spans, visible
 from crmbridge.testing import message
 
 POST = "https://slack.com/api/chat.postMessage"
@@ -227,7 +228,7 @@ def test_check_names_a_bad_token() -> None:
 # --- escaping ---------------------------------------------------------------------------------
 
 ANGLE = re.compile(r"<([^<>\s][^<>]*)>")
-EMOJI = re.compile(r":([^\s:<>&|¤]+):")
+EMOJI = re.compile(r":(?=([^\s:<>&|¤]+):)")  # looking ahead: what is no emoji may end where one begins
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s<>|]+")
 AT = re.compile(r"(?<![A-Za-z0-9])[@#](?=[^\W\d])\w+")
 LINE = re.compile(r"^[ \t]*(?:&gt;|>|[-+*•◦▪‣⁃](?=\s|$)|\d+[.)](?=\s|$))", re.MULTILINE)
@@ -390,6 +391,50 @@ def test_no_record_becomes_more_than_text(first: str, context: tuple[str, str], 
     check_marks(Literal(before), Value(first), Literal(after))
     check_marks(Value(first), Value(second), Literal(after))
     check_marks(Literal(before), Value(first), Literal(" and "), Value(second))
+
+
+def emoji(sent: str) -> list[str]:
+    """Everything that plain_text could make more of than text."""
+    return [name for name in EMOJI.findall(sent) if ZW not in name]
+
+
+WORDS = st.one_of(PIECES, st.sampled_from(ATTACKS), st.tuples(st.sampled_from(ATTACKS), PIECES).map("".join))
+VALUES = st.builds(Value, WORDS, st.booleans())
+# A blank between, or a value could end where the rule's own delimiter begins: that is no delimiter then, and nothing is lost.
+PARTS = st.lists(st.tuples(st.sampled_from(CONTEXTS), st.lists(VALUES, min_size=1, max_size=2), st.sampled_from(" \n")), max_size=3).map(
+    lambda found: [part for (before, after), values, blank in found for part in (Literal(before), *values, Literal(after + blank))]
+)
+
+
+def stays_text(parts: list[Literal | Value], room: float) -> None:
+    """Whole, shortened to `room` of its length, and in a layout: the marks are those of the rule's own words."""
+    text = spans(parts)
+    limit = int(len(mrkdwn(text)) * room)
+    short = shortened(text, lambda one: len(mrkdwn(one)) <= limit)
+    assert [span for span in short if isinstance(span, Literal)] == [span for span in text if isinstance(span, Literal)]
+    for said in {text, short}:
+        check_marks(*said)
+        if not any(visible(span.text) for span in said):
+            continue
+        layout = [{"type": "context", "elements": [{"type": kind, "text": said} for kind in ("mrkdwn", "plain_text")]}]
+        formatted, plain = (one["text"] for one in flattened(layout)[0]["elements"])
+        assert formatted == mrkdwn(said)
+        own = "".join(span.text if isinstance(span, Literal) else f"{ZW}x{ZW}" if visible(span.text) else "" for span in said)
+        assert emoji(plain) == emoji(own), plain
+
+
+@settings(max_examples=300, deadline=None)
+@given(PARTS, st.floats(0, 1))
+def test_shortened_or_laid_out_it_is_text(parts: list[Literal | Value], room: float) -> None:
+    stays_text(parts, room)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@settings(max_examples=10_000, deadline=None)
+@given(PARTS, st.floats(0, 1))
+def test_shortened_or_laid_out_it_is_text_ten_thousand_times(parts: list[Literal | Value], room: float) -> None:
+    stays_text(parts, room)
 
 
 @pytest.mark.parametrize("context", ["<", "<@", "<!", "<#", "<!subteam^", "<!date^1^", "<!date^1^{date} ", "<https://", "<mailto:"])

@@ -24,7 +24,7 @@ from connectors.destinations.twitter.errors import meaning, reset
 from connectors.destinations.twitter.text import ZW, _bound, _parser, post_text, weight
 from crmbridge.contract import Setting
 from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, OutcomeUnknown, RateLimited, Rejected, Transient
-from crmbridge.model import Audience, Literal, Receipt, Text, Value, visible
+from crmbridge.model import Audience, Literal, Receipt, Text, Value, shortened, spans, visible
 from crmbridge.testing import ScriptedServer, answer, message
 
 POST = "https://api.twitter.com/2/tweets"
@@ -444,6 +444,39 @@ def test_no_record_becomes_an_entity(parts: list[Literal | Value]) -> None:
     text = tuple(parts)
     assume(not any("https" in span.text for span in text if isinstance(span, Literal)))
     assert entities(post_text(text)) == own_entities(text), post_text(text)
+
+
+WORDS = st.one_of(PIECES, st.sampled_from(ATTACKS), st.tuples(st.sampled_from(ATTACKS), PIECES).map("".join))
+SPANS = st.one_of(
+    st.builds(Value, WORDS, st.booleans()),
+    st.sampled_from([part for pair in CONTEXTS for part in pair if part and "https" not in part]).map(Literal),
+)
+
+
+def stays_text(parts: list[Literal | Value], room: float) -> None:
+    """Shortened to `room` of its weight, it has the entities of the rule's own words, and weighs no more than that if it was shortened."""
+    text = spans(parts)
+    own = "".join(span.text if isinstance(span, Literal) else " " for span in text)
+    assume(not re.search(r"https?://[^\s/]+/", own))  # a record goes on with that address: tested below
+    limit = int(weight(post_text(text)) * room)
+    short = shortened(text, lambda one: weight(post_text(one)) <= limit)
+    assert entities(post_text(short)) == own_entities(short), post_text(short)
+    assert [span for span in short if isinstance(span, Literal)] == [span for span in text if isinstance(span, Literal)]
+    assert short == text or weight(post_text(short)) <= limit
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(SPANS, max_size=5), st.floats(0, 1))
+def test_shortened_it_is_text(parts: list[Literal | Value], room: float) -> None:
+    stays_text(parts, room)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@settings(max_examples=10_000, deadline=None)
+@given(st.lists(SPANS, max_size=5), st.floats(0, 1))
+def test_shortened_it_is_text_ten_thousand_times(parts: list[Literal | Value], room: float) -> None:
+    stays_text(parts, room)
 
 
 @settings(deadline=None)
