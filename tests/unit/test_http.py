@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from crmbridge import http
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, RateLimited, Rejected, Transient
-from crmbridge.http import Client, Session, attempt, classify, marked, refusal, retry_after, signed, signing_key, web_link
+from crmbridge.http import Client, Session, attempt, classify, looking, marked, refusal, retry_after, signed, signing_key, web_link
 from crmbridge.model import Network, inside_link, visible
 from crmbridge.telemetry import hide
 from crmbridge.testing import ScriptedServer, answer, cut, dribble, hang, unresponsive
@@ -268,6 +268,22 @@ def test_marks_nest_and_cross_threads_and_tasks(server: ScriptedServer) -> None:
     with marked() as untouched:
         pass
     assert not untouched.began
+
+
+def test_what_a_look_loses_was_only_a_look() -> None:
+    """Whatever began: nothing was published by it. Clear answers stay what they are, and a mark around it still sees it begin."""
+    for error in (OutcomeUnknown("late", code="500"), KeyError("x"), requests.ReadTimeout("late")):
+        with marked() as outer, pytest.raises(Transient) as caught, looking():  # noqa: PT012
+            http.begin()
+            raise error
+        assert outer.began
+        assert caught.value.code == getattr(error, "code", "")
+    refused = Rejected("no", code="find")
+    with pytest.raises(Rejected) as kept, looking():
+        raise refused
+    assert kept.value is refused
+    with pytest.raises(asyncio.CancelledError), looking():
+        raise asyncio.CancelledError
 
 
 def test_attempt_maps_everything_but_cancellation() -> None:

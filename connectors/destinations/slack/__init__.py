@@ -9,8 +9,8 @@ from crmbridge.contract import Ability, Connector, Setting
 
 
 def _build(options: SlackOptions, setting: Setting) -> SlackDestination | SlackWebhook:
-    for _, message in options.objections(public=False):
-        raise ValueError(f"token and webhook_url: {message}")
+    for path, message in options.objections(public=False):
+        raise ValueError(f"{path[-1]} {message}")
     return SlackDestination(options, setting) if options.webhook_url is None else SlackWebhook(options, setting)
 
 

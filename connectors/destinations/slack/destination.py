@@ -116,7 +116,8 @@ class SlackDestination:
 def body(message: Message, key: str, parent: Receipt | None, options: SlackOptions) -> dict[str, Any]:
     """The arguments of chat.postMessage; raises Rejected if Slack could not take them whole."""
     channel = _channel(message, options)
-    text, blocks = words(message, LENGTH)
+    # What is to be edited must fit as an edit too: better refused at once than when it changes.
+    text, blocks = words(message, EDIT_LENGTH if message.edit else LENGTH)
     arguments: dict[str, Any] = {
         "channel": channel,
         "text": text,

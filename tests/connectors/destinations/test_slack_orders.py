@@ -195,6 +195,11 @@ def test_an_edit_has_a_limit_of_its_own() -> None:
     assert (len(text), text[:4], text[-2:]) == (4000, "At x", "…!")
 
 
+def test_what_will_be_edited_must_fit_as_an_edit() -> None:
+    with pytest.raises(Rejected, match="Slack takes 4000"):
+        slack().publish(message(Literal("x" * 4001), edit=True), KEY, None)
+
+
 def test_an_old_receipt_without_its_channel_finds_it() -> None:
     with responses.RequestsMock() as net:
         net.post(f"{API}chat.update", json={"ok": True})
