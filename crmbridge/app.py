@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from aiohttp import web
@@ -227,6 +228,9 @@ class App:
             drift = (self._now() - wall).total_seconds() - (time.monotonic() - tick)
             if abs(drift) > _CLOCK_JUMP:
                 _log.warning("the clock jumped", extra={"seconds": round(drift)})
+                if drift < 0:
+                    with contextlib.suppress(StoreError):
+                        await self.store.shift(timedelta(seconds=drift), self._now())
                 self._nudge(set(self._publishers))
             wall, tick = self._now(), time.monotonic()
             if interval and tick - last_sign >= interval and not self.store.database.failure:

@@ -19,7 +19,7 @@ from crmbridge.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 _LONGEST_SLEEP = 30.0  # seconds; then we look again, whatever we were told
-_OVERTIME = 30.0  # seconds a look may take
+_OVERTIME = 180.0  # seconds a look may take: it may read many pages, each within the network's own deadline
 _AT_ONCE = 20  # doubts taken from the store in one turn
 
 
@@ -62,7 +62,8 @@ class Looker:
             pause = await self._turn()
             if pause > 0:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), min(pause, _LONGEST_SLEEP))
+                    async with asyncio.timeout(min(pause, _LONGEST_SLEEP)):  # wait_for of Python 3.11 may swallow a cancellation
+                        await self._wake.wait()
 
     async def _turn(self) -> float:
         if self._silent():

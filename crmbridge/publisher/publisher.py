@@ -27,7 +27,9 @@ from crmbridge.store.interface import Scope, Store, Wait
 from crmbridge.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
+_SHORTEST_SLEEP = 0.01  # seconds: what is left of a wait may be less than a clock can tell
 _LONGEST_SLEEP = 30.0  # seconds; then we look again, whatever we were told
+_GONE = frozenset({"missing", "message_not_found"})  # what networks say of a message that somebody took away
 _OVERTIME = 30.0  # seconds an attempt may take: connectors have deadlines, this is for those that break theirs
 
 
@@ -51,6 +53,8 @@ class Publisher:
         self.breaker = Breaker()
         self.waits: dict[str | None, Wait] = {}
         """Silence until an instant, by channel; None is the whole destination."""
+        self._silent: dict[str | None, float] = {}
+        """The same instants on the monotonic clock: a wall clock that jumps must not end a vendor's wait."""
         self.last_failure = ""
         """What the destination, or the way to it, said last."""
         self.paused: Wait | None = None
@@ -110,7 +114,8 @@ class Publisher:
                     pause = 0.0 if self._stopping else await self._turn()
                 if pause > 0 and not self._stopping:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), min(pause, _LONGEST_SLEEP))
+                        async with asyncio.timeout(min(pause, _LONGEST_SLEEP)):  # wait_for of Python 3.11 may swallow a cancellation
+                            await self._wake.wait()
         finally:
             if looking:
                 looking.cancel()
@@ -135,9 +140,9 @@ class Publisher:
     async def _turn(self) -> float:
         """Begin what may begin now; returns for how many seconds nothing else can (0: look again at once)."""
         now, tick = self._now(), self._monotonic()
-        pause = self._silence(now, tick)
+        pause = self._silence(tick)
         if pause > 0:
-            return pause
+            return max(pause, _SHORTEST_SLEEP)
         limits = self.destination.limits
         slots = min(limits.concurrency - len(self._under_way), self.breaker.allows(tick, len(self._under_way)))
         if slots <= 0 or (self._under_way and slots < limits.concurrency // 4):
@@ -152,7 +157,7 @@ class Publisher:
             if wanted <= 0:
                 return _LONGEST_SLEEP
         resting = self._lanes.resting(tick)
-        asked = [channel for channel, wait in self.waits.items() if channel is not None and wait.until and wait.until > now]
+        asked = [channel for channel, until in self._silent.items() if channel is not None and until > tick]
         try:
             lease = await self._store.lease(
                 self.name, now=now, limit=wanted, per_lane=self._lanes.per_turn, skip=[*resting, *asked], after=self._last_lane
@@ -176,10 +181,10 @@ class Publisher:
         if (lease.deliveries or lease.expired) and lease.next_due is not None and lease.next_due <= now:
             return 0.0
         waits = [at - tick for at in resting.values()]
-        waits += [(self.waits[channel].until - now).total_seconds() for channel in asked]  # type: ignore[operator]
+        waits += [self._silent[channel] - tick for channel in asked]
         if lease.next_due is not None:
-            waits.append(max(0.01, (lease.next_due - now).total_seconds()))
-        return min(waits, default=_LONGEST_SLEEP)
+            waits.append((lease.next_due - now).total_seconds())
+        return max(min(waits, default=_LONGEST_SLEEP), _SHORTEST_SLEEP)
 
     async def _kept_back(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         """Without those that this destination's present readers may not see: they become dead letters."""
@@ -203,15 +208,14 @@ class Publisher:
                 _log.warning("the cap is reached: what waits is held, see `crmbridge queue list --state held`", extra=facts)
         return left
 
-    def _silence(self, now: datetime, tick: float) -> float:
+    def _silence(self, tick: float) -> float:
         """For how long the whole destination must be silent."""
         if self.paused or self.halted:
             return _LONGEST_SLEEP
-        wait = self.waits.get(None)
-        if wait is not None and wait.until is not None:
-            if wait.until > now:
-                return (wait.until - now).total_seconds()
-            del self.waits[None]
+        if (until := self._silent.get(None)) is not None:
+            if until > tick:
+                return until - tick
+            del self._silent[None], self.waits[None]
         if self.breaker.open_until is not None and tick < self.breaker.open_until:
             return self.breaker.open_until - tick
         if self._pace and self._pace.free(tick) <= 0:
@@ -223,9 +227,9 @@ class Publisher:
         if wait.until is None:
             self.paused = self.paused or wait
             return
-        known = self.waits.get(wait.channel)
-        if known is None or known.until is None or wait.until > known.until:
-            self.waits[wait.channel] = wait
+        until = self._monotonic() + (wait.until - self._now()).total_seconds()
+        if until > self._silent.get(wait.channel, 0.0):
+            self.waits[wait.channel], self._silent[wait.channel] = wait, until
 
     # --- attempts
 
@@ -272,7 +276,11 @@ class Publisher:
         if not one.message.edit:
             return await self._call(self.destination.publish, one.message, one.key, parent)
         if parent is not None and isinstance(self.destination, Editable):
-            return await self._call(self.destination.edit, parent, one.message, one.key)
+            try:
+                return await self._call(self.destination.edit, parent, one.message, one.key)
+            except Rejected as error:
+                if error.code not in _GONE:
+                    raise
         return await self._call(self.destination.publish, one.message, one.key, None)
 
     async def delete(self, receipt: Receipt) -> None:

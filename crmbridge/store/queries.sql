@@ -399,3 +399,11 @@ DELETE FROM snapshots WHERE source = ? AND record_type = ? AND record_id = ?
 -- What a replay need not say.
 SELECT key FROM deliveries WHERE key IN (SELECT value FROM json_each(:keys))
 UNION SELECT key FROM receipts WHERE key IN (SELECT value FROM json_each(:keys))
+
+-- name: shift_queued
+-- The clock was set back: a wait of so many seconds stays one of so many.
+UPDATE deliveries SET due = max(:now, due + :by) WHERE state = 'queued' AND due > :now
+
+-- name: shift_doubted
+-- Likewise.
+UPDATE deliveries SET look_at = max(:now, look_at + :by) WHERE look_at IS NOT NULL AND look_at > :now

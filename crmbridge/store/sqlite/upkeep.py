@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from crmbridge.errors import StoreError
@@ -41,6 +41,10 @@ class Upkeep(rows.Base):
     async def recent(self, since: datetime) -> list[tuple[str, str, str, datetime, bool]]:
         found = await self.database.read(lambda db: db.execute(Q["recent"], (_RECENT, to_us(since))).fetchall())
         return [(rule, destination, channel, from_us(at), bool(held)) for rule, destination, channel, at, held in found]
+
+    async def shift(self, by: timedelta, now: datetime) -> int:
+        values = {"by": by // timedelta(microseconds=1), "now": to_us(now)}
+        return await self.database.write(lambda db: sum(db.execute(Q[name], values).rowcount for name in ("shift_queued", "shift_doubted")))
 
     async def backup(self, path: Path) -> None:
         await self.database.backup(path)
