@@ -6,7 +6,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,31 @@ def vectors() -> Path:
     folder = Path(os.environ.get("CRMBRIDGE_VECTORS") or ROOT.parent / "shared" / "vectors")
     need(folder.is_dir(), f"the vectors folder {folder}", "set CRMBRIDGE_VECTORS to where it lies")
     return folder
+
+
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Tell a proof's figures: they stand at the end of the report, of passed proofs too."""
+
+    def tell(what: str, **facts: object) -> None:
+        record_property("figures", f"{what}: " + ", ".join(f"{name} {value}" for name, value in facts.items()))
+
+    return tell
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures of all proofs."""
+    lines = [
+        f"{value} [{report.nodeid.rpartition('::')[2]}]"
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, value in report.user_properties
+        if name == "figures"
+    ]
+    if lines:
+        terminalreporter.section("figures of the proofs")
+        terminalreporter.write_line("\n".join(sorted(lines)))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,73 @@
+"""Nothing is lost and nothing is said twice, however the process ends: `kill -9` and SIGTERM at random moments, under load."""
+
+import time
+
+from flow.proofs.forms import forms
+from flow.proofs.harness import Bridge, Sink, Source, counted, cycles, judge, keyed, nothing_is_dead
+
+RATE = 40  # events per second
+
+
+def run(tmp_path, figures, name, count, end):
+    """`count` endings; returns (lost, doubled) at the keyed and at the counting sink."""
+    began = time.monotonic()
+    with (
+        Sink("key", "--delay", 0.05) as key,
+        Sink("slack", "--delay", 0.05) as slack,
+        Bridge(tmp_path, {"key": keyed(key.port), "slack": counted(slack.port)}) as daemon,
+    ):
+        daemon.start()
+        with Source(daemon, RATE) as source:
+            cycles(daemon, source, count, lambda: end(daemon), seed=count)
+            n = source.finish()["acknowledged"]
+        daemon.quiet(120)
+        nothing_is_dead(daemon)
+        assert daemon.stop() == 0
+        at_key, at_slack = key.counts(), slack.counts()
+    found = judge("key", n, at_key["said"]), judge("slack", n, at_slack["said"])
+    figures(
+        name,
+        ends=count,
+        n=n,
+        lost=found[0][0] + found[1][0],
+        doubled_keyed=found[0][1],
+        doubled_counted=found[1][1],
+        resent_keyed=at_key["requests"] - n,
+        seconds=round(time.monotonic() - began),
+    )
+    return found
+
+
+@forms("kills", 20, 1000, timeout=5400)
+def test_kill_at_random_moments_loses_nothing(tmp_path, figures, kills):
+    """`kill -9` under load: all that was answered 2xx is said; a keyed destination hears it once; one without a key hears
+    again at most what was under way at a kill."""
+    in_flight = []
+
+    def end(daemon):
+        daemon.kill()
+        in_flight.append(daemon.sending("slack"))
+
+    (lost_key, doubled_key), (lost_slack, doubled_slack) = run(tmp_path, figures, "kill -9", kills, end)
+    figures("kill -9", in_flight_at_kills=sum(in_flight))
+
+    assert (lost_key, lost_slack) == (0, 0)
+    assert doubled_key == 0
+    assert doubled_slack <= sum(in_flight)
+
+
+@forms("stops", 20, 200, timeout=1800)
+def test_a_clean_stop_at_random_moments_doubles_nothing(tmp_path, figures, stops):
+    """SIGTERM under load: exit 0 within ten seconds, nothing lost, and nothing said twice even where there is no key."""
+    slowest = []
+
+    def end(daemon):
+        began = time.monotonic()
+        assert daemon.stop() == 0, daemon.output[-3000:]
+        slowest.append(time.monotonic() - began)
+
+    found = run(tmp_path, figures, "SIGTERM", stops, end)
+    figures("SIGTERM", slowest_seconds=round(max(slowest), 2))
+
+    assert found == ((0, 0), (0, 0))
+    assert max(slowest) < 10
