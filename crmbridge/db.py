@@ -428,6 +428,10 @@ def _lock(path: Path) -> int:
         holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(descriptor)
         raise StoreError(f"{path} is in use by another crmbridge (process {holder}); stop that one first") from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        os.close(descriptor)
+        raise StoreError(f"{lock}: {error.strerror}; the database cannot be opened before its disk can be written") from error
     return descriptor
