@@ -11,8 +11,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from crmbridge.store import SqliteStore
 from flow.proofs import store_driver as driver
+
+from crmbridge.store import SqliteStore
 
 NAME = "store.db"
 CALLS = ("pwrite64", "fdatasync", "fsync", "ftruncate", "unlink", "rename")

@@ -12,9 +12,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Self
 
 import requests
-from flow.daemon import HOOK_SECRET, SECRETS, Daemon, until
+from flow.daemon import HOOK_SECRET, Daemon, until
 from flow.proofs.source import mark
 
 HERE = Path(__file__).parent
@@ -62,25 +63,47 @@ def counted(port: int, **more: object) -> dict[str, object]:
     return {"type": "slack", "token": {"file": "secrets/slack.token"}, "api_url": f"http://127.0.0.1:{port}/", **more}
 
 
-class Sink:
-    """A counting sink in a process of its own. A context manager."""
+class Listener:
+    """A program of this folder that prints the port it listens on: a process of its own. A context manager."""
 
-    def __init__(self, kind: str, *options: object) -> None:
-        command = [sys.executable, str(HERE / "sink.py"), kind, *map(str, options)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    def __init__(self, program: str, *options: object) -> None:
+        self.process = subprocess.Popen([sys.executable, str(HERE / program), *map(str, options)], stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
 
-    def counts(self) -> dict[str, object]:
-        """What it saw so far."""
-        return requests.get(f"http://127.0.0.1:{self.port}/counts", timeout=20).json()
+    def get(self, path: str):
+        """What it says of itself."""
+        return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=20).json()
 
-    def __enter__(self) -> Sink:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+
+
+class Sink(Listener):
+    """A counting sink."""
+
+    def __init__(self, kind: str, *options: object) -> None:
+        super().__init__("sink.py", kind, *options)
+
+    def counts(self) -> dict[str, object]:
+        """What it saw so far."""
+        return self.get("/counts")
+
+
+class Proxy(Listener):
+    """A proxy before a sink that loses answers by `chance`."""
+
+    def __init__(self, port: int, chance: float, seed: int) -> None:
+        super().__init__("proxy.py", port, chance, seed)
+
+    @property
+    def cuts(self) -> int:
+        """Answers lost."""
+        return self.get("/cuts")
 
 
 class Source:
@@ -161,6 +184,3 @@ def until_up(daemon: Daemon) -> None:
         return False
 
     until(up, "the daemon answers", 30)
-
-
-__all__ = ["SECRETS", "Bridge", "Sink", "Source", "counted", "cycles", "judge", "keyed", "mark", "nothing_is_dead", "until"]

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from unittest import mock
 
 from crmbridge import db
 from crmbridge.errors import StoreError
@@ -44,8 +45,9 @@ def migrations(folder: Path) -> Path:
 
 def open_store(path: Path, folder: Path, synchronous: str = "FULL") -> SqliteStore:
     """The store with the migrations in `folder`."""
-    sqlite.SCHEMA = db.Schema(sqlite.SCHEMA.name, sqlite.SCHEMA.application_id, folder)
-    return SqliteStore(path, synchronous=synchronous)
+    schema = db.Schema(sqlite.SCHEMA.name, sqlite.SCHEMA.application_id, folder)
+    with mock.patch.object(sqlite, "SCHEMA", schema):
+        return SqliteStore(path, synchronous=synchronous)
 
 
 def entries(number: int, count: int) -> list[Entry]:
