@@ -368,6 +368,30 @@ async def test_a_wait_of_no_length_is_no_licence_to_hammer(store):
     assert 1 <= len(network.seen) <= 2
 
 
+@pytest.mark.parametrize("jump", [timedelta(hours=1), -timedelta(hours=1)])
+async def test_a_jump_of_the_wall_clock_moves_no_wait(store, jump):
+    """What a network asked for is waited for by the monotonic clock: not a second less, and not an hour more."""
+    shift, began = [timedelta()], time.monotonic()
+
+    def wall():
+        return now() + shift[0]
+
+    answers = iter([lambda: RateLimited("slow", wall() + timedelta(seconds=1.5))])
+    network = Network(lambda message, key: next(answers, lambda: Receipt(remote_id=key))())
+    running = Running(store, network)
+    running.publisher._now = wall
+    await store.record(batch(entry("a")), wall())
+    async with running as publisher:
+        await until(lambda: _all(network, 1))
+        await asyncio.sleep(0.2)
+        shift[0] = jump
+        await store.record(batch(entry("b", record=other(1))), wall())
+        publisher.nudge()
+        await until(lambda: _all(network, 2))
+    assert network.at[1] - began >= 1.5
+    assert "b" in network.seen[1:]
+
+
 async def test_a_pause_does_not_end_the_vendor_s_own_waits(store):
     """Two silences at once: a person ends the one, time the other."""
     later = now() + timedelta(hours=1)
