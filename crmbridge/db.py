@@ -37,6 +37,7 @@ _GROUP = 128  # units in one transaction, at most
 _QUICK_CHECK_BELOW = 64 * 1024 * 1024  # bytes; a larger file is checked only after an unclean end
 _CHECKPOINT_IDLE, _CHECKPOINT_BUSY = 100, 50_000  # rows changed since the last one
 _QUIET = 0.25  # seconds without a unit
+_LOG_GROWTH = 16 * 1024 * 1024  # bytes by which the log may grow before it is moved, whatever the rows; it is cut to so many
 _LARGE_LOG = 64 * 1024 * 1024  # bytes; then readers, which are short, are waited for, and the log starts anew
 _RECOVERABLE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY})
 _log = logging.getLogger(__name__)
@@ -118,6 +119,7 @@ class Database:
             raise
         self._queue: queue.SimpleQueue[_Waiter | None] = queue.SimpleQueue()
         self._checkpointed = 0  # rows changed when the log was last moved
+        self._log_size = 0  # bytes of its file then; it is not cut before the next commit
         self._thread = threading.Thread(target=self._run, name=f"{schema.name} writer", daemon=True)
         self._thread.start()
         self._local = threading.local()
@@ -136,6 +138,7 @@ class Database:
             connection.executescript(
                 f"PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};"
                 "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0;"
+                f"PRAGMA journal_size_limit={_LOG_GROWTH};"
             )
             self._migrate(connection)
         except sqlite3.DatabaseError as error:
@@ -251,17 +254,19 @@ class Database:
             return self._queue.get()
 
     def _checkpoint(self, least: int) -> None:
-        """Move the log into the database, if `least` rows have changed: in a quiet moment, or when it grows large.
+        """Move the log into the database, if `least` rows have changed or its file grew much: in a quiet moment, or when it must.
 
+        A commit writes whole pages: rows alone say little of what the log takes, and a full disk would hold nothing but log.
         SQLite's own way, at every commit past a thousand pages, costs two more fsyncs for each commit whenever some
         reader keeps the log from starting anew: ten times slower, measured.
         """
-        if self._writer.total_changes - self._checkpointed < least:
-            return
-        self._checkpointed = self._writer.total_changes
         try:
-            mode = "RESTART" if _wal(self.path).stat().st_size > _LARGE_LOG else "PASSIVE"
-            self._writer.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            size = _wal(self.path).stat().st_size
+            self._log_size = min(self._log_size, size)
+            if self._writer.total_changes - self._checkpointed < least and size - self._log_size < _LOG_GROWTH:
+                return
+            self._checkpointed, self._log_size = self._writer.total_changes, size
+            self._writer.execute(f"PRAGMA wal_checkpoint({'RESTART' if size > _LARGE_LOG else 'PASSIVE'})").fetchall()
         except (sqlite3.Error, OSError) as error:
             # What was committed is safe in the log; the next commit finds out whether writing is still possible.
             _log.warning("the log could not be moved into the database", extra={"path": str(self.path), "error": str(error)})

@@ -244,8 +244,12 @@ DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE settled_at <
 -- Retention.
 DELETE FROM observations WHERE (source, observation_id) IN (SELECT source, observation_id FROM observations WHERE seen_at < ? ORDER BY seen_at LIMIT ?)
 
--- name: probe
--- May we write again?
+-- name: probe_put
+-- May we write again? It must write some pages: what changes nothing succeeds on a full disk too.
+INSERT INTO waits (destination, channel, until, reason, since) VALUES ('', '', 0, hex(zeroblob(16384)), 0)
+
+-- name: probe_remove
+-- And leave nothing.
 DELETE FROM waits WHERE destination = ''
 
 -- name: doubted

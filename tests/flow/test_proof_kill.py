@@ -5,22 +5,22 @@ import time
 from flow.proofs.forms import forms
 from flow.proofs.harness import Bridge, Sink, Source, counted, cycles, judge, keyed, nothing_is_dead
 
-RATE = 40  # events per second
+SOON, LATE = 40, 5  # events per second: a daemon that lives half a second at a time says no more
 
 
 def run(tmp_path, figures, name, count, end):
     """`count` endings; returns (lost, doubled) at the keyed and at the counting sink."""
     began = time.monotonic()
     with (
-        Sink("key", "--delay", 0.05) as key,
-        Sink("slack", "--delay", 0.05) as slack,
+        Sink("key", "--delay", 0.03) as key,
+        Sink("slack", "--delay", 0.03) as slack,
         Bridge(tmp_path, {"key": keyed(key.port), "slack": counted(slack.port)}) as daemon,
     ):
         daemon.start()
-        with Source(daemon, RATE) as source:
+        with Source(daemon, SOON if count <= 20 else LATE) as source:
             cycles(daemon, source, count, lambda: end(daemon), seed=count)
             n = source.finish()["acknowledged"]
-        daemon.quiet(120)
+        daemon.quiet(100 if count <= 20 else 600)
         nothing_is_dead(daemon)
         assert daemon.stop() == 0
         at_key, at_slack = key.counts(), slack.counts()

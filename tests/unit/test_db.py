@@ -424,6 +424,17 @@ async def test_the_log_is_moved_into_the_database(tmp_path, monkeypatch):
         assert 50 <= copy.execute("SELECT count(*) FROM note").fetchone()[0] <= 120
 
 
+async def test_the_log_stays_small_under_load(tmp_path, monkeypatch):
+    """However few the rows: without a quiet moment, its file is moved and cut as it grows."""
+    monkeypatch.setattr(module, "_LOG_GROWTH", 256 * 1024)
+    database, largest = Database(tmp_path / "log.db", Schema("log", 1, _notes(tmp_path))), 0
+    for number in range(600):
+        await database.write(lambda connection, number=number: connection.execute("INSERT INTO note VALUES (?)", (number,)))
+        largest = max(largest, (tmp_path / "log.db-wal").stat().st_size)
+    database.close()
+    assert largest < 3 * 256 * 1024
+
+
 def _notes(folder):
     migrations = folder / "notes"
     migrations.mkdir()

@@ -8,6 +8,7 @@ import pytest
 from shared import NOW
 from store_contract import StoreContract, batch, entry, other
 
+from crmbridge.errors import StoreError
 from crmbridge.model import Receipt, State
 from crmbridge.store import SqliteStore
 from crmbridge.store.interface import Scope, Settlement
@@ -60,6 +61,21 @@ async def test_no_query_scans_a_table(tmp_path, name):
 
     tables = ("deliveries", "snapshots", "receipts", "inbox", "events", "d", "earlier")
     assert not [step for step in steps if step.startswith("SCAN") and step.split()[1] in tables and "USING" not in step]
+
+
+async def test_a_probe_really_writes(tmp_path):
+    """On a full disk it is refused, so that nobody is told that all is well; with space again it leaves nothing."""
+    store = SqliteStore(tmp_path / "store.db", synchronous="OFF")
+    await store.database.alone(lambda db: db.execute("PRAGMA max_page_count=1").fetchone())  # SQLite takes what there is
+    for _ in range(2):
+        with pytest.raises(StoreError, match="full"):
+            await store.probe()
+        assert "full" in store.database.refusing
+    await store.database.alone(lambda db: db.execute("PRAGMA max_page_count=1000000").fetchone())
+    await store.probe()
+    assert store.database.refusing == ""
+    assert await store.waits() == []
+    store.close()
 
 
 async def test_many_attempts_settled_at_once_are_one_statement_that_fits(tmp_path):

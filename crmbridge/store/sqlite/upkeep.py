@@ -61,4 +61,8 @@ class Upkeep(rows.Base):
         await self.database.write(unit)
 
     async def probe(self) -> None:
-        await self.database.write(lambda db: db.execute(Q["probe"]))
+        def unit(db: sqlite3.Connection) -> None:
+            db.execute(Q["probe_put"])
+            db.execute(Q["probe_remove"])
+
+        await self.database.write(unit)
