@@ -7,7 +7,7 @@ import time
 
 import pytest
 import requests
-from flow.daemon import until
+from flow.daemon import CRMBRIDGE, until
 from flow.proofs.forms import forms
 from flow.proofs.harness import Bridge, Sink, Source, judge, keyed, nothing_is_dead
 from shared import need
@@ -133,3 +133,36 @@ def test_a_read_only_disk_is_said_and_nothing_is_lost(tmp_path, sink):
         daemon.quiet()
         assert sink.counts()["said"] == {"ev-00000001": 1}
         assert daemon.stop() == 0
+
+
+def test_a_failed_sync_ends_the_daemon_and_loses_nothing(tmp_path, sink, strace, figures):
+    """From some sync on the disk fails for ever: the daemon acknowledges nothing more and ends with 1, for what is on disk cannot be
+    trusted; on a disk that works again it goes on, and nothing that it had acknowledged is lost or said twice."""
+    began = time.monotonic()
+    with Bridge(tmp_path, {"key": keyed(sink.port)}) as daemon:
+        log = (tmp_path / "output").open("ab")
+        fault = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=60+", "-o", "/dev/null"]
+        command = [strace, "-f", "-qq", *fault, CRMBRIDGE, "run", "-c", daemon.path]
+        daemon.process = subprocess.Popen(command, stdout=log, stderr=log)
+        log.close()
+        until(lambda: answers(daemon), "it runs")
+        with Source(daemon, 60) as source:
+            assert daemon.process.wait(30) == 1
+            assert "the database cannot be written" in daemon.output
+            daemon.start()
+            facts = source.finish()
+        daemon.quiet(60)
+        nothing_is_dead(daemon)
+        assert daemon.stop() == 0
+        said = sink.counts()["said"]
+    lost, doubled = judge("key", facts["acknowledged"], said)
+    seconds = round(time.monotonic() - began)
+    figures("failed sync", n=facts["acknowledged"], statuses=facts["statuses"], lost=lost, doubled=doubled, seconds=seconds)
+
+    assert (lost, doubled) == (0, 0)
+
+
+def answers(daemon):
+    """Whether it answers at all."""
+    with contextlib.suppress(requests.ConnectionError):
+        return status(daemon, "healthz") == 200
