@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Self
 
@@ -27,13 +29,15 @@ SURGE: dict[str, object] = {}
 
 def configuration(port: int, destinations: dict[str, dict[str, object]]) -> dict[str, object]:
     """A rule for each bucket of numbers, with a Slack channel of its own, so that the pace of one lets a thousand through."""
-    steps = [{"to": name, **({"channel": ""} if one["type"] == "slack" else {})} for name, one in destinations.items()]
+    channels = {"slack": "#c{}", "chirp": {"for": "record.bucket", "title": "record.bucket"}}
 
     def rule(lane: str) -> dict[str, object]:
-        publish = [{**step, "text": "{{ record.name }}"} for step in steps]
+        publish = [{"to": name, "channel": channels.get(one["type"]), "text": "{{ record.name }}"} for name, one in destinations.items()]
         for step in publish:
-            if "channel" in step:
-                step["channel"] = f"#c{lane}"
+            if isinstance(step["channel"], str):
+                step["channel"] = step["channel"].format(lane)
+            elif step["channel"] is None:
+                del step["channel"]
         return {"id": f"bucket-{lane}", "when": {"source": "crm", "record": "Deal"}, "match": {"bucket": lane}, "publish": publish, **SURGE}
 
     crm = {
@@ -155,6 +159,11 @@ def judge(name: str, n: int, said: dict[str, int]) -> tuple[int, int]:
     assert not said.keys() - wanted, f"{name} was told what nobody sent: {sorted(said.keys() - wanted)[:5]}"
     assert n >= LEAST, f"only {n} events were moved: nothing is proved"
     return len(wanted - said.keys()), sum(count - 1 for count in said.values())
+
+
+def posts(daemon: Daemon) -> dict[str, int]:
+    """What the embedded feed shows, and how often: the marks of all its posts."""
+    return Counter(re.search(r"ev-\d{8}", text)[0] for text in daemon.feed_posts())
 
 
 def nothing_is_dead(daemon: Daemon) -> None:

@@ -67,8 +67,8 @@ class Source:
         reader = writer = None
         while (number := await self.take()) is not None:
             data = request(number, self.given.lanes, self.given.secret.encode())
-            while time.monotonic() < self.end:
-                began = time.monotonic()
+            first = time.monotonic()
+            while (began := time.monotonic()) < max(self.end, first + GIVE_UP):
                 try:
                     if writer is None:
                         reader, writer = await asyncio.open_connection("127.0.0.1", self.given.port)
