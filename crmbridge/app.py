@@ -245,6 +245,10 @@ class App:
                 await asyncio.sleep(0.05)
         except StoreError as error:
             _log.warning("retention could not run", extra={"reason": str(error)})
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+            # We end: APScheduler would log this as an error, with a traceback.
 
     # --- looking
 
