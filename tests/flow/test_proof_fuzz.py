@@ -5,11 +5,13 @@ import hashlib
 import hmac
 import http.client
 import json
+import os
 import random
 import string
 import time
 from collections import Counter
 from datetime import UTC
+from pathlib import Path
 
 import pytest
 from flow.daemon import HOOK_SECRET, until
@@ -26,7 +28,7 @@ from crmbridge.rules.expression import CompileError, Scope, compile_expression
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.template import compile_template
 
-SOON = 1.0  # seconds for any one input
+SOON = 1.0  # seconds of work for any one input: of CPU time, for the machine has other things to do
 ALLOWED = {200, 202, 400, 401, 408, 413, 415, 417}  # 417: an `Expect` that nobody knows
 LOUD = ("Traceback", "unforeseen", "a part of crmbridge failed", "request failed")
 
@@ -80,6 +82,12 @@ def daemon(tmp_path):
         yield made.start()
 
 
+def work(daemon):
+    """Seconds of CPU time that the daemon has used."""
+    user, system = Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 @forms("count", 1000, 20_000, timeout=1800)
 def test_whatever_arrives_is_answered(daemon, figures, count):
     """Any body, signed or not, under any headers: 2xx or the 4xx that fits, within a second; it is interpreted or kept for a
@@ -93,11 +101,11 @@ def test_whatever_arrives_is_answered(daemon, figures, count):
             signature = hmac.digest(HOOK_SECRET.encode(), body, hashlib.sha256).hex()
             headers = {"Content-Type": "application/json"} | headers | {"X-Signature": signature}
         connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=5)
-        at = time.monotonic()
+        at = work(daemon)
         with contextlib.closing(connection):
             connection.request("POST", "/hooks/crm", body, headers)
             status = connection.getresponse().status
-        slowest[0] = max(slowest[0], time.monotonic() - at)
+        slowest[0] = max(slowest[0], work(daemon) - at)
         seen[status] = seen.get(status, 0) + 1
         assert status in ALLOWED, (status, body, headers)
 
@@ -124,12 +132,12 @@ def test_whatever_is_written_is_read_or_refused(tmp_path, figures, count):
     path = tmp_path / "crmbridge.yaml"
     for _ in range(count):
         path.write_text(mutant(text, chance), "utf-8")
-        at = time.monotonic()
+        at = time.process_time()
         try:
             load(path, secrets=False)
         except ConfigError as error:
             refused += bool(error.problems)
-        slowest = max(slowest, time.monotonic() - at)
+        slowest = max(slowest, time.process_time() - at)
     figures("fuzzed configurations", n=count, refused=refused, slowest_s=round(slowest, 2), seconds=round(time.monotonic() - began))
 
     assert refused > count / 2
@@ -170,21 +178,25 @@ READ = st.one_of(
 @forms("count", 1000, 100_000, timeout=3600)
 def test_whatever_a_template_says_is_rendered_or_refused(figures, count):
     """Any source over any record: words, or CompileError or RenderError, within a second."""
-    began, ended = time.monotonic(), Counter()
+    began, ended, slowest = time.monotonic(), Counter(), [0.0]
 
-    @settings(max_examples=count, deadline=1000, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(SOURCES, READ)
     def render(source, value):
         scope = Scope({"name": value, "x": value}, {"name": value}, {"kind": "updated"}, UTC)
         for make in (compile_template, compile_expression):
+            at = time.process_time()
             try:
                 made = make(source, fields=None, filters=FILTERS)
                 made.render(scope) if make is compile_template else made.evaluate(scope)
                 ended["rendered"] += 1
             except (CompileError, RenderError) as error:
                 ended[type(error).__name__] += 1
+            slowest[0] = max(slowest[0], time.process_time() - at)
 
     render()
-    figures("fuzzed templates", n=sum(ended.values()), **ended, seconds=round(time.monotonic() - began))
+    seconds = round(time.monotonic() - began)
+    figures("fuzzed templates", n=sum(ended.values()), **ended, slowest_s=round(slowest[0], 2), seconds=seconds)
 
+    assert slowest[0] < SOON
     assert ended["rendered"] > count / 100
