@@ -34,7 +34,7 @@ def test_a_jump_of_the_clock_neither_hurries_nor_doubles(tmp_path, figures, roun
     library, shown = faketime(), tmp_path / "shown"
     shown.write_text("+0")
     began, jumps, n = time.monotonic(), JUMPS * rounds, 0
-    each, limit = -(-LEAST // len(jumps)), 8 * len(jumps)
+    each, limit = -(-LEAST // len(jumps)), 6 * len(jumps)
     with (
         Sink("slack", "--limit", limit, "--longer", 2) as slack,
         Bridge(tmp_path, {"slack": counted(slack.port)}) as daemon,

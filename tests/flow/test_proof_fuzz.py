@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from flow.daemon import HOOK_SECRET, until
 from flow.proofs.forms import forms
-from flow.proofs.harness import Bridge, Sink, keyed
+from flow.proofs.harness import SURGE, Bridge, Sink, keyed
 from flow.proofs.mutate import mutant
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -76,6 +76,7 @@ def daemon(tmp_path):
                 "id": "any",
                 "when": {"source": "crm", "record": "Deal"},
                 "publish": [{"to": "key", "text": "ev-00000000 {{ record.name }} {{ record.amount }} {{ record.due }} {{ record.other }}"}],
+                **SURGE,
             }
         ]
         made.write()
