@@ -37,7 +37,7 @@ def test_a_jump_of_the_clock_neither_hurries_nor_doubles(tmp_path, figures, roun
     each, limit = -(-LEAST // len(jumps)), 6 * len(jumps)
     with (
         Sink("slack", "--limit", limit, "--longer", 2) as slack,
-        Bridge(tmp_path, {"slack": counted(slack.port)}) as daemon,
+        Bridge(tmp_path, {"slack": counted(slack.port, max_age="off")}) as daemon,
         contextlib.closing(sqlite3.connect(tmp_path / "crm.db", isolation_level=None)) as crm,
     ):
         crm.execute("PRAGMA journal_mode=WAL")

@@ -14,48 +14,54 @@ CHANCE = 0.1
 def test_a_lost_answer_doubles_only_where_it_must(tmp_path, figures, least):
     """One answer in ten is lost after the far side acted. Where there is a key, it is said once; with `on_unknown: resend` it is
     said once more for each lost answer, exactly; with `on_unknown: hold` it is said once, and each lost answer waits for a
-    person as `unknown`."""
+    person as `unknown`; where the destination can be asked, it is said once, though what it shows lags two seconds."""
     began = time.monotonic()
     with (
         Sink("key") as key,
         Sink("slack") as again,
         Sink("slack") as hold,
+        Sink("slack", "--history", "--lag", 2) as asked,
         Proxy(key.port, CHANCE, 1) as key_proxy,
         Proxy(again.port, CHANCE, 2) as again_proxy,
         Proxy(hold.port, CHANCE, 3) as hold_proxy,
+        Proxy(asked.port, CHANCE, 4) as asked_proxy,
         Bridge(
             tmp_path,
             {
                 "key": keyed(key_proxy.port),
                 "again": counted(again_proxy.port, on_unknown="resend"),
                 "hold": counted(hold_proxy.port, on_unknown="hold"),
+                "asked": counted(asked_proxy.port, on_unknown="resend"),
             },
         ) as daemon,
     ):
         daemon.start()
         with Source(daemon, 90, least) as source:
             n = source.finish(600)["acknowledged"]
+        for name in ("again", "asked"):
+            until(lambda name=name: daemon.destination(name)["unknown"] == 0, "every lost answer is looked for", 120)
         daemon.quiet(300)
         lost_key, doubled_key = judge("key", n, key.counts()["said"])
         lost_again, doubled_again = judge("again", n, again.counts()["said"])
         lost_hold, doubled_hold = judge("hold", n, hold.counts()["said"])
-        cuts = {"key": key_proxy.cuts, "again": again_proxy.cuts, "hold": hold_proxy.cuts}
+        lost_asked, doubled_asked = judge("asked", n, asked.counts()["said"])
+        cuts = {"key": key_proxy.cuts, "again": again_proxy.cuts, "hold": hold_proxy.cuts, "asked": asked_proxy.cuts}
         unknown = daemon.destination("hold")["unknown"]
         assert sum(one["dead"] for one in daemon.ask("status")["destinations"]) == 0
         assert daemon.stop() == 0
     figures(
         "lost answers",
         n=n,
-        lost=lost_key + lost_again + lost_hold,
+        lost=lost_key + lost_again + lost_hold + lost_asked,
         cuts=cuts,
-        doubled={"key": doubled_key, "resend": doubled_again, "hold": doubled_hold},
+        doubled={"key": doubled_key, "resend": doubled_again, "hold": doubled_hold, "find": doubled_asked},
         unknown=unknown,
         seconds=round(time.monotonic() - began),
     )
 
-    assert (lost_key, lost_again, lost_hold) == (0, 0, 0)
+    assert (lost_key, lost_again, lost_hold, lost_asked) == (0, 0, 0, 0)
     assert min(cuts.values()) >= n * CHANCE / 2
-    assert (doubled_key, doubled_again, doubled_hold) == (0, cuts["again"], 0)
+    assert (doubled_key, doubled_again, doubled_hold, doubled_asked) == (0, cuts["again"], 0, 0)
     assert unknown == cuts["hold"]
 
 

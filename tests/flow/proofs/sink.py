@@ -15,9 +15,11 @@ import argparse
 import asyncio
 import json
 import time
+import urllib.parse
 from collections import defaultdict
 from typing import Any
 
+LANES = 100  # channels c000 and onward
 MARK = len("ev-00000000")
 TOGETHER = 4  # requests under way at once, of one destination
 FOREBEARANCE = 0.5  # seconds to wait for so many
@@ -37,6 +39,7 @@ class Counts:
         self.until = 0.0
         self.good = 0
         self.gathered: list[tuple[Sink, str]] = []
+        self.there: list[tuple[float, str, dict[str, Any]]] = []
 
     def arrived(self, sink: Sink, key: str, mark: str) -> None:
         """One request."""
@@ -54,6 +57,25 @@ class Counts:
         self.good += 1
         self.say(mark, key if self.given.kind == "key" else str(self.requests))
         asyncio.get_running_loop().call_later(self.given.delay, sink.accept, self.requests)
+
+    def remember(self, said: dict[str, Any]) -> None:
+        """A message as a look-up will show it."""
+        channel, key = channel_id(said["channel"]), said["metadata"]["event_payload"]["key"]
+        metadata = {"event_type": "crmbridge", "event_payload": {"key": key}}
+        self.there.append((time.monotonic(), channel, {"ts": f"{len(self.there)}.000002", "metadata": metadata}))
+
+    def asked(self, path: str) -> bytes:
+        """Slack's answer to a question: what is there of a channel's last two minutes, as seen `--lag` seconds ago."""
+        if not self.given.history:
+            return json.dumps({"ok": False, "error": "missing_scope"}).encode()
+        asked = urllib.parse.parse_qs(urllib.parse.urlsplit(path).query)
+        if "/conversations.list" in path:
+            names = [f"c{number:03d}" for number in range(LANES)]
+            return json.dumps({"ok": True, "channels": [{"id": channel_id(name), "name": name} for name in names]}).encode()
+        now = time.monotonic()
+        wanted = asked["channel"][0].upper()
+        found = [one for at, channel, one in self.there if channel == wanted and self.given.lag <= now - at < 120]
+        return json.dumps({"ok": True, "messages": found}).encode()
 
     def say(self, mark: str, key: str) -> None:
         """It is published."""
@@ -108,13 +130,16 @@ class Sink(asyncio.Protocol):
             head = self.data[:end].lower() + b"\r\n"
             if head.startswith(b"get "):
                 self.data = self.data[end + 4 :]
-                self.reply(200, self.counts.facts())
+                path = head.split(b" ", 2)[1].decode()
+                self.reply(200, self.counts.facts() if path == "/counts" else self.counts.asked(path))
                 continue
             size = end + 4 + int(header(head, b"\r\ncontent-length:"))
             if len(self.data) < size:
                 return
             at = self.data.find(b"ev-", end)
             mark = self.data[at : at + MARK].decode()
+            if self.counts.given.history:
+                self.counts.remember(json.loads(self.data[end + 4 : size]))
             self.data = self.data[size:]
             self.counts.arrived(self, header(head, b"\r\nwebhook-id:").decode(), mark)
 
@@ -133,6 +158,11 @@ class Sink(asyncio.Protocol):
             self.transport.write(head.encode() + body)
 
 
+def channel_id(name: str) -> str:
+    """What Slack calls a channel like `#c012`."""
+    return f"C{int(name.removeprefix('#')[1:]):09d}"
+
+
 def header(head: bytes, name: bytes) -> bytes:
     """One header's value."""
     at = head.find(name)
@@ -143,6 +173,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("kind", choices=["key", "slack"])
     parser.add_argument("--delay", type=float, default=0.01, help="seconds between an act and its answer")
+    parser.add_argument("--history", action="store_true", help="for slack: answer conversations.history; otherwise the scope is missing")
+    parser.add_argument("--lag", type=float, default=0.0, help="seconds until a look-up shows a message")
     parser.add_argument("--limit", type=int, default=0)
     parser.add_argument("--longer", type=int, default=3, help="seconds that every fifth limit lasts; the others last one")
     Sink.counts = Counts(parser.parse_args())
