@@ -345,7 +345,7 @@ class Store(Protocol):
 
     async def identify(self, instance: str, epoch: int) -> None: ...
     async def shift(self, by: timedelta, now: datetime) -> int:
-        """The clock was set back `by` (negative): what was to happen in so and so long still is. Returns how many deliveries moved."""
+        """The clock was set back `by` (negative): what was to happen in so and so long still is. Returns how much was moved."""
 
     async def backup(self, path: Path) -> None:
         """A copy of the database as it is now, in a file that does not exist yet (mode 0600)."""

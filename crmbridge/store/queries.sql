@@ -411,3 +411,7 @@ UPDATE deliveries SET due = max(:now, due + :by) WHERE state = 'queued' AND due 
 -- name: shift_doubted
 -- Likewise.
 UPDATE deliveries SET look_at = max(:now, look_at + :by) WHERE look_at IS NOT NULL AND look_at > :now
+
+-- name: shift_waits
+-- And what a vendor asked for, as it was asked.
+UPDATE waits SET until = max(:now, until + :by) WHERE until > :now

@@ -44,7 +44,8 @@ class Upkeep(rows.Base):
 
     async def shift(self, by: timedelta, now: datetime) -> int:
         values = {"by": by // timedelta(microseconds=1), "now": to_us(now)}
-        return await self.database.write(lambda db: sum(db.execute(Q[name], values).rowcount for name in ("shift_queued", "shift_doubted")))
+        names = ("shift_queued", "shift_doubted", "shift_waits")
+        return await self.database.write(lambda db: sum(db.execute(Q[name], values).rowcount for name in names))
 
     async def backup(self, path: Path) -> None:
         await self.database.backup(path)
