@@ -72,7 +72,7 @@ class Networks:
 
         def slack(exchange):
             time.sleep(delay)
-            data = json.dumps({"ok": True, "channel": "C1", "ts": f"{next(numbers)}.000001"}).encode()
+            data = json.dumps({"ok": True, "channel": "C1", "ts": f"{1_700_000_000 + next(numbers)}.000100"}).encode()
             exchange.reply(200, data, {"Content-Type": "application/json"})
 
         def x(exchange):

@@ -1,6 +1,7 @@
 """What every store must do, whatever database is behind it. Inherit it with a `make` that opens one."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from shared import NOW
 
+from crmbridge.errors import StoreError
 from crmbridge.model import ChangeEvent, Channel, Cursor, Kind, Literal, Message, Receipt, RecordRef, State, Value, event_id
 from crmbridge.store.interface import (
     Batch,
@@ -15,6 +17,8 @@ from crmbridge.store.interface import (
     Entry,
     Journalled,
     NewDelivery,
+    Pause,
+    PauseKind,
     Retention,
     Scope,
     Settlement,
@@ -340,3 +344,144 @@ class StoreContract:
         assert [one.key for one in await store.interrupted()] == ["k"]
         assert len(await store.waiting(0, 10)) == 1
         store.close()
+
+    # --- people steer
+
+    async def test_hold_and_release(self, store):
+        """Held ones are not leased; released, they go out, and their age stood still meanwhile."""
+        said = replace(message(record=other(1)), expires_at=NOW + timedelta(minutes=10))
+        await store.record(batch(Entry(record=said.record, event=event(1, other(1)), deliveries=[NewDelivery(key="a", message=said)])), NOW)
+        assert await store.hold(Scope(rule="r"), "by hand", NOW) == 1
+        assert (await lease(store)).deliveries == []
+        (held,) = await store.select([State.HELD], Scope(reason="by"))
+        assert held.reason == "by hand"
+
+        later = NOW + timedelta(hours=5)
+        assert await store.release(Scope(ids=[held.id]), later) == 1
+        (leased,) = (await lease(store, now=later)).deliveries
+        assert leased.expires_at == NOW + timedelta(hours=5, minutes=10)
+
+    async def test_what_is_too_old_dies_at_its_lease(self, store):
+        """It is told, and a person may still say it; nothing is written merely because time passes."""
+        said = replace(message(), expires_at=NOW + timedelta(minutes=1))
+        await store.record(batch(Entry(record=said.record, event=event(), deliveries=[NewDelivery(key="a", message=said)])), NOW)
+        found = await lease(store, now=NOW + timedelta(minutes=2))
+
+        assert ([one.key for one in found.deliveries], [one.key for one in found.expired]) == ([], ["a"])
+        (dead,) = await store.select([State.DEAD], Scope())
+        assert dead.reason == "expired"
+        assert await store.requeue(dead, dead.message, NOW)
+        assert [one.key for one in (await lease(store, now=NOW + timedelta(days=1))).deliveries] == ["a"]
+
+    async def test_scopes(self, store):
+        """Each part narrows; counting and choosing agree."""
+        await store.record(batch(entry("a", record=other(1)), entry("b", record=other(2), channel="#b")), NOW)
+        await store.record(batch(entry("c", record=other(3), destination="two")), NOW + timedelta(hours=1))
+        scopes = {
+            Scope(): ["c", "b", "a"],
+            Scope(destination="two"): ["c"],
+            Scope(channel="#b"): ["b"],
+            Scope(record=str(other(1))): ["a"],
+            Scope(since=NOW + timedelta(minutes=1)): ["c"],
+            Scope(until=NOW + timedelta(minutes=1)): ["b", "a"],
+            Scope(rule="other"): [],
+        }
+        for scope, keys in scopes.items():
+            assert keys == [one.key for one in await store.select([State.QUEUED], scope)], scope
+            assert len(keys) == await store.count([State.QUEUED], scope)
+        assert [one.key for one in await store.select([State.QUEUED], Scope(), oldest=True, limit=2)] == ["a", "b"]
+
+    async def test_only_the_newest_after_a_pause(self, store):
+        """Of each record, rule, step and channel; others stay."""
+        entries = [entry(f"k{n}", n + 1, other(n % 2)) for n in range(6)]
+        await store.record(batch(*entries, entry("elsewhere", 9, other(0), channel="#b")), NOW)
+        assert await store.drop_older(Scope(destination="out"), "newer", NOW) == 4
+        assert {"k4", "k5", "elsewhere"} == {one.key for one in await store.select([State.QUEUED], Scope())}
+
+    async def test_a_paused_rule_is_not_leased(self, store):
+        """And a pause outlives the process."""
+        await store.record(batch(entry("a")), NOW)
+        await store.pause(Pause(kind=PauseKind.RULE, name="r", reason="wrong words", since=NOW))
+        assert (await lease(store)).deliveries == []
+        assert [(one.kind, one.name, one.reason) for one in await store.pauses()] == [("rule", "r", "wrong words")]
+        assert await store.resume(PauseKind.RULE, "r")
+        assert not await store.resume(PauseKind.RULE, "r")
+        assert len((await lease(store)).deliveries) == 1
+
+    async def test_lost_answers_wait_for_their_look(self, store):
+        """Due ones are given out with when the doubt began; after a look they wait again, or for a person."""
+        await store.record(batch(entry("a")), NOW)
+        (one,) = (await lease(store)).deliveries
+        soon = NOW + timedelta(seconds=2)
+        await store.settle([settled(one, State.UNKNOWN, "unknown", doubt_from=NOW, look_at=soon)], [], NOW)
+        assert ([], soon) == await store.doubted("out", NOW, 10)
+        (doubted,), later = await store.doubted("out", soon, 10)
+        assert (doubted.delivery.key, doubted.since, doubted.looks, later) == ("a", NOW, 0, None)
+
+        await store.looked(doubted.delivery, soon + timedelta(seconds=5), soon)
+        (again,), _ = await store.doubted("out", soon + timedelta(seconds=5), 10)
+        assert again.looks == 1
+        await store.looked(again.delivery, None, soon)
+        assert await store.doubted("out", soon + timedelta(days=1), 10) == ([], None)
+        assert await store.confirm(again.delivery, Receipt(remote_id="7"), "found", soon)
+        assert (await store.delivery("a"))[0].state is State.DELIVERED
+
+    async def test_from_what_a_network_calls_it(self, store):
+        """To what we know; what was taken back is not published any more."""
+        await store.record(batch(entry("a")), NOW)
+        (one,) = (await lease(store)).deliveries
+        await store.settle([settled(one, State.DELIVERED, receipt=Receipt(remote_id="1699.1", url="https://x.example/1"))], [], NOW)
+        assert await store.receipts_named("1699.1") == ["a"]
+        assert await store.spent("out", NOW) == 1
+        assert await store.spent("out", NOW + timedelta(seconds=1)) == 0
+        assert len(await store.published(Scope(rule="r", since=NOW))) == 1
+        await store.retract("a", NOW)
+        assert await store.published(Scope(rule="r", since=NOW)) == []
+
+    async def test_a_record_and_its_journal(self, store):
+        """Newest first; found by its id alone; forgotten whole, except while something of it is being published."""
+        await store.record(batch(entry("a", 1), Entry(record=RECORD, snapshot=Snapshot(1, None, False, {"A": "x"}))), NOW)
+        await store.record(batch(entry("b", 2)), NOW)
+        assert [one.event.revision for one in await store.events_of(RECORD, 10)] == [2, 1]
+        assert [one.key for one in await store.deliveries_of(RECORD, 10)] == ["b", "a"]
+        assert await store.records_named("006", 10) == [RECORD]
+        assert [one.event.revision for one in await store.events_since(NOW, 10)] == [1, 2]
+        assert {"a"} == await store.known_keys(["a", "z"])
+        await lease(store)
+        with pytest.raises(StoreError, match="being published"):
+            await store.forget(RECORD)
+        for one in await store.interrupted():
+            await store.settle([settled(one, State.DELIVERED, receipt=Receipt(remote_id="1"))], [], NOW)
+        gone = await store.forget(RECORD)
+        assert gone == {"receipts": 1, "deliveries": 2, "events": 2, "snapshots": 1}
+        assert await store.records_named("006", 10) == []
+
+    async def test_people_are_told_once(self, store):
+        """A trouble that lasts is known; its message waits like any other."""
+        await store.told({"disk": NOW}, [], NewDelivery(key="alert", message=message()), NOW)
+        await store.told({"disk": NOW + timedelta(hours=1)}, [], None, NOW)
+        assert await store.alerts() == {"disk": NOW}
+        await store.told({}, ["disk"], None, NOW)
+        assert await store.alerts() == {}
+        assert [one.key for one in await store.select([State.QUEUED], Scope())] == ["alert"]
+
+    async def test_a_clock_that_was_set_back(self, store):
+        """What waited five seconds waits five seconds."""
+        await store.record(batch(entry("a")), NOW)
+        (one,) = (await lease(store)).deliveries
+        await store.settle([settled(one, State.QUEUED, "transient", due=NOW + timedelta(seconds=5))], [], NOW)
+        back = NOW - timedelta(days=1)
+        await store.shift(timedelta(days=-1), back)
+        assert (await lease(store, now=back)).next_due == back + timedelta(seconds=5)
+
+    async def test_a_backup_is_a_database(self, store, tmp_path):
+        """Of its owner only, and never over something."""
+        await store.record(batch(entry("a")), NOW)
+        (tmp_path / "copy").mkdir()
+        await store.backup(tmp_path / "copy" / "store.db")
+        assert (tmp_path / "copy" / "store.db").stat().st_mode & 0o777 == 0o600
+        with pytest.raises(StoreError, match="File exists"):
+            await store.backup(tmp_path / "copy" / "store.db")
+        copy = self.make(tmp_path / "copy")
+        assert [one.key for one in await copy.select([State.QUEUED], Scope())] == ["a"]
+        copy.close()

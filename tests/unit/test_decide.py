@@ -1,6 +1,8 @@
 """What an attempt's end leads to, as pure decisions."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -164,3 +166,49 @@ def test_lanes_rest_each_for_itself():
     assert lanes.resting(1.0) == {}
     assert lanes.per_turn == 1
     assert Paces(None).per_turn > 1000
+
+
+ASKED = {"destination": "out", "idempotent": False, "finds": True}
+
+
+def test_a_lost_answer_is_looked_for_before_anything_is_repeated():
+    """Whatever the policy is: first a look, soon."""
+    for on_unknown in OnUnknown:
+        one = failed(OutcomeUnknown("cut"), how=Policy(**ASKED, on_unknown=on_unknown)).settlement
+        assert (one.state, one.look_at, one.doubt_from) == (State.UNKNOWN, NOW + decide.LOOKS[0], EARLIER)
+
+
+def test_patience_then_the_policy():
+    """Look-ups lag: absence is believed only after the last look, and then the configuration decides."""
+    resend, hold = (Policy(**ASKED, on_unknown=one) for one in (OnUnknown.RESEND, OnUnknown.HOLD))
+    for looks in range(len(decide.LOOKS) - 1):
+        assert decide.looked(looks, None, resend, NOW).again_at == NOW + decide.LOOKS[looks + 1]
+    last = len(decide.LOOKS) - 1
+    assert decide.looked(last, None, resend, NOW).resend
+    assert decide.looked(last, None, hold, NOW) == decide.Verdict()
+    found = Receipt(remote_id="7")
+    assert decide.looked(0, found, hold, NOW).found == found
+
+
+def test_a_destination_that_cannot_be_asked():
+    """One that never will leaves it to the policy; one that cannot just now is asked again, and never before it said."""
+    hold = Policy(**ASKED, on_unknown=OnUnknown.HOLD)
+    assert decide.looked(0, Rejected("missing scope", code="find"), hold, NOW) == decide.Verdict(error="missing scope")
+    assert decide.looked(0, Transient("refused"), hold, NOW).again_at > NOW
+    limited = decide.looked(0, RateLimited("slow down", LATER), hold, NOW)
+    assert (limited.again_at, limited.wait.until) == (LATER, LATER)
+
+
+def test_an_edit_is_repeated_without_asking():
+    """It says the same twice."""
+    said = replace(message(), edit=True)
+    one = Delivery(id=1, key="k", event_id="e", message=said, state=State.SENDING, due=NOW, attempts=1, parent=Receipt(remote_id="1"))
+    assert failed(OutcomeUnknown("cut"), one, Policy(**ASKED, on_unknown=OnUnknown.HOLD)).settlement.state is State.QUEUED
+
+
+def test_a_cap_counts_calendar_days_and_months():
+    """In the configured zone."""
+    cap = decide.Cap(per_day=3, per_month=20, zone=ZoneInfo("Europe/Berlin"))
+    day, month = cap.windows(datetime(2026, 11, 21, 23, 30, tzinfo=timezone.utc))
+    assert day == ("per_day", 3, datetime(2026, 11, 21, 23, 0, tzinfo=timezone.utc))
+    assert month == ("per_month", 20, datetime(2026, 10, 31, 23, 0, tzinfo=timezone.utc))

@@ -1,0 +1,282 @@
+"""What the person on call does with a running daemon: hold, release, pause, replay, take back, ask why, back up, adopt, forget."""
+
+import json
+import time
+
+import pytest
+import requests
+from flow.daemon import Daemon, Networks, until
+
+
+@pytest.fixture
+def networks():
+    with Networks() as networks:
+        yield networks
+
+
+@pytest.fixture
+def daemon(tmp_path, networks):
+    with Daemon(tmp_path, networks) as daemon:
+        yield daemon
+
+
+def listed(daemon, *arguments):
+    return json.loads(daemon.cli(*arguments, "-o", "json").stdout)["deliveries"]
+
+
+def fine(said):
+    assert said.returncode == 0, said.stderr + said.stdout
+    return said.stdout
+
+
+def test_a_flood_is_one_summary_and_the_rest_waits(daemon, networks):
+    """Fifty thousand imported rows must not be fifty thousand messages; a restart in the middle changes nothing."""
+    daemon.keep("sink")
+    daemon.config["rules"][0]["surge"] = {"over": 5, "per": "1h"}
+    daemon.write()
+    daemon.start()
+    for n in range(12):
+        daemon.post(daemon.body(n))
+    daemon.quiet()
+    daemon.stop()
+    daemon.start()
+    for n in range(12, 20):
+        daemon.post(daemon.body(n))
+    until(lambda: daemon.destination("sink")["held"] == 15, "what is over five waits")
+
+    assert len(networks.said_at_the_sink) == 6
+    assert [text for text in networks.said_at_the_sink if text.startswith("More than 5 messages of the rule won came within 60 min")]
+    found = listed(daemon, "queue", "list", "--reason", "surge")
+    assert len(found) == 15
+    assert "sink" in fine(daemon.cli("queue", "list", "--state", "held"))
+
+    assert daemon.cli("queue", "release").returncode == 2
+    assert fine(daemon.cli("queue", "release", str(found[0]["id"]), str(found[1]["id"]))) == "2 done\n"
+    until(lambda: len(networks.said_at_the_sink) == 8, "two go out")
+    assert fine(daemon.cli("queue", "drop", "--rule", "won", "--yes")) == "13 deliveries\n13 done\n"
+    assert daemon.destination("sink")["held"] == 0
+
+
+def test_what_the_public_reads_waits_whole(daemon, networks):
+    """No summary on X."""
+    daemon.keep("brand")
+    daemon.config["rules"][0]["surge"] = {"over": 2, "per": "1h"}
+    daemon.write()
+    daemon.start()
+    for n in range(6):
+        daemon.post(daemon.body(n))
+    until(lambda: daemon.destination("brand")["held"] == 4, "the rest waits")
+    assert len(networks.said_on_x) == 2
+
+
+def test_a_pause_outlives_a_restart_and_says_why(daemon, networks):
+    """Changes come in all the same; `latest` spares what is outdated by then."""
+    daemon.keep("sink")
+    daemon.start()
+    assert daemon.cli("pause", "sink", "--reason", " ").returncode == 1
+    assert daemon.cli("pause", "snik", "--reason", "x").returncode == 1
+    fine(daemon.cli("pause", "sink", "--reason", "they move house"))
+    for version in (1, 2, 3):
+        daemon.post(daemon.body(1, version, name=f"Parkers {version}"))
+    daemon.post(daemon.body(2, 1))
+    daemon.kill()
+    daemon.start()
+    until(lambda: daemon.destination("sink")["queued"] == 4, "all are taken in")
+
+    assert networks.said_at_the_sink == []
+    said = fine(daemon.cli("status"))
+    assert "the destination sink is paused since" in said
+    assert "they move house" in said
+    assert fine(daemon.cli("resume", "sink", "--say", "latest")) == "resumed sink; 2 are not said one by one\n"
+    until(lambda: len(networks.said_at_the_sink) == 2, "the newest of each record")
+    assert networks.said_at_the_sink == ["Parkers 3 signed", "Parkers signed"]
+    assert daemon.cli("resume", "sink").returncode == 1
+
+
+def test_a_paused_rule_and_a_summary(daemon, networks):
+    """A rule is silent alone; afterwards one message says how much there was."""
+    daemon.keep("sink")
+    daemon.start()
+    fine(daemon.cli("pause", "won", "--reason", "wrong words"))
+    for n in range(5):
+        daemon.post(daemon.body(n))
+    until(lambda: daemon.destination("sink")["queued"] == 5, "all wait")
+    time.sleep(0.3)
+    assert networks.said_at_the_sink == []
+    fine(daemon.cli("resume", "won", "--say", "summary"))
+    until(lambda: networks.said_at_the_sink, "a summary")
+    assert networks.said_at_the_sink == ["5 messages waited during a pause and are not said one by one: won."]
+
+
+def test_drafts_and_shadows(daemon, networks):
+    """A draft waits for a person, a shadow is only recorded, and `--shadow` makes everything one."""
+    daemon.keep("sink")
+    (rule,) = daemon.config["rules"]
+    daemon.config["rules"] = [rule | {"id": "draft", "mode": "draft"}, rule | {"id": "shadow", "mode": "shadow"}, rule | {"id": "live"}]
+    daemon.write()
+    daemon.start()
+    daemon.post(daemon.body())
+    until(lambda: len(networks.said_at_the_sink) == 1, "one is live")
+    (held,) = listed(daemon, "queue", "list", "--state", "held")
+    assert (held["rule"], held["reason"]) == ("draft", "draft")
+    (told,) = json.loads(daemon.cli("explain", "crm/Deal/1", "-o", "json").stdout)["records"]
+    assert {("draft", "held"), ("shadow", "superseded"), ("live", "delivered")} == {
+        (one["rule"], one["state"]) for one in told["changes"][0]["deliveries"]
+    }
+
+
+def test_why_and_why_not(daemon, networks):
+    """From a record, its id, a message, an address that only its network knows; and for what never came."""
+    daemon.keep("sink", "wins")
+    daemon.start()
+    daemon.post(daemon.body(7, 1, stage="open"))
+    daemon.post(daemon.body(7, 2))
+    daemon.quiet()
+    by_record = json.loads(daemon.cli("explain", "crm/Deal/7", "-o", "json").stdout)["records"]
+    won, opened = by_record[0]["changes"]
+    assert (opened["rules"][0]["matched"], "stage is won: it is open" in opened["rules"][0]["reason"]) == (False, True)
+    assert [one["state"] for one in won["deliveries"]] == ["delivered", "delivered"]
+    assert by_record[0]["now"] == {"name": "Parkers", "stage": "won"}
+
+    for name in ("7", "https://crm.example.com/deals/7/edit", won["id"], str(won["deliveries"][0]["id"])):
+        found = json.loads(daemon.cli("explain", name, "-o", "json").stdout)["records"]
+        assert [one["record"] for one in found] == ["crm/Deal/7"], name
+    slack = "https://acme.slack.com/archives/C1/p0000000001000001"  # 1.000001 with the zeros that Slack's own ids have
+    assert daemon.cli("explain", slack).returncode == 0
+    text = fine(daemon.cli("explain", "7"))
+    assert "rule won: does not run: stage is won: it is open" in text
+    assert "-> sink: delivered" in text
+
+    never = fine(daemon.cli("explain", "crm/Deal/999"))
+    assert "no change of such a record has come in" in never
+    daemon.kill()
+    assert "rule won: runs" in fine(daemon.cli("explain", "7")), "the database is enough"
+
+
+def test_replay_says_only_what_never_was(daemon, networks):
+    """A rule that came too late speaks for the past; what was said stays said, unless it is wanted again."""
+    daemon.keep("sink", "wins")
+    for step in list(daemon.config["rules"][0]["publish"]):
+        if step["to"] == "wins":
+            daemon.config["rules"][0]["publish"].remove(step)
+    daemon.write()
+    daemon.start()
+    for n in range(3):
+        daemon.post(daemon.body(n))
+    daemon.quiet()
+    daemon.config["rules"][0]["publish"].append({"to": "wins", "text": "late: {{ record.name }}"})
+    daemon.write()
+    fine(daemon.cli("reload"))
+
+    dry = json.loads(daemon.cli("replay", "--since", "1h", "--dry-run", "-o", "json").stdout)
+    assert (dry["changes"], dry["messages"], {one["to"] for one in dry["examples"]}) == (3, 3, {"wins"})
+    assert networks.said_on_slack == []
+    assert fine(daemon.cli("replay", "--since", "1h", "--yes")).endswith("3 queued\n")
+    until(lambda: len([one for one in networks.said_on_slack if one.startswith("late")]) == 3, "what was never said")
+    assert len(networks.said_at_the_sink) == 3
+    assert json.loads(daemon.cli("replay", "--since", "1h", "--dry-run", "-o", "json").stdout)["messages"] == 0
+    fine(daemon.cli("replay", "--since", "1h", "--record", "crm/Deal/1", "--rule", "won", "--again", "--yes"))
+    until(lambda: len(networks.said_at_the_sink) == 4, "once more, as it was wanted")
+
+
+def test_taking_back(daemon, networks):
+    """By its number, its id at the network, or a rule's since an hour; a network that cannot says so."""
+    daemon.keep("feed", "wins")
+    daemon.start()
+    fine(daemon.cli("chirp", "user", "add", "susan"))
+    for n in range(2):
+        daemon.post(daemon.body(n, name=f"Parkers {n}"))
+    daemon.quiet()
+    posts = {one["destination"]: one for one in daemon.ask("explain", name="crm/Deal/0")["records"][0]["changes"][0]["deliveries"]}
+
+    assert fine(daemon.cli("retract", posts["feed"]["receipt"]["url"], "--yes")) == "1 published, 0 waiting\n1 taken back, 0 dropped\n"
+    assert requests.get(posts["feed"]["receipt"]["url"], timeout=5, allow_redirects=False).status_code in (302, 303, 404)
+    fine(daemon.cli("retract", posts["wins"]["receipt"]["remote_id"], "--yes"))
+    assert [one.path for one in networks.slack.seen][-1] == "/chat.delete"
+    assert daemon.cli("retract", "--rule", "won", "--yes").returncode == 1
+    rest = fine(daemon.cli("retract", "--rule", "won", "--since", "1h", "--yes"))
+    assert rest == "2 published, 0 waiting\n2 taken back, 0 dropped\n"
+    assert daemon.cli("retract", "--rule", "won", "--since", "1h", "--yes").returncode == 1
+
+
+def test_a_restored_database_is_silent_until_it_is_adopted(daemon, networks, tmp_path):
+    """What waits in it may have been said long ago: it is held, and a person decides."""
+    daemon.keep("sink")
+    networks.sink.refuse()
+    daemon.start()
+    daemon.post(daemon.body(1))
+    until(lambda: daemon.destination("sink")["queued"] == 1, "it waits")
+    fine(daemon.cli("backup", str(tmp_path / "kept")))
+    assert daemon.cli("backup", str(tmp_path / "kept")).returncode == 1
+    assert daemon.cli("restore", str(tmp_path / "kept"), "--yes").returncode == 1, "a daemon runs"
+    assert daemon.stop() == 0
+    fine(daemon.cli("restore", str(tmp_path / "kept"), "--yes"))
+    assert [path for path in (tmp_path / "data").iterdir() if ".before-" in path.name]
+
+    networks.sink.then()
+    daemon.start()
+    assert "NOTHING IS PUBLISHED" in fine(daemon.cli("status"))
+    daemon.post(daemon.body(2))
+    until(lambda: daemon.destination("sink")["queued"] == 2, "changes come in")
+    fine(daemon.cli("adopt", "--yes"))
+    assert daemon.destination("sink")["held"] == 2
+    assert daemon.cli("adopt", "--yes").returncode == 1
+    assert daemon.stop() == 0
+    daemon.start()
+    assert "NOTHING IS PUBLISHED" not in fine(daemon.cli("status"))
+
+
+def test_a_rolled_back_database_is_noticed(daemon, networks, tmp_path):
+    """A copy of yesterday's file in place of today's, with everything beside it."""
+    daemon.keep("sink")
+    daemon.start()
+    daemon.stop()
+    data = tmp_path / "data"
+    old = (data / "crmbridge.db").read_bytes()
+    for _ in range(2):
+        daemon.start()
+        daemon.stop()
+    (data / "crmbridge.db").write_bytes(old)
+    daemon.start()
+    assert "rolled back" in daemon.ask("status")["mute"]
+
+
+def test_forgetting(daemon, networks):
+    """Nothing of the record is left in the database; what the networks hold stays there."""
+    daemon.keep("sink")
+    daemon.start()
+    daemon.post(daemon.body(1, name="Secretive & Sons"))
+    daemon.quiet()
+    assert "1 changes and 1 messages" in fine(daemon.cli("forget", "crm/Deal/1", "--yes"))
+    assert "no change of such a record" in fine(daemon.cli("explain", "crm/Deal/1"))
+    assert daemon.stop() == 0
+    for path in (daemon.folder / "data").iterdir():
+        if path.is_file() and path.suffix == ".db" and "chirp" not in path.name:
+            assert b"Secretive" not in path.read_bytes(), path
+
+
+def test_alerts_and_heartbeat(daemon, networks):
+    """Who looks after it is told once when it begins and once when it is over."""
+    daemon.keep("sink", "wins")
+    (daemon.folder / "secrets" / "beat").write_text(f"{networks.sink.url}/beat\n")
+    daemon.config["alerts"] = {"to": "sink", "heartbeat": {"file": "secrets/beat"}}
+    daemon.write()
+    networks.slack.then(
+        lambda exchange: exchange.reply(200, b'{"ok": false, "error": "invalid_auth"}', {"Content-Type": "application/json"})
+    )
+    daemon.start()
+    daemon.post(daemon.body())
+
+    def alarms():
+        return [
+            one.json()["data"]["text"]
+            for one in list(networks.sink.seen)
+            if one.method == "POST" and one.json()["data"]["rule"] == "alerts"
+        ]
+
+    until(lambda: alarms(), "somebody is told", 30)
+    assert "The destination wins is paused: Slack refused: invalid_auth" in alarms()[0]
+    assert any(one.path == "/beat" for one in networks.sink.seen)
+    fine(daemon.cli("resume", "wins"))
+    until(lambda: len(alarms()) == 2, "it is over", 30)
+    assert alarms()[1] == "crmbridge: Over: destination wins"
