@@ -11,7 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
-SIZE = 8 * 1024 * 1024
+SIZE = 4 * 1024 * 1024  # more than a hundred attempts need to be settled
 _log = logging.getLogger(__name__)
 
 
@@ -25,13 +25,13 @@ class Reserve:
         """True while it is gone for want of space: nothing new may be taken in."""
 
     def keep(self) -> bool:
-        """Make it, if it is not there and the disk has room for three of it; returns whether it is there."""
+        """Make it, if it is not there and the disk has room for two of it; returns whether it is there."""
         if self.path.exists():
             self.given_up = False
             return True
         draft = self.path.with_name(self.path.name + ".new")
         try:
-            if shutil.disk_usage(self.path.parent).free < 3 * self._size:
+            if shutil.disk_usage(self.path.parent).free < 2 * self._size:
                 return False
             descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:

@@ -104,7 +104,7 @@ class Bench:
 
         try:
             wrong = self._on(path, look)
-            backup = path.with_name(f"{NAME}.schema1.bak")
+            backup = path.with_name(f"{NAME}.schema{len(driver.sqlite.SCHEMA.steps())}.bak")
             if not wrong and driver.digest(backup) != self.before:
                 wrong = ["the backup is not what was before the migration"]
         except Exception as error:

@@ -145,7 +145,8 @@ class Sink(asyncio.Protocol):
 
     def accept(self, number: int) -> None:
         """Slack's answer; a webhook's sender reads only the status."""
-        self.reply(200, json.dumps({"ok": True, "channel": "C1", "ts": f"{number}.000001"}).encode())
+        channel = None if self.counts.given.history else "C1"  # then its id must be asked for
+        self.reply(200, json.dumps({"ok": True, "channel": channel, "ts": f"{number}.000001"}).encode())
 
     def refuse(self, seconds: int) -> None:
         """The limit's answer."""

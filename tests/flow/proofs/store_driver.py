@@ -26,7 +26,19 @@ from crmbridge import db
 from crmbridge.errors import StoreError
 from crmbridge.model import ChangeEvent, Channel, Cursor, Kind, Literal, Message, Receipt, RecordRef, State, event_id
 from crmbridge.store import SqliteStore, sqlite
-from crmbridge.store.interface import Batch, Entry, NewDelivery, Retention, Settlement, Snapshot, SourcePosition, Wait
+from crmbridge.store.interface import (
+    Batch,
+    Entry,
+    NewDelivery,
+    Pause,
+    PauseKind,
+    Retention,
+    Scope,
+    Settlement,
+    Snapshot,
+    SourcePosition,
+    Wait,
+)
 
 NEXT = "CREATE TABLE later (n INTEGER) STRICT; INSERT INTO later VALUES (1); CREATE INDEX later_events ON events (record_id, revision);"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
@@ -121,12 +133,23 @@ def steps() -> list[Step]:
             await store.settle(ended, [wait], moment)
 
         async def requeue(store: SqliteStore, moment: datetime = moment) -> None:
-            (dead,) = await store.deliveries(State.DEAD)
+            (dead,) = await store.select([State.DEAD], Scope())
             await store.requeue(dead, dead.message, moment)
 
         async def drop(store: SqliteStore, moment: datetime = moment) -> None:
-            (unknown,) = await store.deliveries(State.UNKNOWN)
-            await store.drop(unknown, "dropped", moment)
+            await store.drop([State.UNKNOWN], Scope(destination="out"), "dropped", moment)
+
+        async def hold(store: SqliteStore, moment: datetime = moment) -> None:
+            await store.hold(Scope(channel="#c"), "by hand", moment)
+
+        async def release(store: SqliteStore, moment: datetime = moment) -> None:
+            await store.release(Scope(channel="#c"), moment + timedelta(seconds=1))
+
+        async def pause_(store: SqliteStore, number: int = number, moment: datetime = moment) -> None:
+            await store.pause(Pause(kind=PauseKind.RULE, name=f"r{number}", reason="why", since=moment))
+
+        async def forget(store: SqliteStore, number: int = number) -> None:
+            await store.forget(RecordRef("crm", "Deal", f"{number}-1"))
 
         async def many(store: SqliteStore, number: int = number, moment: datetime = moment) -> None:
             await store.record(Batch(source="crm", entries=entries(100 + number, 20)), moment)
@@ -135,7 +158,7 @@ def steps() -> list[Step]:
         async def purge(store: SqliteStore, moment: datetime = moment) -> None:
             await store.purge(Retention(), moment + timedelta(days=95))
 
-        made += [accept, record, lease, settle, requeue, drop, many, purge]
+        made += [accept, record, lease, settle, requeue, drop, hold, release, pause_, many, forget, purge]
     return made
 
 
