@@ -427,6 +427,9 @@ def _problem(document: Document, data: Any, path: KeyPath, error: Any, model: ty
     if kind in ("enum", "literal_error"):
         wanted = str(error["ctx"].get("expected", "")).replace("'", "").replace(" or ", ", ")
         return document.problem(full, f"`{here}` is not one of {wanted}{did_you_mean(str(here), wanted.split(', '))}")
+    if kind in ("greater_than_equal", "less_than_equal"):
+        (bound,) = error["ctx"].values()
+        return document.problem(full, f"must be at {'least' if kind == 'greater_than_equal' else 'most'} {bound}")
     if kind == "string_pattern_mismatch":
         return document.problem(full, f"`{here}` cannot be used here: begin with a letter, then letters, digits, - and _, at most 64")
     return document.problem(full, _MESSAGES.get(kind) or str(error["msg"]).removeprefix("Value error, "))

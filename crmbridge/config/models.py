@@ -6,12 +6,22 @@ The reference file, the JSON Schema and `crmbridge config show` are made from th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from crmbridge.contract import Options, Secret
@@ -48,6 +58,23 @@ Duration = Annotated[
     BeforeValidator(parse_duration),
     PlainSerializer(show_duration),
     WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*[smhd]$"}),
+]
+
+
+def _age(raw: Any) -> timedelta | Literal["off"]:
+    if raw == "off":
+        return "off"
+    try:
+        return parse_duration(raw)
+    except PydanticCustomError:
+        raise PydanticCustomError("age", "a duration is written like 30s, 5m, 6h or 7d; or write off") from None
+
+
+Age = Annotated[
+    timedelta | Literal["off"],
+    PlainValidator(_age),
+    PlainSerializer(lambda value: value if value == "off" else show_duration(value)),
+    WithJsonSchema({"type": "string", "pattern": "^([1-9][0-9]*[smhd]|off)$"}),
 ]
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
@@ -185,11 +212,30 @@ class SurgeModel(Options):
     per: Duration = Field(description="Within this time.")
 
 
-def _surge(raw: Any) -> Any:
-    return raw if isinstance(raw, (Mapping, SurgeModel)) or raw in (None, "off") else {"over": raw}
+def _surge(raw: Any, validate: Callable[[Any], Any]) -> Any:
+    if raw == "off" or isinstance(raw, (Mapping, SurgeModel)):
+        return raw if raw == "off" else validate(raw)
+    raise PydanticCustomError("surge", "write {over: 20, per: 1m}, or off")
 
 
-SurgeOption = Annotated[SurgeModel | Literal["off"] | None, BeforeValidator(_surge)]
+SurgeOption = Annotated[
+    SurgeModel,
+    WrapValidator(_surge),
+    PlainSerializer(lambda value: value if value == "off" else value.model_dump()),
+    WithJsonSchema(
+        {
+            "oneOf": [
+                {"const": "off"},
+                {
+                    "type": "object",
+                    "properties": {"over": {"type": "integer", "minimum": 1}, "per": {"type": "string", "pattern": "^[1-9][0-9]*[smhd]$"}},
+                    "required": ["over", "per"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
 
 
 class CapModel(Options):
@@ -208,10 +254,10 @@ class DestinationModel(Options):
         description="A message that may or may not be published, and is not found where it can be looked for: resend it, or hold it for a "
         "person. Default: hold if public.",
     )
-    max_age: Duration | Literal["off"] | None = Field(
+    max_age: Age | None = Field(
         None, description="How long after the change a message may still be said. Default: 6h if public, 7d for chirp, else 24h."
     )
-    surge: SurgeOption = Field(
+    surge: SurgeOption | None = Field(
         None, description="More messages of one rule and channel are held for a person, or `off`. Default: {over: 20, per: 1m}."
     )
     cap: CapModel | None = Field(None, description="At most so many messages in a day and a month; the rest is held for a person.")
@@ -256,7 +302,7 @@ class StepModel(Options):
         [], description="Lookups of the text, like record.Name, whose words may be cut where the text would not fit."
     )
     blocks: list[Any] | None = Field(None, description="For slack: Block Kit blocks, each text a template; `text` is their fallback.")
-    max_age: Duration | Literal["off"] | None = Field(None, description="Instead of the destination's.")
+    max_age: Age | None = Field(None, description="Instead of the destination's.")
     link: Words | None = Field(None, description="A template that gives a web address to show with the message.")
 
 
@@ -308,7 +354,7 @@ class RuleModel(Options):
     publish: list[StepModel] = Field(description="The messages.", min_length=1)
     stop: bool = Field(False, description="No later rule sees the change.")
     mode: Mode = Field(Mode.LIVE, description="live, draft (messages wait for a person), or shadow (recorded, never published).")
-    surge: SurgeOption = Field(None, description="Instead of the destination's.")
+    surge: SurgeOption | None = Field(None, description="Instead of the destination's.")
     tests: list[CaseModel] = Field([], description="Rule tests, run by `crmbridge test`.")
 
 
