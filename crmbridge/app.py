@@ -28,7 +28,7 @@ from crmbridge.publisher.publisher import Publisher
 from crmbridge.server import Server
 from crmbridge.store import SqliteStore
 from crmbridge.store.interface import PauseKind, Retention
-from crmbridge.telemetry import Metrics, tell_systemd, watchdog_interval
+from crmbridge.telemetry import Metrics, configure_logging, tell_systemd, watchdog_interval
 from crmbridge.web.admin import admin_routes
 from crmbridge.web.alerts import Alerts
 from crmbridge.web.custody import Custody
@@ -380,6 +380,8 @@ class App:
         )
         sources = self._build_sources(config, [name for name in config.sources if name in gone or name not in old.sources])
         self.config = config
+        if config.model.log != old.model.log:
+            configure_logging(level=config.model.log.level, style=config.model.log.style)
         self.interpreter.engine = config.engine
         self.interpreter.records = _records(config)
         self.webhooks.sources = {name: one for name, one in self.webhooks.sources.items() if name not in gone} | _hooks(sources)

@@ -24,6 +24,7 @@ class Failure(Exception):
         self.code = code
 
 
+_PATIENCE = 900.0  # seconds: an order on a hundred thousand deliveries, or a replay of a month, takes minutes
 DEFAULTS = ("crmbridge.yaml", "/etc/crmbridge/crmbridge.yaml")
 
 
@@ -91,7 +92,7 @@ def _ask(socket_path: str, verb: str, arguments: dict[str, Any]) -> Any:
     class Unix(http.client.HTTPConnection):
         def connect(self) -> None:
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.sock.settimeout(60)
+            self.sock.settimeout(_PATIENCE)
             self.sock.connect(socket_path)
 
     connection = Unix("admin")

@@ -28,6 +28,7 @@ from crmbridge.contract import Options, Secret
 from crmbridge.model import Audience, FieldType, Kind, Sensitivity
 from crmbridge.publisher.decide import OnUnknown
 from crmbridge.rules.rule import Mode
+from crmbridge.server import parse_listen
 
 # --- values ---------------------------------------------------------------------------------
 
@@ -100,6 +101,17 @@ class ServerModel(Options):
     """The server that the outside may reach: webhooks and the feed."""
 
     listen: str = Field("127.0.0.1:8080", description="HOST:PORT or the absolute path of a unix socket. Put a TLS proxy in front of it.")
+
+    @field_validator("listen")
+    @classmethod
+    def _form(cls, value: str) -> str:
+        try:
+            if not value.startswith("/"):
+                parse_listen(value)
+        except OSError as error:
+            raise PydanticCustomError("listen", "{why}", {"why": error.strerror}) from None
+        return value
+
     public_url: str | None = Field(None, description="The address under which the proxy is reached, like https://bridge.example.com.")
 
     @field_validator("public_url")

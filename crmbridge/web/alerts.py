@@ -27,7 +27,7 @@ def troubles(status: Mapping[str, Any], *, free: int, now: datetime) -> dict[str
     """What is wrong by a name that stays the same while it lasts, with a sentence and what to do. Pure."""
     found: dict[str, str] = {}
     for one in status["destinations"]:
-        if one["state"].startswith("paused"):
+        if one["state"].startswith("paused:"):  # not by hand: who did that knows
             found[f"destination {one['name']}"] = f"The destination {one['name']} is {one['state']}"
         if one["dead"]:
             found[f"dead {one['name']}"] = f"{one['name']} has dead letters: `crmbridge dead list --destination {one['name']}`"
