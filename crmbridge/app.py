@@ -90,7 +90,9 @@ class App:
         self._pauses = await self.store.pauses()
         self.alerts = Alerts(self.store, config.store_path.parent, config.network, now=self._now, recorded=self._nudge)
         sources = self._build_sources(config, config.sources)
-        self.webhooks = Webhooks(self.store, self.interpreter, _hooks(sources), metrics=self.metrics, now=self._now)
+        self.webhooks = Webhooks(
+            self.store, self.interpreter, _hooks(sources), metrics=self.metrics, now=self._now, closed=lambda: self.custody.refusing
+        )
         self.operations = Operations(
             self.store,
             engine=lambda: self.config.engine,
@@ -169,6 +171,7 @@ class App:
             interpreter=self.interpreter,
             metrics=self.metrics,
             now=self._now,
+            closed=lambda: self.custody.refusing,
         )
         self._pollers[config.name] = poller
         self._spawn(f"source {config.name}", poller.run())

@@ -93,6 +93,9 @@ class _Inline(Database):
     async def alone(self, unit: Unit[T]) -> T:
         return unit(self._writer)
 
+    def _checkpoint(self, least: int) -> None:
+        """Nothing: the writer's thread, which would do it in its quiet moments, may not touch the connection that is used here."""
+
     async def read(self, query: Unit[T]) -> T:
         await asyncio.sleep(0)
         with contextlib.closing(self._writer.execute("SELECT 1")):

@@ -60,7 +60,9 @@ class Poller:
         now: Callable[[], datetime],
         chance: Callable[[], float] = random.random,
         caller: Caller | None = None,
+        closed: Callable[[], str] = lambda: "",
     ) -> None:
+        """`closed` gives the reason why nothing may be taken in just now; empty if it may."""
         self.name = name
         self.state = PollState()
         self.every = every
@@ -70,6 +72,7 @@ class Poller:
         self._metrics = metrics
         self._now = now
         self._chance = chance
+        self._closed = closed
         self._call = caller or Caller(f"source {name}", 1)
 
     async def run(self) -> None:
@@ -95,6 +98,8 @@ class Poller:
         enumerates = isinstance(self._source, Baseline) and self._source.enumerates()
         more = True
         while more:
+            if reason := self._closed():
+                raise StoreError(reason)
             async with asyncio.timeout(_OVERTIME):
                 page = await self._call(self._source.poll, position.cursor)
             more = page.has_more

@@ -29,13 +29,22 @@ class Webhooks:
     """The door for all webhook sources. `sources` may be exchanged while it runs (reload)."""
 
     def __init__(
-        self, store: Store, interpreter: Interpreter, sources: Mapping[str, WebhookSource], *, metrics: Metrics, now: Callable[[], datetime]
+        self,
+        store: Store,
+        interpreter: Interpreter,
+        sources: Mapping[str, WebhookSource],
+        *,
+        metrics: Metrics,
+        now: Callable[[], datetime],
+        closed: Callable[[], str] = lambda: "",
     ) -> None:
+        """`closed` gives the reason why nothing may be taken in just now; empty if it may."""
         self._store = store
         self._interpreter = interpreter
         self.sources = sources
         self._metrics = metrics
         self._now = now
+        self._closed = closed
         self._at_hand: deque[InboxRow] = deque()
         self._bytes_at_hand = 0
         self._behind = True  # the inbox may hold rows that are not at hand
@@ -56,6 +65,8 @@ class Webhooks:
             _log.warning("a webhook was refused", extra={"source": name, "status": error.status, "reason": str(error)})
             raise
         try:
+            if reason := self._closed():
+                raise StoreError(reason)
             row = await self._store.accept(name, request.headers, request.query, request.body, request.received_at)
         except StoreError as error:
             self._metrics.received.labels(name, "503").inc()

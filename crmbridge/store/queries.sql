@@ -116,7 +116,8 @@ ON CONFLICT (key) DO NOTHING
 
 -- name: lanes
 -- A destination's lanes from :start to before :stop that have something queued, each with its earliest deliveries as JSON, without those
--- that wait for an earlier one of their record. One statement steps over the lanes, so that 20,000 of them cost milliseconds.
+-- that wait for an earlier one of their record, or reply in a thread of which something is held. One statement steps over the lanes, so
+-- that 20,000 of them cost milliseconds.
 WITH RECURSIVE lane (channel) AS (
   SELECT min(channel) FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued' AND destination = :destination AND channel >= :start
   UNION ALL
@@ -129,7 +130,7 @@ SELECT channel, (
     'attempts', attempts, 'last_error', last_error, 'accepted_at', accepted_at, 'expires_at', expires_at,
     'parent', coalesce(json(parent), iif(thread IS NULL, NULL, (
       SELECT json_object('remote_id', remote_id, 'url', url, 'extra', json(extra)) FROM receipts
-      WHERE destination = :destination AND channel = lane.channel AND thread = first.thread AND remote_id <> ''
+      WHERE destination = :destination AND channel = lane.channel AND thread = first.thread AND remote_id <> '' AND retracted_at IS NULL
       ORDER BY published_at, key LIMIT 1)))))
   FROM (
     SELECT d.* FROM deliveries AS d INDEXED BY deliveries_queued
@@ -139,6 +140,10 @@ SELECT channel, (
         SELECT 1 FROM deliveries AS earlier INDEXED BY deliveries_open
         WHERE earlier.destination = d.destination AND earlier.channel = d.channel AND earlier.record = d.record
           AND earlier.id < d.id AND earlier.state IN ('queued', 'sending', 'unknown'))
+      AND (d.thread IS NULL OR NOT EXISTS (
+        SELECT 1 FROM deliveries AS held INDEXED BY deliveries_record
+        WHERE held.record = d.record AND held.id < d.id AND held.state = 'held'
+          AND held.thread = d.thread AND held.destination = d.destination AND held.channel = d.channel))
     ORDER BY d.due, d.id LIMIT :limit) AS first)
 FROM lane WHERE channel IS NOT NULL AND (:stop IS NULL OR channel < :stop) AND channel NOT IN (SELECT value FROM json_each(:skip))
 
@@ -178,7 +183,7 @@ SELECT remote_id, url, extra FROM receipts WHERE key = ?
 
 -- name: receipt_first_of_thread
 -- What a reply replies to.
-SELECT remote_id, url, extra FROM receipts WHERE destination = ? AND channel = ? AND thread = ? AND remote_id <> '' ORDER BY published_at, key LIMIT 1
+SELECT remote_id, url, extra FROM receipts WHERE destination = ? AND channel = ? AND thread = ? AND remote_id <> '' AND retracted_at IS NULL ORDER BY published_at, key LIMIT 1
 
 -- name: interrupted
 -- Attempts whose end nobody recorded: the process died.

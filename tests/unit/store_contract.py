@@ -361,6 +361,27 @@ class StoreContract:
         (leased,) = (await lease(store, now=later)).deliveries
         assert leased.expires_at == NOW + timedelta(hours=5, minutes=10)
 
+    async def test_held_ones_hold_back_only_replies_in_their_thread(self, store):
+        """A reply before what it replies to would make no sense; other messages go on."""
+        await store.record(batch(entry("root", 1, thread="t")), NOW)
+        await store.hold(Scope(), "by hand", NOW)
+        await store.record(batch(entry("other", 2), entry("reply", 3, thread="t")), NOW)
+        (other_one,) = (await lease(store)).deliveries
+        assert other_one.key == "other"
+        await store.settle([settled(other_one, State.DELIVERED, receipt=Receipt(remote_id="1"))], [], NOW)
+        await store.release(Scope(), NOW)
+        assert [one.key for one in (await lease(store)).deliveries] == ["root"]
+
+    async def test_nothing_replies_to_what_was_taken_back(self, store):
+        """The next message of the thread begins it anew."""
+        await store.record(batch(entry("root", 1, thread="t")), NOW)
+        (root,) = (await lease(store)).deliveries
+        await store.settle([settled(root, State.DELIVERED, receipt=Receipt(remote_id="7"))], [], NOW)
+        await store.retract("root", NOW)
+        await store.record(batch(entry("next", 2, thread="t")), NOW)
+        (following,) = (await lease(store)).deliveries
+        assert following.parent is None
+
     async def test_what_is_too_old_dies_at_its_lease(self, store):
         """It is told, and a person may still say it; nothing is written merely because time passes."""
         said = replace(message(), expires_at=NOW + timedelta(minutes=1))
