@@ -32,6 +32,8 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 @click.option("--shadow", is_flag=True, help="Record what would be said, and publish nothing.")
 def run(path: Path, shadow: bool) -> None:
     """Run the daemon until SIGTERM. SIGHUP applies a changed configuration; a bad one is refused and the old one runs on."""
+    early: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _: early.append(number))  # unhandled, it would end us
     config = load(path)
     configure_logging(level=config.model.log.level, style=config.model.log.style)
 
@@ -53,9 +55,10 @@ def run(path: Path, shadow: bool) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, app.stop)
-        loop.add_signal_handler(signal.SIGHUP, lambda: None)  # while we start, the file is being read anyway
         await app.start()
         loop.add_signal_handler(signal.SIGHUP, hang_up)
+        if early:
+            hang_up()  # the file may have changed since it was read
         # What start made lives as long as we do: the collector need not look at it again, nor as often as for a script.
         gc.collect()
         gc.freeze()

@@ -201,7 +201,9 @@ class Daemon:
         return self
 
     def start(self):
-        self.spawn()
+        return self.spawn().until_ready()
+
+    def until_ready(self):
         until(self._ready, f"the daemon is ready:\n{self.output[-2000:]}")
         return self
 

@@ -139,6 +139,24 @@ def test_reload(daemon, networks):
     assert daemon.stop() == 0
 
 
+def test_a_hang_up_while_it_starts_is_heeded_afterwards(daemon, networks):
+    """It neither ends the daemon nor is lost: the file may have changed since it was read."""
+    daemon.keep("sink").write()
+    read_first = daemon.path.read_text()
+    daemon.path.unlink()
+    os.mkfifo(daemon.path)
+    daemon.spawn()
+    with daemon.path.open("w") as pipe:  # the daemon is reading
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.path.unlink()
+        daemon.path.write_text(read_first.replace("signed", "went live"))
+        pipe.write(read_first)
+    daemon.until_ready()
+    until(lambda: "reloaded" in daemon.output, "the signal is heeded")
+    daemon.post(daemon.body())
+    until(lambda: networks.said_at_the_sink == ["Parkers went live"], "the second file speaks")
+
+
 def test_a_reload_that_cannot_be_built_changes_nothing(daemon, networks):
     """A connector that objects only when it is built must not leave half a configuration behind."""
     daemon.keep("sink").start()
