@@ -352,6 +352,7 @@ class Ability(StrEnum):
     DELETE = "delete"  # Deletable
     FIND = "find"  # Findable
     BLOCKS = "blocks"  # a layout of its own
+    CHANNEL = "channel"  # more than one place: a step may name it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,7 +378,7 @@ class Connector:
     """For a destination that is not public: how long after a change it may still be told, unless the configuration says otherwise."""
     needs_channel: Callable[[Any], bool] = lambda _: False
     """For a destination: `needs_channel(options)` is true where every step must name a channel."""
-    can: Callable[[Any], frozenset[Ability]] = lambda _: frozenset({Ability.THREAD})
+    can: Callable[[Any], frozenset[Ability]] = lambda _: frozenset({Ability.THREAD, Ability.CHANNEL})
     """For a destination: `can(options)` is what rules may ask of it; the same as what the built destination can."""
     escape: str = ""
     """For a destination: one sentence on how record text is kept from being more than text."""

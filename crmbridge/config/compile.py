@@ -53,7 +53,7 @@ class Speech:
     """It can make channels about records."""
     needs_channel: bool
     """It has no channel of its own."""
-    can: frozenset[Ability] = frozenset({Ability.THREAD})
+    can: frozenset[Ability] = frozenset({Ability.THREAD, Ability.CHANNEL})
     max_age: timedelta | None = None
     surge: Surge | None = None
 
@@ -224,6 +224,9 @@ class _Compiler:
         return raw
 
     def _channel(self, model: StepModel, place: Place, fields: RecordSpec | None, speech: Speech) -> FixedChannel | RecordChannel | None:
+        if model.channel is not None and Ability.CHANNEL not in speech.can:
+            self._add(place, f"{model.to} posts to one place only: leave `channel` out")
+            return None
         if isinstance(model.channel, str):
             return FixedChannel(model.channel)
         if not isinstance(model.channel, RecordChannelModel):

@@ -27,7 +27,7 @@ from crmbridge.config.models import (
     SourceModel,
     StoreModel,
 )
-from crmbridge.contract import Connector, Options, Secret
+from crmbridge.contract import Ability, Connector, Options, Secret
 from crmbridge.errors import ConfigError, Problem
 from crmbridge.model import Audience, FieldSpec, Network, RecordSpec
 from crmbridge.publisher.decide import Cap, OnUnknown, Policy
@@ -300,6 +300,8 @@ class _Loader:
                 self._add(self.main, ("alerts", "to"), f'no destination "{alerts.to}"{did_you_mean(alerts.to, destinations)}')
         elif to.audience is Audience.PUBLIC:
             self._add(self.main, ("alerts", "to"), f"{alerts.to} is read by the whole world: name a destination that is not")
+        elif alerts.channel is not None and Ability.CHANNEL not in to.connector.can(to.options):
+            self._add(self.main, ("alerts", "channel"), f"{alerts.to} posts to one place only: leave `channel` out")
         elif alerts.channel is None and to.connector.needs_channel(to.options):
             self._add(self.main, ("alerts",), f"{alerts.to} has no channel of its own: write `channel`")
 

@@ -19,7 +19,7 @@ CONNECTOR = Connector(
     build=ChirpDestination,
     idempotent=True,
     dynamic_channels=True,
-    can=lambda _: frozenset({Ability.THREAD, Ability.EDIT, Ability.DELETE}),
+    can=lambda _: frozenset({Ability.THREAD, Ability.EDIT, Ability.DELETE, Ability.CHANNEL}),
     escape="Rule and record text travel apart, and Chirp shows record text as text only.",
 )
 

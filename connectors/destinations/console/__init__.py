@@ -12,7 +12,7 @@ CONNECTOR = Connector(
     options=ConsoleOptions,
     build=ConsoleDestination,
     dynamic_channels=True,
-    can=lambda _: frozenset({Ability.THREAD, Ability.EDIT, Ability.DELETE}),
+    can=lambda _: frozenset({Ability.THREAD, Ability.EDIT, Ability.DELETE, Ability.CHANNEL}),
     escape="Control and escape characters are removed, so record text cannot steer the terminal.",
 )
 

@@ -12,7 +12,7 @@ CONNECTOR = Connector(
     options=FileOptions,
     build=FileDestination,
     dynamic_channels=True,
-    can=lambda _: frozenset({Ability.THREAD, Ability.EDIT, Ability.DELETE}),
+    can=lambda _: frozenset({Ability.THREAD, Ability.EDIT, Ability.DELETE, Ability.CHANNEL}),
     escape="The text is kept as JSON, without controls and direction marks.",
 )
 

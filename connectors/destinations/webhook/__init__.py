@@ -12,7 +12,7 @@ CONNECTOR = Connector(
     options=WebhookOptions,
     build=WebhookDestination,
     idempotent=True,
-    can=lambda _: frozenset({Ability.THREAD, Ability.EDIT, Ability.DELETE}),
+    can=lambda _: frozenset({Ability.THREAD, Ability.EDIT, Ability.DELETE, Ability.CHANNEL}),
     escape="The text is sent as plain text in JSON, without controls and direction marks; the receiver must not read it as mark-up.",
 )
 
