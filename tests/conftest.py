@@ -10,7 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from shared import ROOT, need
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # speed fails no test
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

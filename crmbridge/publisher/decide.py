@@ -107,6 +107,11 @@ def delivered(delivery: Delivery, receipt: Receipt) -> Decision:
     )
 
 
+def refused(policy: Policy, text: str, now: datetime) -> Wait:
+    """The destination does not know us: silence until a person acts."""
+    return Wait(destination=policy.destination, channel=None, until=None, reason=text, since=now)
+
+
 def failed(delivery: Delivery, error: DeliveryError, policy: Policy, now: datetime, chance: float, began: datetime) -> Decision:
     """It was not published, or nobody knows. The attempt `began` then."""
     text = str(error)
@@ -132,7 +137,7 @@ def failed(delivery: Delivery, error: DeliveryError, policy: Policy, now: dateti
             )
             return Decision(again, wait)
         case AuthFailed():
-            wait = Wait(destination=policy.destination, channel=None, until=None, reason=text, since=now)
+            wait = refused(policy, text, now)
             again = Settlement(
                 delivery=delivery, state=State.QUEUED, outcome="auth_failed", reason=reason, error=text, due=now, counted=False
             )

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from crmbridge import http
 from crmbridge.contract import Batched, Caller, Deletable, Destination, Editable, Findable
-from crmbridge.errors import DeliveryError, OutcomeUnknown, Rejected, StoreError
+from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, Rejected, StoreError
 from crmbridge.model import Delivery, Message, Receipt, State
 from crmbridge.publisher import decide
 from crmbridge.publisher.breaker import Breaker
@@ -106,7 +106,9 @@ class Publisher:
     async def run(self) -> None:
         """Publish until `stop`. Resolves first what a crash interrupted."""
         await self._resume()
-        looking = asyncio.create_task(self._looker.run()) if self._looker else None
+        beside = [asyncio.create_task(self._introduce())]
+        if self._looker:
+            beside.append(asyncio.create_task(self._looker.run()))
         try:
             while not self._stopping:
                 self._wake.clear()
@@ -117,8 +119,8 @@ class Publisher:
                         async with asyncio.timeout(min(pause, _LONGEST_SLEEP)):  # wait_for of Python 3.11 may swallow a cancellation
                             await self._wake.wait()
         finally:
-            if looking:
-                looking.cancel()
+            for task in beside:
+                task.cancel()
 
     async def _resume(self) -> None:
         """Take over the waits and the interrupted attempts of an earlier process."""
@@ -136,6 +138,23 @@ class Publisher:
         if decisions:
             await self._store.settle([one.settlement for one in decisions], [], now)
             _log.warning("attempts were interrupted", extra={"destination": self.name, "count": len(decisions)})
+
+    async def _introduce(self) -> None:
+        """Log in before the first message needs it: a wrong token is told at once. Where silence was asked for, messages find out."""
+        if self._silence(self._monotonic()) > 0:
+            return
+        try:
+            with http.attempt():
+                async with asyncio.timeout(_OVERTIME):
+                    await self._call(self.destination.check)
+        except AuthFailed as error:
+            wait = decide.refused(self.policy, str(error), self._now())
+            self._pause(wait)
+            await self._store.settle([], [wait], wait.since)
+        except Exception as error:  # nothing is proved: an attempt may fare better, and says more if not
+            _log.warning(
+                "a destination could not be checked", extra={"destination": self.name, "reason": str(error) or type(error).__name__}
+            )
 
     async def _turn(self) -> float:
         """Begin what may begin now; returns for how many seconds nothing else can (0: look again at once)."""
@@ -299,12 +318,6 @@ class Publisher:
             async with asyncio.timeout(_OVERTIME):
                 await self._call(self.destination.edit, receipt, message, key)
 
-    async def check(self) -> None:
-        """Prove that the destination knows us, without publishing. Raises DeliveryError."""
-        with http.attempt():
-            async with asyncio.timeout(_OVERTIME):
-                await self._call(self.destination.check)
-
     def _decide(self, delivery: Delivery, outcome: Receipt | DeliveryError, began: datetime, now: datetime) -> Decision:
         if isinstance(outcome, Receipt):
             return decide.delivered(delivery, outcome)
@@ -324,12 +337,18 @@ class Publisher:
         for decision in decisions:
             if decision.wait is None:
                 continue
-            if decision.wait.until is None and not self.paused:
-                _log.error(
-                    "a destination is paused: put it right, then run `crmbridge reload`",
-                    extra={"destination": self.name, "reason": decision.wait.reason},
-                )
-            self._heed(decision.wait)
+            if decision.wait.until is None:
+                self._pause(decision.wait)
+            else:
+                self._heed(decision.wait)
+
+    def _pause(self, wait: Wait) -> None:
+        if not self.paused:
+            _log.error(
+                "a destination is paused: put it right, then run `crmbridge reload`",
+                extra={"destination": self.name, "reason": wait.reason},
+            )
+        self._heed(wait)
 
     async def _settle(self, decisions: Sequence[Decision]) -> None:
         """Until this is durable the deliveries stay `sending`, which a restart takes as unknown."""

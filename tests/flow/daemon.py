@@ -72,13 +72,15 @@ class Networks:
 
         def slack(exchange):
             time.sleep(delay)
-            data = json.dumps({"ok": True, "channel": "C1", "ts": f"{1_700_000_000 + next(numbers)}.000100"}).encode()
+            said = {"ok": True, "channel": "C1", "ts": f"{1_700_000_000 + next(numbers)}.000100"}
+            login = {"ok": True, "url": "https://acme.slack.com/"}
+            data = json.dumps(login if exchange.path == "/auth.test" else said).encode()
             exchange.reply(200, data, {"Content-Type": "application/json"})
 
         def x(exchange):
             time.sleep(delay)
             data = json.dumps({"data": {"id": str(next(numbers)), "text": ""}}).encode()
-            exchange.reply(201, data, {"Content-Type": "application/json"})
+            exchange.reply(201 if exchange.command == "POST" else 200, data, {"Content-Type": "application/json"})
 
         self.slack, self.x, self.sink = ScriptedServer(slack), ScriptedServer(x), ScriptedServer()
         self._all = contextlib.ExitStack()
@@ -93,11 +95,11 @@ class Networks:
 
     @property
     def said_on_slack(self):
-        return [one.json()["text"] for one in list(self.slack.seen)]
+        return [one.json()["text"] for one in list(self.slack.seen) if one.path == "/chat.postMessage"]
 
     @property
     def said_on_x(self):
-        return [one.json()["text"] for one in list(self.x.seen)]
+        return [one.json()["text"] for one in list(self.x.seen) if one.method == "POST"]
 
     @property
     def said_at_the_sink(self):

@@ -211,14 +211,24 @@ def test_a_wrong_token_pauses_its_destination_only(daemon, networks):
     metrics = daemon.admin("GET", "/metrics")[1]
     assert 'crmbridge_destination_paused{destination="wins"} 1.0' in metrics
     assert 'crmbridge_degraded{kind="paused_destination"} 1.0' in metrics
-    assert len(networks.slack.seen) == 1, "one attempt tells; the rest waits"
+    assert [one.path for one in networks.slack.seen] == ["/auth.test"], "the login tells; the messages wait"
 
     networks.slack.default = good
     (daemon.folder / "secrets" / "slack.token").write_text("xoxb-c4nary-new-token")
     assert daemon.cli("reload").returncode == 0
     daemon.quiet()
-    assert networks.said_on_slack[1:] == ["Parkers signed", "Hill signed"]
+    assert networks.said_on_slack == ["Parkers signed", "Hill signed"]
     assert networks.slack.seen[-1].headers["authorization"] == "Bearer xoxb-c4nary-new-token"
+
+
+def test_a_login_that_hangs_does_not_hold_up_the_end(daemon, networks):
+    """SIGTERM while a network does not answer who we are: still within the grace period."""
+    networks.slack.default = networks.x.default = lambda exchange: time.sleep(30)
+    daemon.keep("wins", "brand", "sink").start()
+    until(lambda: networks.slack.seen and networks.x.seen, "both were asked")
+    began = time.monotonic()
+    assert daemon.stop() == 0
+    assert time.monotonic() - began < 10
 
 
 def test_a_malformed_configuration_starts_nothing(daemon):

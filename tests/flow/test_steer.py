@@ -187,7 +187,11 @@ def test_taking_back(daemon, networks):
     daemon.start()
     for n in range(2):
         daemon.post(daemon.body(n, name=f"Parkers {n}"))
-    daemon.quiet()
+        daemon.quiet()
+    (later,) = [
+        one for one in daemon.ask("explain", name="crm/Deal/1")["records"][0]["changes"][0]["deliveries"] if one["destination"] == "wins"
+    ]
+    assert later["receipt"]["url"].startswith("https://acme.slack.com/archives/C1/p17"), "the login told where links begin"
     posts = {one["destination"]: one for one in daemon.ask("explain", name="crm/Deal/0")["records"][0]["changes"][0]["deliveries"]}
 
     assert fine(daemon.cli("retract", posts["feed"]["receipt"]["url"], "--yes")) == "1 published, 0 waiting\n1 taken back, 0 dropped\n"

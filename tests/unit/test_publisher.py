@@ -179,6 +179,46 @@ async def test_a_wrong_token_pauses_and_a_restart_tries_again(store):
         await until(lambda: _nothing_open(store))
 
 
+async def test_a_wrong_token_is_told_before_the_first_message(store):
+    """The login fails: paused, and kept so for the next process to try; nothing was sent."""
+    network = Network()
+    network.check = lambda: (_ for _ in ()).throw(AuthFailed("token_revoked"))
+    async with Running(store, network) as publisher:
+        await until(lambda: _paused(publisher))
+        await store.record(batch(entry("a")), now())
+        publisher.nudge()
+        await asyncio.sleep(0.1)
+    assert network.seen == []
+    assert [(wait.until, wait.reason) for wait in await store.waits()] == [(None, "token_revoked")]
+    async with Running(store, Network()):
+        await until(lambda: _nothing_open(store))
+
+
+async def test_no_login_within_silence_that_was_asked_for(store):
+    """A restart does not undercut it, not even to ask who we are."""
+    asked = []
+    network = Network()
+    network.check = lambda: asked.append(now())
+    until_then = now() + timedelta(seconds=30)
+    await store.settle([], [Wait(destination="out", channel=None, until=until_then, reason="slow down", since=now())], now())
+    async with Running(store, network):
+        await asyncio.sleep(0.2)
+    assert asked == []
+
+
+async def test_a_login_that_fails_otherwise_stops_nothing(store):
+    """The network may be away for a moment: an attempt tells more."""
+    network = Network()
+    network.check = lambda: (_ for _ in ()).throw(Transient("away"))
+    await store.record(batch(entry("a")), now())
+    async with Running(store, network):
+        await until(lambda: _all(network, 1))
+
+
+async def _paused(publisher):
+    return publisher.paused
+
+
 async def _nothing_open(store):
     return not await states(store)
 
