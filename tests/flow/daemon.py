@@ -72,10 +72,11 @@ class Networks:
 
         def slack(exchange):
             time.sleep(delay)
-            said = {"ok": True, "channel": "C1", "ts": f"{1_700_000_000 + next(numbers)}.000100"}
-            login = {"ok": True, "url": "https://acme.slack.com/"}
-            data = json.dumps(login if exchange.path == "/auth.test" else said).encode()
-            exchange.reply(200, data, {"Content-Type": "application/json"})
+            if exchange.path == "/auth.test":
+                said = {"url": "https://acme.slack.com/"}
+            else:
+                said = {"channel": "C1", "ts": f"{1_700_000_000 + next(numbers)}.000100"}
+            exchange.reply(200, json.dumps({"ok": True} | said).encode(), {"Content-Type": "application/json"})
 
         def x(exchange):
             time.sleep(delay)
