@@ -10,24 +10,11 @@ import subprocess
 import threading
 import time
 
-import pytest
 import requests
 from flow.daemon import CRMBRIDGE, NOWHERE, SECRETS, Daemon, Networks, until
 from prometheus_client.parser import text_string_to_metric_families
 
 from crmbridge.testing import answer
-
-
-@pytest.fixture
-def networks():
-    with Networks() as running:
-        yield running
-
-
-@pytest.fixture
-def daemon(tmp_path, networks):
-    with Daemon(tmp_path, networks) as made:
-        yield made
 
 
 def test_one_webhook_five_times_through_kills_is_one_message(tmp_path):

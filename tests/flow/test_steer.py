@@ -3,23 +3,10 @@
 import json
 import time
 
-import pytest
 import requests
-from flow.daemon import Daemon, Networks, until
+from flow.daemon import until
 
 from crmbridge.testing.server import answer
-
-
-@pytest.fixture
-def networks():
-    with Networks() as networks:
-        yield networks
-
-
-@pytest.fixture
-def daemon(tmp_path, networks):
-    with Daemon(tmp_path, networks) as daemon:
-        yield daemon
 
 
 def listed(daemon, *arguments):
