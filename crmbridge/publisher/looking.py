@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -14,6 +13,7 @@ from crmbridge.errors import DeliveryError, StoreError
 from crmbridge.model import Receipt
 from crmbridge.publisher import decide
 from crmbridge.publisher.decide import Policy
+from crmbridge.publisher.wake import rest
 from crmbridge.store.interface import Doubted, Store, Wait
 from crmbridge.telemetry import Metrics
 
@@ -61,9 +61,7 @@ class Looker:
             self._wake.clear()
             pause = await self._turn()
             if pause > 0:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(pause, _LONGEST_SLEEP)):  # wait_for of Python 3.11 may swallow a cancellation
-                        await self._wake.wait()
+                await rest(self._wake, min(pause, _LONGEST_SLEEP))
 
     async def _turn(self) -> float:
         if self._silent():

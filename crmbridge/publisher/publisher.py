@@ -6,13 +6,13 @@ Each destination has its own, with its own attempts under way and its own thread
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from crmbridge import http
 from crmbridge.contract import Batched, Caller, Deletable, Destination, Editable, Findable
@@ -23,6 +23,7 @@ from crmbridge.publisher.breaker import Breaker
 from crmbridge.publisher.decide import Cap, Decision, Policy
 from crmbridge.publisher.looking import Looker
 from crmbridge.publisher.pace import Pace, Paces
+from crmbridge.publisher.wake import rest
 from crmbridge.store.interface import Scope, Store, Wait
 from crmbridge.telemetry import Metrics
 
@@ -115,9 +116,7 @@ class Publisher:
                 async with self._turning:
                     pause = 0.0 if self._stopping else await self._turn()
                 if pause > 0 and not self._stopping:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(min(pause, _LONGEST_SLEEP)):  # wait_for of Python 3.11 may swallow a cancellation
-                            await self._wake.wait()
+                    await rest(self._wake, min(pause, _LONGEST_SLEEP))
         finally:
             for task in beside:
                 task.cancel()
@@ -144,9 +143,7 @@ class Publisher:
         if self._silence(self._monotonic()) > 0:
             return
         try:
-            with http.attempt():
-                async with asyncio.timeout(_OVERTIME):
-                    await self._call(self.destination.check)
+            await self._ask(self.destination.check)
         except AuthFailed as error:
             wait = decide.refused(self.policy, str(error), self._now())
             self._pause(wait)
@@ -306,17 +303,19 @@ class Publisher:
         """Take a published message back. Raises DeliveryError."""
         if not isinstance(self.destination, Deletable):
             raise Rejected(f"{self.name} cannot take messages back", code="delete")
-        with http.attempt():
-            async with asyncio.timeout(_OVERTIME):
-                await self._call(self.destination.delete, receipt)
+        await self._ask(self.destination.delete, receipt)
 
     async def edit(self, receipt: Receipt, message: Message, key: str) -> None:
         """Let a published message say something else. Raises DeliveryError."""
         if not isinstance(self.destination, Editable):
             raise Rejected(f"{self.name} cannot change messages", code="edit")
+        await self._ask(self.destination.edit, receipt, message, key)
+
+    async def _ask(self, method: Callable[..., Any], *args: Any) -> None:
+        """Something beside publishing, once. Raises DeliveryError."""
         with http.attempt():
             async with asyncio.timeout(_OVERTIME):
-                await self._call(self.destination.edit, receipt, message, key)
+                await self._call(method, *args)
 
     def _decide(self, delivery: Delivery, outcome: Receipt | DeliveryError, began: datetime, now: datetime) -> Decision:
         if isinstance(outcome, Receipt):
