@@ -52,7 +52,7 @@ class App:
     """One daemon."""
 
     def __init__(self, config: Config, *, now: Callable[[], datetime] = utc_now, shadow: bool = False) -> None:
-        """`shadow`: everything is recorded, and nothing published."""
+        """`shadow`: everything is recorded, and nothing published, of what waited before neither."""
         self.config = config
         self._shadow = shadow
         self.metrics = Metrics()
@@ -101,6 +101,7 @@ class App:
             requests_changed=self.webhooks.look_again,
             steered=self._steered,
             publishers=lambda: self._publishers,
+            mute=self._mute,
             on_resume=lambda name: self.config.destinations[name].options.on_resume if name in self.config.destinations else "all",
         )
         routes = [*health_routes(self.unready), *hook_routes(self.webhooks, self._now), *(self.feed.routes() if self.feed else [])]
@@ -286,13 +287,19 @@ class App:
 
     # --- silence that people order, and alarms
 
+    def _mute(self) -> str:
+        """Why nothing at all may be changed at any network; empty if it may."""
+        if self._shadow:
+            return "it runs with --shadow"
+        return f"{self.custody.mute}; `crmbridge adopt`" if self.custody.mute else ""
+
     def _halt(self, name: str) -> str:
-        """Why a person wants a destination silent; empty if nobody does."""
-        if self.custody.mute:
-            return f"{self.custody.mute}: see `crmbridge adopt`"
+        """Why a destination is silent, and what ends that; empty if nobody wants it."""
+        if mute := self._mute():
+            return f"silent: {mute}"
         for pause in self._pauses:
             if pause.kind is PauseKind.ALL or (pause.kind is PauseKind.DESTINATION and pause.name == name):
-                return pause.reason
+                return f"paused by hand: {pause.reason}; `crmbridge resume`"
         return ""
 
     async def _steered(self) -> None:

@@ -61,7 +61,7 @@ class Publisher:
         self.paused: Wait | None = None
         """Silence until a person acts: the destination refuses us."""
         self.halted = ""
-        """Why a person wants silence; empty if nobody does."""
+        """Why nothing may be said, and what ends that; empty if nobody wants silence."""
         self._store = store
         self._metrics = metrics
         self._now = now

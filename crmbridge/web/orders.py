@@ -256,6 +256,8 @@ class Orders(Reading):
         """
         if self._publishers is None:
             raise Refused("no crmbridge runs: only a running one can take messages back")
+        if mute := self._mute():
+            raise Refused(f"nothing can be taken back: {mute}")
         now = self._now()
         scope = scopes.read(where, now) if where else None
         if scope is not None and (scope.rule is None or scope.since is None):

@@ -37,10 +37,12 @@ class Reading:
         steered: Callable[[], Awaitable[None]] = _nothing,
         publishers: Callable[[], Mapping[str, Publisher]] | None = None,
         on_resume: Callable[[str], str] = lambda _: "all",
+        mute: Callable[[], str] = lambda: "",
     ) -> None:
         """`changed` hears that deliveries were queued, `requests_changed` that inbox rows were, `steered` that pauses changed.
 
-        `publishers` are there only in a running daemon; `on_resume` is what a destination's configuration says of that name.
+        `publishers` are there only in a running daemon; `on_resume` is what a destination's configuration says of that name;
+        `mute` is why nothing may be changed at any network, if so.
         """
         self._store = store
         self._engine = engine
@@ -50,6 +52,7 @@ class Reading:
         self._steered = steered
         self._publishers = publishers
         self._on_resume = on_resume
+        self._mute = mute
 
     async def overview(self) -> dict[str, Any]:
         """Counts by destination and state, the inbox, pauses, and how far each source has been read."""

@@ -10,6 +10,7 @@ from crmbridge.intake.poller import Poller
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.telemetry import Metrics
 
+_STILL: Final = ("paused", "silent")
 OPEN_STATES: Final = ("queued", "sending", "held", "unknown", "dead")
 
 
@@ -53,7 +54,7 @@ def _state(publisher: Publisher | None, now: datetime) -> str:
     if publisher is None:
         return "starting"
     if publisher.halted:
-        return f"paused by hand: {publisher.halted}; `crmbridge resume`"
+        return publisher.halted
     if paused := publisher.paused:
         return f"paused: {paused.reason}; put it right, then `crmbridge resume {publisher.name}` or `reload`"
     wait = publisher.waits.get(None)
@@ -67,11 +68,11 @@ def _state(publisher: Publisher | None, now: datetime) -> str:
 def set_gauges(metrics: Metrics, status: Mapping[str, Any]) -> None:
     """Bring the gauges up to what `status` says."""
     for one in status["destinations"]:
-        metrics.paused.labels(one["name"]).set(one["state"].startswith("paused"))
+        metrics.paused.labels(one["name"]).set(one["state"].startswith(_STILL))
         for state in OPEN_STATES:
             metrics.waiting.labels(one["name"], state).set(one[state])
     degraded = {
-        "paused_destination": sum(one["state"].startswith("paused") for one in status["destinations"]),
+        "paused_destination": sum(one["state"].startswith(_STILL) for one in status["destinations"]),
         "failing_source": sum(one["state"].startswith("failing") for one in status["sources"]),
         "failed_requests": sum(one["count"] for one in status["inbox"] if one["failed"]),
     }

@@ -64,6 +64,11 @@ def inside(arguments, stdin=""):
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
+def _discreet(said):
+    """No secret stands in what a daemon logs at DEBUG or a verb prints, whatever the test was about."""
+    assert not (found := [name for name, secret in SECRETS.items() if secret in said]), f"secrets were printed: {found}"
+
+
 class Networks:
     """Slack, X and a signed endpoint, each counting what it saw."""
 
@@ -197,14 +202,14 @@ class Daemon:
     def output(self):
         return (self.folder / "output").read_text("utf-8", "replace")
 
-    def spawn(self):
+    def spawn(self, *options):
         with (self.folder / "output").open("ab") as output:
             environment = {**os.environ, **self.environment}
-            self.process = subprocess.Popen([CRMBRIDGE, "run", "-c", self.path], stdout=output, stderr=output, env=environment)
+            self.process = subprocess.Popen([CRMBRIDGE, "run", "-c", self.path, *options], stdout=output, stderr=output, env=environment)
         return self
 
-    def start(self):
-        return self.spawn().until_ready()
+    def start(self, *options):
+        return self.spawn(*options).until_ready()
 
     def until_ready(self):
         until(self._ready, f"the daemon is ready:\n{self.output[-2000:]}")
@@ -233,9 +238,11 @@ class Daemon:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, problem, *_):
         if self.process and self.process.poll() is None:
             self.kill()
+        if problem is None and (self.folder / "output").exists():
+            _discreet(self.output)
 
     # --- asking
 
@@ -244,7 +251,9 @@ class Daemon:
         command = [*arguments, "-c", str(self.path)]
         if arguments[0] == "run":
             return subprocess.run([CRMBRIDGE, *command], capture_output=True, text=True, timeout=60, check=False)
-        return inside(command, stdin)
+        said = inside(command, stdin)
+        _discreet(said.stdout + said.stderr)
+        return said
 
     def admin(self, method, path, body=None):
         """Over the admin socket: (status, body)."""

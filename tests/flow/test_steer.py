@@ -114,6 +114,33 @@ def test_drafts_and_shadows(daemon, networks):
     }
 
 
+def test_a_shadow_says_nothing_of_what_waited_either(daemon, networks):
+    """Neither what was queued before, nor what a person releases or replays meanwhile; all of it once it runs for real."""
+    daemon.keep("sink")
+    daemon.start()
+    fine(daemon.cli("pause", "sink", "--reason", "later"))
+    for n in (1, 2):
+        daemon.post(daemon.body(n))
+    until(lambda: daemon.destination("sink")["queued"] == 2, "both wait")
+    fine(daemon.cli("queue", "hold", "--record", "crm/Deal/2", "-y"))
+    daemon.stop()
+
+    daemon.start("--shadow")
+    fine(daemon.cli("resume", "sink"))
+    fine(daemon.cli("queue", "release", "--all", "-y"))
+    daemon.post(daemon.body(3))
+    until(lambda: daemon.ask("explain", name="crm/Deal/3")["records"], "the third is taken in")
+    time.sleep(0.5)
+    assert networks.said_at_the_sink == []
+    assert daemon.destination("sink")["state"] == "silent: it runs with --shadow"
+    assert "--shadow" in daemon.cli("retract", "1", "-y").stderr
+    daemon.stop()
+
+    daemon.start()
+    daemon.quiet()
+    assert len(networks.said_at_the_sink) == 2
+
+
 def test_why_and_why_not(daemon, networks):
     """From a record, its id, a message, an address that only its network knows; and for what never came."""
     daemon.keep("sink", "wins")
