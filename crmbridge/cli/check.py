@@ -14,8 +14,9 @@ from crmbridge.cli.common import Failure, config_option, output_option
 from crmbridge.cli.common import show as show_data
 from crmbridge.config.load import Config, load, secrets_in
 from crmbridge.errors import ConfigError
-from crmbridge.model import ChangeEvent, FieldSpec, Kind, normalise, plain
+from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, normalise, plain, shortened
 from crmbridge.rules.cases import run_case
+from crmbridge.rules.longest import ROOM, longest
 
 
 @click.command()
@@ -29,13 +30,21 @@ def lint(path: Path, examples: bool, secrets: bool, output: str) -> None:
         config = load(path, secrets=secrets)
         problems = [] if examples else list(config.warnings)
         untested = sorted(rule.id for rule in config.rules if not rule.cases)
+        too_long = _too_long(config)
     except ConfigError as error:
-        problems, untested = list(error.problems), []
+        problems, untested, too_long = list(error.problems), [], []
     data = {
         "problems": [{"file": p.file, "line": p.line, "column": p.column, "path": p.path, "message": p.message} for p in problems],
         "rules_without_tests": untested,
+        "too_long": too_long,
     }
-    show_data(data, output, lambda _: [*map(str, problems), *(f"note: the rule {name} has no tests" for name in untested)])
+    notes = [f"note: the rule {name} has no tests" for name in untested]
+    notes += [
+        f"note: the rule {one['rule']}, step {one['step']}: with record texts of {ROOM} characters it is {one['is']} long, and "
+        f"{one['to']} takes {one['of']}; such a message becomes a dead letter. Write `shorten: [...]` or `| truncate(...)`"
+        for one in too_long
+    ]
+    show_data(data, output, lambda _: [*map(str, problems), *notes])
     if problems:
         raise Failure(f"{len(problems)} problem{'s' if len(problems) != 1 else ''}", 3)
     if output == "text":
@@ -112,17 +121,31 @@ def _rendered(data: dict[str, Any]) -> Iterator[str]:
         yield f"silent: rule {one['rule']}: {one['reason']}"
 
 
-def _length(config: Config, name: str, text: Any) -> dict[str, int] | None:
-    """How long the text is on its network, and how long it may be; None where building the connector needs a secret."""
+def _too_long(config: Config) -> list[dict[str, Any]]:
+    """The steps that a record with long texts makes longer than their network takes, though what may be shortened is."""
+    found: list[dict[str, Any]] = []
+    for rule in config.rules:
+        for step in rule.steps:
+            text = longest(config.engine, rule, step)
+            if text and (length := _length(config, step.destination, text)) and length["is"] > length["of"]:
+                found.append({"rule": rule.id, "step": step.id, "to": step.destination, **length})
+    return found
+
+
+def _length(config: Config, name: str, text: Text) -> dict[str, int] | None:
+    """How long the text is on its network, shortened where it may be, and how long it may be.
+
+    None where there is no limit, or building the connector needs a secret.
+    """
     from crmbridge.contract import Setting
 
     destination = config.destinations[name]
     try:
         built = destination.connector.build(destination.options, Setting(name=name, network=config.network, folder=config.folder))
-        limit = built.limits.length
-        return {"is": built.measure(text), "of": limit} if limit else None
     except ValueError:
         return None
+    limit = built.limits.length
+    return {"is": built.measure(shortened(text, lambda short: built.measure(short) <= limit)), "of": limit} if limit else None
 
 
 def _change(raw: Any, config: Config) -> ChangeEvent:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -124,6 +127,41 @@ async def _locally(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
         return await getattr(operations, verb)(**arguments)
     finally:
         store.close()
+
+
+@contextlib.contextmanager
+def progress(count: int | None, what: str = "") -> Iterator[Progress]:
+    """How far long work is, on the last line of a terminal; nothing where there is none, or where it is quick."""
+    shown = Progress(count, what)
+    try:
+        yield shown
+    finally:
+        shown.wipe()
+
+
+class Progress:
+    """How much is done, of how much if that is known."""
+
+    _QUIET: Final = 1.0  # seconds: what is done by then needs no word
+
+    def __init__(self, count: int | None, what: str) -> None:
+        self._of = f" of {count:,}" if count is not None else ""
+        self._what = f" {what}" if what else ""
+        self._done = 0
+        self._began = time.monotonic()
+        self._shown = False
+
+    def update(self, more: int) -> None:
+        """So many more are done."""
+        self._done += more
+        if sys.stderr.isatty() and time.monotonic() - self._began > self._QUIET:
+            self._shown = True
+            click.echo(f"\r{self._done:,}{self._of}{self._what} ...\033[K", err=True, nl=False)
+
+    def wipe(self) -> None:
+        """Leave the line empty."""
+        if self._shown:
+            click.echo("\r\033[K", err=True, nl=False)
 
 
 def table(rows: Sequence[Sequence[Any]], headings: Sequence[str]) -> list[str]:

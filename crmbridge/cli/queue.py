@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from crmbridge.cli.common import Failure, ask_daemon, call, config_option, output_option, table
+from crmbridge.cli.common import Failure, ask_daemon, call, config_option, output_option, progress, table
 from crmbridge.cli.common import show as show_data
 from crmbridge.cli.people import delivery_lines
 
+_BITE = 2000  # deliveries that one request may touch: a second's work
 _WHERE = ("destination", "channel", "rule", "record", "reason", "since", "until")
 _HELP = {
     "destination": "Only for this destination.",
@@ -66,17 +68,17 @@ def _begin(text: str) -> str:
     return text[:60].replace("\n", " ")
 
 
-def _agreed(path: Path, where: dict[str, Any], states: Sequence[str], word: str, yes: bool, more: int = 0) -> bool:
-    """Show how many an order would touch, and ask; with names nothing is asked."""
+def _agreed(path: Path, where: dict[str, Any], states: Sequence[str], word: str, yes: bool, more: int = 0) -> int:
+    """Show how many an order would touch, and ask; returns how many, 0 for none or no. With names nothing is asked."""
     if where.get("names"):
-        return True
+        return len(where["names"])
     if not where.get("all") and not _read_where(where):
         raise click.UsageError("say which: their numbers, --rule, --destination, --channel, --record, --since, --until or --all")
     count = call(path, "count", where=where, states=states)["count"] + more
     click.echo(_many(count))
     if count and not yes:
         click.confirm(f"{word} them?", abort=True)
-    return bool(count)
+    return int(count)
 
 
 # --- queue --------------------------------------------------------------------------------------
@@ -110,11 +112,27 @@ def queue_show(name: str, path: Path, output: str) -> None:
 def _order(verb: str, states: Sequence[str], word: str) -> Callable[..., None]:
     def order(names: Sequence[str], path: Path, all_: bool, yes: bool, **given: Any) -> None:
         where = _read_where(given) | {"names": list(names), "all": all_}
-        extra = {"reason": given["why"]} if "why" in given else {}
-        if _agreed(path, where, states, word, yes):
-            click.echo(f"{call(path, verb, where=where, **extra)['count']} done")
+        extra = {argument: given[name] for name, argument in (("why", "reason"), ("outdated", "outdated")) if name in given}
+        if count := _agreed(path, where, states, word, yes):
+            done = _carried_out(path, verb, count, names=bool(names), where=where, **extra)
+            spared = f", {done['outdated']} dropped: no longer so, see `explain`" if done["outdated"] else ""
+            click.echo(f"{done['count']} done{spared}")
 
     return order
+
+
+def _carried_out(path: Path, verb: str, count: int, *, names: bool, **arguments: Any) -> Counter[str]:
+    """An order in bites, with its progress on a terminal; returns what it came to."""
+    if names:
+        return Counter(call(path, verb, **arguments))
+    total: Counter[str] = Counter()
+    with progress(count) as bar:
+        while True:
+            bite = Counter(call(path, verb, **arguments, most=_BITE))
+            total += bite
+            bar.update(bite.total())
+            if bite.total() < _BITE:
+                return total
 
 
 @queue.command("hold")
@@ -126,9 +144,10 @@ def queue_hold(**given: Any) -> None:
 
 
 @queue.command("release")
+@click.option("--outdated", is_flag=True, help="Also what its record no longer is.")
 @_scoped
 def queue_release(**given: Any) -> None:
-    """What is held goes out."""
+    """What is held goes out, but for what its record no longer is: what `becomes: Won` led to is not said of a deal lost since."""
     _order("queue_release", ["held"], "release")(**given)
 
 
@@ -271,7 +290,7 @@ def resume(name: str, say: str | None, path: Path) -> None:
 @output_option
 def replay(path: Path, output: str, yes: bool, dry_run: bool, **given: Any) -> None:
     """Run the present rules over the journal: what was never said is said now."""
-    found = call(path, "replay", **given, dry_run=True)
+    found = _in_pages(path, **given, dry_run=True)
     if dry_run or output == "json":
         show_data(found, output, _replayed)
         if dry_run:
@@ -282,7 +301,20 @@ def replay(path: Path, output: str, yes: bool, dry_run: bool, **given: Any) -> N
     if found["messages"] and not yes:
         click.confirm("say them?", abort=True)
     if found["messages"]:
-        click.echo(f"{call(path, 'replay', **given)['messages']} queued")
+        click.echo(f"{_in_pages(path, **given)['messages']} queued")
+
+
+def _in_pages(path: Path, **given: Any) -> dict[str, Any]:
+    """A replay page by page, with its progress on a terminal."""
+    with progress(None, "changes") as bar:
+        total = page = call(path, "replay", **given)
+        bar.update(page["changes"])
+        while page["next"] is not None:
+            page = call(path, "replay", **given | {"until": page["until"], "after": page["next"]})
+            bar.update(page["changes"])
+            total = total | {name: total[name] + page[name] for name in ("changes", "messages")}
+            total["examples"] = (total["examples"] + page["examples"])[:20]
+    return {name: value for name, value in total.items() if name not in ("next", "until")}
 
 
 def _replayed(data: dict[str, Any]) -> Iterator[str]:

@@ -8,9 +8,9 @@ from datetime import timezone, tzinfo
 from typing import Any
 
 from crmbridge.errors import RenderError
-from crmbridge.model import Audience, ChangeEvent, Channel, Message, RecordSpec, Sensitivity, idempotency_key, plain
+from crmbridge.model import Audience, ChangeEvent, Channel, Fields, Message, RecordSpec, Sensitivity, idempotency_key, plain
 from crmbridge.rules.expression import EVENT_PUBLIC, Scope
-from crmbridge.rules.match import first_failure
+from crmbridge.rules.match import first_failure, no_longer
 from crmbridge.rules.rule import FixedChannel, Mode, RecordChannel, Rule, Step, Surge, rendered
 from crmbridge.rules.values import empty, flat, shown
 
@@ -69,21 +69,28 @@ class Engine:
         self.evaluations = 0
         """Rules looked at so far; the index is proved by counting."""
         self._projections: dict[tuple[str, str, Audience | None], _Projection] = {}
+        self._by_id = {rule.id: rule for rule in self.rules}
         self._index: dict[tuple[str, str, str], list[Rule]] = {}
         for rule in self.rules:
             for kind in rule.kinds:
                 self._index.setdefault((rule.source, rule.record, kind), []).append(rule)
 
-    def run(self, event: ChangeEvent, generation: int = 0) -> Outcome:
-        """Every message that `event` leads to, in the rules' order. A higher `generation` gives them other keys."""
+    def run(self, event: ChangeEvent, generation: int = 0, only: str | None = None) -> Outcome:
+        """Every message that `event` leads to, in the rules' order. A higher `generation` gives them other keys.
+
+        `only`: what this rule alone says, where no earlier one stops.
+        """
         outcome = Outcome()
         for rule in self._index.get((event.source, event.record_type, event.kind), ()):
+            wanted = only is None or rule.id == only
+            if not wanted and not rule.stop:
+                continue
             self.evaluations += 1
             verdict = self._decide(rule, event)
             outcome.verdicts.append(verdict)
             if not verdict.matched:
                 continue
-            for step in rule.steps:
+            for step in rule.steps if wanted else ():
                 key = idempotency_key(event.id, rule.identity, step.identity, generation)
                 try:
                     outcome.rendered.append(Rendered(key, self.render(rule, step, event), rule.mode, step.surge))
@@ -92,6 +99,11 @@ class Engine:
             if rule.stop:
                 break
         return outcome
+
+    def outdated(self, rule: str, fields: Fields) -> str:
+        """Why the record, as it is now, is no longer what a message of `rule` says it became; empty if it is, or the rule is gone."""
+        found = self._by_id.get(rule)
+        return no_longer(found.clauses, fields) if found else ""
 
     def _decide(self, rule: Rule, event: ChangeEvent) -> Verdict:
         try:

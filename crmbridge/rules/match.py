@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from crmbridge.errors import RenderError
-from crmbridge.model import ChangeEvent, FieldSpec, FieldType, FieldValue, Kind, parse_number
+from crmbridge.model import ChangeEvent, Fields, FieldSpec, FieldType, FieldValue, Kind, parse_number
 from crmbridge.rules.expression import did_you_mean
 from crmbridge.rules.values import contains, empty, equal, ordered, shown
 
@@ -153,6 +153,18 @@ def _check(name: str, wanted: Any, spec: FieldSpec | None) -> str:
         return "write a value"
     if name in _ORDERS and spec and spec.type in (FieldType.NUMBER, FieldType.MONEY) and isinstance(parse_number(str(wanted)), str):
         return f"`{wanted}` is not a number, and the field is"
+    return ""
+
+
+def no_longer(clauses: tuple[Clause, ...], fields: Fields) -> str:
+    """Which `becomes` does not hold of `fields` as an equality, with what they say; empty if all do.
+
+    What waited for a person may be outdated when it is released.
+    """
+    for clause in clauses:
+        now = fields.get(clause.field)
+        if clause.operator == "becomes" and not _is(now, clause.wanted):
+            return f"{clause.field} is no longer {clause.wanted}: it is {'empty' if now is None else shown(now)}"
     return ""
 
 

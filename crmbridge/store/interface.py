@@ -274,13 +274,16 @@ class Store(Protocol):
         """Open or dead deliveries: the newest first, or the oldest."""
 
     async def count(self, states: Sequence[State], scope: Scope) -> int: ...
-    async def hold(self, scope: Scope, reason: str, now: datetime) -> int:
-        """Queued ones wait for a person; returns how many did not before. At most MAX_ORDER in one transaction, as all orders."""
+    async def hold(self, scope: Scope, reason: str, now: datetime, most: int | None = None) -> int:
+        """Queued ones wait for a person; returns how many did not before.
 
-    async def release(self, scope: Scope, now: datetime) -> int:
+        As every order: at most MAX_ORDER in one transaction, and no further one once `most` are done.
+        """
+
+    async def release(self, scope: Scope, now: datetime, most: int | None = None) -> int:
         """Held ones are queued; their age goes on from where it stood still."""
 
-    async def drop(self, states: Sequence[State], scope: Scope, reason: str, now: datetime) -> int:
+    async def drop(self, states: Sequence[State], scope: Scope, reason: str, now: datetime, most: int | None = None) -> int:
         """They are left unsaid for good."""
 
     async def drop_older(self, scope: Scope, reason: str, now: datetime) -> int:

@@ -21,6 +21,7 @@ from crmbridge.web.scope import Refused, Where
 
 _DROPPABLE: Final = (State.QUEUED, State.HELD)
 _PAGE: Final = 200  # changes replayed at once
+_BITE: Final = 2000  # changes replayed in one answer
 
 
 class Orders(Reading):
@@ -28,21 +29,47 @@ class Orders(Reading):
 
     # --- the queue
 
-    async def queue_hold(self, where: Where, reason: str = "") -> dict[str, Any]:
+    # `most` bounds one answer, so that whoever asks can show how far it is: fewer than that, and it is done.
+
+    async def queue_hold(self, where: Where, reason: str = "", most: int | None = None) -> dict[str, Any]:
         """What is queued waits for a person."""
         scope = await self._meant(where, [State.QUEUED])
-        return {"count": await self._store.hold(scope, f"by hand: {reason}" if reason else "by hand", self._now())}
+        return {"count": await self._store.hold(scope, f"by hand: {reason}" if reason else "by hand", self._now(), most)}
 
-    async def queue_release(self, where: Where) -> dict[str, Any]:
-        """What is held goes on."""
-        count = await self._store.release(await self._meant(where, [State.HELD]), self._now())
+    async def queue_release(self, where: Where, outdated: bool = False, most: int | None = None) -> dict[str, Any]:
+        """What is held goes on; what its record no longer is, is left unsaid, unless `outdated` is wanted too."""
+        scope = await self._meant(where, [State.HELD])
+        released = dropped = 0
+        if outdated:
+            released = await self._store.release(scope, self._now(), most)
+        while not outdated and (most is None or released + dropped < most):
+            page = await self._store.select([State.HELD], scope, limit=LIMIT, oldest=True)
+            if not page:
+                break
+            for reason, ids in (await self._no_longer_so(page)).items():
+                those = Scope(ids=ids)
+                if reason:
+                    dropped += await self._store.drop([State.HELD], those, f"outdated: {reason}", self._now())
+                else:
+                    released += await self._store.release(those, self._now())
         self._changed()
-        return {"count": count}
+        return {"count": released, "outdated": dropped}
 
-    async def queue_drop(self, where: Where) -> dict[str, Any]:
+    async def _no_longer_so(self, held: Sequence[Delivery]) -> dict[str, list[int]]:
+        """The numbers of what is held, by why it is outdated (empty: it is not)."""
+        records = list({one.message.record for one in held})
+        known = (await self._store.known(records)).snapshots
+        found: dict[str, list[int]] = {}
+        for one in held:
+            record = known.get(one.message.record)
+            reason = self._engine().outdated(one.message.rule, record.fields) if record else ""
+            found.setdefault(reason, []).append(one.id)
+        return found
+
+    async def queue_drop(self, where: Where, most: int | None = None) -> dict[str, Any]:
         """What waits is left unsaid for good."""
         scope = await self._meant(where, _DROPPABLE)
-        return {"count": await self._store.drop(_DROPPABLE, scope, "dropped by hand", self._now())}
+        return {"count": await self._store.drop(_DROPPABLE, scope, "dropped by hand", self._now(), most)}
 
     async def count(self, where: Where, states: Sequence[str]) -> dict[str, Any]:
         """How many an order would touch."""
@@ -207,8 +234,12 @@ class Orders(Reading):
         record: str | None = None,
         again: bool = False,
         dry_run: bool = False,
+        after: int | None = None,
     ) -> dict[str, Any]:
-        """Run the present rules over the journal: what was never said is queued; with `again`, everything."""
+        """Run the present rules over the journal: what was never said is queued; with `again`, everything.
+
+        One answer covers some thousands of changes; `next` is where to go on (`after`, with the same `until`), None at the end.
+        """
         now = self._now()
         start, end = scopes.instant(since, now), scopes.instant(until, now) if until else now
         if rule is not None and rule not in {one.id for one in self._engine().rules}:
@@ -216,14 +247,14 @@ class Orders(Reading):
         generation = to_us(now) // 1_000_000 if again else 0
         changes = messages = 0
         examples: list[dict[str, str]] = []
-        page = await self._store.events_since(start, _PAGE)
+        page = await (self._store.events_since(start, _PAGE) if after is None else self._store.events_after(after, _PAGE))
         while page:
             entries = []
             for one in page:
                 if one.stale or one.recorded_at >= end or (record is not None and str(one.event.record) != record):
                     continue
-                outcome = self._engine().run(one.event, generation)
-                if new := self._replayed(one.event, outcome, rule, generation):
+                outcome = self._engine().run(one.event, generation, rule)
+                if new := self._replayed(one.event, outcome, generation):
                     entries.append(Entry(record=one.event.record, event=one.event, fresh=False, deliveries=new))
                 changes += 1
             known = await self._store.known_keys([new.key for entry in entries for new in entry.deliveries])
@@ -232,19 +263,25 @@ class Orders(Reading):
             examples += [_example(new) for new in fresh[: 20 - len(examples)]]
             if entries and not dry_run:
                 await self._store.record(Batch(source="", entries=entries), now)
-            page = await self._store.events_after(page[-1].seq, _PAGE) if page[-1].recorded_at < end else []
+            after = page[-1].seq if page[-1].recorded_at < end else None
+            if after is None or changes >= _BITE:
+                break
+            page = await self._store.events_after(after, _PAGE)
         if messages and not dry_run:
             self._changed()
-        return {"changes": changes, "messages": messages, "examples": examples, "dry_run": dry_run}
+        return {
+            "changes": changes,
+            "messages": messages,
+            "examples": examples,
+            "dry_run": dry_run,
+            "next": after if page else None,
+            "until": end.isoformat(),
+        }
 
-    def _replayed(self, event: ChangeEvent, outcome: Outcome, rule: str | None, generation: int) -> list[NewDelivery]:
+    def _replayed(self, event: ChangeEvent, outcome: Outcome, generation: int) -> list[NewDelivery]:
         """As new deliveries; a person ordered it, so that no age and no flood keeps them back."""
-        found = [
-            NewDelivery(key=one.key, message=one.message) if one.mode is Mode.LIVE else restrained(one)
-            for one in outcome.rendered
-            if rule is None or one.message.rule == rule
-        ]
-        found += [one for one in unrenderable(outcome, event) if rule is None or one.message.rule == rule]
+        found = [NewDelivery(key=one.key, message=one.message) if one.mode is Mode.LIVE else restrained(one) for one in outcome.rendered]
+        found += unrenderable(outcome, event)
         return [replace(one, message=replace(one.message, expires_at=None), generation=generation) for one in found]
 
     async def retract(

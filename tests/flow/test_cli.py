@@ -128,6 +128,20 @@ def test_lint(parkers):
     assert all(one["file"] == "crmbridge.yaml" and one["line"] > 1 and one["column"] > 1 and one["path"] for one in problems)
 
 
+def test_lint_tells_what_may_grow_too_long(tmp_path):
+    """A post that long names would make longer than X takes would be a dead letter on the day it matters."""
+    path = tmp_path / "crmbridge.yaml"
+    shutil.copy(PARKERS.parent.parent / "webhook-to-x" / "crmbridge.yaml", path)
+    assert run("lint", "-c", path).stdout == f"{path}: fine\n"
+
+    change(path, 'text: "Welcome, {{ record.name }}!"', 'text: "Welcome, {{ record.name }}! {{ record.name }}!"')
+    said = run("lint", "-c", path)
+    assert said.returncode == 0
+    assert "step brand: with record texts of 255 characters it is 522 long, and brand takes 280" in said.stdout
+    change(path, "to: brand, text", "to: brand, shorten: record.name, text")
+    assert run("lint", "-c", path).stdout == f"{path}: fine\n"
+
+
 def test_test(parkers):
     """0 where the rules say what their tests expect, 4 where one does not, 3 where they cannot be read."""
     said = run("test", "-c", parkers)

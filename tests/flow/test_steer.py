@@ -46,6 +46,31 @@ def test_a_flood_is_one_summary_and_the_rest_waits(daemon, networks):
     assert daemon.destination("sink")["held"] == 0
 
 
+def test_what_is_no_longer_so_is_not_said(daemon, networks, monkeypatch):
+    """A draft waits over the weekend; by then the deal is lost, and the world must not read that it is won."""
+    monkeypatch.setattr("crmbridge.cli.queue._BITE", 1)
+    daemon.keep("sink")
+    (rule,) = daemon.config["rules"]
+    rule |= {"mode": "draft", "match": {"stage": {"becomes": "won"}}}
+    daemon.write()
+    daemon.start()
+    for n in range(3):
+        daemon.post(daemon.body(n, 1, name=f"Deal {n}", stage="open"))
+        daemon.post(daemon.body(n, 2, name=f"Deal {n}"))
+    until(lambda: daemon.destination("sink")["held"] == 3, "all wait")
+    daemon.post(daemon.body(1, 3, name="Deal 1", stage="lost"))
+    daemon.post(daemon.body(2, 3, name="Deal 2", stage="lost"))
+    until(lambda: daemon.ask("explain", name="crm/Deal/2")["records"][0]["now"]["stage"] == "lost", "two are lost")
+
+    number = next(one["id"] for one in listed(daemon, "queue", "list") if one["text"].startswith("Deal 2"))
+    assert fine(daemon.cli("queue", "release", "--outdated", str(number))) == "1 done\n"
+    said = fine(daemon.cli("queue", "release", "--rule", "won", "-y"))
+    assert said == "2 deliveries\n1 done, 1 dropped: no longer so, see `explain`\n"
+    daemon.quiet()
+    assert sorted(networks.said_at_the_sink) == ["Deal 0 signed", "Deal 2 signed"]
+    assert "outdated: stage is no longer won: it is lost" in fine(daemon.cli("explain", "crm/Deal/1"))
+
+
 def test_what_the_public_reads_waits_whole(daemon, networks):
     """No summary on X."""
     daemon.keep("brand")
@@ -169,7 +194,7 @@ def test_why_and_why_not(daemon, networks):
     assert "rule won: runs" in fine(daemon.cli("explain", "7")), "the database is enough"
 
 
-def test_replay_says_only_what_never_was(daemon, networks):
+def test_replay_says_only_what_never_was(daemon, networks, monkeypatch):
     """A rule that came too late speaks for the past; what was said stays said, unless it is wanted again."""
     daemon.keep("sink", "wins")
     for step in list(daemon.config["rules"][0]["publish"]):
@@ -193,6 +218,13 @@ def test_replay_says_only_what_never_was(daemon, networks):
     assert json.loads(daemon.cli("replay", "--since", "1h", "--dry-run", "-o", "json").stdout)["messages"] == 0
     fine(daemon.cli("replay", "--since", "1h", "--record", "crm/Deal/1", "--rule", "won", "--again", "--yes"))
     until(lambda: len(networks.said_at_the_sink) == 4, "once more, as it was wanted")
+
+    daemon.kill()  # now the verb works on the database by itself, and the journal comes in bites
+    monkeypatch.setattr("crmbridge.web.orders._PAGE", 1)
+    monkeypatch.setattr("crmbridge.web.orders._BITE", 1)
+    time.sleep(1.1)  # what is said again is so once a second
+    again = json.loads(daemon.cli("replay", "--since", "1h", "--again", "--dry-run", "-o", "json").stdout)
+    assert (again["changes"], again["messages"], len(again["examples"])) == (3, 6, 6)
 
 
 def test_taking_back(daemon, networks):

@@ -70,6 +70,14 @@ def test_every_matching_rule_speaks_until_one_stops():
     assert [one.message.rule for one in run(*rules).rendered] == ["a", "b"]
 
 
+def test_one_rule_alone_is_still_stopped_by_those_before_it():
+    """A replay of one rule says what it would have said."""
+    rules = [rule(id="a", identity="a"), rule(id="b", identity="b", stop=True), rule(id="c", identity="c")]
+
+    said = {name: [one.message.rule for one in Engine(rules, {}).run(event(), only=name).rendered] for name in "abc"}
+    assert said == {"a": ["a"], "b": ["b"], "c": []}
+
+
 def test_a_key_names_event_rule_and_step_for_ever():
     """A rename keeps the identity, so nothing is said again."""
     (one,) = run(rule(step(id="new", identity="old"), id="renamed", identity="first")).rendered

@@ -72,14 +72,14 @@ class Orders(rows.Base):
 
     # --- deliveries
 
-    async def hold(self, scope: Scope, reason: str, now: datetime) -> int:
-        return await self._order("deliveries_hold", [State.QUEUED], scope, now, reason)
+    async def hold(self, scope: Scope, reason: str, now: datetime, most: int | None = None) -> int:
+        return await self._order("deliveries_hold", [State.QUEUED], scope, now, most, reason)
 
-    async def release(self, scope: Scope, now: datetime) -> int:
-        return await self._order("deliveries_release", [State.HELD], scope, now)
+    async def release(self, scope: Scope, now: datetime, most: int | None = None) -> int:
+        return await self._order("deliveries_release", [State.HELD], scope, now, most)
 
-    async def drop(self, states: Sequence[State], scope: Scope, reason: str, now: datetime) -> int:
-        return await self._order("deliveries_drop", states, scope, now, reason)
+    async def drop(self, states: Sequence[State], scope: Scope, reason: str, now: datetime, most: int | None = None) -> int:
+        return await self._order("deliveries_drop", states, scope, now, most, reason)
 
     async def drop_older(self, scope: Scope, reason: str, now: datetime) -> int:
         def unit(db: sqlite3.Connection) -> tuple[int, int]:
@@ -95,7 +95,7 @@ class Orders(rows.Base):
             if not last:
                 return done
 
-    async def _order(self, name: str, states: Sequence[State], scope: Scope, now: datetime, reason: str = "") -> int:
+    async def _order(self, name: str, states: Sequence[State], scope: Scope, now: datetime, most: int | None, reason: str = "") -> int:
         """Carry an order out in bites, so that nobody waits long for the writer."""
 
         def unit(db: sqlite3.Connection) -> int:
@@ -103,7 +103,7 @@ class Orders(rows.Base):
             return db.execute(Q[name], values | ({"why": reason} if ":why" in Q[name] else {})).rowcount
 
         done = 0
-        while bite := await self.database.write(unit):
+        while (most is None or done < most) and (bite := await self.database.write(unit)):
             done += bite
         return done
 

@@ -1,0 +1,50 @@
+"""How long a message may become: a step rendered for a record whose texts are as long as a CRM's usual text field lets them be. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Final
+
+from crmbridge.errors import RenderError
+from crmbridge.model import ChangeEvent, FieldSpec, FieldType, FieldValue, Kind, Literal, RecordSpec, Text
+from crmbridge.rules.engine import Engine
+from crmbridge.rules.rule import Rule, Step
+
+ROOM: Final = 255
+"""Characters in a text field: the limit of a Salesforce text field, of Odoo's and HubSpot's usual ones."""
+_WORDS: Final = ("lorem ipsum dolor sit amet " * 10)[:ROOM].strip().ljust(ROOM, "x")
+_WHEN: Final = datetime(2026, 12, 30, 23, 59, 59, tzinfo=timezone.utc)
+_VALUES: Final[dict[FieldType, FieldValue]] = {
+    FieldType.NUMBER: Decimal("-999999999.99"),
+    FieldType.MONEY: Decimal("-999999999.99"),
+    FieldType.DATE: _WHEN.date(),
+    FieldType.DATETIME: _WHEN,
+    FieldType.BOOLEAN: False,
+}
+
+
+def longest(engine: Engine, rule: Rule, step: Step) -> Text | None:
+    """The text and link of `step` for such a record; None where such values cannot be rendered.
+
+    A template that branches on what a record says may do otherwise: this is an estimate, not a proof.
+    """
+    spec: RecordSpec = engine.records.get((rule.source, rule.record), {})
+    names = [read.path for read in step.reads() if read.root in ("record", "before")]
+    fields = {name: _VALUES.get(spec.get(name, FieldSpec()).type, _WORDS) for name in names}
+    event = ChangeEvent(
+        id="longest",
+        source=rule.source,
+        record_type=rule.record,
+        record_id="longest",
+        revision=1,
+        kind=Kind.UPDATED,
+        occurred_at=_WHEN,
+        fields=fields,
+        before=fields,
+    )
+    try:
+        message = engine.render(rule, step, event)
+    except RenderError:
+        return None
+    return (*message.text, Literal(f" {message.link}")) if message.link else message.text
