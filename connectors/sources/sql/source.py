@@ -7,11 +7,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from connectors.sources.sql import cursor as cursors
 from connectors.sources.sql.options import SqlOptions, Table
 from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
-from crmbridge.model import Cursor, FieldType, Observation, Page, clean, normalise
+from crmbridge.model import Cursor, FieldType, Observation, Page, clean, cursors, normalise
 
 Row = Mapping[str, Any]
 
@@ -57,31 +56,9 @@ class SqlSource:
 
     def poll(self, cursor: Cursor | None) -> Page:
         try:
-            positions, current = cursors.load(cursor)
-        except (ValueError, KeyError, TypeError) as error:
+            return cursors.next_page(cursor, list(self._options.tables), self._read, overlap=self._options.overlap, now=self._setting.now())
+        except ValueError as error:
             raise SourceError(str(error)) from None
-        names = list(self._options.tables)
-        if current not in names:
-            current = None
-        name = current or names[0]
-        position = positions.get(name, cursors.Position())
-        if current is None or position.after is None:
-            position = cursors.begin(position, self._options.overlap, self._setting.now())
-        table = self._options.tables[name]
-        learning = not position.whole
-        rows = self._page(table, position)
-        if rows and (missing := sorted({table.id, table.changed} - rows[0].keys())):
-            raise SourceError(_lacks(name, missing, rows[0]))
-        complete = len(rows) < self._options.page
-        last = (_stamp(rows[-1][table.changed]), _stamp(rows[-1][table.id])) if rows else None
-        positions[name] = cursors.read(position, last, complete=complete)
-        following = name if not complete else names[names.index(name) + 1] if name != names[-1] else None
-        return Page(
-            observations=tuple(self._observation(name, table, row) for row in rows),
-            cursor=cursors.dump({known: positions[known] for known in names if known in positions}, following),
-            has_more=following is not None,
-            learning=learning,
-        )
 
     def close(self) -> None:
         if self._driver:
@@ -89,6 +66,14 @@ class SqlSource:
             self._driver = None
 
     # --- reading
+
+    def _read(self, name: str, position: cursors.Position) -> cursors.Read:
+        table = self._options.tables[name]
+        rows = self._page(table, position)
+        if rows and (missing := sorted({table.id, table.changed} - rows[0].keys())):
+            raise SourceError(_lacks(name, missing, rows[0]))
+        last = (_stamp(rows[-1][table.changed]), _stamp(rows[-1][table.id])) if rows else None
+        return cursors.Read([self._observation(name, table, row) for row in rows], last, complete=len(rows) < self._options.page)
 
     def _page(self, table: Table, position: cursors.Position) -> list[Row]:
         changed, id = self._name(table.changed), self._name(table.id)

@@ -14,13 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shared import NOW
 
-from connectors.sources.sql import cursor as cursors
-from connectors.sources.sql.cursor import Position, back, begin, read
 from connectors.sources.sql.options import SqlOptions
 from connectors.sources.sql.source import SqlSource
 from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
-from crmbridge.model import FieldSpec, FieldType, Network
+from crmbridge.model import FieldSpec, FieldType, Network, cursors
+from crmbridge.model.cursors import Position, back, begin, read
 
 CANARY = "c4nary-p4ssword"
 STAMPS = {

@@ -1,6 +1,6 @@
-"""How far each table has been read. Pure.
+"""How far each stream of a polled source has been read: a table, a record type, its deletions. Pure.
 
-A pass reads a table from a start, page by page, by (changed, id): rows with one stamp may fill many pages. The next
+A pass reads a stream from a start, page by page, by (changed, id): rows with one stamp may fill many pages. The next
 pass starts `overlap` before the highest stamp seen: a transaction that began then and was committed late has older
 stamps than rows already seen, and is found all the same. What is read twice is told apart by the snapshot.
 """
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
-from crmbridge.model import Cursor, parse_instant
+from crmbridge.model.changes import Cursor, Observation, Page
+from crmbridge.model.values import parse_instant
 
 VERSION: Final = 1
 COUNTER_OVERLAP: Final = 1000
@@ -30,7 +31,7 @@ _EPOCHS: Final = ((1e8, 1e10, 1), (1e11, 1e13, 1_000), (1e14, 1e16, 1_000_000))
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far one table has been read."""
+    """How far one stream has been read."""
 
     after: tuple[Stamp, Stamp] | None = None
     """Within a pass: the (changed, id) of the last row read."""
@@ -40,6 +41,42 @@ class Position:
     """The highest stamp seen so far."""
     whole: bool = False
     """Some pass has come to its end: from now on, a record that was not there before is new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One page of one stream."""
+
+    observations: Sequence[Observation]
+    last: tuple[Stamp, Stamp] | None
+    """The (changed, id) of its last row, from where the next page goes on; None if it was empty."""
+    complete: bool
+    """The pass ends with it."""
+
+
+def next_page(
+    cursor: Cursor | None, streams: Sequence[str], read_page: Callable[[str, Position], Read], *, overlap: int, now: datetime
+) -> Page:
+    """The page behind `cursor`, by one call of `read_page(stream, position)`: each poll makes one pass over every stream in turn.
+
+    Raises ValueError for a cursor that is not ours.
+    """
+    positions, current = load(cursor)
+    if current not in streams:
+        current = None
+    name = current or streams[0]
+    position = positions.get(name, Position())
+    if current is None or position.after is None:
+        position = begin(position, overlap, now)
+    found = read_page(name, position)
+    positions[name] = read(position, found.last, complete=found.complete)
+    following = name if not found.complete else streams[streams.index(name) + 1] if name != streams[-1] else None
+    return Page(
+        observations=tuple(found.observations),
+        cursor=dump({known: positions[known] for known in streams if known in positions}, following),
+        has_more=following is not None,
+        learning=not position.whole,
+    )
 
 
 def begin(position: Position, overlap: int, now: datetime | None = None) -> Position:
@@ -97,9 +134,9 @@ def _above(one: Stamp, other: Stamp) -> bool:
 
 
 def dump(positions: Mapping[str, Position], current: str | None) -> Cursor:
-    """The cursor of a whole source: every table's position, and the table whose pass is under way."""
-    tables = {name: [one.after, one.start, one.high, one.whole] for name, one in positions.items()}
-    return Cursor(json.dumps({"v": VERSION, "tables": tables, "current": current}, separators=(",", ":")))
+    """The cursor of a whole source: every stream's position, and the stream whose pass is under way."""
+    streams = {name: [one.after, one.start, one.high, one.whole] for name, one in positions.items()}
+    return Cursor(json.dumps({"v": VERSION, "tables": streams, "current": current}, separators=(",", ":")))
 
 
 def load(cursor: Cursor | None) -> tuple[dict[str, Position], str | None]:
@@ -108,6 +145,9 @@ def load(cursor: Cursor | None) -> tuple[dict[str, Position], str | None]:
         return {}, None
     raw: Any = json.loads(cursor)
     if not isinstance(raw, dict) or raw.get("v") != VERSION:
-        raise ValueError("the stored cursor was not written by this version of the sql source")
-    tables = raw["tables"].items()
-    return {name: Position(tuple(after) if after else None, *rest) for name, (after, *rest) in tables}, raw["current"]
+        raise ValueError("the stored cursor was not written by this version of this source")
+    try:
+        streams = raw["tables"].items()
+        return {name: Position(tuple(after) if after else None, *rest) for name, (after, *rest) in streams}, raw["current"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"the stored cursor cannot be read: {error!r}") from None
