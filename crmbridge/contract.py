@@ -17,7 +17,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -30,7 +30,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from crmbridge import telemetry
 from crmbridge.errors import DeliveryError
-from crmbridge.model import Audience, Cursor, Fields, Message, Network, Observation, Page, Receipt, RecordSpec, Text
+from crmbridge.model import Audience, Cursor, Fields, FieldType, Message, Network, Observation, Page, Receipt, RecordSpec, Text
 
 T = TypeVar("T")
 Maybe: TypeAlias = T | Awaitable[T]
@@ -277,6 +277,67 @@ class WebhookSource(Protocol):
 
     def reply(self, accepted: bool) -> Reply:
         """The answer this sender wants: once stored, or when we cannot store now."""
+
+
+@runtime_checkable
+class Rereading(Protocol):
+    """A source that can read single records whole: what its webhooks name, as it is now."""
+
+    def fetch_many(self, record_type: str, ids: Sequence[str]) -> Maybe[Sequence[Observation]]:
+        """These records, in any order, without those that are gone or out of sight. Raises SourceError."""
+
+
+@runtime_checkable
+class Acknowledging(Protocol):
+    """A source that forgets what it was asked to: a queue at the vendor."""
+
+    def ack(self, cursor: Cursor) -> Maybe[None]:
+        """What was read up to `cursor` is recorded here for good, and may go. Raises SourceError; then it comes again."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A source that keeps a connection open and yields pages as they come, instead of being polled."""
+
+    def pages(self, cursor: Cursor | None) -> AsyncIterator[Page]:
+        """Pages behind `cursor`, for ever. Raises SourceError; it is called again with the last recorded cursor after a backoff."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One person of a record's team."""
+
+    name: str
+    email: str | None = None
+    role: str | None = None
+
+
+@runtime_checkable
+class Teams(Protocol):
+    """A source that knows who works on a record: its owner and its team."""
+
+    def members(self, record_type: str, id: str) -> Maybe[Sequence[Member]]:
+        """The owner first. Raises SourceError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldInfo:
+    """One field of a record type, as the vendor describes it."""
+
+    name: str
+    """As it is written under `fields:`."""
+    label: str
+    type: FieldType
+    choices: Mapping[str, str] = field(default_factory=dict)
+    """For a picklist: labels by value."""
+
+
+@runtime_checkable
+class Describing(Protocol):
+    """A source that says which record types and fields there are."""
+
+    def schema(self, record_type: str) -> Maybe[Sequence[FieldInfo]]:
+        """The fields that this login may read. Raises SourceError, also for a type that is not there."""
 
 
 @runtime_checkable

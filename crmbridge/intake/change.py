@@ -44,6 +44,9 @@ def interpret(observation: Observation, source: str, known: Snapshot | None, *, 
     if known is None:
         return _first_sight(observation, record, silent, unseen_is_new)
     if observation.version and known.version and older(observation.version, known.version):
+        gone = observation.deleted or observation.merged_into is not None
+        if gone is known.deleted and all(known.fields.get(name) == value for name, value in observation.fields.items()):
+            return Interpretation(Sighting.UNCHANGED)  # late, and nothing new in it
         return Interpretation(Sighting.STALE, None, _stale(observation, record, known))
     if observation.deleted or observation.merged_into:
         if known.deleted:
@@ -74,7 +77,7 @@ def _differs(name: str, known: Snapshot, observation: Observation) -> bool:
 
 def _first_sight(observation: Observation, record: RecordRef, silent: bool, unseen_is_new: bool) -> Interpretation:
     gone = observation.deleted or observation.merged_into is not None
-    if silent:
+    if silent or (observation.existed and not gone):
         return Interpretation(Sighting.LEARNT, Snapshot(0, observation.version, gone, dict(observation.fields)))
     if gone:
         kind = Kind.MERGED if observation.merged_into else Kind.DELETED

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from crmbridge.contract import Baseline, Caller, Source
+from crmbridge.contract import Acknowledging, Baseline, Caller, Source, Streaming
 from crmbridge.errors import SourceError, StoreError
 from crmbridge.http import describe
 from crmbridge.intake.interpreter import Intake, Interpreter
+from crmbridge.model import Page
 from crmbridge.store.interface import SourcePosition, Store
 from crmbridge.telemetry import Metrics
 
@@ -83,7 +84,10 @@ class Poller:
                 if not checked:
                     await self._call(self._source.check)  # what is misspelt is said at once, not found missing later
                     checked = True
-                await self.poll_once()
+                if isinstance(self._source, Streaming):
+                    await self.follow(self._source)
+                else:
+                    await self.poll_once()
             except (SourceError, StoreError) as error:
                 await asyncio.sleep(self._failed(error))
             except Exception as error:
@@ -103,22 +107,41 @@ class Poller:
             async with asyncio.timeout(_OVERTIME):
                 page = await self._call(self._source.poll, position.cursor)
             more = page.has_more
-            silent = page.learning or (enumerates and not position.baselined)
-            position = SourcePosition(page.cursor, position.baselined or not more, self._now())
-            intake = Intake(
-                source=self.name,
-                observations=page.observations,
-                position=position,
-                silent=silent,
-                unseen_is_new=enumerates and not silent,
+            position = await self._take(page, position, enumerates)
+        self._succeeded(position)
+
+    async def follow(self, source: Streaming) -> None:
+        """Record pages as a stream brings them, until it ends. Raises SourceError, StoreError."""
+        position = await self._store.position(self.name)
+        async for page in source.pages(position.cursor):
+            if reason := self._closed():
+                raise StoreError(reason)
+            position = await self._take(page, position, enumerates=False)
+            self._succeeded(position)
+
+    async def _take(self, page: Page, position: SourcePosition, enumerates: bool) -> SourcePosition:
+        """Record a page and its cursor in one; then the vendor may forget it."""
+        silent = page.learning or (enumerates and not position.baselined)
+        position = SourcePosition(page.cursor, position.baselined or not page.has_more, self._now())
+        intake = Intake(
+            source=self.name,
+            observations=page.observations,
+            position=position,
+            silent=silent,
+            unseen_is_new=enumerates and not silent,
+        )
+        await self._interpreter.take(intake)
+        if isinstance(self._source, Acknowledging):
+            await self._call(self._source.ack, page.cursor)
+        self.state.read += len(page.observations)
+        if silent and not page.has_more and position.baselined:
+            _log.info(
+                "baseline learnt: what exists is known, nothing of it was published",
+                extra={"source": self.name, "records": self.state.read},
             )
-            await self._interpreter.take(intake)
-            self.state.read += len(page.observations)
-            if silent and not more and position.baselined:
-                _log.info(
-                    "baseline learnt: what exists is known, nothing of it was published",
-                    extra={"source": self.name, "records": self.state.read},
-                )
+        return position
+
+    def _succeeded(self, position: SourcePosition) -> None:
         self.state.failures, self.state.last_error, self.state.last_success = 0, "", self._now()
         self.state.baselined = position.baselined
         self._metrics.polls.labels(self.name, "ok").inc()

@@ -45,6 +45,10 @@ class Observation:
     occurred_at: datetime
     created: bool = False
     """The source itself says that the record is new."""
+    existed: bool = False
+    """It is older than what this source has read already, so that it is not new, though unseen: someone let us see it."""
+    partial: bool = False
+    """It names a record and perhaps what changed in it; the whole record must be read (Rereading) before rules look at it."""
     deleted: bool = False
     merged_into: str | None = None
     version: str | None = None

@@ -5,8 +5,8 @@
 INSERT INTO inbox (source, received_at, headers, query, body) VALUES (?, ?, ?, ?, ?)
 
 -- name: inbox_waiting
--- What waits for interpretation, in order of arrival.
-SELECT id, source, received_at, headers, query, body FROM inbox WHERE failure IS NULL AND id > ? ORDER BY id LIMIT ?
+-- What waits for interpretation of one source, in order of arrival.
+SELECT id, source, received_at, headers, query, body FROM inbox WHERE source = ? AND failure IS NULL AND id > ? ORDER BY id LIMIT ?
 
 -- name: inbox_close
 -- Their changes are recorded in this same transaction. A JSON list of ids: each statement is one more hand-over between threads.

@@ -8,6 +8,7 @@ from pathlib import Path
 from flow.daemon import until
 from flow.proofs.forms import forms
 from flow.proofs.harness import LANES, LEAST, Bridge, Sink, counted, judge, mark, nothing_is_dead
+from flow.proofs.sink import EVERY
 from shared import need
 
 HOUR, DAY = 3600, 86_400
@@ -34,7 +35,7 @@ def test_a_jump_of_the_clock_neither_hurries_nor_doubles(tmp_path, figures, roun
     library, shown = faketime(), tmp_path / "shown"
     shown.write_text("+0")
     began, jumps, n = time.monotonic(), JUMPS * rounds, 0
-    each, limit = -(-LEAST // len(jumps)), 6 * len(jumps)
+    each, limit = max(2 * EVERY, -(-LEAST // len(jumps))), 6 * len(jumps)  # each jump finds a limit that is waited for
     with (
         Sink("slack", "--limit", limit, "--longer", 2) as slack,
         Bridge(tmp_path, {"slack": counted(slack.port, max_age="off")}) as daemon,

@@ -102,12 +102,13 @@ class StoreContract:
         """What was accepted waits, in order, until what it led to is recorded."""
         rows = [await store.accept("crm", {"h": "v"}, "q=1", bytes([number]), NOW) for number in range(3)]
 
-        assert [row.body for row in await store.waiting(0, 10)] == [b"\0", b"\1", b"\2"]
-        assert [rows[2].id] == [row.id for row in await store.waiting(rows[1].id, 10)]
+        assert [row.body for row in await store.waiting("crm", 0, 10)] == [b"\0", b"\1", b"\2"]
+        assert [rows[2].id] == [row.id for row in await store.waiting("crm", rows[1].id, 10)]
+        assert await store.waiting("erp", 0, 10) == []
 
         await store.record(batch(closed=[rows[0].id], failed={rows[1].id: "no id"}), NOW)
 
-        assert [rows[2].id] == [row.id for row in await store.waiting(0, 10)]
+        assert [rows[2].id] == [row.id for row in await store.waiting("crm", 0, 10)]
         assert [(rows[1].id, "no id")] == [(row.id, reason) for row, reason in await store.failed_requests()]
 
     async def test_failed_requests_wait_for_a_person(self, store):
@@ -118,7 +119,7 @@ class StoreContract:
         assert await store.retry_request(rows[0].id)
         assert await store.drop_request(rows[1].id)
         assert not await store.drop_request(rows[2].id)
-        assert [rows[0].id, rows[2].id] == [row.id for row in await store.waiting(0, 10)]
+        assert [rows[0].id, rows[2].id] == [row.id for row in await store.waiting("crm", 0, 10)]
 
     async def test_a_snapshot_carries_the_revision_it_was_computed_from(self, store):
         """Two interpreters of one record: the second one conflicts and changes nothing."""
@@ -330,7 +331,7 @@ class StoreContract:
         rows = await asyncio.gather(*(store.accept("crm", {}, "", str(number).encode(), NOW) for number in range(200)))
 
         assert len({row.id for row in rows}) == 200
-        assert len(await store.waiting(0, 1000)) == 200
+        assert len(await store.waiting("crm", 0, 1000)) == 200
 
     async def test_everything_survives_reopening(self, tmp_path):
         """Durable means durable."""
@@ -342,7 +343,7 @@ class StoreContract:
 
         store = self.make(tmp_path)
         assert [one.key for one in await store.interrupted()] == ["k"]
-        assert len(await store.waiting(0, 10)) == 1
+        assert len(await store.waiting("crm", 0, 10)) == 1
         store.close()
 
     # --- people steer

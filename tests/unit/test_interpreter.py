@@ -157,7 +157,7 @@ async def test_a_large_page_is_recorded_in_parts(part, store):
     assert [len(one.entries) for one in batches] == [200, 200, 1]
     assert [((), {}, None), ((), {}, None), ([row.id], {77: "no"}, position)] == [(one.closed, one.failed, one.position) for one in batches]
     assert len(await part.said()) == 401
-    assert await store.waiting(0, 10) == []
+    assert await store.waiting("crm", 0, 10) == []
 
 
 async def test_a_page_that_is_interrupted_is_taken_again(part, store):

@@ -21,7 +21,7 @@ class Crm:
     """A source whose pages are given; what it was asked is kept."""
 
     def __init__(self, *pages, enumerates=True):
-        self.pages = list(pages)
+        self.given = list(pages)
         self.asked = []
         self.closed = 0
         self._enumerates = enumerates
@@ -34,7 +34,7 @@ class Crm:
 
     def poll(self, cursor):
         self.asked.append(cursor)
-        page = self.pages.pop(0) if self.pages else Page(observations=(), cursor=cursor or Cursor("0"), has_more=False)
+        page = self.given.pop(0) if self.given else Page(observations=(), cursor=cursor or Cursor("0"), has_more=False)
         if isinstance(page, Exception):
             raise page
         return page

@@ -98,7 +98,7 @@ async def test_what_waits_together_is_settled_and_accepted_together(tmp_path):
     store = SqliteStore(tmp_path / "store.db", synchronous="OFF")
     rows = await asyncio.gather(*(store.accept("crm", {}, "", str(n).encode(), NOW) for n in range(300)))
 
-    assert [(row.id, row.body) for row in rows] == [(row.id, row.body) for row in await store.waiting(0, 1000)]
+    assert [(row.id, row.body) for row in rows] == [(row.id, row.body) for row in await store.waiting("crm", 0, 1000)]
     store.close()
 
 

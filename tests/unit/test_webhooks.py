@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 
 import pytest
 from shared import NOW
 from test_interpreter import Part, seen
 
 from crmbridge.contract import Reply, WebhookRequest
-from crmbridge.errors import InvalidSignature, StoreError
-from crmbridge.intake import webhooks as module
+from crmbridge.errors import InvalidSignature, SourceError, StoreError
+from crmbridge.intake import desk as module
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.model import RecordRef
 from crmbridge.store import SqliteStore
@@ -46,13 +47,14 @@ async def store(tmp_path):
 class Door:
     """Webhooks that run for the length of a block."""
 
-    def __init__(self, store):
+    def __init__(self, store, **others):
         self.store = store
         self.part = Part(store)
-        self.webhooks = Webhooks(store, self.part.interpreter, {"crm": Sender()}, metrics=self.part.metrics, now=lambda: NOW)
+        sources = {"crm": Sender()} | others
+        self.webhooks = Webhooks(store, self.part.interpreter, sources, metrics=self.part.metrics, now=lambda: NOW)
 
-    async def post(self, text):
-        return (await self.webhooks.receive("crm", WebhookRequest({"h": "v"}, text.encode(), "", NOW))).status
+    async def post(self, text, name="crm"):
+        return (await self.webhooks.receive(name, WebhookRequest({"h": "v"}, text.encode(), "", NOW))).status
 
     async def __aenter__(self):
         self.task = asyncio.create_task(self.webhooks.run())
@@ -66,7 +68,7 @@ class Door:
     async def quiet(self):
         """Nothing waits any more."""
         end = time.monotonic() + 10
-        while await self.store.waiting(0, 1):
+        while any(not failed for _, failed, _ in (await self.store.overview())["inbox"]):
             assert time.monotonic() < end
             assert not self.task.done(), self.task.exception()
             await asyncio.sleep(0.005)
@@ -94,7 +96,7 @@ async def test_the_answer_comes_after_the_commit(door, store):
     assert not posting.done()
     stored.set()
     assert await posting == 202
-    assert [row.body for row in await store.waiting(0, 10)] == [b"1=a"]
+    assert [row.body for row in await store.waiting("crm", 0, 10)] == [b"1=a"]
 
 
 async def test_what_cannot_be_stored_is_asked_for_again(door, store):
@@ -121,7 +123,7 @@ async def test_strangers_leave_nothing(door, store):
         await door.webhooks.receive("other", WebhookRequest({}, b"1=a", "", NOW))
 
     assert caught.value.status == 404
-    assert await store.waiting(0, 10) == []
+    assert await store.waiting("crm", 0, 10) == []
 
 
 async def test_more_than_memory_holds(door, store, monkeypatch):
@@ -238,3 +240,61 @@ async def test_looking_again_repeats_nothing(door, store, monkeypatch):
     assert len(await door.part.said()) == 13
     assert door.part.count("repeated") == 0
     assert (await store.known([RecordRef("crm", "Deal", "99")])).snapshots
+
+
+async def fields_of(store, *ids):
+    known = (await store.known([RecordRef("far", "Deal", id) for id in ids])).snapshots
+    return [known[ref].fields["S"] for id in ids if (ref := RecordRef("far", "Deal", id)) in known]
+
+
+class Pointing(Sender):
+    """A source whose webhooks only name records; `records` is what its CRM holds, None that it cannot be read."""
+
+    def __init__(self):
+        self.records = {}
+        self.asked = []
+
+    def parse(self, request):
+        return [replace(one, partial=True, observation_id=None) for one in super().parse(request)]
+
+    def fetch_many(self, record_type, ids):
+        self.asked.append((record_type, tuple(ids)))
+        if self.records is None:
+            raise SourceError("maintenance")
+        return [seen(id, S=self.records[id]) for id in ids if id in self.records]
+
+
+async def test_what_a_webhook_names_is_read_whole(store):
+    """Once for a batch; a record that is gone leaves nothing and stops nothing."""
+    far = Pointing()
+    door = Door(store, far=far)
+    far.records = {"1": "c", "2": "z"}
+    for text in ("1=", "2=", "1=", "3="):
+        await door.post(text, "far")
+    async with door:
+        await door.quiet()
+    assert far.asked == [("Deal", ("1", "2", "3"))]
+    assert await fields_of(store, "1", "2", "3") == ["c", "z"]
+
+
+async def test_a_crm_that_cannot_be_read_holds_up_no_other(store, monkeypatch):
+    """Its webhooks wait, the others are interpreted; afterwards nothing is missing."""
+    monkeypatch.setattr(module, "backoff", lambda failures, chance: 0.02)
+    far = Pointing()
+    door = Door(store, far=far)
+    far.records = None
+    await door.post("1=", "far")
+    async with door:
+        for n in range(3):
+            await door.post(f"{n}=near")
+        end = time.monotonic() + 10
+        while len(await door.part.said()) < 3 or len(far.asked) < 3:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.01)
+        assert (door.webhooks.desks["far"].failures > 0, door.webhooks.desks["far"].last_error) == (True, "maintenance")
+        assert len(await store.waiting("far", 0, 10)) == 1
+        far.records = {"1": "at last"}
+        await door.quiet()
+        assert door.webhooks.desks["far"].failures == 0
+    assert await door.part.said() == ["near", "near", "near"]
+    assert await fields_of(store, "1") == ["at last"]

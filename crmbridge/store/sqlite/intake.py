@@ -23,8 +23,8 @@ class Intake(rows.Base):
         row_id = await self.database.write_together(_accept, values)
         return InboxRow(row_id, source, now, headers, query, body)
 
-    async def waiting(self, after: int, limit: int) -> list[InboxRow]:
-        found = await self.database.read(lambda db: db.execute(Q["inbox_waiting"], (after, limit)).fetchall())
+    async def waiting(self, source: str, after: int, limit: int) -> list[InboxRow]:
+        found = await self.database.read(lambda db: db.execute(Q["inbox_waiting"], (source, after, limit)).fetchall())
         return [rows.inbox_row(row) for row in found]
 
     async def position(self, source: str) -> SourcePosition:

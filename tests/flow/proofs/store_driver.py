@@ -114,7 +114,7 @@ def steps() -> list[Step]:
             await store.accept("crm", {"content-type": "application/json"}, "", b"%d" % number + b"y" * 300, moment)
 
         async def record(store: SqliteStore, number: int = number, moment: datetime = moment) -> None:
-            closed = [row.id for row in await store.waiting(0, 100)]
+            closed = [row.id for row in await store.waiting("crm", 0, 100)]
             position = SourcePosition(Cursor(f"c{number}"), True, moment)
             await store.record(Batch(source="crm", entries=entries(number, 2), closed=closed, position=position), moment)
 

@@ -1,0 +1,185 @@
+"""One source's webhooks after the door: parse, read whole what they only name, interpret; in order of arrival.
+
+Each source has a desk of its own, so that one whose CRM cannot be read just now holds up no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from crmbridge.contract import Caller, Rereading, WebhookRequest, WebhookSource
+from crmbridge.errors import SourceError, StoreError
+from crmbridge.http import describe
+from crmbridge.intake.interpreter import Intake, Interpreter
+from crmbridge.intake.poller import backoff
+from crmbridge.intake.reread import completed, wanting
+from crmbridge.model import Observation, RecordRef
+from crmbridge.store.interface import InboxRow, Store
+
+_log = logging.getLogger(__name__)
+_BATCH = 100  # requests interpreted together
+_LARGE = 64 * 1024  # bytes of a body whose parsing takes milliseconds
+_IN_MEMORY, _BYTES_IN_MEMORY = 1000, 16 * 1024 * 1024  # requests kept at hand; the rest is read from the inbox
+_OVERTIME = 120.0  # seconds a read may take: connectors have deadlines, this is for those that break theirs
+
+
+class Desk:
+    """What was taken in for one source. `source` may be exchanged while it runs (reload); None: it is no longer configured."""
+
+    def __init__(
+        self,
+        name: str,
+        source: WebhookSource | None,
+        *,
+        store: Store,
+        interpreter: Interpreter,
+        now: Callable[[], datetime],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = name
+        self.source = source
+        self.failures = 0
+        """Reads that failed in a row."""
+        self.last_error = ""
+        self._store = store
+        self._interpreter = interpreter
+        self._now = now
+        self._chance = chance
+        self._call = Caller(f"hooks {name}", 1)
+        self._at_hand: deque[InboxRow] = deque()
+        self._bytes_at_hand = 0
+        self._behind = True  # the inbox may hold rows that are not at hand
+        self._again = False  # the inbox may also hold rows before `_done`
+        self._done = 0  # the highest inbox id that was dealt with
+        self._wake = asyncio.Event()
+        self._wake.set()
+
+    def put(self, row: InboxRow) -> None:
+        """A request that is stored and answered."""
+        if len(self._at_hand) < _IN_MEMORY and self._bytes_at_hand < _BYTES_IN_MEMORY:
+            self._at_hand.append(row)
+            self._bytes_at_hand += len(row.body)
+        else:
+            self._behind = True
+        self._wake.set()
+
+    def look_again(self) -> None:
+        """The inbox has rows that this process has dealt with before: a person asked to try them again."""
+        self._again = True  # not `_done = 0`: what is being interpreted now would set it back
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Interpret what is in the inbox, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while rows := await self._next():
+                await self._interpret(rows)
+                self._done = max(self._done, rows[-1].id)
+
+    def close(self) -> None:
+        """Take no more calls."""
+        self._call.close()
+
+    async def _next(self) -> list[InboxRow]:
+        if self._again:
+            self._again, self._behind, self._done = False, True, 0
+            self._at_hand.clear()
+            self._bytes_at_hand = 0
+        if self._behind:
+            self._behind = False  # before the read: what arrives during it may set it again
+            rows = await self._store.waiting(self.name, self._done, _BATCH)
+            if rows:
+                self._behind = True
+                return rows
+        rows = []
+        while self._at_hand and len(rows) < _BATCH:
+            row = self._at_hand.popleft()
+            self._bytes_at_hand -= len(row.body)
+            if row.id > self._done:
+                rows.append(row)
+        return rows
+
+    async def _interpret(self, rows: Sequence[InboxRow]) -> None:
+        observations: list[Observation] = []
+        closed: list[int] = []
+        failed: dict[int, str] = {}
+        for row in rows:
+            if len(row.body) > _LARGE:
+                await asyncio.sleep(0)  # others are answered in between
+            try:
+                observations += self._parse(row)
+                closed.append(row.id)
+            except Exception as error:
+                failed[row.id] = str(error) if isinstance(error, ValueError) else describe(error)
+                facts = {"source": self.name, "request": row.id, "reason": failed[row.id]}
+                _log.error("a webhook could not be interpreted", extra=facts)
+        try:
+            observations = await self._whole(observations)
+            await self._record(Intake(source=self.name, observations=observations, closed=closed, failed=failed))
+        except Exception as error:
+            if len(rows) > 1:
+                _log.warning("requests are interpreted one by one", extra={"source": self.name, "reason": describe(error)})
+                for row in rows:
+                    await self._interpret([row])
+            else:
+                _log.exception("a webhook could not be interpreted", extra={"source": self.name, "request": rows[0].id})
+                await self._record(Intake(source=self.name, observations=(), failed={rows[0].id: describe(error)}))
+
+    def _parse(self, row: InboxRow) -> list[Observation]:
+        if self.source is None:
+            raise ValueError(f"no webhook source named {self.name} is configured")
+        return list(self.source.parse(WebhookRequest(row.headers, row.body, row.query, row.received_at)))
+
+    # --- reading whole what a webhook only names
+
+    async def _whole(self, observations: list[Observation]) -> list[Observation]:
+        """With the whole records behind the partial ones; waits for as long as the CRM cannot be read."""
+        wanted = wanting(observations)
+        if not wanted:
+            return observations
+        found = [one for record_type, ids in wanted.items() for one in await self._read(record_type, ids)]
+        records = [RecordRef(self.name, record_type, id) for record_type, ids in wanted.items() for id in ids]
+        return completed(observations, found, self.name, (await self._store.known(records)).snapshots.keys())
+
+    async def _read(self, record_type: str, ids: Sequence[str]) -> Sequence[Observation]:
+        while True:
+            source: object = self.source
+            if not isinstance(source, Rereading):
+                raise ValueError("its source names records that it cannot read")
+            try:
+                async with asyncio.timeout(_OVERTIME):
+                    found = await self._call(source.fetch_many, record_type, ids)
+            except (SourceError, TimeoutError) as error:
+                await asyncio.sleep(self._failed(error))
+            else:
+                self.failures, self.last_error = 0, ""
+                return found
+
+    def _failed(self, error: SourceError | TimeoutError) -> float:
+        self.failures += 1
+        self.last_error = str(error) if isinstance(error, SourceError) else describe(error)
+        pause = backoff(self.failures, self._chance())
+        if isinstance(error, SourceError) and error.retry_at:
+            pause = max(pause, (error.retry_at - self._now()).total_seconds())
+        facts = {"source": self.name, "failures": self.failures, "again_in_s": round(pause), "reason": self.last_error}
+        _log.warning("what webhooks name could not be read", extra=facts)
+        return pause
+
+    async def _record(self, intake: Intake) -> None:
+        while True:
+            try:
+                return await self._interpreter.take(intake)
+            except StoreError as error:
+                _log.error("changes cannot be recorded yet", extra={"source": intake.source, "reason": str(error)})
+                await asyncio.sleep(1)
+
+
+def desks_needed(inbox: Sequence[tuple[str, bool, int]], sources: Mapping[str, WebhookSource]) -> list[str]:
+    """The names of all sources that have or had webhooks: what was taken in for one that is gone must be told too."""
+    return list(dict.fromkeys([*sources, *(source for source, failed, _ in inbox if not failed)]))
