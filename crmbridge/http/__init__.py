@@ -7,6 +7,9 @@ from crmbridge.http.answers import is_loopback, refusal, retry_after, signed, si
 from crmbridge.http.client import Answer, Client
 from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, Mark, attempt, begin, classify, credential, describe, looking, marked
 from crmbridge.http.session import Session, read
+from crmbridge.http.tokens import Token, Tokens
+from crmbridge.http.vendor import Refused, Vendor, understood
+from crmbridge.http.xml import parse_xml
 
 __all__ = [
     "MAX_ANSWER",
@@ -14,7 +17,11 @@ __all__ = [
     "Answer",
     "Client",
     "Mark",
+    "Refused",
     "Session",
+    "Token",
+    "Tokens",
+    "Vendor",
     "attempt",
     "begin",
     "classify",
@@ -23,10 +30,12 @@ __all__ = [
     "is_loopback",
     "looking",
     "marked",
+    "parse_xml",
     "read",
     "refusal",
     "retry_after",
     "signed",
     "signing_key",
+    "understood",
     "web_link",
 ]

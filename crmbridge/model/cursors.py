@@ -79,6 +79,13 @@ def next_page(
     )
 
 
+def existed(created: Stamp | datetime | None, position: Position) -> bool:
+    """Whether a record is older than the pass that finds it first: it is not new, somebody let us see it."""
+    start = instant(position.start) if position.start is not None else None
+    moment = created if isinstance(created, datetime) else instant(created) if created is not None else None
+    return start is not None and moment is not None and moment < start
+
+
 def begin(position: Position, overlap: int, now: datetime | None = None) -> Position:
     """A new pass, starting `overlap` seconds before what was seen, and before `now`: one row with a stamp in the
     future (a typing error, a clock ahead) must not hide all that changes until then."""

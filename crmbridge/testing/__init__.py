@@ -13,13 +13,18 @@ from __future__ import annotations
 
 from crmbridge.testing.destination import DestinationContract, NetworkDestinationContract, message
 from crmbridge.testing.server import Behaviour, ScriptedServer, Seen, answer, cut, dribble, hang, unresponsive
+from crmbridge.testing.source import Can, SourceContract
+from crmbridge.testing.standin import StandIn
 
 __all__ = [
     "Behaviour",
+    "Can",
     "DestinationContract",
     "NetworkDestinationContract",
     "ScriptedServer",
     "Seen",
+    "SourceContract",
+    "StandIn",
     "answer",
     "cut",
     "dribble",

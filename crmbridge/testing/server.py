@@ -137,6 +137,10 @@ class ScriptedServer:
         self._script.extend(behaviours)
         return self
 
+    def clear(self) -> None:
+        """Forget what is left of the script."""
+        self._script.clear()
+
     def next(self, seen: Seen) -> Behaviour:
         """Note a request and take the behaviour for it."""
         with self._lock:

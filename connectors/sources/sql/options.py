@@ -20,6 +20,11 @@ class Table(Options):
         description="The column that grows with every change: an instant or a counter. Never empty; write coalesce(...) in a query.",
         max_length=200,
     )
+    created: str | None = Field(
+        None,
+        description="A column with the instant at which the record was made: one that comes into sight later is not taken for new.",
+        max_length=200,
+    )
     deleted: str | None = Field(None, description="A column that is true, or not empty, once the record is deleted.", max_length=200)
     actor: str | None = Field(None, description="A column with who changed the record.", max_length=200)
     url: str | None = Field(

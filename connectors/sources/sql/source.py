@@ -45,7 +45,7 @@ class SqlSource:
         for name, table in self._options.tables.items():
             rows = self._rows(f"SELECT * FROM {self._from(table)} LIMIT 1", [])
             columns = set(rows[0]) if rows else None
-            wanted = {table.id, table.changed, *filter(None, (table.deleted, table.actor))}
+            wanted = {table.id, table.changed, *filter(None, (table.created, table.deleted, table.actor))}
             if columns is not None and (missing := sorted((wanted | set(self._setting.records.get(name, {}))) - columns)):
                 raise SourceError(_lacks(name, missing, columns))
             (empty,) = self._rows(f"SELECT count(*) AS n FROM {self._from(table)} WHERE {self._name(table.changed)} IS NULL", [])
@@ -73,7 +73,8 @@ class SqlSource:
         if rows and (missing := sorted({table.id, table.changed} - rows[0].keys())):
             raise SourceError(_lacks(name, missing, rows[0]))
         last = (_stamp(rows[-1][table.changed]), _stamp(rows[-1][table.id])) if rows else None
-        return cursors.Read([self._observation(name, table, row) for row in rows], last, complete=len(rows) < self._options.page)
+        seen = [self._observation(name, table, row, position) for row in rows]
+        return cursors.Read(seen, last, complete=len(rows) < self._options.page)
 
     def _page(self, table: Table, position: cursors.Position) -> list[Row]:
         changed, id = self._name(table.changed), self._name(table.id)
@@ -111,10 +112,11 @@ class SqlSource:
                 self._driver = PostgresDriver(self._options.postgres, self._setting.network.deadline)
         return self._driver
 
-    def _observation(self, name: str, table: Table, row: Row) -> Observation:
+    def _observation(self, name: str, table: Table, row: Row, position: cursors.Position) -> Observation:
         if row[table.id] is None:
             raise SourceError(f"{name}: a row has no {table.id}")
-        special = {table.id, table.changed, table.deleted, table.actor}
+        special = {table.id, table.changed, table.created, table.deleted, table.actor}
+        made = row[table.created] if table.created else None
         spec = self._setting.records.get(name)
         fields = (
             {column: normalise(value, FieldType.ANY) for column, value in row.items() if column not in special}
@@ -126,6 +128,7 @@ class SqlSource:
             record_type=name,
             record_id=record_id,
             fields=fields,
+            existed=cursors.existed(_stamp(made), position) if made is not None else False,
             deleted=bool(table.deleted and row[table.deleted] not in (None, 0, False, "", "0", "f", "false")),
             version=str(_stamp(row[table.changed])),
             occurred_at=cursors.instant(_stamp(row[table.changed])) or self._setting.now(),

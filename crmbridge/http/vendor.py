@@ -1,0 +1,128 @@
+"""A CRM's JSON API as sources read it: log in, ask, understand refusals. One request, no storage; the poller repeats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+import requests
+
+from crmbridge.errors import SourceError
+from crmbridge.http.answers import retry_after
+from crmbridge.http.mark import describe
+from crmbridge.http.session import Session, read
+from crmbridge.http.tokens import Token, Tokens
+from crmbridge.telemetry import redact
+
+Words = Callable[[Any], str]
+"""What a vendor's error body says, from its JSON; empty if it says nothing."""
+
+_LIMITED: Final = timedelta(minutes=1)  # where a limit names no end
+_MAINTENANCE: Final = timedelta(minutes=1)
+
+
+class Refused(SourceError):
+    """The vendor said no. `status` is its answer's, `body` its JSON if there is any."""
+
+    def __init__(self, message: str, status: int, body: Any = None, retry_at: datetime | None = None) -> None:
+        super().__init__(message, retry_at)
+        self.status = status
+        self.body = body
+
+
+class Vendor:
+    """Requests with a bearer token. A token that is refused is replaced once; what is no JSON is never taken for an empty answer."""
+
+    def __init__(
+        self,
+        session: Session,
+        tokens: Tokens,
+        *,
+        words: Words,
+        now: Callable[[], datetime],
+        heard: Callable[[Mapping[str, str]], None] = lambda _: None,
+        expired: Callable[[Refused], bool] = lambda error: error.status == 401,
+        authorize: Callable[[Token], dict[str, str]] = lambda token: {"Authorization": f"Bearer {token.value}"},
+    ) -> None:
+        """`heard` sees the headers of each answer (quotas); `expired` tells a refusal that a new token may cure; `authorize`
+        gives the headers that show a token."""
+        self._session = session
+        self._tokens = tokens
+        self._words = words
+        self._now = now
+        self._heard = heard
+        self._expired = expired
+        self._authorize = authorize
+
+    def get(self, url: Callable[[Token], str], **params: str) -> Any:
+        """GET; lost connections and gateway errors are tried again within the deadline. Raises SourceError."""
+        return self._ask(lambda token: read(self._session, url(token), params=params, headers=self._headers(token)))
+
+    def post(self, url: Callable[[Token], str], body: Any) -> Any:
+        """POST of JSON that only reads (a search). Raises SourceError."""
+        return self._ask(lambda token: self._session.post(url(token), json=body, headers=self._headers(token)))
+
+    def _ask(self, send: Callable[[Token], requests.Response]) -> Any:
+        token = self._tokens.get()
+        try:
+            return self._answer(send, token)
+        except Refused as error:
+            if not self._expired(error):
+                raise
+        self._tokens.refused(token)
+        return self._answer(send, self._tokens.get())
+
+    def _answer(self, send: Callable[[Token], requests.Response], token: Token) -> Any:
+        return understood(lambda: send(token), words=self._words, now=self._now(), heard=self._heard)
+
+    def _headers(self, token: Token) -> dict[str, str]:
+        return {"Accept": "application/json", **self._authorize(token)}
+
+    def close(self) -> None:
+        """Release connections; safe to call twice."""
+        self._session.close()
+
+
+def understood(
+    send: Callable[[], requests.Response], *, words: Words, now: datetime, heard: Callable[[Mapping[str, str]], None] = lambda _: None
+) -> Any:
+    """The JSON of a good answer; numbers with a point are Decimal. Raises Refused, or SourceError where no answer came."""
+    try:
+        answer = send()
+    except requests.RequestException as error:
+        raise SourceError(describe(error)) from None
+    heard(answer.headers)
+    body = _json(answer)
+    status = answer.status_code
+    if 200 <= status < 300 and body is not None:
+        return body
+    if 200 <= status < 400:
+        raise SourceError(_begin(f"HTTP {status}, but no JSON: is this the right address, or maintenance? {_shown(answer)}"))
+    said = (words(body) if body is not None else "") or _shown(answer)
+    until = retry_after(answer.headers, now)
+    if status == 429:
+        until = until or now + _LIMITED
+    elif status >= 500:
+        until = until or (now + _MAINTENANCE if body is None else None)
+    raise Refused(_begin(f"HTTP {status} {said}".strip()), status, body, until)
+
+
+def _json(answer: requests.Response) -> Any:
+    try:
+        return json.loads(answer.content, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _shown(answer: requests.Response) -> str:
+    """A body that is no JSON: its text, or that it is a page for people."""
+    if "html" in answer.headers.get("Content-Type", "").lower() or answer.content.lstrip()[:1] == b"<":
+        return "(a web page)"
+    return answer.content[:200].decode("utf-8", "replace")
+
+
+def _begin(text: str) -> str:
+    return redact(" ".join(text.split()))[:400]

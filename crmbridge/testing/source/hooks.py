@@ -1,0 +1,86 @@
+"""Webhooks: one change is one, and no forgery is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from crmbridge.contract import WebhookRequest
+from crmbridge.errors import InvalidRequest
+from crmbridge.testing.source.parts import Can, SourceParts
+from crmbridge.testing.standin import StandIn
+from crmbridge.testing.world import World
+
+LEAST_FORGERIES = 200
+
+
+class Hooks(SourceParts):
+    """What holds for a source that is called."""
+
+    def test_one_change_is_one_however_it_comes(self, world: World, worlds: Any, make: Any, crm: StandIn) -> None:
+        """By webhook, by its redelivery, and by the poll that follows; the same event as a poll alone finds."""
+        self.needs(Can.WEBHOOK, Can.POLL)
+        polling = worlds(make())
+        id = self.begun(crm, world)
+        polling.poll()
+        crm.update(id, stage="won")
+        told = crm.told()
+        assert told
+        for request in [*told, *told]:
+            assert world.hear(request) < 300
+        (heard,) = world.news()
+        assert world.poll() == []
+        (polled,) = polling.poll()
+        assert (heard.id, self.says(heard, "stage")) == (polled.id, "won")
+        assert world.failed() == []
+
+    def test_what_is_new_is_told_by_webhook(self, world: World, crm: StandIn) -> None:
+        """Also as the very first thing that is heard of it, whole."""
+        self.needs(Can.WEBHOOK)
+        self.begun(crm, world)
+        id = crm.create(title="Acme")
+        for request in crm.told():
+            assert world.hear(request) < 300
+        (event,) = world.news()
+        assert (event.record_id, self.says(event, "title"), self.says(event, "amount")) == (id, "Acme", Decimal("100.50"))
+        assert world.poll() == []
+
+    def test_an_empty_or_strange_body_is_refused(self, world: World, crm: StandIn) -> None:
+        """By status or as a request that nobody can interpret; never by an error of our own."""
+        self.needs(Can.WEBHOOK)
+        id = self.begun(crm, world)
+        crm.update(id, stage="won")
+        (request, *_) = crm.told()
+        for body in (b"", b"{}", b"[]", b"null", b"<a/>", b"\xff\xfe", b"[" * 10_000, b"<a>" * 100_000):
+            status = world.hear(replace(request, body=body))
+            assert status < 500
+        assert world.news() == []
+
+    def test_no_forgery_is_believed(self, make: Any, crm: StandIn) -> None:
+        """None of at least 200, and none is answered by an error of our own."""
+        self.needs(Can.WEBHOOK, Can.SIGNED)
+        source = make()
+        crm.update(crm.create(), stage="won")
+        request = crm.told()[-1]
+        source.verify(request)
+        tried = 0
+        for forged in (*_flipped(request), *self.forgeries(request)):
+            tried += 1
+            with pytest.raises(InvalidRequest) as told:
+                source.verify(forged)
+            assert 400 <= told.value.status < 500
+        assert tried >= LEAST_FORGERIES
+
+
+def _flipped(request: WebhookRequest) -> Iterator[WebhookRequest]:
+    """One bit of the body, another body, another form of the same body."""
+    body = request.body
+    for bit in range(0, len(body) * 8, max(1, len(body) * 8 // 150)):
+        changed = bytearray(body)
+        changed[bit // 8] ^= 1 << bit % 8
+        yield replace(request, body=bytes(changed))
+    yield from (replace(request, body=other) for other in (b"", body[:-1], body + b" ", b" " + body, body.replace(b",", b", ", 1) + b"\n"))

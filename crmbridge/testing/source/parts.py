@@ -1,0 +1,135 @@
+"""What the tests of sources are made of: fixtures, and the words of the scenario."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from crmbridge.contract import Connector, Setting, WebhookRequest
+from crmbridge.model import ChangeEvent, FieldSpec, FieldType, Network, RecordSpec
+from crmbridge.testing.standin import StandIn
+from crmbridge.testing.world import World
+
+OVERLAP = 60  # seconds that sources of this suite look back
+
+
+class Can(StrEnum):
+    """What a source can do, as far as its vendor lets it; the table of connectors says these words."""
+
+    POLL = "poll"
+    WEBHOOK = "webhook"
+    SIGNED = "signed"  # webhooks prove their sender by a signature of the body
+    OLD_VALUES = "old values"  # the vendor says them; else they come from what was seen before
+    DELETES = "deletes"
+    MERGES = "merges"
+    TEAMS = "teams"
+    SCHEMA = "schema"
+    LOGIN = "login"  # it gets tokens that expire
+    QUOTA = "quota"  # the vendor says how much of it is used
+    LINKS = "links"
+
+
+class SourceParts:
+    """What the tests are made of."""
+
+    connector: ClassVar[Connector]
+    record_type: ClassVar[str]
+    fields: ClassVar[Mapping[str, str]]
+    """This vendor's names of title, stage, amount and owner."""
+    can: ClassVar[frozenset[Can]]
+    secrets: ClassVar[tuple[str, ...]] = ()
+    """Of the options: none may be seen anywhere."""
+    page: ClassVar[int] = 10
+    """Records of one read, as `options` asks for."""
+
+    def stand_in(self, folder: Path) -> StandIn:
+        """The vendor."""
+        raise NotImplementedError
+
+    def options(self, crm: StandIn) -> dict[str, Any]:
+        """As under `sources:`, with an overlap of OVERLAP seconds and pages of `page` records."""
+        raise NotImplementedError
+
+    def wrong_credentials(self, options: dict[str, Any]) -> dict[str, Any]:
+        """`options` with which nobody can log in."""
+        raise NotImplementedError
+
+    def forgeries(self, request: WebhookRequest) -> Iterator[WebhookRequest]:
+        """Requests like `request` that prove nothing, of this vendor's own kind."""
+        yield from ()
+
+    # --- parts
+
+    @pytest.fixture
+    def crm(self, tmp_path: Path) -> Iterator[StandIn]:
+        with self.stand_in(tmp_path) as made:
+            yield made
+
+    @pytest.fixture
+    def records(self) -> Mapping[str, RecordSpec]:
+        types = {"amount": FieldType.NUMBER}
+        return {self.record_type: {name: FieldSpec(type=types.get(word, FieldType.ANY)) for word, name in self.fields.items()}}
+
+    @pytest.fixture
+    def make(self, crm: StandIn, records: Mapping[str, RecordSpec], tmp_path: Path) -> Callable[..., Any]:
+        """A source; `changes` replace options, `facts` what the core gives it."""
+
+        def made(changes: Mapping[str, Any] | None = None, **facts: Any) -> Any:
+            given: dict[str, Any] = {
+                "name": "crm", "network": Network(deadline=5.0), "records": records, "now": lambda: crm.now, "folder": tmp_path,
+                "state_folder": tmp_path,
+            }  # fmt: skip
+            options = {**self.options(crm), **(changes or {})}
+            return self.connector.build(self.connector.options(**options), Setting(**(given | facts)))
+
+        return made
+
+    @pytest.fixture
+    def worlds(self, tmp_path: Path, records: Mapping[str, RecordSpec], crm: StandIn) -> Iterator[Callable[[Any], World]]:
+        """A world around a source, each with a store of its own."""
+        made: list[World] = []
+
+        def build(source: Any) -> World:
+            folder = tmp_path / f"world{len(made)}"
+            folder.mkdir()
+            made.append(World(source, records, folder, lambda: crm.now))
+            return made[-1]
+
+        yield build
+        for one in made:
+            one.close()
+
+    @pytest.fixture
+    def world(self, worlds: Callable[[Any], World], make: Callable[..., Any]) -> World:
+        return worlds(make())
+
+    def needs(self, *wanted: Can) -> None:
+        """Ends a test of what this vendor cannot do."""
+        if missing := [one.value for one in wanted if one not in self.can]:
+            pytest.skip(f"{self.connector.name} has no {', '.join(missing)}")
+
+    def says(self, event: ChangeEvent, word: str, *, before: bool = False) -> Any:
+        """What an event says under one of the scenario's words; a choice counts as its value."""
+        value = (event.before if before else event.fields).get(self.fields[word])
+        return getattr(value, "value", value)
+
+    def begun(self, crm: StandIn, world: World) -> str:
+        """One record that was there before the first start, learnt; returns its id."""
+        id = crm.create()
+        crm.tick(120)
+        crm.told()
+        assert world.poll() == []
+        crm.tick(120)
+        return id
+
+    def shows_no_secret(self, *shown: str) -> None:
+        for text in shown:
+            for secret in self.secrets:
+                assert secret not in text
+                assert base64.b64encode(secret.encode()).decode() not in text
+            assert "canary-token-" not in text

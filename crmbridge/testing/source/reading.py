@@ -1,0 +1,164 @@
+"""Polling: nothing missed, nothing twice, nothing old."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from crmbridge.contract import Baseline
+from crmbridge.model import Kind, normalise
+from crmbridge.testing.source.parts import OVERLAP, Can, SourceParts
+from crmbridge.testing.standin import StandIn
+from crmbridge.testing.world import World
+
+
+class Reading(SourceParts):
+    """What every poll must find."""
+
+    def test_a_first_start_publishes_nothing_old(self, world: World, crm: StandIn) -> None:
+        for number in range(3 * self.page):
+            crm.create(title=f"Deal {number}")
+            crm.tick()
+        crm.tick(120)
+        assert world.poll() == []
+        assert world.baselined is isinstance(world.source, Baseline)
+        crm.tick(120)
+        assert world.poll() == []
+
+    def test_what_changes_is_told_with_what_it_was(self, world: World, crm: StandIn) -> None:
+        id = self.begun(crm, world)
+        crm.update(id, stage="won")
+        (changed,) = world.poll()
+        assert (changed.kind, changed.record_type, changed.record_id) == (Kind.UPDATED, self.record_type, id)
+        assert (self.says(changed, "stage"), self.says(changed, "stage", before=True)) == ("won", "open")
+        assert (self.says(changed, "title"), self.says(changed, "amount")) == ("Parkers", Decimal("100.50"))
+        assert abs(changed.occurred_at - crm.now) < timedelta(seconds=2)
+        crm.tick(5)
+        new = crm.create(title="Acme", amount="7")
+        (made,) = world.poll()
+        assert (made.kind, made.record_id, self.says(made, "title")) == (Kind.CREATED, new, "Acme")
+        assert world.poll() == []
+
+    def test_a_b_a_is_three(self, world: World, crm: StandIn) -> None:
+        id = self.begun(crm, world)
+        told = []
+        for stage in ("won", "open", "won"):
+            crm.update(id, stage=stage)
+            told += world.poll()
+            crm.tick()
+        assert [self.says(one, "stage") for one in told] == ["won", "open", "won"]
+        assert len({one.id for one in told}) == 3
+
+    def test_more_ties_than_a_page(self, world: World, crm: StandIn) -> None:
+        """An import stamps thousands of records with one second."""
+        self.begun(crm, world)
+        ids = [crm.create(title=f"Deal {number}") for number in range(3 * self.page + 1)]
+        assert sorted(one.record_id for one in world.poll()) == sorted(ids)
+        late = crm.create(title="of the same second")
+        assert [one.record_id for one in world.poll()] == [late]
+        for id in ids:
+            crm.update(id, stage="won")
+        assert sorted(one.record_id for one in world.poll()) == sorted(ids)
+
+    def test_what_was_committed_late_is_found(self, world: World, crm: StandIn) -> None:
+        """Its stamp is behind what was read already."""
+        self.begun(crm, world)
+        first = crm.create()
+        assert [one.record_id for one in world.poll()] == [first]
+        late = crm.create(at=crm.now - timedelta(seconds=OVERLAP / 2))
+        assert [one.record_id for one in world.poll()] == [late]
+
+    def test_records_that_change_while_they_are_paged(self, world: World, crm: StandIn) -> None:
+        """What moves to the end while a pass is under way makes nothing in between be skipped."""
+        ids = [self.begun(crm, world)]
+        for number in range(3 * self.page):
+            ids.append(crm.create(title=f"Deal {number}"))
+            crm.tick()
+        real, moved = crm.respond, iter(ids[1 : self.page : 3])
+
+        def respond(exchange: Any) -> None:
+            real(exchange)
+            if (id := next(moved, None)) is not None:
+                crm.update(id, stage="moved")
+
+        crm.respond = respond  # type: ignore[method-assign]
+        seen = {one.record_id for one in world.poll()}
+        crm.tick()
+        seen |= {one.record_id for one in world.poll()}
+        assert seen == set(ids[1:])
+
+    @pytest.mark.parametrize("skew", [-3600, 3600])
+    def test_clocks_may_differ(self, make: Any, worlds: Any, crm: StandIn, skew: int) -> None:
+        """Ours is an hour off the vendor's."""
+        source = make(now=lambda: crm.now + timedelta(seconds=skew))
+        world = worlds(source)
+        id = self.begun(crm, world)
+        for stage in ("won", "open"):
+            crm.update(id, stage=stage)
+            assert [self.says(one, "stage") for one in world.poll()] == [stage]
+            crm.tick(2)
+
+    def test_deletions(self, world: World, crm: StandIn) -> None:
+        """Once, with what the record was; one that nobody here knew says nothing of its fields. A record that comes back is no news."""
+        self.needs(Can.DELETES)
+        id = self.begun(crm, world)
+        crm.delete(id)
+        crm.tick(120)
+        (gone,) = world.poll()
+        assert (gone.kind, gone.record_id, self.says(gone, "title")) == (Kind.DELETED, id, "Parkers")
+        crm.tick(120)
+        assert world.poll() == []
+        crm.restore(id)
+        crm.tick(120)
+        assert [one.kind for one in world.poll()] == []
+        crm.update(id, stage="won")
+        (back,) = world.poll()
+        assert (back.kind, self.says(back, "stage")) == (Kind.UPDATED, "won")
+
+    def test_what_was_deleted_before_is_no_news(self, world: World, crm: StandIn) -> None:
+        id = crm.create()
+        crm.tick(10)
+        crm.delete(id)
+        self.begun(crm, world)
+        crm.tick(120)
+        assert world.poll() == []
+
+    def test_merges(self, world: World, crm: StandIn) -> None:
+        """The loser is gone, into the winner."""
+        self.needs(Can.MERGES)
+        winner = crm.create()
+        loser = self.begun(crm, world)
+        crm.merge(loser, winner)
+        crm.tick(120)
+        told = [one for one in world.poll() if one.record_id == loser]
+        assert [one.kind for one in told] == [Kind.MERGED]
+
+    def test_what_leaves_our_sight_is_not_deleted(self, world: World, crm: StandIn) -> None:
+        """And what comes into it, older than all that we read, is not new."""
+        id = self.begun(crm, world)
+        old = crm.create(title="old")
+        crm.hide(old)
+        crm.tick(OVERLAP * 10)
+        other = crm.create()
+        assert [one.record_id for one in world.poll()] == [other]
+        crm.hide(id)
+        crm.tick(120)
+        assert world.poll() == []
+        crm.show(id)
+        crm.show(old)
+        for one in (id, old):
+            crm.update(one, amount="100.50")  # stamped, with nothing new in it
+        crm.tick(1)
+        assert world.poll() == []
+        crm.update(old, stage="won")
+        assert [(one.kind, one.record_id) for one in world.poll()] == [(Kind.UPDATED, old)]
+
+    def test_hostile_words_arrive_as_words(self, world: World, crm: StandIn) -> None:
+        self.begun(crm, world)
+        for words in ('Tom & Jerry\'s "<b>"', "line\nline\r\n\t", "\u202egnp.exe", "' OR 1=1 --", "{{ 7 * 7 }}", "naïve 東京 🎉"):
+            id = crm.create(title=words)
+            (event,) = world.poll()
+            assert (event.record_id, self.says(event, "title")) == (id, normalise(words))

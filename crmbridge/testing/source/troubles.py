@@ -1,0 +1,111 @@
+"""Troubles of the vendor, its quota, and the facts it gives."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from crmbridge.errors import SourceError
+from crmbridge.model import FieldType
+from crmbridge.testing.server import answer, cut
+from crmbridge.testing.source.parts import Can, SourceParts
+from crmbridge.testing.standin import PEOPLE, StandIn
+from crmbridge.testing.world import World
+
+
+class Troubles(SourceParts):
+    """Errors are told and change nothing; facts are right; secrets stay secret."""
+
+    def test_troubles_change_nothing_and_are_told(self, world: World, crm: StandIn) -> None:
+        """Maintenance pages, errors, cut connections: the same cursor afterwards, and nothing missed or doubled."""
+        self.needs(Can.LOGIN)
+        self.begun(crm, world)
+        page = answer(200, b"<html><body>We are down for maintenance.</body></html>", {"Content-Type": "text/html"})
+        unavailable = answer(503, b"<html>down</html>", {"Content-Type": "text/html"})
+        for trouble in (
+            page,
+            unavailable,
+            answer(500, {"message": "oops"}),
+            answer(400, b""),
+            answer(200, b"[1, 2"),
+            answer(302, b""),
+            cut,
+        ):
+            id = crm.create()
+            crm.then(*[trouble] * 3)
+            with pytest.raises(SourceError) as told:
+                world.poll()
+            assert str(told.value)
+            crm.server.clear()
+            assert [one.record_id for one in world.poll()] == [id]
+            crm.tick()
+
+    def test_a_limit_is_waited_for(self, world: World, crm: StandIn) -> None:
+        self.needs(Can.LOGIN)
+        self.begun(crm, world)
+        crm.then(*[answer(429, {"message": "slow down"}, {"Retry-After": "77"})] * 3)
+        with pytest.raises(SourceError) as told:
+            world.poll()
+        assert told.value.retry_at == crm.now + timedelta(seconds=77)
+
+    def test_others_keep_their_share_of_the_quota(self, make: Any, worlds: Any, crm: StandIn) -> None:
+        """Whoever else uses the vendor's API can still work."""
+        self.needs(Can.QUOTA)
+        world = worlds(make({"quota_share": 0.5}))
+        self.begun(crm, world)
+        crm.quota, crm.used = 1000, 600
+        id = crm.create()
+        world.poll()  # this answer says how much is used
+        asked = len(crm.requests)
+        with pytest.raises(SourceError, match="quota_share") as told:
+            world.poll()
+        assert told.value.retry_at is not None
+        assert told.value.retry_at > crm.now
+        assert len(crm.requests) == asked
+        crm.used = 10
+        crm.now = told.value.retry_at + timedelta(seconds=1)
+        crm.update(id, stage="won")
+        assert [self.says(one, "stage") for one in world.poll()][-1:] == ["won"]
+
+    def test_a_change_links_to_its_record(self, world: World, crm: StandIn) -> None:
+        self.needs(Can.LINKS)
+        id = self.begun(crm, world)
+        crm.update(id, stage="won")
+        (event,) = world.poll()
+        assert event.url is not None
+        assert event.url.startswith(("https://", "http://"))
+        assert id in event.url
+
+    def test_who_works_on_a_record(self, world: World, crm: StandIn) -> None:
+        """The owner first; somebody who has left is not there any more."""
+        self.needs(Can.TEAMS)
+        id = self.begun(crm, world)
+        crm.rows[id].team = ["2"]
+        found = world.call(world.source.members, self.record_type, id)
+        assert [one.name for one in found] == [PEOPLE["1"][0], PEOPLE["2"][0]]
+        crm.rows[id].team = []
+        assert [one.name for one in world.call(world.source.members, self.record_type, id)] == [PEOPLE["1"][0]]
+
+    def test_the_schema_names_what_may_be_configured(self, world: World, crm: StandIn) -> None:
+        self.needs(Can.SCHEMA)
+        found = {one.name: one for one in world.call(world.source.schema, self.record_type)}
+        assert set(self.fields.values()) <= found.keys()
+        assert all(one.label for one in found.values())
+        assert found[self.fields["amount"]].type in (FieldType.NUMBER, FieldType.MONEY)
+        with pytest.raises(SourceError):
+            world.call(world.source.schema, "Nonsense")
+
+    def test_no_secret_is_shown(self, world: World, crm: StandIn, caplog: Any) -> None:
+        caplog.set_level(logging.DEBUG)
+        id = self.begun(crm, world)
+        crm.update(id, stage="won")
+        shown = [repr(world.poll()), repr(world.source)]
+        crm.then(*[answer(500, {"message": " ".join(self.secrets)})] * 3)
+        if Can.LOGIN in self.can:
+            with pytest.raises(SourceError) as told:
+                world.poll()
+            shown += [str(told.value), repr(told.value)]
+        self.shows_no_secret(*shown)
