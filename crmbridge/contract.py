@@ -234,6 +234,8 @@ class WebhookRequest:
     body: bytes
     query: str
     received_at: datetime
+    path: str = ""
+    """What stands behind /hooks/<source>/ in the address: a secret, for senders that can prove nothing else. It is never stored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,12 @@ def hook_routes(webhooks: Webhooks, now: Callable[[], datetime]) -> list[web.Rou
         headers: dict[str, str] = {}
         for name, value in request.headers.items():
             headers.setdefault(name.lower(), value)
-        reply = await webhooks.receive(request.match_info["source"], WebhookRequest(headers, body, request.query_string, now()))
+        path = request.match_info.get("rest", "")
+        reply = await webhooks.receive(request.match_info["source"], WebhookRequest(headers, body, request.query_string, now(), path))
         return web.Response(status=reply.status, body=reply.body, headers={"Content-Type": reply.content_type})
 
-    return [web.post("/hooks/{source:[A-Za-z][A-Za-z0-9_-]{0,63}}", receive)]
+    address = "/hooks/{source:[A-Za-z][A-Za-z0-9_-]{0,63}}"
+    return [web.post(address, receive), web.post(address + "/{rest:[A-Za-z0-9_.~-]{1,200}}", receive)]
 
 
 def health_routes(ready: Callable[[], str]) -> list[web.RouteDef]:

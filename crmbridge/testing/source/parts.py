@@ -90,14 +90,14 @@ class SourceParts:
         return made
 
     @pytest.fixture
-    def worlds(self, tmp_path: Path, records: Mapping[str, RecordSpec], crm: StandIn) -> Iterator[Callable[[Any], World]]:
+    def worlds(self, tmp_path: Path, records: Mapping[str, RecordSpec], crm: StandIn) -> Iterator[Callable[..., World]]:
         """A world around a source, each with a store of its own."""
         made: list[World] = []
 
-        def build(source: Any) -> World:
+        def build(source: Any, others: Mapping[str, RecordSpec] | None = None) -> World:
             folder = tmp_path / f"world{len(made)}"
             folder.mkdir()
-            made.append(World(source, records, folder, lambda: crm.now))
+            made.append(World(source, others or records, folder, lambda: crm.now))
             return made[-1]
 
         yield build
@@ -105,7 +105,7 @@ class SourceParts:
             one.close()
 
     @pytest.fixture
-    def world(self, worlds: Callable[[Any], World], make: Callable[..., Any]) -> World:
+    def world(self, worlds: Callable[..., World], make: Callable[..., Any]) -> World:
         return worlds(make())
 
     def needs(self, *wanted: Can) -> None:

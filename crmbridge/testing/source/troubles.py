@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from datetime import timedelta
 from typing import Any
@@ -58,7 +59,8 @@ class Troubles(SourceParts):
         self.begun(crm, world)
         crm.quota, crm.used = 1000, 600
         id = crm.create()
-        world.poll()  # this answer says how much is used
+        with contextlib.suppress(SourceError):  # its first answer says how much is used
+            world.poll()
         asked = len(crm.requests)
         with pytest.raises(SourceError, match="quota_share") as told:
             world.poll()
@@ -68,7 +70,8 @@ class Troubles(SourceParts):
         crm.used = 10
         crm.now = told.value.retry_at + timedelta(seconds=1)
         crm.update(id, stage="won")
-        assert [self.says(one, "stage") for one in world.poll()][-1:] == ["won"]
+        told_then = [*world.poll(), *world.poll()]  # the first may only end the pass that was broken off
+        assert [self.says(one, "stage") for one in told_then][-1:] == ["won"]
 
     def test_a_change_links_to_its_record(self, world: World, crm: StandIn) -> None:
         self.needs(Can.LINKS)
