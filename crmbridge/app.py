@@ -7,18 +7,17 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from aiohttp import web
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from crmbridge import __version__
+from crmbridge import __version__, assemble
 from crmbridge.chirp.embedded import feed_secret, feed_verbs, open_feed
 from crmbridge.chirp.feed import Feed
 from crmbridge.config.load import Config, DestinationConfig, SourceConfig, load
-from crmbridge.contract import Destination, Setting, Source, WebhookSource
+from crmbridge.contract import Destination, Source, WebhookSource
 from crmbridge.errors import CrmbridgeError, StoreError
 from crmbridge.http import describe
 from crmbridge.intake.interpreter import Interpreter
@@ -27,7 +26,7 @@ from crmbridge.intake.webhooks import Webhooks
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.server import Server
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import PauseKind, Retention
+from crmbridge.store.interface import Batch, PauseKind, Retention, SourcePosition
 from crmbridge.telemetry import Metrics, configure_logging, tell_systemd, watchdog_interval
 from crmbridge.web.admin import admin_routes
 from crmbridge.web.alerts import Alerts
@@ -102,6 +101,8 @@ class App:
             steered=self._steered,
             publishers=lambda: self._publishers,
             mute=self._mute,
+            source=lambda name: assemble.source(self.config, name, self._now),
+            moved=self._moved,
             on_resume=lambda name: self.config.destinations[name].options.on_resume if name in self.config.destinations else "all",
         )
         routes = [*health_routes(self.unready), *hook_routes(self.webhooks, self._now), *(self.feed.routes() if self.feed else [])]
@@ -137,23 +138,12 @@ class App:
 
     def _build_sources(self, config: Config, names: Iterable[str]) -> dict[str, Any]:
         """The sources of `names`. Raises CrmbridgeError."""
-        built = {name: config.sources[name] for name in names}
-        return {name: self._built(one, replace(self._setting(config, name), records=one.records)) for name, one in built.items()}
+        return {name: assemble.source(config, name, self._now) for name in names}
 
     def _build_destinations(self, config: Config, names: Iterable[str]) -> dict[str, Destination]:
         """The destinations of `names`. Raises CrmbridgeError."""
         feed = (self.server.url, feed_secret(config)) if self.feed else None
-        return {name: self._built(config.destinations[name], replace(self._setting(config, name), feed=feed)) for name in names}
-
-    def _setting(self, config: Config, name: str) -> Setting:
-        return Setting(name=name, network=config.network, now=self._now, folder=config.folder, state_folder=config.state_folder())
-
-    @staticmethod
-    def _built(one: SourceConfig | DestinationConfig, setting: Setting) -> Any:
-        try:
-            return one.connector.build(one.options, setting)
-        except ValueError as error:
-            raise CrmbridgeError(f"{one.name}: {error}") from error
+        return {name: assemble.destination(config, name, self._now, feed) for name in names}
 
     def _begin(self, config: Config, destinations: Mapping[str, Destination], sources: Mapping[str, Any]) -> None:
         """Publish to `destinations`, and poll those of `sources` that can be read."""
@@ -311,6 +301,14 @@ class App:
             if name not in refusing:
                 publisher.paused = None
             publisher.nudge()
+
+    async def _moved(self, name: str, position: SourcePosition) -> None:
+        """Let a source be read on from elsewhere: no poll may be under way meanwhile, whose cursor would win."""
+        sources = self._build_sources(self.config, [name])
+        self.webhooks.sources = {**self.webhooks.sources, **_hooks(sources)}
+        await self._end_poller(name)
+        await self.store.record(Batch(source=name, entries=(), position=position), self._now())
+        self._begin(self.config, {}, sources)
 
     async def _adopt_verb(self, hold: bool = True) -> dict[str, Any]:
         held = await self.custody.adopt(hold=hold)

@@ -290,6 +290,14 @@ class Rereading(Protocol):
 
 
 @runtime_checkable
+class Rewindable(Protocol):
+    """A source that can be read from any instant on: for `backfill`, `audit` and `state set`."""
+
+    def since(self, moment: datetime) -> Maybe[Cursor]:
+        """The cursor from which `poll` reads what changed at `moment` or later. Raises SourceError."""
+
+
+@runtime_checkable
 class Acknowledging(Protocol):
     """A source that forgets what it was asked to: a queue at the vendor."""
 

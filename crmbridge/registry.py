@@ -32,6 +32,11 @@ def names(kind: str) -> list[str]:
     return sorted(_entries(kind))
 
 
+def module(kind: str, name: str) -> str:
+    """The module in which a connector that is installed stands."""
+    return _entries(kind)[name].module
+
+
 @functools.cache
 def load(kind: str, name: str) -> Connector:
     """Import one connector. Raises UnknownConnector."""

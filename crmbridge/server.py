@@ -220,6 +220,14 @@ def streaming(request: web.Request) -> Iterator[None]:
 # --- the server -------------------------------------------------------------------------------
 
 
+def reachable(address: str) -> str:
+    """`http://host:port` at which a client on this machine reaches who listens on `address`; a unix socket has no address of its own."""
+    if address.startswith("/"):
+        return "http://localhost"
+    host, _, port = address.rpartition(":")
+    return f"http://{ {'0.0.0.0': '127.0.0.1', '[::]': '[::1]'}.get(host, host) }:{port}"  # noqa: S104
+
+
 class Server:
     """One listening address with its routes. Times are seconds, sizes are bytes."""
 
@@ -262,10 +270,7 @@ class Server:
     @property
     def url(self) -> str:
         """`http://host:port`, as a client on this machine reaches it; a unix socket has no address of its own."""
-        if self._address.startswith("/"):
-            return "http://localhost"
-        host, _, port = self._address.rpartition(":")
-        return f"http://{ {'0.0.0.0': '127.0.0.1', '[::]': '[::1]'}.get(host, host) }:{port}"  # noqa: S104
+        return reachable(self._address)
 
     async def start(self, listen: str) -> None:
         """Listen on `HOST:PORT` (port 0: any free one), `[::1]:8080`, or the absolute path of a unix socket (mode 0600).

@@ -1,8 +1,9 @@
-"""lint, test, render, config, schema, connectors: everything that needs no daemon and publishes nothing."""
+"""lint, test, render, config, schema, connectors, doc: everything that needs no daemon and publishes nothing."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import click
 
-from crmbridge.cli.common import Failure, config_option, output_option
+from crmbridge.cli.common import Failure, config_option, output_option, table
 from crmbridge.cli.common import show as show_data
 from crmbridge.config.load import Config, load, secrets_in
 from crmbridge.errors import ConfigError
@@ -222,15 +223,33 @@ def schema() -> None:
 
 
 @click.command()
-@click.argument("name", required=False)
-def connectors(name: str | None) -> None:
-    """The sources and destinations that are installed, or the options of one."""
+@output_option
+def connectors(output: str) -> None:
+    """The sources and destinations that are installed; `crmbridge doc NAME` tells more of one."""
+    from crmbridge import registry
+
+    found = [
+        {"kind": kind[:-1], "name": name, "summary": registry.load(kind, name).summary}
+        for kind in registry.KINDS
+        for name in registry.names(kind)
+    ]
+    show_data(found, output, lambda _: table([[one["kind"], one["name"], one["summary"]] for one in found], ["KIND", "NAME", "SUMMARY"]))
+
+
+@click.command()
+@click.argument("name")
+def doc(name: str) -> None:
+    """What the connector NAME can do and cannot, its options, and its set-up at the vendor, step by step."""
     from crmbridge import registry
     from crmbridge.config.reference import option_table
 
-    for kind in registry.KINDS:
-        for one in registry.names(kind):
-            if name is None:
-                click.echo(f"{kind[:-1]:12} {one:10} {registry.load(kind, one).summary}")
-            elif one == name:
-                click.echo(f"{kind[:-1]} {one}: {registry.load(kind, one).summary}\n\n{option_table(registry.load(kind, one))}\n")
+    kinds = [kind for kind in registry.KINDS if name in registry.names(kind)]
+    if not kinds:
+        raise Failure(f"no connector {name} is installed; see `crmbridge connectors`", 2)
+    for kind in kinds:
+        connector = registry.load(kind, name)
+        page = Path(sys.modules[registry.module(kind, name)].__file__ or "").with_name("README.md")
+        if page.is_file():
+            click.echo(page.read_text(encoding="utf-8"))
+        else:  # of another distribution, which need not bring a page
+            click.echo(f"{kind[:-1]} {name}: {connector.summary}\n\n{option_table(connector)}\n")

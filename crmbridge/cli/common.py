@@ -115,6 +115,7 @@ def _ask(socket_path: str, verb: str, arguments: dict[str, Any]) -> Any:
 
 
 async def _locally(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
+    from crmbridge import assemble
     from crmbridge.app import utc_now
     from crmbridge.store import SqliteStore
     from crmbridge.web.operations import Operations
@@ -123,7 +124,9 @@ async def _locally(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
         raise Failure(f"crmbridge has not run yet: {config.store_path} does not exist")
     store = SqliteStore(config.store_path)
     try:
-        operations = Operations(store, engine=lambda: config.engine, now=utc_now)
+        operations = Operations(
+            store, engine=lambda: config.engine, now=utc_now, source=lambda name: assemble.source(config, name, utc_now)
+        )
         return await getattr(operations, verb)(**arguments)
     finally:
         store.close()

@@ -24,6 +24,10 @@ _VERBS: Final = {
     "resume": ("queue", "Go on."),
     "retract": ("queue", "Take back what was published."),
     "replay": ("queue", "Run the rules over past changes, and say what was never said."),
+    "backfill": ("sources", "Say what the rules say of records from before crmbridge."),
+    "audit": ("sources", "Ask the CRM what changed, and name what was missed."),
+    "fields": ("sources", "The fields of a source: names, labels, types, samples."),
+    "state": ("sources", "How far a source has been read: show, set."),
     "backup": ("keep", "Copy the databases while the daemon runs."),
     "restore": ("keep", "Put a backup in place of the databases."),
     "adopt": ("keep", "Go on with a database that was restored, copied or moved."),
@@ -31,9 +35,12 @@ _VERBS: Final = {
     "lint": ("check", "Check a configuration; every problem at once."),
     "test": ("check", "Run the tests that stand beside the rules."),
     "render": ("check", "What would be said for a change, without saying it."),
+    "doctor": ("doctor", "Log in everywhere, and say what is missing."),
+    "send-test": ("doctor", "Publish a test message at a destination."),
     "config": ("check", "Show the configuration with all defaults, secrets masked."),
     "schema": ("check", "The JSON Schema of the configuration, for editors."),
     "connectors": ("check", "The sources and destinations that are installed."),
+    "doc": ("check", "What a connector can do, its options, its set-up."),
     "chirp": ("chirp", "The feed's people."),
 }
 
@@ -46,7 +53,7 @@ class _Families(click.Group):
         if name not in _VERBS:
             return None
         family, summary = _VERBS[name]
-        command: click.Command = getattr(importlib.import_module(f"crmbridge.cli.{family}"), name)
+        command: click.Command = getattr(importlib.import_module(f"crmbridge.cli.{family}"), name.replace("-", "_"))
         command.short_help = summary
         return command
 

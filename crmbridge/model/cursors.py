@@ -79,6 +79,19 @@ def next_page(
     )
 
 
+def since(streams: Mapping[str, Stamp]) -> Cursor:
+    """The cursor behind which each stream is read from its stamp on, as one that was read to there."""
+    return dump({name: Position(high=stamp, whole=True) for name, stamp in streams.items()}, None)
+
+
+def at(moment: datetime, like: Stamp) -> Stamp:
+    """A stamp of `moment`, or a little before, in the form of another one. Raises ValueError if that is no instant."""
+    sample = instant(like)
+    if sample is None:
+        raise ValueError(f"{like!r} is no instant")
+    return back(like, max(0, -int((moment - sample) // timedelta(seconds=1))))
+
+
 def existed(created: Stamp | datetime | None, position: Position) -> bool:
     """Whether a record is older than the pass that finds it first: it is not new, somebody let us see it."""
     start = instant(position.start) if position.start is not None else None

@@ -260,7 +260,7 @@ class Orders(Reading):
             known = await self._store.known_keys([new.key for entry in entries for new in entry.deliveries])
             fresh = [new for entry in entries for new in entry.deliveries if new.key not in known]
             messages += len(fresh)
-            examples += [_example(new) for new in fresh[: 20 - len(examples)]]
+            examples += [example(new) for new in fresh[: 20 - len(examples)]]
             if entries and not dry_run:
                 await self._store.record(Batch(source="", entries=entries), now)
             after = page[-1].seq if page[-1].recorded_at < end else None
@@ -357,5 +357,6 @@ class Orders(Reading):
         return {"record": record, "gone": await self._store.forget(ref), "dry_run": False}
 
 
-def _example(new: NewDelivery) -> dict[str, str]:
+def example(new: NewDelivery) -> dict[str, str]:
+    """A message in one line, for who decides about many."""
     return {"to": new.message.destination, "rule": new.message.rule, "text": new.error or plain(new.message.text)[:200]}

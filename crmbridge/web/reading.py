@@ -9,7 +9,7 @@ from typing import Any
 from crmbridge.model import Delivery, State
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.rules.engine import Engine
-from crmbridge.store.interface import Attempt, Store
+from crmbridge.store.interface import Attempt, SourcePosition, Store
 from crmbridge.web import scope as scopes
 from crmbridge.web import shapes
 from crmbridge.web.scope import Refused, Where
@@ -38,11 +38,14 @@ class Reading:
         publishers: Callable[[], Mapping[str, Publisher]] | None = None,
         on_resume: Callable[[str], str] = lambda _: "all",
         mute: Callable[[], str] = lambda: "",
+        source: Callable[[str], Any] | None = None,
+        moved: Callable[[str, SourcePosition], Awaitable[None]] | None = None,
     ) -> None:
         """`changed` hears that deliveries were queued, `requests_changed` that inbox rows were, `steered` that pauses changed.
 
         `publishers` are there only in a running daemon; `on_resume` is what a destination's configuration says of that name;
-        `mute` is why nothing may be changed at any network, if so.
+        `mute` is why nothing may be changed at any network, if so. `source` builds a configured source anew, `moved` lets the
+        running one go on from elsewhere.
         """
         self._store = store
         self._engine = engine
@@ -53,6 +56,8 @@ class Reading:
         self._publishers = publishers
         self._on_resume = on_resume
         self._mute = mute
+        self._source = source
+        self._moved = moved
 
     async def overview(self) -> dict[str, Any]:
         """Counts by destination and state, the inbox, pauses, and how far each source has been read."""

@@ -7,6 +7,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = [
     {"cli"},
     {"app"},
+    {"assemble"},
     {"simulate"},
     {"testing"},
     {"web", "chirp"},

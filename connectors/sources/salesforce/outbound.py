@@ -45,7 +45,7 @@ def verify(options: OutboundMessages, request: WebhookRequest) -> None:
 
 def named(body: bytes) -> Iterator[tuple[str, str]]:
     """(record type, 18 or 15 letter id) of each notification. Raises ValueError."""
-    found = _notifications(_message(body)).findall(f"{_OUTBOUND}Notification")
+    found = _unwrapped(_message(body)).findall(f"{_OUTBOUND}Notification")
     if len(found) > MAX_NOTIFICATIONS:
         raise ValueError(f"a message has more than {MAX_NOTIFICATIONS} notifications")
     for one in found:
@@ -66,12 +66,12 @@ def reply(accepted: bool) -> Reply:
 
 def _message(body: bytes) -> Element:
     try:
-        return _notifications(parse_xml(body))
+        return _unwrapped(parse_xml(body))
     except ValueError as error:
         raise InvalidRequest(str(error)) from None
 
 
-def _notifications(root: Element) -> Element:
+def _unwrapped(root: Element) -> Element:
     """The `notifications` element, which may be the root itself."""
     if root.tag == f"{_OUTBOUND}notifications":
         return root

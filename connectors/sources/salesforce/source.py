@@ -60,6 +60,9 @@ class SalesforceSource:
         except ValueError as error:
             raise SourceError(str(error)) from None
 
+    def since(self, moment: datetime) -> Cursor:
+        return cursors.since({name: soql.moment(moment) for name in self._streams()})
+
     def fetch_many(self, record_type: str, ids: Sequence[str]) -> Sequence[Observation]:
         described, spec = self._described(record_type), self._records.get(record_type, {})
         found: list[Observation] = []

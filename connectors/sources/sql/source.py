@@ -60,6 +60,17 @@ class SqlSource:
         except ValueError as error:
             raise SourceError(str(error)) from None
 
+    def since(self, moment: datetime) -> Cursor:
+        found: dict[str, cursors.Stamp] = {}
+        for name, table in self._options.tables.items():
+            (newest,) = self._rows(f"SELECT max({self._name(table.changed)}) AS high FROM {self._from(table)}", [])
+            if newest["high"] is not None:
+                try:
+                    found[name] = cursors.at(moment, _stamp(newest["high"]))
+                except ValueError as error:
+                    raise SourceError(f"{name}: {table.changed}: {error}: it can only be read forward") from None
+        return cursors.since(found)
+
     def close(self) -> None:
         if self._driver:
             self._driver.close()

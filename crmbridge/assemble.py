@@ -1,0 +1,38 @@
+"""Connectors built from a Config, each with what the core gives it. Nothing is opened yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from crmbridge.config.load import Config, DestinationConfig, SourceConfig
+from crmbridge.contract import Destination, Secret, Setting
+from crmbridge.errors import CrmbridgeError
+from crmbridge.model import RecordSpec
+
+
+def source(config: Config, name: str, now: Callable[[], datetime], records: dict[str, RecordSpec] | None = None) -> Any:
+    """The source `name`, whatever abilities it has; `records` instead of those that are configured. Raises CrmbridgeError."""
+    if name not in config.sources:
+        raise CrmbridgeError(f"no source {name} is configured; there are {', '.join(config.sources)}")
+    one = config.sources[name]
+    return _built(one, replace(_setting(config, name, now), records=one.records if records is None else records))
+
+
+def destination(config: Config, name: str, now: Callable[[], datetime], feed: tuple[str, Secret] | None) -> Destination:
+    """The destination `name`; `feed` is the embedded feed's address and secret. Raises CrmbridgeError."""
+    built: Destination = _built(config.destinations[name], replace(_setting(config, name, now), feed=feed))
+    return built
+
+
+def _setting(config: Config, name: str, now: Callable[[], datetime]) -> Setting:
+    return Setting(name=name, network=config.network, now=now, folder=config.folder, state_folder=config.state_folder())
+
+
+def _built(one: SourceConfig | DestinationConfig, setting: Setting) -> Any:
+    try:
+        return one.connector.build(one.options, setting)
+    except ValueError as error:
+        raise CrmbridgeError(f"{one.name}: {error}") from error

@@ -1,0 +1,160 @@
+"""doctor, send-test: is everything there that a configuration needs?"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crmbridge.cli.common import Failure, config_option, output_option
+from crmbridge.cli.common import show as show_data
+from crmbridge.config.load import Config, load
+from crmbridge.contract import Caller, Secret, Source
+from crmbridge.errors import CrmbridgeError, DeliveryError, SourceError
+from crmbridge.http import attempt, describe
+
+_PATIENCE = 60.0  # seconds for one check
+_LEAST_FREE = 100 * 1024 * 1024  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `problem` is empty if it is fine."""
+
+    what: str
+    problem: str = ""
+    note: str = ""
+
+
+@click.command()
+@config_option
+@output_option
+def doctor(path: Path, output: str) -> None:
+    """Log in at every source and destination, and say what is missing. Publishes nothing. Exit code 1 if something is."""
+    findings = list(examined(load(path)))
+    data = [{"what": one.what, "ok": not one.problem, "problem": one.problem, "note": one.note} for one in findings]
+    show_data(data, output, lambda _: [_line(one) for one in findings])
+    if bad := [one for one in findings if one.problem]:
+        raise Failure(f"{len(bad)} of {len(findings)} need you")
+
+
+def _line(one: Finding) -> str:
+    return f"{'FAILED' if one.problem else 'fine  '}  {one.what}" + (f": {one.problem or one.note}" if one.problem or one.note else "")
+
+
+def examined(config: Config) -> Iterator[Finding]:
+    """What a look at everything outside finds, one by one."""
+    from crmbridge import assemble
+    from crmbridge.app import utc_now
+
+    yield _disk(config)
+    for name, one in config.sources.items():
+        source = assemble.source(config, name, utc_now)
+        label = f"source {name} ({one.connector.name})"
+        if isinstance(source, Source):
+            yield Finding(label, _checked(source))
+        else:
+            yield Finding(label, note="it calls us: send it something, and look at `crmbridge tail`")
+    for name, to in config.destinations.items():
+        label = f"destination {name} ({to.connector.name})"
+        problem = _checked(assemble.destination(config, name, utc_now, feed(config)))
+        embedded = config.embeds_feed and to.connector.name == "chirp" and "connect" in problem
+        yield Finding(label, note="its feed answers once crmbridge runs") if embedded else Finding(label, problem)
+
+
+def _disk(config: Config) -> Finding:
+    folder = config.store_path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return Finding(f"store {config.store_path}", f"{error.strerror}: {folder}")
+    if not os.access(folder, os.W_OK):
+        return Finding(f"store {config.store_path}", f"its folder {folder} cannot be written by this user")
+    if free < _LEAST_FREE:
+        return Finding(f"store {config.store_path}", f"only {free // 2**20} MB are left on its disk")
+    return Finding(f"store {config.store_path}")
+
+
+def _checked(connector: Any) -> str:
+    """What a connector's own check says; empty if it is content."""
+
+    async def check() -> str:
+        call = Caller("doctor", 1)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                if isinstance(connector, Source):
+                    await call(connector.check)
+                else:
+                    with attempt():
+                        await call(connector.check)
+        except (CrmbridgeError, TimeoutError) as error:
+            return str(error) or describe(error)
+        finally:
+            await call(connector.close)
+            call.close()
+        return ""
+
+    return asyncio.run(check())
+
+
+def feed(config: Config) -> tuple[str, Secret] | None:
+    """Where the embedded feed is, while a daemon runs."""
+    if not config.embeds_feed:
+        return None
+    from crmbridge.chirp.embedded import feed_secret
+    from crmbridge.server import reachable
+
+    return reachable(config.model.server.listen), feed_secret(config)
+
+
+@click.command()
+@click.argument("destination")
+@click.option("--channel", help="Where inside it, if not its own default.")
+@click.option("--text", default="A test message from crmbridge. If you can read this, it works.", show_default=True, help="What is said.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask, not even where the public reads it.")
+@config_option
+def send_test(destination: str, channel: str | None, text: str, yes: bool, path: Path) -> None:
+    """Publish one message at DESTINATION now, past the queue, and say where it is."""
+    from crmbridge import assemble
+    from crmbridge.app import utc_now
+    from crmbridge.model import Audience, Channel, Literal, Message, RecordRef, digest, to_us
+
+    config = load(path)
+    if destination not in config.destinations:
+        raise Failure(f"no destination {destination} is configured; there are {', '.join(config.destinations)}", 2)
+    audience = config.destinations[destination].audience
+    if audience is Audience.PUBLIC and not yes:
+        click.confirm(f"the whole world reads {destination}. Publish?", abort=True)
+    now = utc_now()
+    message = Message(
+        destination=destination,
+        channel=Channel(channel, "crmbridge") if channel else None,
+        rule="send-test",
+        step="send-test",
+        text=(Literal(text),),
+        record=RecordRef("crmbridge", "test", str(to_us(now))),
+        occurred_at=now,
+        audience=audience,
+    )
+    receipt = asyncio.run(_published(assemble.destination(config, destination, utc_now, feed(config)), message, digest("test", str(now))))
+    click.echo(f"published: {receipt.url or receipt.remote_id or 'its network gives no address'}")
+
+
+async def _published(destination: Any, *given: Any) -> Any:
+    call: Callable[..., Any] = Caller("send-test", 1)
+    try:
+        with attempt():
+            return await call(destination.publish, *given, None)
+    except DeliveryError as error:
+        raise Failure(f"not published: {error}") from None
+    except SourceError as error:
+        raise Failure(str(error)) from None
+    finally:
+        await call(destination.close)

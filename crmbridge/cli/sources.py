@@ -1,0 +1,195 @@
+"""backfill, audit, fields, state: the CRM asked directly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crmbridge.cli.common import Failure, call, config_option, output_option, progress, table
+from crmbridge.cli.common import show as show_data
+from crmbridge.config.load import Config, load
+from crmbridge.contract import Caller, Describing, FieldInfo
+from crmbridge.errors import SourceError
+from crmbridge.model import FieldSpec, Observation
+
+_CHUNK = 40  # fields read at once for samples: a query has a longest address
+_SAMPLE = 40  # characters of a value
+
+
+@click.command()
+@click.argument("source")
+@click.option("--since", required=True, help="Changed since: 2h or 7d ago, or an instant.")
+@click.option("--until", help="Changed before; default: now.")
+@click.option("--rate", type=click.IntRange(min=1), help="At most so many messages a minute.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be said.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@config_option
+@output_option
+def backfill(path: Path, output: str, yes: bool, rate: int | None, dry_run: bool, **given: Any) -> None:
+    """Say what the rules say of records that changed in a time, each as if it had just been made as it is now.
+
+    For rules and records from before crmbridge. What was said of the same state already is not said again, and the live cursor stays.
+    """
+    found = _pages(path, "backfill", given | {"dry_run": True}, "records", None)
+    if dry_run or output == "json":
+        show_data(found, output, _backfilled)
+    else:
+        for line in _backfilled(found):
+            click.echo(line)
+    if dry_run or not found["messages"]:
+        return
+    if not yes:
+        click.confirm("say them?", abort=True)
+    done = _pages(path, "backfill", given | {"since": found["since"], "until": found["until"]}, "records", rate)
+    if output == "text":
+        click.echo(f"{done['messages']} queued")
+
+
+def _pages(path: Path, verb: str, arguments: dict[str, Any], what: str, rate: int | None) -> dict[str, Any]:
+    """A long answer page by page, with its progress on a terminal; no faster than `rate` messages a minute."""
+    with progress(None, what) as bar:
+        total = page = call(path, verb, **arguments)
+        bar.update(page["records"])
+        while page["next"] is not None:
+            if rate and page.get("messages"):
+                time.sleep(60.0 * page["messages"] / rate)
+            page = call(path, verb, **arguments | {name: page[name] for name in ("since", "until") if name in page}, cursor=page["next"])
+            bar.update(page["records"])
+            total = total | {name: total[name] + page[name] for name in ("records", "messages", "missing") if name in total}
+            if "examples" in total:
+                total["examples"] = (total["examples"] + page["examples"])[:20]
+    return {name: value for name, value in total.items() if name != "next"}
+
+
+def _backfilled(data: dict[str, Any]) -> Iterator[str]:
+    yield f"{data['records']} records lead to {data['messages']} messages that were not said"
+    for one in data["examples"]:
+        yield f"  {one['to']}  {one['rule']}: {one['text']}"
+
+
+@click.command()
+@click.argument("source")
+@click.option("--since", default="7d", show_default=True, help="Changed since: 2h or 7d ago, or an instant.")
+@config_option
+@output_option
+def audit(source: str, since: str, path: Path, output: str) -> None:
+    """Ask the CRM what changed, and name what crmbridge has not seen. Exit code 1 if there is anything."""
+    found = _pages(path, "audit", {"source": source, "since": since}, "records", None)
+    show_data(found, output, _audited)
+    if found["missing"]:
+        raise Failure(f"{len(found['missing'])} were missed: `crmbridge state set {source} --since {since}` reads them again")
+
+
+def _audited(data: dict[str, Any]) -> Iterator[str]:
+    yield f"{data['records']} records changed, {len(data['missing'])} of them are not known here as they are there"
+    yield from (f"  {one['record']}  {one['changed_at'][:19]}  {one['why']}" for one in data["missing"][:100])
+
+
+# --- fields ---------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("source")
+@click.argument("record_type", required=False)
+@click.option("--samples/--no-samples", default=True, help="Read one record and show its values.")
+@config_option
+@output_option
+def fields(source: str, record_type: str | None, samples: bool, path: Path, output: str) -> None:
+    """The fields that may be written under `fields:`, with their labels, types and a sample value. Publishes nothing, moves no cursor."""
+    config = load(path)
+    if source not in config.sources:
+        raise Failure(f"no source {source} is configured; there are {', '.join(config.sources)}", 2)
+    types = [record_type] if record_type else list(config.sources[source].records)
+    if not types:
+        raise Failure("say of which record type: crmbridge fields SOURCE TYPE", 2)
+    data = {name: _described(config, source, name, samples) for name in types}
+    show_data(data, output, _fields)
+
+
+def _described(config: Config, source: str, record_type: str, samples: bool) -> list[dict[str, Any]]:
+    import asyncio
+
+    from crmbridge import assemble
+    from crmbridge.app import utc_now
+
+    async def ask(records: dict[str, Any], method: str, *arguments: Any) -> Any:
+        asked, call_ = assemble.source(config, source, utc_now, records), Caller("fields", 1)
+        try:
+            if method == "schema" and not isinstance(asked, Describing):
+                return []
+            return await call_(getattr(asked, method), *arguments)
+        except SourceError as error:
+            raise Failure(f"{source} cannot be read: {error}") from None
+        finally:
+            await call_(asked.close)
+            call_.close()
+
+    infos: list[FieldInfo] = asyncio.run(ask({}, "schema", record_type))
+    names = [one.name for one in infos]
+    values: dict[str, Any] = {}
+    for start in range(0, len(names) or 1, _CHUNK) if samples else ():
+        spec = {record_type: {name: FieldSpec() for name in names[start : start + _CHUNK]}} if names else {}
+        page = asyncio.run(ask(spec, "poll", None))
+        seen: Observation | None = next((one for one in page.observations if one.record_type == record_type), None)
+        values |= dict(seen.fields) if seen else {}
+    known = {one.name: one for one in infos}
+    return [
+        {
+            "name": name,
+            "label": known[name].label if name in known else "",
+            "type": known[name].type.value if name in known else type(values[name]).__name__.lower(),
+            "choices": dict(known[name].choices) if name in known else {},
+            "sample": None if values.get(name) is None else str(values[name]),
+        }
+        for name in (names or values)
+    ]
+
+
+def _fields(data: dict[str, Any]) -> Iterator[str]:
+    for name, found in data.items():
+        yield f"{name}:"
+        rows = [[one["name"], one["type"], one["label"], _short(one)] for one in found]
+        yield from table(rows, ["FIELD", "TYPE", "LABEL", "SAMPLE OR CHOICES"])
+
+
+def _short(one: dict[str, Any]) -> str:
+    said = one["sample"] if one["sample"] is not None else " | ".join(one["choices"])
+    said = " ".join(said.split())
+    return said if len(said) <= _SAMPLE else f"{said[: _SAMPLE - 1]}…"
+
+
+# --- state ----------------------------------------------------------------------------------------
+
+
+@click.group()
+def state() -> None:
+    """How far a source has been read."""
+
+
+@state.command("show")
+@click.argument("source")
+@config_option
+@output_option
+def state_show(source: str, path: Path, output: str) -> None:
+    """The cursor, and when it moved last."""
+    show_data(call(path, "state_show", source=source), output, lambda data: [f"{name}: {value}" for name, value in data.items()])
+
+
+@state.command("set")
+@click.argument("source")
+@click.option("--since", help="Read on from: 2h or 7d ago, or an instant.")
+@click.option("--cursor", help="Read on from a cursor that `state show` gave.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@config_option
+def state_set(source: str, since: str | None, cursor: str | None, yes: bool, path: Path) -> None:
+    """Read on from elsewhere. What is read again and did not change says nothing; what is skipped is not read."""
+    if (since is None) == (cursor is None):
+        raise click.UsageError("say from where: --since or --cursor")
+    if not yes:
+        click.confirm(f"read {source} on from {since or cursor}?", abort=True)
+    answer = call(path, "state_set", source=source, since=since, cursor=cursor)
+    click.echo(f"{source} is read on from {answer['cursor']}\nbefore: {answer['before']}")

@@ -1,0 +1,149 @@
+"""The CRM asked directly, beside the polls: backfill, audit, state, fields; and doctor and send-test, before anything runs."""
+
+import contextlib
+import json
+import sqlite3
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from flow.daemon import until
+
+
+def fine(said):
+    assert said.returncode == 0, said.stdout + said.stderr
+    return said.stdout
+
+
+def asked(daemon, *arguments):
+    return json.loads(fine(daemon.cli(*arguments, "-o", "json")))
+
+
+@pytest.fixture
+def crm(tmp_path):
+    """A CRM's table with three deals: of last month, yesterday and an hour ago."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "crm.sqlite", isolation_level=None)) as made:
+        made.execute("PRAGMA journal_mode=WAL")
+        made.execute("CREATE TABLE deal (id INTEGER PRIMARY KEY, name TEXT, stage TEXT, changed TEXT, gone INTEGER DEFAULT 0)")
+        for id, hours in ((1, 24 * 30), (2, 24), (3, 1)):
+            put(made, id, f"Deal {id}", "won", hours)
+        yield made
+
+
+def put(crm, id, name, stage, hours=0.0):
+    stamp = (datetime.now(timezone.utc) - timedelta(hours=hours)).isoformat(timespec="seconds")
+    crm.execute("INSERT OR REPLACE INTO deal (id, name, stage, changed) VALUES (?, ?, ?, ?)", (id, name, stage, stamp))
+
+
+@pytest.fixture
+def bridge(daemon, crm):
+    table = {"table": "deal", "changed": "changed", "deleted": "gone", "url": "https://crm.example.com/deals/{id}"}
+    records = {"Deal": {"fields": {"name": "internal", "stage": "internal"}}}
+    source = {"type": "sql", "sqlite": "crm.sqlite", "every": "1s", "overlap": 5, "tables": {"Deal": table}, "records": records}
+    daemon.keep("sink")
+    daemon.config["sources"]["crm"] = source
+    daemon.config["destinations"]["sink"]["max_age"] = "off"
+    daemon.config["rules"][0] |= {"match": {"stage": {"becomes": "won"}}}
+    daemon.write()
+    return daemon
+
+
+def started(bridge):
+    bridge.start()
+    until(lambda: bridge.ask("status")["sources"][0]["state"] == "reading", "what exists is learnt")
+    return bridge
+
+
+def test_a_backfill_says_once_what_was_there_before(bridge, crm, networks):
+    """Of a time, as if each record were new; what is said is not said again, by a second one or by the live poll; the cursor stays."""
+    started(bridge)
+    cursor = bridge.ask("state_show", source="crm")["cursor"]
+    dry = asked(bridge, "backfill", "crm", "--since", "7d", "--dry-run")
+    assert (dry["records"], dry["messages"]) == (2, 2)
+    assert sorted(one["text"] for one in dry["examples"]) == ["Deal 2 signed", "Deal 3 signed"]
+    assert networks.said_at_the_sink == []
+
+    assert fine(bridge.cli("backfill", "crm", "--since", "7d", "--until", "2h", "-y")).endswith("1 queued\n")
+    bridge.quiet()
+    assert networks.said_at_the_sink == ["Deal 2 signed"]
+    assert fine(bridge.cli("backfill", "crm", "--since", "7d", "-y")).endswith("1 queued\n")
+    bridge.quiet()
+    assert sorted(networks.said_at_the_sink) == ["Deal 2 signed", "Deal 3 signed"]
+    assert fine(bridge.cli("backfill", "crm", "--since", "7d", "-y")) == "2 records lead to 0 messages that were not said\n"
+    assert json.loads(bridge.ask("state_show", source="crm")["cursor"])["tables"].keys() == json.loads(cursor)["tables"].keys()
+
+    put(crm, 3, "Deal 3", "open")
+    put(crm, 4, "Deal 4", "open")
+    until(lambda: bridge.ask("explain", name="crm/Deal/4")["records"], "changes are seen as before")
+    put(crm, 4, "Deal 4", "won")
+    until(lambda: "Deal 4 signed" in networks.said_at_the_sink, "and said")
+    assert asked(bridge, "backfill", "crm", "--since", "7d", "--dry-run")["messages"] == 0, "what was said live is said"
+
+
+def test_an_audit_names_what_was_missed(bridge, crm):
+    """A row whose stamp lies behind all that was read is what no poll finds."""
+    started(bridge)
+    assert fine(bridge.cli("audit", "crm")).startswith("2 records changed, 0 of them")
+    put(crm, 2, "Deal 2", "lost", hours=10)
+    put(crm, 5, "Deal 5", "won", hours=20)
+    crm.execute("UPDATE deal SET gone = 1 WHERE id = 3")
+    found = bridge.cli("audit", "crm", "--since", "7d", "-o", "json")
+    assert found.returncode == 1
+    assert {one["record"]: one["why"] for one in json.loads(found.stdout)["missing"]} == {
+        "crm/Deal/2": "not seen since it changed: stage",
+        "crm/Deal/5": "never seen",
+        "crm/Deal/3": "its deletion was not seen",
+    }
+    assert "crmbridge state set crm --since 7d" in found.stderr
+
+
+def test_reading_on_from_elsewhere_finds_what_was_missed(bridge, crm, networks):
+    """And says nothing of what did not change; also back to a cursor that was shown."""
+    started(bridge)
+    before = bridge.ask("state_show", source="crm")["cursor"]
+    put(crm, 5, "Deal 5", "won", hours=20)
+    assert bridge.cli("state", "set", "crm").returncode == 2
+    fine(bridge.cli("state", "set", "crm", "--since", "2d", "-y"))
+    until(lambda: networks.said_at_the_sink == ["Deal 5 signed"], "it is read")
+    assert fine(bridge.cli("audit", "crm")).startswith("3 records changed, 0 of them")
+    fine(bridge.cli("state", "set", "crm", "--cursor", before, "-y"))
+    bridge.stop()
+    assert asked(bridge, "state", "show", "crm")["baselined"] is True
+    fine(bridge.cli("state", "set", "crm", "--since", "2d", "-y"))
+    assert bridge.cli("state", "set", "nobody", "--since", "2d", "-y").returncode == 1
+
+
+def test_what_may_be_configured(bridge):
+    """Names, types and a value, from the CRM itself."""
+    found = {one["name"]: one for one in asked(bridge, "fields", "crm")["Deal"]}
+    assert (found["name"]["sample"], found["stage"]["sample"]) == ("Deal 1", "won")
+    assert "name" in fine(bridge.cli("fields", "crm", "Deal"))
+    assert bridge.cli("fields", "nobody").returncode == 2
+
+
+def test_a_doctor_looks_everywhere(bridge, networks, tmp_path):
+    """Each thing by its name with what is wrong, and nothing is published."""
+    said = fine(bridge.cli("doctor"))
+    assert [line.split()[0] for line in said.splitlines()] == ["fine"] * 3
+    (tmp_path / "crm.sqlite").rename(tmp_path / "elsewhere.sqlite")
+    found = bridge.cli("doctor", "-o", "json")
+    assert found.returncode == 1
+    (bad,) = [one for one in json.loads(found.stdout) if not one["ok"]]
+    assert bad["what"] == "source crm (sql)"
+    assert "crm.sqlite" in bad["problem"]
+    assert networks.said_at_the_sink == []
+
+
+def test_a_test_message_goes_out_at_once(daemon, networks):
+    """Past the queue, without a daemon; the public hears one only if it is meant."""
+    daemon.keep("sink", "brand", "feed")
+    assert "published" in fine(daemon.cli("send-test", "sink", "--text", "hello"))
+    assert networks.said_at_the_sink == ["hello"]
+    assert daemon.cli("send-test", "brand").returncode == 1
+    assert networks.said_on_x == []
+    fine(daemon.cli("send-test", "brand", "-y"))
+    assert len(networks.said_on_x) == 1
+    assert "not published" in daemon.cli("send-test", "feed", "--channel", "test").stderr
+    daemon.start()
+    fine(daemon.cli("send-test", "feed", "--channel", "test", "--text", "hello feed"))
+    assert daemon.feed_posts() == ["hello feed"]
+    assert daemon.cli("send-test", "nobody").returncode == 2
