@@ -11,6 +11,7 @@ from crmbridge import __version__
 
 _VERBS: Final = {
     "demo": ("demo", "See the whole thing on this machine: a sample CRM, rules, the feed in the browser."),
+    "init": ("init", "Write a configuration for your CRM and your network, and try it."),
     "run": ("daemon", "Run the daemon."),
     "reload": ("daemon", "Apply the changed configuration of a running daemon."),
     "status": ("people", "How it goes: sources, destinations, what waits and why."),
