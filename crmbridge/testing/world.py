@@ -103,7 +103,8 @@ class World:
         if self._desks is not None:
             self._desks.cancel()
             self.run(_ended(self._desks))
-        self.run(self._poller.close())
+        if hasattr(self.source, "close"):
+            self.run(self._poller.close())
         self.store.close()
         self._runner.close()
 

@@ -11,6 +11,7 @@ import pytest
 
 from crmbridge.contract import WebhookRequest
 from crmbridge.errors import InvalidRequest
+from crmbridge.model import Kind
 from crmbridge.testing.source.parts import Can, SourceParts
 from crmbridge.testing.standin import StandIn
 from crmbridge.testing.world import World
@@ -47,7 +48,32 @@ class Hooks(SourceParts):
             assert world.hear(request) < 300
         (event,) = world.news()
         assert (event.record_id, self.says(event, "title"), self.says(event, "amount")) == (id, "Acme", Decimal("100.50"))
-        assert world.poll() == []
+        assert self.changes(crm, world) == []
+
+    def test_a_redelivery_says_nothing(self, world: World, crm: StandIn) -> None:
+        """The sender did not hear our answer, and says all of it once more."""
+        self.needs(Can.WEBHOOK)
+        id = self.begun(crm, world)
+        crm.update(id, stage="won")
+        told = crm.told()
+        for request in told:
+            world.hear(request)
+        assert [self.says(one, "stage") for one in world.news()] == ["won"]
+        for request in told:
+            world.hear(request)
+        assert (world.news(), world.failed()) == ([], [])
+
+    def test_old_values_that_the_vendor_says(self, world: World, crm: StandIn) -> None:
+        """They are known at the very first sight of a record."""
+        self.needs(Can.WEBHOOK, Can.OLD_VALUES)
+        id = crm.create()
+        crm.told()
+        crm.tick()
+        crm.update(id, stage="won")
+        for request in crm.told():
+            world.hear(request)
+        (event,) = world.news()
+        assert (event.kind, self.says(event, "stage"), self.says(event, "stage", before=True)) == (Kind.UPDATED, "won", "open")
 
     def test_an_empty_or_strange_body_is_refused(self, world: World, crm: StandIn) -> None:
         """By status or as a request that nobody can interpret; never by an error of our own."""

@@ -33,6 +33,7 @@ class Logins(SourceParts):
             assert (facts.description or "").endswith("."), name
 
     def test_check_proves_the_login(self, world: World) -> None:
+        self.needs(Can.POLL)
         world.call(world.source.check)
 
     def test_wrong_credentials_are_told_without_them(self, make: Any, worlds: Any, crm: StandIn, caplog: Any) -> None:

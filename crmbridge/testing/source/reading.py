@@ -18,6 +18,11 @@ from crmbridge.testing.world import World
 class Reading(SourceParts):
     """What every poll must find."""
 
+    @pytest.fixture(autouse=True)
+    def _polls(self, request: pytest.FixtureRequest) -> None:
+        if request.function.__name__ in vars(Reading):
+            self.needs(Can.POLL)
+
     def test_a_first_start_publishes_nothing_old(self, world: World, crm: StandIn) -> None:
         for number in range(3 * self.page):
             crm.create(title=f"Deal {number}")

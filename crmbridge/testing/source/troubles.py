@@ -77,7 +77,7 @@ class Troubles(SourceParts):
         self.needs(Can.LINKS)
         id = self.begun(crm, world)
         crm.update(id, stage="won")
-        (event,) = world.poll()
+        (event,) = self.changes(crm, world)
         assert event.url is not None
         assert event.url.startswith(("https://", "http://"))
         assert id in event.url
@@ -105,7 +105,7 @@ class Troubles(SourceParts):
         caplog.set_level(logging.DEBUG)
         id = self.begun(crm, world)
         crm.update(id, stage="won")
-        shown = [repr(world.poll()), repr(world.source)]
+        shown = [repr(self.changes(crm, world)), repr(world.source)]
         crm.then(*[answer(500, {"message": " ".join(self.secrets)})] * 3)
         if Can.LOGIN in self.can:
             with pytest.raises(SourceError) as told:
