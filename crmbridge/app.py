@@ -20,6 +20,7 @@ from crmbridge.config.load import Config, DestinationConfig, SourceConfig, load
 from crmbridge.contract import Destination, Source, WebhookSource
 from crmbridge.errors import CrmbridgeError, StoreError
 from crmbridge.http import describe
+from crmbridge.intake.desk import Desk
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.poller import Poller
 from crmbridge.intake.webhooks import Webhooks
@@ -263,13 +264,19 @@ class App:
             "mute": self.custody.mute,
             "shadow": self._shadow,
             "pauses": overview["pauses"],
-            "sources": [source_status(name, type_, poller, overview, self._started) for name, (type_, poller) in sources.items()],
+            "sources": [
+                source_status(name, type_, poller, self._desk(name), overview, self._started) for name, (type_, poller) in sources.items()
+            ],
             "destinations": [
                 destination_status(name, type_, publisher, overview, self._now()) for name, (type_, publisher) in destinations.items()
             ]
             + [removed_status(name, overview) for name in sorted(gone)],
             "inbox": overview["inbox"],
         }
+
+    def _desk(self, name: str) -> Desk | None:
+        """The desk of a source that calls us."""
+        return self.webhooks.desks.get(name) if name in self.webhooks.sources else None
 
     async def _exposition(self) -> bytes:
         set_gauges(self.metrics, await self.status())

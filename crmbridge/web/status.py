@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from crmbridge.intake.desk import Desk
 from crmbridge.intake.poller import Poller
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.telemetry import Metrics
@@ -14,13 +15,18 @@ _STILL: Final = ("paused", "silent")
 OPEN_STATES: Final = ("queued", "sending", "held", "unknown", "dead")
 
 
-def source_status(name: str, type_: str, poller: Poller | None, overview: Mapping[str, Any], since: datetime) -> dict[str, Any]:
-    """One source; without a poller it listens for webhooks. `since`: when this process began."""
-    source: dict[str, Any] = {"name": name, "type": type_}
+def source_status(
+    name: str, type_: str, poller: Poller | None, desk: Desk | None, overview: Mapping[str, Any], since: datetime
+) -> dict[str, Any]:
+    """One source, which may be polled, or call us, or both. `since`: when this process began."""
+    source: dict[str, Any] = {"name": name, "type": type_} | ({"url": f"/hooks/{name}"} if desk else {})
+    unread = f"failing ({desk.failures}): what webhooks name cannot be read: {desk.last_error}" if desk and desk.failures else ""
     if poller is None:
-        return source | {"state": "listening", "url": f"/hooks/{name}"}
+        return source | {"state": unread or "listening"}
     known = overview["sources"].get(name, {})
-    if poller.state.failures:
+    if unread:
+        state = unread
+    elif poller.state.failures:
         state = f"failing ({poller.state.failures}): {poller.state.last_error}"
     else:
         state = "reading" if known.get("baselined") else f"learning what exists: {poller.state.read} records so far"

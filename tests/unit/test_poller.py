@@ -151,6 +151,88 @@ async def run(poller, monkeypatch, count):
     return clock.slept
 
 
+class Queue(Crm):
+    """A vendor's queue, which forgets what it is told to."""
+
+    def __init__(self, *pages):
+        super().__init__(*pages, enumerates=False)
+        self.acknowledged = []
+        self.broken = False
+
+    def ack(self, cursor):
+        if self.broken:
+            raise SourceError("the queue is away")
+        self.acknowledged.append(cursor)
+
+
+async def test_a_queue_forgets_only_what_is_recorded(part):
+    """After the commit, never before; where that fails, what comes again is known by then."""
+    queue = Queue(page("1", ("1", "a"), more=True), page("2", ("2", "b")))
+    poller = make(part, queue)
+    real, order = part.store.record, []
+
+    async def record(batch, now):
+        order.append(("recorded", list(queue.acknowledged)))
+        return await real(batch, now)
+
+    part.store.record = record
+    await poller.poll_once()
+    assert order == [("recorded", []), ("recorded", ["1"])]
+    assert queue.acknowledged == ["1", "2"]
+
+    part.store.record = lambda batch, now: failing()
+    queue.given = [page("3", ("3", "c"))]
+    with pytest.raises(StoreError):
+        await poller.poll_once()
+    assert queue.acknowledged == ["1", "2"]
+
+    part.store.record = real
+    queue.given, queue.broken = [page("3", ("3", "c"))], True
+    with pytest.raises(SourceError):
+        await poller.poll_once()
+    queue.given, queue.broken = [page("3", ("3", "c"))], False
+    await poller.poll_once()
+    assert (queue.acknowledged, await part.said()) == (["1", "2", "3"], ["a", "b", "c"])
+
+
+async def failing():
+    raise StoreError("the disk is full")
+
+
+class Stream(Crm):
+    """A vendor that keeps a connection and says what comes."""
+
+    async def pages(self, cursor):
+        self.asked.append(cursor)
+        for one in self.given.pop(0):
+            if isinstance(one, Exception):
+                raise one
+            yield one
+        await asyncio.Event().wait()
+
+
+async def test_a_stream_is_followed_from_where_it_was_recorded(part, monkeypatch):
+    """Each page with its cursor; a connection that breaks is opened again there, after a backoff, and is shown meanwhile."""
+    stream = Stream([page("1", ("1", "a")), page("2", ("2", "b")), SourceError("the connection broke")], [page("3", ("3", "c"))])
+    poller = make(part, stream, chance=lambda: 1.0)
+    real, slept = asyncio.sleep, []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        await real(0.001)
+
+    monkeypatch.setattr(module.asyncio, "sleep", sleep)
+    task = asyncio.create_task(poller.run())
+    async with asyncio.timeout(10):
+        while len(await part.said()) < 3:
+            await real(0.005)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert (stream.asked, slept) == ([None, "2"], [1.0])
+    assert await part.said() == ["a", "b", "c"]
+
+
 async def test_failures_back_off_and_are_forgotten(part, monkeypatch):
     """Each is counted and shown; the cursor stays; success begins anew; a bug of a source is a failure like any."""
     crm = Crm(page("1"), SourceError("down"), KeyError("bug"), SourceError("down"), page("2"), SourceError("again"))
