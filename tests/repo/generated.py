@@ -1,13 +1,17 @@
 """What is generated from the code: run this file to write it; test_generated.py holds it equal."""
 
+import importlib.util
 import json
+import sys
 from pathlib import Path
 
 from crmbridge import registry
 from crmbridge.config.reference import json_schema, option_table, reference
+from crmbridge.testing import Can, SourceContract
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- options: begin -->", "<!-- options: end -->"
+SOURCES_BEGIN, SOURCES_END = "<!-- sources: begin -->", "<!-- sources: end -->"
 
 
 def wanted() -> dict[Path, str]:
@@ -21,7 +25,37 @@ def wanted() -> dict[Path, str]:
             path = ROOT / "connectors" / kind / name / "README.md"
             before, _, rest = path.read_text("utf-8").partition(BEGIN)
             files[path] = f"{before}{BEGIN}\n{option_table(registry.load(kind, name))}\n{END}{rest.partition(END)[2]}"
+    path = ROOT / "connectors" / "README.md"
+    before, _, rest = path.read_text("utf-8").partition(SOURCES_BEGIN)
+    files[path] = f"{before}{SOURCES_BEGIN}\n{source_table()}\n{SOURCES_END}{rest.partition(SOURCES_END)[2]}"
     return files
+
+
+def source_table() -> str:
+    """Each source with what its tests show."""
+    suites = suites_of_sources()
+    words = [Can.POLL, Can.WEBHOOK, Can.OLD_VALUES, Can.DELETES, Can.MERGES, Can.TEAMS, Can.SCHEMA]
+    lines = [f"| source | {' | '.join(words)} | proven against |", "| --- " * (len(words) + 2) + "|"]
+    for name in registry.names("sources"):
+        can = frozenset[Can]().union(*(suite.can for suite in suites.get(name, ())))
+        proven = ", ".join(dict.fromkeys(suite.proven for suite in suites.get(name, ()))) or "nothing"
+        cells = ["signed" if word is Can.WEBHOOK and Can.SIGNED in can else "yes" if word in can else "-" for word in words]
+        lines.append(f"| [{name}](sources/{name}/) | {' | '.join(cells)} | {proven} |")
+    return "\n".join(lines)
+
+
+def suites_of_sources() -> dict[str, list[type[SourceContract]]]:
+    """The classes that pytest runs, by the source that they prove."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    found: dict[str, list[type[SourceContract]]] = {}
+    for path in sorted((ROOT / "tests" / "connectors" / "sources").glob("test_*.py")):
+        spec = importlib.util.spec_from_file_location(f"suite_{path.stem}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for name, one in vars(module).items():
+            if name.startswith("Test") and isinstance(one, type) and issubclass(one, SourceContract):
+                found.setdefault(one.connector.name, []).append(one)
+    return found
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ class SourceParts:
     fields: ClassVar[Mapping[str, str]]
     """This vendor's names of title, stage, amount and owner."""
     can: ClassVar[frozenset[Can]]
+    proven: ClassVar[str] = "stand-in"
+    """Against what these tests run."""
     secrets: ClassVar[tuple[str, ...]] = ()
     """Of the options: none may be seen anywhere."""
     page: ClassVar[int] = 10

@@ -31,6 +31,7 @@ class Table(StandIn):
 class TestSql(SourceContract):
     connector = CONNECTOR
     record_type = "Deal"
+    proven = "real SQLite and PostgreSQL"  # the latter in test_sql.py
     fields: ClassVar = {"title": "name", "stage": "stage", "amount": "amount", "owner": "owner"}
     can = frozenset({Can.POLL, Can.DELETES, Can.LINKS})
 
