@@ -9,8 +9,8 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from crmbridge import contract
 from crmbridge.contract import Options, Secret
+from crmbridge.contract import options as contract
 from crmbridge.telemetry import redact
 
 CANARY = "c4nary-s3cret"

@@ -1,0 +1,59 @@
+"""What a connector is: the protocols it may fulfil, the options it takes, the facts it states.
+
+A connector is a folder with a `CONNECTOR`. It implements only what its vendor can do; the core asks with
+`isinstance` which abilities an object has. Any method may be `def` (run in that connector's own bounded
+executor) or `async def` (run on the loop); a connector picks one for each method.
+
+A destination makes exactly one attempt and never retries; a source makes one read and stores nothing.
+"""
+
+from crmbridge.contract.calls import Caller, Maybe
+from crmbridge.contract.connector import Connector, Setting, wanted
+from crmbridge.contract.destination import Ability, Batched, Deletable, Destination, Editable, Findable, Limits, Rate
+from crmbridge.contract.options import Options, Secret
+from crmbridge.contract.source import (
+    Acknowledging,
+    Baseline,
+    Describing,
+    FieldInfo,
+    Member,
+    Reply,
+    Rereading,
+    Rewindable,
+    Source,
+    Streaming,
+    Teams,
+    WebhookRequest,
+    WebhookSource,
+)
+
+__all__ = [
+    "Ability",
+    "Acknowledging",
+    "Baseline",
+    "Batched",
+    "Caller",
+    "Connector",
+    "Deletable",
+    "Describing",
+    "Destination",
+    "Editable",
+    "FieldInfo",
+    "Findable",
+    "Limits",
+    "Maybe",
+    "Member",
+    "Options",
+    "Rate",
+    "Reply",
+    "Rereading",
+    "Rewindable",
+    "Secret",
+    "Setting",
+    "Source",
+    "Streaming",
+    "Teams",
+    "WebhookRequest",
+    "WebhookSource",
+    "wanted",
+]

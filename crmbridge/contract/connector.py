@@ -1,0 +1,66 @@
+"""A connector as its folder presents it, and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from crmbridge.contract.destination import Ability
+from crmbridge.contract.options import Options, Secret
+from crmbridge.model import Audience, Fields, Network, RecordSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What the core gives a connector besides its options."""
+
+    name: str
+    """As configured: the key under `sources:` or `destinations:`."""
+    network: Network = field(default_factory=Network)
+    records: Mapping[str, RecordSpec] = field(default_factory=dict)
+    """For a source: the configured fields by record type; empty if none are configured."""
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    folder: Path = Path()
+    """The folder of the configuration file, for relative paths."""
+    state_folder: Path | None = None
+    """A folder (0700) where refreshed tokens may be kept."""
+    feed: tuple[str, Secret] | None = None
+    """The embedded feed's address and signing secret, for a chirp destination without a url."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connector:
+    """A kind of source or destination, as its folder presents it."""
+
+    name: str
+    """As in YAML: `type: slack`."""
+    summary: str
+    """One line, for `crmbridge connectors`."""
+    options: type[Options]
+    build: Callable[[Any, Setting], Any]
+    """`build(options, setting)`: opens nothing; raises ValueError on options that contradict each other."""
+    idempotent: bool = False
+    """For a destination: a repeat with the same key is not published again."""
+    audience: Audience = Audience.COMPANY
+    """For a destination: who reads it, unless the configuration says otherwise."""
+    audiences: frozenset[Audience] = frozenset(Audience)
+    """For a destination: what the configuration may say."""
+    dynamic_channels: bool = False
+    """For a destination: a channel may be made from a record (`channel: {for: ..., title: ...}`)."""
+    max_age: timedelta = timedelta(hours=24)
+    """For a destination that is not public: how long after a change it may still be told, unless the configuration says otherwise."""
+    needs_channel: Callable[[Any], bool] = lambda _: False
+    """For a destination: `needs_channel(options)` is true where every step must name a channel."""
+    can: Callable[[Any], frozenset[Ability]] = lambda _: frozenset({Ability.THREAD, Ability.CHANNEL})
+    """For a destination: `can(options)` is what rules may ask of it; the same as what the built destination can."""
+    escape: str = ""
+    """For a destination: one sentence on how record text is kept from being more than text."""
+
+
+def wanted(records: Mapping[str, RecordSpec], record_type: str, fields: Fields) -> Fields:
+    """`fields` narrowed to what is configured for the record type; everything if nothing is configured."""
+    spec = records.get(record_type)
+    return fields if spec is None else {name: fields[name] for name in spec if name in fields}

@@ -1,0 +1,162 @@
+"""What connectors are configured with: options that state themselves, and secrets that never show."""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
+
+from crmbridge import telemetry
+
+
+class Options(BaseModel):
+    """Base of every connector's options: unknown keys are errors, and a built value never changes.
+
+    Each field states its type, default and one sentence (`Field(description=...)`) once; the reference
+    configuration, the JSON Schema and the connector's README table are generated from it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    def objections(self, *, public: bool) -> list[tuple[tuple[str | int, ...], str]]:
+        """What is wrong with these options where they are used, as (path, message).
+
+        `public`: the daemon's webhooks can be reached from outside (`server.public_url` is set).
+        """
+        return []
+
+
+_LOOK_AGAIN: Final = 0.5  # seconds for which a secret's file is not looked at again: many are read for every message
+
+
+class Secret:
+    """A credential given as `{env: NAME}`, `{file: PATH}` or `{credential: NAME}`; prints as `***`.
+
+    `credential` names a file in systemd's `$CREDENTIALS_DIRECTORY`. A file that changes is read again, within half a second.
+    A bare string is taken too, so that examples run, and `literal` says so for the linter.
+    """
+
+    __slots__ = ("_cached", "_kind", "_lock", "_looked_at", "_name", "_stamp")
+
+    def __init__(self, kind: str, name: str) -> None:
+        self._kind, self._name = kind, name
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, int, int] | None = None
+        self._cached: str | None = None
+        self._looked_at = -math.inf
+        if kind == "literal":
+            telemetry.hide(name)
+
+    @property
+    def literal(self) -> bool:
+        """True if the secret's value stands in the configuration itself."""
+        return self._kind == "literal"
+
+    def reveal(self) -> str:
+        """The value, without a file's trailing newline.
+
+        Raises ValueError, with what is missing and never the value, if it cannot be read or is empty.
+        """
+        match self._kind:
+            case "literal":
+                value = self._name
+            case "env":
+                value = os.environ.get(self._name, "")
+            case "credential":
+                folder = os.environ.get("CREDENTIALS_DIRECTORY")
+                if not folder:
+                    raise ValueError(
+                        f"credential {self._name!r}: $CREDENTIALS_DIRECTORY is not set; see LoadCredential= in systemd.exec(5)"
+                    )
+                value = self._from_file(os.path.join(folder, self._name))  # noqa: PTH118  read for every signature: strings are cheap
+            case _:
+                value = self._from_file(self._name)
+        if not value:
+            raise ValueError(f"the secret {self.origin} is empty or not set")
+        telemetry.hide(value)
+        return value
+
+    @property
+    def origin(self) -> str:
+        """Where the value comes from, for messages: `env NAME`, `file PATH`, or `***`."""
+        return "***" if self.literal else f"{self._kind} {self._name}"
+
+    def _from_file(self, path: str) -> str:
+        now = time.monotonic()
+        cached = self._cached
+        if cached is not None and now - self._looked_at < _LOOK_AGAIN:
+            return cached
+        try:
+            facts = os.stat(path)  # noqa: PTH116
+            if not stat.S_ISREG(facts.st_mode):
+                raise ValueError(f"the secret {self.origin} is not a regular file")
+            stamp = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+            with self._lock:
+                if self._cached is None or stamp != self._stamp:
+                    self._cached = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+                    self._stamp = stamp
+                self._looked_at = now
+                return self._cached
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            raise ValueError(f"the secret {self.origin} cannot be read: {reason}") from None
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and (self._kind, self._name) == (other._kind, other._name)
+
+    def __hash__(self) -> int:
+        return hash((self._kind, self._name))
+
+    @classmethod
+    def parse(cls, raw: Any) -> Secret:
+        """From YAML: a string, or a mapping with exactly one of env, file, credential."""
+        if isinstance(raw, Secret):
+            return raw
+        if isinstance(raw, str):
+            if not raw:
+                raise PydanticCustomError("secret", "is empty; write {env: NAME}, {file: PATH} or {credential: NAME}")
+            return cls("literal", raw)
+        if isinstance(raw, Mapping) and len(raw) == 1:
+            ((kind, name),) = raw.items()
+            if kind in ("env", "file", "credential") and isinstance(name, str) and name:
+                return cls(kind, name)
+        raise PydanticCustomError("secret", "a secret is written {env: NAME}, {file: PATH} or {credential: NAME}")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(lambda _: "***")
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        def one(kind: str, text: str) -> dict[str, Any]:
+            return {
+                "type": "object",
+                "properties": {kind: {"type": "string", "minLength": 1, "description": text}},
+                "required": [kind],
+                "additionalProperties": False,
+            }
+
+        return {
+            "title": "Secret",
+            "oneOf": [
+                one("env", "name of an environment variable"),
+                one("file", "path of a file that holds only the secret"),
+                one("credential", "name of a systemd credential"),
+                {"type": "string", "description": "the secret itself: for examples only"},
+            ],
+        }
