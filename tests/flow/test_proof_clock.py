@@ -66,7 +66,7 @@ def test_a_jump_of_the_clock_neither_hurries_nor_doubles(tmp_path, figures, roun
             until(lambda n=n: recorded(daemon) == n, f"polls go on at {offset:+d} s")
             time.sleep(1)
         shown.write_text(f"+{LAST}")  # what waits for an instant of the wrong clock has its instant now
-        daemon.quiet(100)
+        daemon.quiet(100 + n / 10)  # a limit every twenty messages
         nothing_is_dead(daemon)
         assert daemon.stop() == 0
         counts = slack.counts()
