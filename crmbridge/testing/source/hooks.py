@@ -12,7 +12,7 @@ import pytest
 from crmbridge.contract import WebhookRequest
 from crmbridge.errors import InvalidRequest
 from crmbridge.model import Kind
-from crmbridge.testing.source.parts import Can, SourceParts
+from crmbridge.testing.source.parts import Can, SourceParts, needs
 from crmbridge.testing.standin import StandIn
 from crmbridge.testing.world import World
 
@@ -22,9 +22,9 @@ LEAST_FORGERIES = 200
 class Hooks(SourceParts):
     """What holds for a source that is called."""
 
+    @needs(Can.WEBHOOK, Can.POLL)
     def test_one_change_is_one_however_it_comes(self, world: World, worlds: Any, make: Any, crm: StandIn) -> None:
         """By webhook, by its redelivery, and by the poll that follows; the same event as a poll alone finds."""
-        self.needs(Can.WEBHOOK, Can.POLL)
         polling = worlds(make())
         id = self.begun(crm, world)
         polling.poll()
@@ -39,9 +39,9 @@ class Hooks(SourceParts):
         assert (heard.id, self.says(heard, "stage")) == (polled.id, "won")
         assert world.failed() == []
 
+    @needs(Can.WEBHOOK)
     def test_what_is_new_is_told_by_webhook(self, world: World, crm: StandIn) -> None:
         """Also as the very first thing that is heard of it, whole."""
-        self.needs(Can.WEBHOOK)
         self.begun(crm, world)
         id = crm.create(title="Acme")
         for request in crm.told():
@@ -50,9 +50,9 @@ class Hooks(SourceParts):
         assert (event.record_id, self.says(event, "title"), self.says(event, "amount")) == (id, "Acme", Decimal("100.50"))
         assert self.changes(crm, world) == []
 
+    @needs(Can.WEBHOOK)
     def test_a_redelivery_says_nothing(self, world: World, crm: StandIn) -> None:
         """The sender did not hear our answer, and says all of it once more."""
-        self.needs(Can.WEBHOOK)
         id = self.begun(crm, world)
         crm.update(id, stage="won")
         told = crm.told()
@@ -63,9 +63,9 @@ class Hooks(SourceParts):
             world.hear(request)
         assert (world.news(), world.failed()) == ([], [])
 
+    @needs(Can.WEBHOOK, Can.OLD_VALUES)
     def test_old_values_that_the_vendor_says(self, world: World, crm: StandIn) -> None:
         """They are known at the very first sight of a record."""
-        self.needs(Can.WEBHOOK, Can.OLD_VALUES)
         id = crm.create()
         crm.told()
         crm.tick()
@@ -75,9 +75,9 @@ class Hooks(SourceParts):
         (event,) = world.news()
         assert (event.kind, self.says(event, "stage"), self.says(event, "stage", before=True)) == (Kind.UPDATED, "won", "open")
 
+    @needs(Can.WEBHOOK)
     def test_an_empty_or_strange_body_is_refused(self, world: World, crm: StandIn) -> None:
         """By status or as a request that nobody can interpret; never by an error of our own."""
-        self.needs(Can.WEBHOOK)
         id = self.begun(crm, world)
         crm.update(id, stage="won")
         (request, *_) = crm.told()
@@ -86,9 +86,9 @@ class Hooks(SourceParts):
             assert status < 500
         assert world.news() == []
 
+    @needs(Can.WEBHOOK, Can.SIGNED)
     def test_no_forgery_is_believed(self, make: Any, crm: StandIn) -> None:
         """None of at least 200, and none is answered by an error of our own."""
-        self.needs(Can.WEBHOOK, Can.SIGNED)
         source = make()
         crm.update(crm.create(), stage="won")
         request = crm.told()[-1]

@@ -13,7 +13,7 @@ import pytest
 from crmbridge.contract import Describing, Source, Teams, WebhookSource
 from crmbridge.errors import SourceError
 from crmbridge.model import RecordSpec
-from crmbridge.testing.source.parts import Can, SourceParts
+from crmbridge.testing.source.parts import Can, SourceParts, needs
 from crmbridge.testing.standin import StandIn
 from crmbridge.testing.world import World
 
@@ -32,32 +32,32 @@ class Logins(SourceParts):
         for name, facts in self.connector.options.model_fields.items():
             assert (facts.description or "").endswith("."), name
 
+    @needs(Can.POLL)
     def test_check_proves_the_login(self, world: World) -> None:
-        self.needs(Can.POLL)
         world.call(world.source.check)
 
+    @needs(Can.LOGIN)
     def test_wrong_credentials_are_told_without_them(self, make: Any, worlds: Any, crm: StandIn, caplog: Any) -> None:
-        self.needs(Can.LOGIN)
         caplog.set_level(logging.DEBUG)
         world = worlds(make(self.wrong_credentials(self.options(crm))))
         with pytest.raises(SourceError) as told:
             world.call(world.source.check)
         self.shows_no_secret(str(told.value), repr(told.value), caplog.text, repr(world.source), repr(vars(world.source)))
 
+    @needs(Can.SCHEMA)
     def test_a_field_that_cannot_be_read_is_named(self, world: World, crm: StandIn) -> None:
-        self.needs(Can.SCHEMA)
         crm.hidden_fields.add("stage")
         with pytest.raises(SourceError, match=self.fields["stage"]):
             world.call(world.source.check)
 
+    @needs(Can.SCHEMA)
     def test_a_record_type_that_is_not_there_is_named(self, make: Any, worlds: Any, records: Mapping[str, RecordSpec]) -> None:
-        self.needs(Can.SCHEMA)
         world = worlds(make(records={"Nonsense": records[self.record_type]}))
         with pytest.raises(SourceError, match="Nonsense"):
             world.call(world.source.check)
 
+    @needs(Can.LOGIN)
     def test_a_token_is_replaced_before_it_expires(self, world: World, crm: StandIn) -> None:
-        self.needs(Can.LOGIN)
         self.begun(crm, world)
         logins, asked = crm.logins, len(crm.requests)
         crm.tick(crm.lifetime.total_seconds() - 260)  # begun lets some minutes pass; what is left is less than a margin soon
@@ -68,9 +68,9 @@ class Logins(SourceParts):
         assert crm.logins >= logins
         assert not [one for one in crm.requests[asked:] if getattr(one, "refused", False)]
 
+    @needs(Can.LOGIN)
     def test_a_token_that_is_refused_is_replaced_once(self, world: World, crm: StandIn) -> None:
         """The vendor may end it at any time; a login that is not good any more is told, and does not hammer."""
-        self.needs(Can.LOGIN)
         self.begun(crm, world)
         logins = crm.logins
         crm.revoke()
@@ -84,8 +84,8 @@ class Logins(SourceParts):
             world.poll()
         assert len(crm.requests) - asked <= 4
 
+    @needs(Can.LOGIN)
     def test_many_threads_log_in_once(self, make: Any, crm: StandIn) -> None:
-        self.needs(Can.LOGIN)
         source, together, failed = make(), Barrier(8), list[BaseException]()
 
         def read() -> None:
@@ -103,9 +103,9 @@ class Logins(SourceParts):
         source.close()
         assert (failed, crm.logins) == ([], 1)
 
+    @needs(Can.LOGIN)
     def test_a_token_outlives_a_restart(self, make: Any, worlds: Any, crm: StandIn, tmp_path: Path) -> None:
         """In a file that nobody else may read; other credentials do not use it."""
-        self.needs(Can.LOGIN)
         for _ in range(2):
             world = worlds(make())
             world.call(world.source.check)

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 
@@ -34,8 +34,31 @@ class Can(StrEnum):
     LINKS = "links"
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def needs(*abilities: Can) -> Callable[[F], F]:
+    """A test of what not every vendor can do; where one cannot, the class has no such test."""
+
+    def mark(test: F) -> F:
+        wanted: frozenset[Can] = getattr(test, "needed", frozenset())
+        test.needed = wanted | frozenset(abilities)  # type: ignore[attr-defined]
+        return test
+
+    return mark
+
+
 class SourceParts:
     """What the tests are made of."""
+
+    def __init_subclass__(cls, **facts: Any) -> None:
+        super().__init_subclass__(**facts)
+        if not hasattr(cls, "can"):
+            return
+        for name in dir(cls):
+            needed: frozenset[Can] = getattr(getattr(cls, name), "needed", frozenset())
+            if not needed <= cls.can:
+                setattr(cls, name, None)
 
     connector: ClassVar[Connector]
     record_type: ClassVar[str]
@@ -109,11 +132,6 @@ class SourceParts:
     @pytest.fixture
     def world(self, worlds: Callable[..., World], make: Callable[..., Any]) -> World:
         return worlds(make())
-
-    def needs(self, *wanted: Can) -> None:
-        """Ends a test of what this vendor cannot do."""
-        if missing := [one.value for one in wanted if one not in self.can]:
-            pytest.skip(f"{self.connector.name} has no {', '.join(missing)}")
 
     def says(self, event: ChangeEvent, word: str, *, before: bool = False) -> Any:
         """What an event says under one of the scenario's words; a choice counts as its value."""

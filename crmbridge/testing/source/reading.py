@@ -10,7 +10,7 @@ import pytest
 
 from crmbridge.contract import Baseline
 from crmbridge.model import Kind, normalise
-from crmbridge.testing.source.parts import OVERLAP, Can, SourceParts
+from crmbridge.testing.source.parts import OVERLAP, Can, SourceParts, needs
 from crmbridge.testing.standin import StandIn
 from crmbridge.testing.world import World
 
@@ -18,11 +18,7 @@ from crmbridge.testing.world import World
 class Reading(SourceParts):
     """What every poll must find."""
 
-    @pytest.fixture(autouse=True)
-    def _polls(self, request: pytest.FixtureRequest) -> None:
-        if request.function.__name__ in vars(Reading):
-            self.needs(Can.POLL)
-
+    @needs(Can.POLL)
     def test_a_first_start_publishes_nothing_old(self, world: World, crm: StandIn) -> None:
         for number in range(3 * self.page):
             crm.create(title=f"Deal {number}")
@@ -33,6 +29,7 @@ class Reading(SourceParts):
         crm.tick(120)
         assert world.poll() == []
 
+    @needs(Can.POLL)
     def test_what_changes_is_told_with_what_it_was(self, world: World, crm: StandIn) -> None:
         id = self.begun(crm, world)
         crm.update(id, stage="won")
@@ -47,6 +44,7 @@ class Reading(SourceParts):
         assert (made.kind, made.record_id, self.says(made, "title")) == (Kind.CREATED, new, "Acme")
         assert world.poll() == []
 
+    @needs(Can.POLL)
     def test_a_b_a_is_three(self, world: World, crm: StandIn) -> None:
         id = self.begun(crm, world)
         told = []
@@ -57,6 +55,7 @@ class Reading(SourceParts):
         assert [self.says(one, "stage") for one in told] == ["won", "open", "won"]
         assert len({one.id for one in told}) == 3
 
+    @needs(Can.POLL)
     def test_more_ties_than_a_page(self, world: World, crm: StandIn) -> None:
         """An import stamps thousands of records with one second."""
         self.begun(crm, world)
@@ -68,6 +67,7 @@ class Reading(SourceParts):
             crm.update(id, stage="won")
         assert sorted(one.record_id for one in world.poll()) == sorted(ids)
 
+    @needs(Can.POLL)
     def test_what_was_committed_late_is_found(self, world: World, crm: StandIn) -> None:
         """Its stamp is behind what was read already."""
         self.begun(crm, world)
@@ -76,6 +76,7 @@ class Reading(SourceParts):
         late = crm.create(at=crm.now - timedelta(seconds=OVERLAP / 2))
         assert [one.record_id for one in world.poll()] == [late]
 
+    @needs(Can.POLL)
     def test_records_that_change_while_they_are_paged(self, world: World, crm: StandIn) -> None:
         """What moves to the end while a pass is under way makes nothing in between be skipped."""
         ids = [self.begun(crm, world)]
@@ -96,6 +97,7 @@ class Reading(SourceParts):
         assert seen == set(ids[1:])
 
     @pytest.mark.parametrize("skew", [-3600, 3600])
+    @needs(Can.POLL)
     def test_clocks_may_differ(self, make: Any, worlds: Any, crm: StandIn, skew: int) -> None:
         """Ours is an hour off the vendor's."""
         source = make(now=lambda: crm.now + timedelta(seconds=skew))
@@ -106,23 +108,7 @@ class Reading(SourceParts):
             assert [self.says(one, "stage") for one in world.poll()] == [stage]
             crm.tick(2)
 
-    def test_deletions(self, world: World, crm: StandIn) -> None:
-        """Once, with what the record was; one that nobody here knew says nothing of its fields. A record that comes back is no news."""
-        self.needs(Can.DELETES)
-        id = self.begun(crm, world)
-        crm.delete(id)
-        crm.tick(120)
-        (gone,) = world.poll()
-        assert (gone.kind, gone.record_id, self.says(gone, "title")) == (Kind.DELETED, id, "Parkers")
-        crm.tick(120)
-        assert world.poll() == []
-        crm.restore(id)
-        crm.tick(120)
-        assert [one.kind for one in world.poll()] == []
-        crm.update(id, stage="won")
-        (back,) = world.poll()
-        assert (back.kind, self.says(back, "stage")) == (Kind.UPDATED, "won")
-
+    @needs(Can.POLL)
     def test_what_was_deleted_before_is_no_news(self, world: World, crm: StandIn) -> None:
         id = crm.create()
         crm.tick(10)
@@ -131,9 +117,9 @@ class Reading(SourceParts):
         crm.tick(120)
         assert world.poll() == []
 
+    @needs(Can.MERGES, Can.POLL)
     def test_merges(self, world: World, crm: StandIn) -> None:
         """The loser is gone, into the winner."""
-        self.needs(Can.MERGES)
         winner = crm.create()
         loser = self.begun(crm, world)
         crm.merge(loser, winner)
@@ -141,6 +127,7 @@ class Reading(SourceParts):
         told = [one for one in world.poll() if one.record_id == loser]
         assert [one.kind for one in told] == [Kind.MERGED]
 
+    @needs(Can.POLL)
     def test_what_leaves_our_sight_is_not_deleted(self, world: World, crm: StandIn) -> None:
         """And what comes into it, older than all that we read, is not new."""
         id = self.begun(crm, world)
@@ -161,6 +148,7 @@ class Reading(SourceParts):
         crm.update(old, stage="won")
         assert [(one.kind, one.record_id) for one in world.poll()] == [(Kind.UPDATED, old)]
 
+    @needs(Can.POLL)
     def test_hostile_words_arrive_as_words(self, world: World, crm: StandIn) -> None:
         self.begun(crm, world)
         for words in ('Tom & Jerry\'s "<b>"', "line\nline\r\n\t", "\u202egnp.exe", "' OR 1=1 --", "{{ 7 * 7 }}", "naïve 東京 🎉"):

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from crmbridge.errors import SourceError
-from crmbridge.model import FieldType
+from crmbridge.model import FieldType, Kind
 from crmbridge.testing.server import answer, cut
-from crmbridge.testing.source.parts import Can, SourceParts
+from crmbridge.testing.source.parts import Can, SourceParts, needs
 from crmbridge.testing.standin import PEOPLE, StandIn
 from crmbridge.testing.world import World
 
@@ -20,9 +20,9 @@ from crmbridge.testing.world import World
 class Troubles(SourceParts):
     """Errors are told and change nothing; facts are right; secrets stay secret."""
 
+    @needs(Can.LOGIN)
     def test_troubles_change_nothing_and_are_told(self, world: World, crm: StandIn) -> None:
         """Maintenance pages, errors, cut connections: the same cursor afterwards, and nothing missed or doubled."""
-        self.needs(Can.LOGIN)
         self.begun(crm, world)
         page = answer(200, b"<html><body>We are down for maintenance.</body></html>", {"Content-Type": "text/html"})
         unavailable = answer(503, b"<html>down</html>", {"Content-Type": "text/html"})
@@ -44,17 +44,17 @@ class Troubles(SourceParts):
             assert [one.record_id for one in world.poll()] == [id]
             crm.tick()
 
+    @needs(Can.LOGIN)
     def test_a_limit_is_waited_for(self, world: World, crm: StandIn) -> None:
-        self.needs(Can.LOGIN)
         self.begun(crm, world)
         crm.then(*[answer(429, {"message": "slow down"}, {"Retry-After": "77"})] * 3)
         with pytest.raises(SourceError) as told:
             world.poll()
         assert told.value.retry_at == crm.now + timedelta(seconds=77)
 
+    @needs(Can.QUOTA)
     def test_others_keep_their_share_of_the_quota(self, make: Any, worlds: Any, crm: StandIn) -> None:
         """Whoever else uses the vendor's API can still work."""
-        self.needs(Can.QUOTA)
         world = worlds(make({"quota_share": 0.5}))
         self.begun(crm, world)
         crm.quota, crm.used = 1000, 600
@@ -73,8 +73,25 @@ class Troubles(SourceParts):
         told_then = [*world.poll(), *world.poll()]  # the first may only end the pass that was broken off
         assert [self.says(one, "stage") for one in told_then][-1:] == ["won"]
 
+    @needs(Can.DELETES)
+    def test_deletions(self, world: World, crm: StandIn) -> None:
+        """Once, with what the record was; one that nobody here knew says nothing of its fields. A record that comes back is no news."""
+        id = self.begun(crm, world)
+        crm.delete(id)
+        crm.tick(120)
+        (gone,) = self.changes(crm, world)
+        assert (gone.kind, gone.record_id, self.says(gone, "title")) == (Kind.DELETED, id, "Parkers")
+        crm.tick(120)
+        assert self.changes(crm, world) == []
+        crm.restore(id)
+        crm.tick(120)
+        assert [one.kind for one in self.changes(crm, world)] == []
+        crm.update(id, stage="won")
+        (back,) = self.changes(crm, world)
+        assert (back.kind, self.says(back, "stage")) == (Kind.UPDATED, "won")
+
+    @needs(Can.LINKS)
     def test_a_change_links_to_its_record(self, world: World, crm: StandIn) -> None:
-        self.needs(Can.LINKS)
         id = self.begun(crm, world)
         crm.update(id, stage="won")
         (event,) = self.changes(crm, world)
@@ -82,9 +99,9 @@ class Troubles(SourceParts):
         assert event.url.startswith(("https://", "http://"))
         assert id in event.url
 
+    @needs(Can.TEAMS)
     def test_who_works_on_a_record(self, world: World, crm: StandIn) -> None:
         """The owner first; somebody who has left is not there any more."""
-        self.needs(Can.TEAMS)
         id = self.begun(crm, world)
         crm.rows[id].team = ["2"]
         found = world.call(world.source.members, self.record_type, id)
@@ -92,8 +109,8 @@ class Troubles(SourceParts):
         crm.rows[id].team = []
         assert [one.name for one in world.call(world.source.members, self.record_type, id)] == [PEOPLE["1"][0]]
 
+    @needs(Can.SCHEMA)
     def test_the_schema_names_what_may_be_configured(self, world: World, crm: StandIn) -> None:
-        self.needs(Can.SCHEMA)
         found = {one.name: one for one in world.call(world.source.schema, self.record_type)}
         assert set(self.fields.values()) <= found.keys()
         assert all(one.label for one in found.values())
