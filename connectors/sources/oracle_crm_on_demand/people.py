@@ -1,0 +1,80 @@
+"""Who works on a record: its owner and its team."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from connectors.sources.oracle_crm_on_demand import dialect
+from connectors.sources.oracle_crm_on_demand.api import Api
+from crmbridge.contract import Member
+from crmbridge.model import clean
+
+_KEPT = timedelta(hours=1)  # for which a user's name is not asked for again: each request is one of 30 a minute
+_MOST = 1000  # users kept
+
+
+class People:
+    """Reads owners and teams, in two or three requests a record. Every method raises SourceError."""
+
+    def __init__(self, api: Api, now: Callable[[], datetime]) -> None:
+        self._api = api
+        self._now = now
+        self._users: dict[str, tuple[Member, datetime]] = {}
+
+    def of(self, record_type: str, id: str) -> list[Member]:
+        """The owner first, then the team, each once."""
+        owner_id, owner = self._owner(record_type, id)
+        found = [owner] if owner else []
+        for user_id, one in self._team(record_type, id):
+            if user_id != owner_id and one not in found:
+                found.append(one)
+        return found
+
+    def _owner(self, record_type: str, id: str) -> tuple[str, Member | None]:
+        fields = [name for name in (dialect.OWNER, dialect.OWNER_WORDS) if name in self._api.attributes(record_type)]
+        if not fields:  # a type that nobody owns
+            return "", None
+        record = self._api.one(record_type, id, fields=[dialect.ID, *fields])
+        owner_id = str(dialect.value_of(record, dialect.OWNER) or "")
+        words = dialect.value_of(record, dialect.OWNER_WORDS)
+        known = self._user(owner_id) if owner_id else None
+        return owner_id, known or (Member(name=clean(str(words))) if words else None)
+
+    def _user(self, id: str) -> Member | None:
+        """None where users have no name that we know of."""
+        kept = self._users.get(id)
+        if kept and self._now() < kept[1]:
+            return kept[0]
+        known = self._api.attributes(dialect.USERS)
+        name = next((one for one in dialect.USER_NAME if one in known), None)
+        mail = next((one for one in dialect.USER_MAIL if one in known), None)
+        if name is None:
+            return None
+        user = self._api.one(dialect.USERS, id, fields=[dialect.ID, name, *([mail] if mail else [])])
+        words = dialect.value_of(user, name)
+        if not words:
+            return None
+        member = Member(name=clean(str(words)), email=_text(dialect.value_of(user, mail)) if mail else None)
+        if len(self._users) >= _MOST:
+            self._users.clear()
+        self._users[id] = (member, self._now() + _KEPT)
+        return member
+
+    def _team(self, record_type: str, id: str) -> Sequence[tuple[str, Member]]:
+        child = dialect.team_child(record_type, dialect.children_in(self._api.describe(record_type)))
+        if child is None:
+            return []
+        fields = [dialect.TEAM_USER, dialect.TEAM_NAME, dialect.TEAM_MAIL, dialect.TEAM_ROLE]
+        found = []
+        for row in self._api.children(record_type, id, child, fields=fields):
+            name = _text(dialect.value_of(row, dialect.TEAM_NAME))
+            if name:
+                email, role = _text(dialect.value_of(row, dialect.TEAM_MAIL)), _text(dialect.value_of(row, dialect.TEAM_ROLE))
+                found.append((str(row.get(dialect.TEAM_USER) or ""), Member(name=name, email=email, role=role)))
+        return found
+
+
+def _text(value: Any) -> str | None:
+    return clean(str(value)) if value else None
