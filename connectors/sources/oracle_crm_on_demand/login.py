@@ -56,6 +56,7 @@ class Login:
         shown = round(timedelta(seconds=float(ahead)) / _QUARTER) * _QUARTER
         wanted = zone.offset(at) if dialect.SERVER_DATE_IS_LOCAL else timedelta(0)
         if shown != wanted:
+            self._shown = token.value
             self.tokens.refused(token)  # the next check compares anew
             raise SourceError(
                 f"the vendor's clock shows {_hours(shown)} from our UTC, and time_zone {zone.name} has {_hours(wanted)}:"

@@ -22,10 +22,17 @@ class Row:
     """What matters of a record here."""
 
     id: str
+    written: str
+    """Its stamp as the vendor writes it."""
     stamp: str
-    """UTC, YYYY-MM-DDTHH:MM:SS, so that it sorts as text."""
+    """The same in UTC, YYYY-MM-DDTHH:MM:SS, so that it sorts as text."""
     plain: bool
     """It can mean one instant only."""
+
+    @property
+    def mark(self) -> str:
+        """The record as it was when it was read: one that was changed since stands elsewhere."""
+        return f"{self.written} {self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ class Place:
     count: int = 0
     """Records of the list that have been read."""
     last: str = ""
-    """The id of the last of them."""
+    """The mark of the last of them."""
 
     @property
     def offset(self) -> int:
@@ -63,17 +70,14 @@ def advance(place: Place, page: Sequence[Row], *, limit: int, ended: bool) -> tu
 
     `ended`: the vendor says that nothing follows.
     """
-    ids = [row.id for row in page]
-    known = ids.index(place.last) if place.last in ids else -1
-    if place.offset and known < 0:
+    if place.offset and all(row.mark != place.last for row in page):
         earlier = max(place.offset - limit + 1, 0)
         return Place(place.anchor, earlier + 1, place.last), False
-    if known == len(page) - 1:  # nothing new: also where the vendor says that more follows
+    if not page:
         return place, True
     anchor, start = place.anchor, -place.offset
-    for row in reversed(page):
-        if row.plain:
-            if row.stamp != anchor:
-                anchor, start = row.stamp, next(index for index, one in enumerate(page) if one.stamp == row.stamp)
-            break
-    return Place(anchor, len(page) - start, ids[-1]), ended
+    plain = next((row for row in reversed(page) if row.plain), None)
+    if plain is not None and plain.stamp != anchor:
+        anchor, start = plain.stamp, next(index for index, row in enumerate(page) if row.stamp == plain.stamp)
+    following = Place(anchor, len(page) - start, page[-1].mark)
+    return following, ended or following == place  # nothing new is an end, whatever the vendor says

@@ -108,7 +108,7 @@ class OracleSource:
         moment = self._zone.instant(stamp, self._setting.now())
         if not id or moment is None:
             raise SourceError(f"{name}: a record came without a usable {dialect.ID} and {dialect.CHANGED} ({id}, {stamp[:40]})")
-        return Row(str(id), f"{moment:%Y-%m-%dT%H:%M:%S}", self._zone.is_plain(stamp))
+        return Row(str(id), stamp, f"{moment:%Y-%m-%dT%H:%M:%S}", self._zone.is_plain(stamp))
 
     def _observation(self, name: str, raw: Raw, position: cursors.Position) -> Observation:
         created = self._zone.instant(str(raw.get(dialect.CREATED)), self._setting.now())

@@ -8,7 +8,9 @@ from http.cookies import SimpleCookie
 from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
-from crmbridge.testing import StandIn, answer
+from connectors.sources.oracle_crm_on_demand import CONNECTOR
+from crmbridge.testing import Can, StandIn, answer
+from crmbridge.testing.source.parts import SourceParts
 from crmbridge.testing.standin import PEOPLE
 
 USER, PASSWORD = "ACME/BRIDGE", "canary-oracle-pa55word"
@@ -156,7 +158,7 @@ class OracleStandIn(StandIn):
                 self._attributes(resource)
                 rows = {self.resource: self._opportunities, "Users": self._users}[resource]()
                 return self._collection(resource, [row for row in rows if row["Id"] == id], {"fields": params.get("fields", "Id")})
-            case [self.resource, id, "child", "OpportunityTeams"]:
+            case [self.resource, id, "child", "OpportunityTeams"]:  # the child keeps its name where its parent was renamed
                 return self._collection("OpportunityTeams", list(self._team(id)), params)
         raise Refusal(404, "SBL-DAT-00396", f"nothing at {'/'.join(path)}")
 
@@ -253,3 +255,31 @@ class OracleStandIn(StandIn):
 
 def _errors(status, code, detail):
     return {"Error": [{"title": detail, "httpStatus": status, "detail": detail, "errorCode": code}]}
+
+
+class OracleParts(SourceParts):
+    """What the suite, and what stands beside it, are made of."""
+
+    connector = CONNECTOR
+    record_type = "Opportunities"
+    fields = TAGS
+    can = frozenset({Can.POLL, Can.DELETES, Can.MERGES, Can.TEAMS, Can.SCHEMA, Can.LOGIN, Can.LINKS})
+    secrets = (PASSWORD,)
+
+    def stand_in(self, folder):
+        return OracleStandIn()
+
+    def options(self, crm):
+        return {
+            "url": crm.url,
+            "user": USER,
+            "password": PASSWORD,
+            "overlap": 60,
+            "page": 10,
+            "requests_per_minute": 10_000,
+            "modification_trackings": True,
+            "record_url": "https://secure-x.crmondemand.com/OnDemand/user/{type}Detail?id={id}",
+        }
+
+    def wrong_credentials(self, options):
+        return options | {"password": "canary-oracle-wr0ng"}

@@ -1,34 +1,26 @@
-"""The Oracle CRM On Demand source keeps what every source promises."""
+"""The Oracle CRM On Demand source keeps what every source promises, also with a vendor that does otherwise where it may."""
 
-from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
-from oracle_stand_in import PASSWORD, TAGS, USER, OracleStandIn
+from oracle_stand_in import OracleParts
 
-from connectors.sources.oracle_crm_on_demand import CONNECTOR
-from crmbridge.testing import Can, SourceContract
+from crmbridge.testing import SourceContract
 
 
-class TestOracle(SourceContract):
-    connector = CONNECTOR
-    record_type = "Opportunities"
-    fields: ClassVar = TAGS
-    can = frozenset({Can.POLL, Can.DELETES, Can.MERGES, Can.TEAMS, Can.SCHEMA, Can.LOGIN, Can.LINKS})
-    secrets = (PASSWORD,)
+class TestOracle(OracleParts, SourceContract):
+    """As the documents read most plainly."""
+
+
+class TestOddOracle(TestOracle):
+    """All that they leave open, the other way: a user in Berlin, no lastpage, the singular's name, empty texts, a renamed resource."""
+
+    record_type = "Deals"
 
     def stand_in(self, folder):
-        return OracleStandIn()
+        crm = super().stand_in(folder)
+        crm.resource, crm.zone = "Deals", ZoneInfo("Europe/Berlin")
+        crm.lastpage, crm.swapped, crm.empty = False, True, ""
+        return crm
 
-    def options(self, crm) -> dict[str, Any]:
-        return {
-            "url": crm.url,
-            "user": USER,
-            "password": PASSWORD,
-            "overlap": 60,
-            "page": 10,
-            "requests_per_minute": 10_000,
-            "modification_trackings": True,
-            "record_url": "https://secure-x.crmondemand.com/OnDemand/user/{type}Detail?id={id}",
-        }
-
-    def wrong_credentials(self, options):
-        return options | {"password": "canary-oracle-wr0ng"}
+    def options(self, crm):
+        return super().options(crm) | {"time_zone": "Europe/Berlin", "objects": {"Deals": "Opportunity"}}
