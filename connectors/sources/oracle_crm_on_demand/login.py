@@ -68,7 +68,7 @@ class Login:
         with self._lock:
             cookies, self._shown = self._shown, ""
         if cookies:
-            with contextlib.suppress(requests.RequestException), Session(self._setting.network) as session:
+            with contextlib.suppress(requests.RequestException, OSError), Session(self._setting.network) as session:
                 session.get(f"{self._address}?action=logoff", headers={"Cookie": cookies}, timeout=_FAREWELL)
 
     @property

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from crmbridge.errors import SourceError
 from crmbridge.model.cursors import Position
 
 
@@ -81,3 +82,15 @@ def advance(place: Place, page: Sequence[Row], *, limit: int, ended: bool) -> tu
         anchor, start = plain.stamp, next(index for index, row in enumerate(page) if row.stamp == plain.stamp)
     following = Place(anchor, len(page) - start, page[-1].mark)
     return following, ended or following == place  # nothing new is an end, whatever the vendor says
+
+
+def prove(page: Sequence[Row], since: str) -> None:
+    """Raise SourceError for a page that is not what was asked for: nothing before `since` (UTC text, or empty), in order.
+
+    How the vendor reads a stamp in a query is not documented. If it did otherwise than we think, changes would be missed in silence.
+    """
+    stamps = [row.stamp for row in page if row.plain]
+    if early := [stamp for stamp in stamps if stamp < since]:
+        raise SourceError(f"asked for what changed at or after {since} UTC, the vendor answered with {early[0]}: is time_zone right?")
+    if stamps != sorted(stamps):
+        raise SourceError("the vendor's answer is not in the order of ModifiedDate, which was asked for")

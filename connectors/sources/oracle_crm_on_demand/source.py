@@ -11,7 +11,7 @@ from urllib.parse import quote
 from connectors.sources.oracle_crm_on_demand import dialect
 from connectors.sources.oracle_crm_on_demand.api import Api
 from connectors.sources.oracle_crm_on_demand.options import OracleOptions
-from connectors.sources.oracle_crm_on_demand.paging import Place, Row, advance
+from connectors.sources.oracle_crm_on_demand.paging import Place, Row, advance, prove
 from connectors.sources.oracle_crm_on_demand.people import People
 from connectors.sources.oracle_crm_on_demand.trackings import FIELDS, QUERY, last_words
 from connectors.sources.oracle_crm_on_demand.zone import Zone
@@ -20,6 +20,7 @@ from crmbridge.errors import SourceError
 from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, normalise, parse_instant
 
 Raw = Mapping[str, Any]
+_STAMP = "%Y-%m-%dT%H:%M:%S"
 
 
 class OracleSource:
@@ -81,15 +82,17 @@ class OracleSource:
 
     def _read(self, name: str, position: cursors.Position) -> cursors.Read:
         place = Place.of(position)
+        since = self._zone.written(moment) if (moment := parse_instant(place.anchor)) else None
         tracking = name == dialect.TRACKINGS and self._options.modification_trackings
         found, ended = self._api.page(
             name,
             fields=list(FIELDS) if tracking else self._fields(name),
-            q=dialect.all_of(self._since(place.anchor), QUERY if tracking else ""),
+            q=dialect.all_of(dialect.at_or_after(dialect.CHANGED, since) if since else "", QUERY if tracking else ""),
             limit=self._options.page,
             offset=place.offset,
         )
         page = [self._row(name, raw) for raw in found]
+        prove(page, f"{self._zone.utc(since):{_STAMP}}" if since else "")
         following, complete = advance(place, page, limit=self._options.page, ended=ended)
         seen = self._changes(found) if tracking else [self._observation(name, raw, position) for raw in found]
         # Nothing of it counts as read where an empty list was asked from its start.
@@ -99,16 +102,12 @@ class OracleSource:
         own = [path.partition(".")[0] for path in self._setting.records[name]]
         return list(dict.fromkeys([dialect.ID, dialect.CHANGED, dialect.CREATED, dialect.ACTOR, *own]))
 
-    def _since(self, anchor: str) -> str:
-        moment = parse_instant(anchor) if anchor else None
-        return dialect.at_or_after(dialect.CHANGED, self._zone.written(moment)) if moment else ""
-
     def _row(self, name: str, raw: Raw) -> Row:
         id, stamp = raw.get(dialect.ID), str(raw.get(dialect.CHANGED))
         moment = self._zone.instant(stamp, self._setting.now())
         if not id or moment is None:
             raise SourceError(f"{name}: a record came without a usable {dialect.ID} and {dialect.CHANGED} ({id}, {stamp[:40]})")
-        return Row(str(id), stamp, f"{moment:%Y-%m-%dT%H:%M:%S}", self._zone.is_plain(stamp))
+        return Row(str(id), stamp, f"{moment:{_STAMP}}", self._zone.is_plain(stamp))
 
     def _observation(self, name: str, raw: Raw, position: cursors.Position) -> Observation:
         created = self._zone.instant(str(raw.get(dialect.CREATED)), self._setting.now())

@@ -49,6 +49,10 @@ class Zone:
                 return local
             moment -= _QUARTER
 
+    def utc(self, local: datetime) -> datetime:
+        """The instant of a naive time of the user's that means one only."""
+        return self._both(local)[0]
+
     def offset(self, moment: datetime) -> timedelta:
         """What the zone's clocks show more than UTC."""
         return moment.astimezone(self._zone).utcoffset() or timedelta(0)

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from connectors.sources.oracle_crm_on_demand.paging import Place, Row, advance
+from connectors.sources.oracle_crm_on_demand.paging import Place, Row, advance, prove
 from connectors.sources.oracle_crm_on_demand.zone import Zone
+from crmbridge.errors import SourceError
 from crmbridge.model.cursors import Position
 
 BERLIN = Zone("Europe/Berlin")
@@ -67,6 +68,18 @@ def test_a_vendor_that_always_says_more_ends():
     place = Place(row.stamp, 1, row.mark)
     assert advance(place, [row], limit=10, ended=False) == (place, True)
     assert advance(Place(""), [], limit=10, ended=False)[1]
+
+
+def test_an_answer_to_another_question_is_refused():
+    """A vendor that reads a stamp otherwise, or does not sort, would make us miss changes in silence."""
+    one, two = (Row(id, "", f"2026-01-01T00:00:0{id}", True) for id in "12")
+    prove([one, one, two], one.stamp)
+    prove([one, two], "")
+    prove([], one.stamp)
+    with pytest.raises(SourceError, match="time_zone"):
+        prove([one, two], two.stamp)
+    with pytest.raises(SourceError, match="order"):
+        prove([two, one], "")
 
 
 def test_a_stamp_is_of_the_users_zone():

@@ -229,7 +229,22 @@ class TestZones(OracleParts):
 
 
 class TestAnswers(OracleParts):
-    """What comes back, in its several forms."""
+    """What is asked, and what comes back in its several forms."""
+
+    def test_the_questions_themselves(self, make, crm):
+        """As they stand on the wire: what the vendor must understand, and nothing else."""
+        source = make(records={"Opportunities": {"SalesStage": FieldSpec()}})
+        crm.create()
+        page = source.poll(source.poll(None).cursor)
+        source.poll(source.poll(page.cursor).cursor)
+        asked = [one.path.removeprefix("/OnDemand/user/Rest/latest/") for one in crm.requests[-2:]]
+        order = "orderBy=ModifiedDate%3Aasc%2CId%3Aasc&limit=10&offset=0"
+        events = "EventName%3D%27DeleteRecord%27%20OR%20%3D%27RestoreRecord%27%20OR%20%3D%27MergeRecords%27"
+        since = "ModifiedDate%3E%3D%272026-11-22T11%3A59%3A00Z%27"
+        tags = "fields=Id%2CModifiedDate%2CCreatedDate%2CModifiedById%2CSalesStage"
+        assert asked[0] == f"Opportunities?{tags}&q={since}&{order}"
+        assert asked[1].endswith(f"&q={events}&{order}")
+        assert crm.requests[-1].headers["lovlanguagemode"] == "LIC"
 
     def test_money_is_a_number_with_its_currency_beside_it(self, make, crm):
         """{"type": "currency", "value": ..., "Modifier": ...}; an empty one is empty in both."""
@@ -405,6 +420,18 @@ class TestPeople(OracleParts):
         asked = len(crm.requests)
         assert source.members("Opportunities", id) == found
         assert len(crm.requests) - asked == 2
+
+    def test_users_that_may_not_be_read_leave_the_owners_own_words(self, make, crm):
+        """Asked for once an hour, lest each look cost a login."""
+        source, id, real = make(), crm.create(), crm.respond
+
+        def respond(exchange):
+            answer(403, {})(exchange) if "/Users" in exchange.seen.path else real(exchange)
+
+        crm.respond = respond
+        for _ in range(3):
+            assert [one.name for one in source.members("Opportunities", id)] == ["Susan Vale"]  # who is of the team too
+        assert crm.logins == 2
 
     def test_a_record_that_is_not_there_is_told(self, make):
         """By its name."""
