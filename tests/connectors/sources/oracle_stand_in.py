@@ -47,6 +47,8 @@ class OracleStandIn(StandIn):
         """Collections come under the singular's name."""
         self.rate: int | None = None
         self.rate_status = 400
+        self.deaf = False
+        """It does not heed `q`."""
         self.ahead = timedelta(0)
         """What ServerDate shows beyond the user's zone."""
         self.empty: object = None
@@ -175,7 +177,7 @@ class OracleStandIn(StandIn):
         limit, offset = int(params.get("limit", 100)), int(params.get("offset", 0))
         if unknown or not 1 <= limit <= 100 or offset < 0:
             raise Refusal(400, "SBL-PARAM", f"{unknown or limit}")
-        rows = [row for row in rows if self._holds(params.get("q", ""), row)]
+        rows = [row for row in rows if self.deaf or self._holds(params.get("q", ""), row)]
         for term in reversed(params.get("orderBy", "Id:asc").split(",")):
             name, _, way = term.partition(":")
             rows.sort(key=lambda row, name=name: row.get(name, ""), reverse=way == "desc")

@@ -16,6 +16,7 @@ from connectors.sources.oracle_crm_on_demand.pace import Pace
 from connectors.sources.oracle_crm_on_demand.trackings import last_words
 from crmbridge.errors import SourceError
 from crmbridge.model import FieldSpec, FieldType, Kind
+from crmbridge.telemetry import redact
 from crmbridge.testing import answer
 
 
@@ -37,6 +38,12 @@ class TestSessions(OracleParts):
         assert len(crm.requests) == 2
         monkeypatch.setenv("CRMOD", PASSWORD)
         source.check()
+
+    def test_what_is_sent_for_a_password_is_hidden(self, make, crm):
+        """The header is as good as the password."""
+        make().check()
+        sent = crm.requests[0].headers["authorization"].removeprefix("Basic ")
+        assert sent not in redact(f"sent {sent}")
 
     def test_a_missing_password_is_told(self, make):
         """Where it should have come from."""
@@ -189,9 +196,11 @@ class TestZones(OracleParts):
         source.check()
         assert len(crm.tokens) == 1
 
+    @pytest.mark.parametrize("skew", [-3600, 0, 3600])
     @pytest.mark.parametrize("fold", [0, 1])
-    def test_the_night_when_an_hour_comes_twice(self, world, crm, fold):
-        """Every change is told once, also of one record in both hours, whichever hour the vendor takes a stamp for."""
+    def test_the_night_when_an_hour_comes_twice(self, make, worlds, crm, fold, skew):
+        """Every change is told once, also of one record in both hours, whichever hour the vendor takes a stamp for, and ours shows."""
+        world = worlds(make(now=lambda: crm.now + timedelta(seconds=skew)))
         crm.fold, crm.now = fold, datetime(2026, 10, 24, 22, 0, tzinfo=timezone.utc)
         id = self.begun(crm, world)
         while crm.now < datetime(2026, 10, 25, 4, 0, tzinfo=timezone.utc):
@@ -315,6 +324,25 @@ class TestAnswers(OracleParts):
         crm.queryable.discard("ModifiedDate")
         with pytest.raises(SourceError, match="ModifiedDate is not queryable"):
             make().check()
+
+    def test_a_query_that_is_not_heeded_is_told(self, make, crm):
+        """Reading on from a wrong answer would miss what changes."""
+        crm.create()
+        crm.tick(300)
+        crm.create()
+        source = make({"modification_trackings": False})
+        cursor = source.poll(None).cursor
+        crm.deaf = True
+        with pytest.raises(SourceError, match="at or after 2026-11-22T12:04:00 UTC, the vendor answered with 2026-11-22T12:00:00"):
+            source.poll(cursor)
+
+    def test_a_check_looks_anew(self, make, crm):
+        """Though descriptions are kept."""
+        source = make()
+        source.check()
+        crm.hidden_fields.add("stage")
+        with pytest.raises(SourceError, match="SalesStage"):
+            source.check()
 
     def test_a_tie_of_which_records_leave_while_it_is_read(self, world, crm):
         """More than a page of one second, and each request moves some of it: none of the rest is skipped."""
