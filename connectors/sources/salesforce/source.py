@@ -29,7 +29,7 @@ def build(options: SalesforceOptions, setting: Setting) -> SalesforceSource:
 
 
 class SalesforceSource:
-    """Implements `crmbridge.contract.Source`, `Baseline`, `Rereading`, `Teams` and `Describing`."""
+    """Implements `crmbridge.contract.Source`, `Baseline`, `Rereading`, `Rewindable`, `Teams` and `Describing`."""
 
     def __init__(self, options: SalesforceOptions, setting: Setting) -> None:
         self._options = options

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -100,7 +102,7 @@ class Logins(SourceParts):
             one.start()
         for one in threads:
             one.join()
-        source.close()
+        asyncio.run(_done(source.close()))
         assert (failed, crm.logins) == ([], 1)
 
     @needs(Can.LOGIN)
@@ -112,3 +114,9 @@ class Logins(SourceParts):
         assert crm.logins == 1
         kept = [path for path in tmp_path.iterdir() if path.is_file() and "token" in path.name]
         assert [oct(path.stat().st_mode & 0o777) for path in kept] == ["0o600"]
+
+
+async def _done(result: Any) -> None:
+    """What a method gave, whether it is `def` or `async def`."""
+    if inspect.isawaitable(result):
+        await result

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crmbridge.contract import Baseline
+from crmbridge.contract import Baseline, Rewindable
 from crmbridge.model import Kind, normalise
 from crmbridge.testing.source.parts import OVERLAP, Can, SourceParts, needs
 from crmbridge.testing.standin import StandIn
@@ -147,6 +147,26 @@ class Reading(SourceParts):
         assert world.poll() == []
         crm.update(old, stage="won")
         assert [(one.kind, one.record_id) for one in world.poll()] == [(Kind.UPDATED, old)]
+
+    @needs(Can.POLL)
+    def test_it_is_read_again_from_an_instant(self, worlds: Any, make: Any, world: World, crm: StandIn) -> None:
+        """What changed since, and neither what is older nor anything as if it were being learnt."""
+        old = crm.create()
+        crm.tick(OVERLAP * 20)
+        moment = crm.now
+        crm.tick(5)
+        ids = [crm.create(title=f"Deal {number}") for number in range(self.page + 3)]
+        source = make()
+        able = isinstance(source, Rewindable)
+        cursor, seen, more = world.call(source.since, moment) if able else None, list[str](), able
+        while more:
+            page = world.call(source.poll, cursor)
+            assert not page.learning
+            seen += [one.record_id for one in page.observations]
+            cursor, more = page.cursor, page.has_more
+        world.call(source.close)
+        assert not able or set(ids) <= set(seen)
+        assert old not in seen
 
     @needs(Can.POLL)
     def test_hostile_words_arrive_as_words(self, world: World, crm: StandIn) -> None:

@@ -1,0 +1,12 @@
+"""Oracle CRM On Demand through its REST API: polled, in pages by modification date, at 30 requests a minute."""
+
+from connectors.sources.oracle_crm_on_demand.options import OracleOptions
+from connectors.sources.oracle_crm_on_demand.source import OracleSource
+from crmbridge.contract import Connector
+
+CONNECTOR = Connector(
+    name="oracle_crm_on_demand",
+    summary="Oracle CRM On Demand by its REST API; deletions and merges by its modification tracking",
+    options=OracleOptions,
+    build=OracleSource,
+)
