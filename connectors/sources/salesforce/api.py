@@ -84,6 +84,11 @@ class Api:
         self._described.clear()
 
     @property
+    def scopes(self) -> set[str]:
+        """What the app was allowed; empty if the login did not say."""
+        return set(self._tokens.get().facts.get("scope", "").split())
+
+    @property
     def instance(self) -> str:
         """The address that records are linked at."""
         return self._tokens.get().facts.get("url", self._options.url)

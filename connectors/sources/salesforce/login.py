@@ -43,7 +43,10 @@ class Login:
         value, instance = (answer.get(name) if isinstance(answer, dict) else None for name in ("access_token", "instance_url"))
         if not isinstance(value, str) or not value:
             raise SourceError("the login brought no access_token")
-        return Token(value, self._now() + _LIFE, facts={"url": self._instance(instance)})
+        scopes = answer.get("scope")
+        return Token(
+            value, self._now() + _LIFE, facts={"url": self._instance(instance), "scope": scopes if isinstance(scopes, str) else ""}
+        )
 
     def _instance(self, told: Any) -> str:
         """Where the token is good. Nobody else is shown it."""

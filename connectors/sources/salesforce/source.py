@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 _DELETIONS: Final = " deleted"  # behind a record type: the stream of its deletions
 _KNOWN_BACK: Final = timedelta(days=14)  # Salesforce keeps deletions for 15 days
 _MINUTE: Final = timedelta(minutes=1)
+_NEEDED: Final = frozenset({"api", "id", "openid", "profile", "email", "address", "phone"})  # the latter say only who we are
 _IDS: Final = 200  # ids in one query: its address may have 16 KiB
 
 
@@ -46,6 +47,7 @@ class SalesforceSource:
         self._api.forget()
         if not self._records:
             raise SourceError("no record types are configured: write `records`")
+        self._check_scopes()
         for name, spec in self._records.items():
             described = self._described(name)
             if missing := described.missing({*spec, "SystemModstamp", "CreatedDate"}):
@@ -53,6 +55,14 @@ class SalesforceSource:
                     f"{name}: no field {', '.join(missing)} that this login may read: is the name right, and field-level security open?"
                 )
             self._query(soql.page(name, described.selected(spec), cursors.Position(), 1))
+
+    def _check_scopes(self) -> None:
+        """The app may use the API, and ought to be able to do nothing else."""
+        scopes = self._api.scopes
+        if scopes and not scopes & {"api", "full"}:
+            raise SourceError(f"the app lacks the OAuth scope api; it has {', '.join(sorted(scopes))}")
+        if more := sorted(scopes - _NEEDED):
+            _log.warning("the app may do more than it needs", extra={"source": self._setting.name, "scopes": ", ".join(more)})
 
     def poll(self, cursor: Cursor | None) -> Page:
         try:

@@ -91,6 +91,18 @@ class TestSalesforce(SourceContract):
         with pytest.raises(SourceError, match="not Salesforce"):
             world.call(world.source.check)
 
+    def test_scopes_are_looked_at(self, make, worlds, crm, caplog):
+        """One that is missing is named; one that nobody needs is told."""
+        said = {"access_token": crm.log_in(), "instance_url": crm.url, "scope": "id chatter_api"}
+        crm.then(answer(200, said))
+        world = worlds(make())
+        with pytest.raises(SourceError, match="lacks the OAuth scope api"):
+            world.call(world.source.check)
+        crm.then(answer(200, said | {"scope": "api web full", "access_token": crm.log_in()}))
+        world = worlds(make(name="other"))
+        world.call(world.source.check)
+        assert [one.scopes for one in caplog.records if hasattr(one, "scopes")] == ["full, web"]
+
     def test_what_no_new_token_cures_is_not_tried_again(self, world, crm):
         """A session that may not use the API is a matter for an administrator."""
         self.begun(crm, world)
