@@ -228,7 +228,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class WebhookRequest:
-    """A request as it arrived: raw bytes, header names in lower case, the first of repeated headers."""
+    """A request as it arrived: raw bytes, header names in lower case, the first of repeated headers, the query still encoded."""
 
     headers: Mapping[str, str]
     body: bytes
