@@ -42,6 +42,7 @@ class World:
             "crm", source, every=timedelta(seconds=1), store=self.store, interpreter=interpreter, metrics=metrics, now=now
         )
         self._webhooks = Webhooks(self.store, interpreter, {"crm": source}, metrics=metrics, now=now)
+        self._desks: asyncio.Task[None] | None = None
         self._read = 0
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -64,19 +65,16 @@ class World:
         """One webhook, interpreted to its end; returns the answer's status."""
 
         async def whole() -> int:
-            desks = asyncio.create_task(self._webhooks.run())
+            if self._desks is None:  # once: what ends it closes the desks for good
+                self._desks = asyncio.create_task(self._webhooks.run())
             try:
-                try:
-                    status = (await self._webhooks.receive("crm", request)).status
-                except InvalidRequest as error:
-                    return error.status
-                async with asyncio.timeout(30):
-                    while not desks.done() and await self.store.waiting("crm", 0, 1):  # noqa: ASYNC110
-                        await asyncio.sleep(0.002)
-                return status
-            finally:
-                desks.cancel()
-                await asyncio.wait({desks})
+                status = (await self._webhooks.receive("crm", request)).status
+            except InvalidRequest as error:
+                return error.status
+            async with asyncio.timeout(30):
+                while not self._desks.done() and await self.store.waiting("crm", 0, 1):  # noqa: ASYNC110
+                    await asyncio.sleep(0.002)
+            return status
 
         return self.run(whole())
 
@@ -101,6 +99,12 @@ class World:
         return [reason for _, reason in self.run(self.store.failed_requests())]
 
     def close(self) -> None:
-        self.run(self._poller.close())
+        self.run(self._closed())
         self.store.close()
         self._runner.close()
+
+    async def _closed(self) -> None:
+        if self._desks is not None:
+            self._desks.cancel()
+            await asyncio.wait({self._desks})
+        await self._poller.close()
