@@ -3,7 +3,7 @@
 A search is never paged by its offset: it ends at 10,000, and records move while it is read. Each page is a search of its
 own from the last stamp on; what comes twice is told apart by what is known of it. More records of one millisecond than a
 page holds (HubSpot's own bulk jobs stamp whole accounts so) are read by id.
-https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm
+https://developers.hubspot.com/docs/api-reference/2026-03/crm/search-the-crm
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Webhook events as observations: what happened, and which records are to be read whole. Asks nobody.
 
-https://developers.hubspot.com/docs/api-reference/latest/webhooks/guide
+https://developers.hubspot.com/docs/api-reference/webhooks-webhooks-v3/guide
 Classic events name the type (`deal.propertyChange`), generic ones its number (`object.propertyChange`, objectTypeId 0-3).
 """
 

@@ -6,9 +6,14 @@ import hmac
 import json
 import re
 import urllib.parse
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, ClassVar
 
+from connectors.sources.hubspot import CONNECTOR
 from crmbridge.contract import WebhookRequest
 from crmbridge.testing import StandIn
+from crmbridge.testing.source.parts import SourceParts
 from crmbridge.testing.standin import PEOPLE
 
 CLIENT_SECRET = "canary-client-secret-yyyy"
@@ -125,7 +130,6 @@ class Hubspot(StandIn):
                 self._known(seen)
                 status, body = self._answer(path, asked, seen)
         except Refusal as refusal:
-            object.__setattr__(seen, "body", seen.body)
             status, body = refusal.status, refusal.body
         headers = {"Content-Type": "application/json;charset=utf-8"}
         if not path.endswith("/search"):
@@ -156,7 +160,7 @@ class Hubspot(StandIn):
         if re.fullmatch(r"/account-info/(v3|20\d\d-\d\d)/details", path):
             self._allowed("account-info", "oauth")
             return 200, {"portalId": PORTAL, "accountType": "STANDARD", "timeZone": "US/Eastern", "uiDomain": "app-eu1.hubspot.com"}
-        area, kind, *tail = path.removeprefix("/crm/v3/").split("/") + [""]
+        area, kind, *tail = [*path.removeprefix("/crm/v3/").split("/"), ""]
         tail = "/".join(tail).rstrip("/")
         self._allowed(area, f"crm.{area}.{kind or 'owners'}.read")
         if area == "owners":
@@ -313,3 +317,101 @@ class Hubspot(StandIn):
         if not errors:
             return 200, {"status": "COMPLETE", "results": results}
         return 207, {"status": "COMPLETE", "results": results, "numErrors": len(errors), "errors": errors}
+
+
+class HubspotParts(SourceParts):
+    """How the hubspot source is tested."""
+
+    connector = CONNECTOR
+    record_type = "deals"
+    fields: ClassVar = {"title": "dealname", "stage": "dealstage", "amount": "amount", "owner": "hubspot_owner_id"}
+    secrets = (CLIENT_SECRET, REFRESH)
+
+    def stand_in(self, folder):
+        return Hubspot()
+
+    def options(self, crm) -> dict[str, Any]:
+        return {
+            "oauth": {"client_id": "app", "client_secret": CLIENT_SECRET, "refresh_token": REFRESH},
+            "webhook": {"client_secret": CLIENT_SECRET, "url": HOOK},
+            "api_url": crm.url,
+            "overlap": 60,
+            "page": 10,
+            "deletes_every": 200,
+            "searches_per_second": 1000,
+        }
+
+    def wrong_credentials(self, options):
+        return {"oauth": {**options["oauth"], "refresh_token": "canary-token-wrong"}}
+
+
+def forgeries(request):
+    """Requests like a good one that prove nothing."""
+
+    def with_headers(**changes):
+        headers = {**request.headers, **{f"x-hubspot-{name.replace('_', '-')}": value for name, value in changes.items()}}
+        return replace(request, headers={name: value for name, value in headers.items() if value is not None})
+
+    def signed(stamp, **options):
+        return with_headers(signature_v3=sign(request.body, stamp, **options), request_timestamp=stamp)
+
+    proof, body = request.headers["x-hubspot-signature-v3"], request.body
+    now = ms(request.received_at)
+    for seconds in (301, 3600, 86_400, 10**9, -301, -3600, -(10**9)):  # stale, and from the future
+        yield signed(str(now - seconds * 1000))
+    yield from (signed(str(now - 300_001)), signed(str(now + 300_001)))
+    for late in (timedelta(milliseconds=300_001), timedelta(days=1), timedelta(milliseconds=-300_001)):  # replayed
+        yield replace(request, received_at=request.received_at + late)
+    good = str(now)
+    for stamp in ("", " ", "NaN", "-1", "1e13", good + " ", "+" + good, good + ".0", "0x12", "\u0661" * 13, "9" * 40, "now", good[:-3]):
+        yield signed(stamp)
+    for secret in ("", "other", CLIENT_SECRET.upper(), CLIENT_SECRET + "\n", " " + CLIENT_SECRET, "***"):
+        yield signed(good, secret=secret)
+    host = HOOK.removeprefix("https://")
+    for address in (
+        "",
+        HOOK + "/",
+        HOOK + "?",
+        HOOK + "?a=1",
+        "http://" + host,
+        HOOK.upper(),
+        "https://evil.example/hooks/crm",
+        "/hooks/crm",
+    ):
+        yield signed(good, address=address)
+    raw = base64.b64decode(proof)
+    shifted = proof[:-2] + chr(ord(proof[-2]) + 1) + "="  # the same bytes in base64 that nobody writes
+    others = ["", " ", proof[:-1], proof[:-2], proof + "=", " " + proof, proof + "\n", proof.lower(), proof.swapcase(), shifted]
+    others += [raw.hex(), "v3=" + proof, f'"{proof}"', proof + "," + proof, "\u00fc" + proof, "\udcff", "A" * 44, "A" * 10_000]
+    for other in others:
+        yield with_headers(signature_v3=other)
+    yield with_headers(signature_v3=None)
+    yield with_headers(request_timestamp=None)
+    yield with_headers(signature_v3=None, request_timestamp=None)
+    yield with_headers(signature_v3=None, signature=sign(body, good))
+    for query in ("a=1", "?", "%3F", "\udcff", "a=%zz"):
+        yield replace(request, query=query)
+    events = json.loads(body)
+    for again in (
+        json.dumps(events),
+        json.dumps(events, indent=1),
+        json.dumps(events[0]),
+        json.dumps(events * 2),
+        json.dumps(events)[:-1],
+    ):
+        yield replace(request, body=again.encode())
+    for length in range(1, len(body), len(body) // 20):
+        yield replace(request, body=body[:length])
+    for strange in (
+        b"",
+        b"{}",
+        b"null",
+        b"[1]",
+        b"[[]]",
+        b'[{"a":1,"a":2}]',
+        b"[NaN]",
+        b"[" * 1000,
+        b"\xff",
+        b"[" + b"{}," * 1000 + b"{}]",
+    ):
+        yield replace(request, body=strange, headers={**request.headers, "x-hubspot-signature-v3": sign(strange, good)})
