@@ -13,7 +13,7 @@ from connectors.sources.hubspot.facts import Facts
 from connectors.sources.hubspot.records import OWNER, merged_away, owned, owner_fields
 from connectors.sources.hubspot.types import number, numbered
 from connectors.sources.hubspot.values import milliseconds, moment, version
-from crmbridge.model import Fields, FieldValue, Observation, RecordSpec, clean, normalise
+from crmbridge.model import Fields, FieldValue, Observation, RecordSpec, clean
 
 
 class Events:
@@ -163,7 +163,7 @@ def _joined(found: Sequence[Observation]) -> list[Observation]:
 
 
 def _id(raw: Any) -> str:
-    text = clean(str(normalise(raw))) if isinstance(raw, (int, str)) and not isinstance(raw, bool) else ""
+    text = clean(str(raw)) if isinstance(raw, (int, str)) and not isinstance(raw, bool) else ""
     if not text:
         raise ValueError("a record's id is missing")
     return text[:200]

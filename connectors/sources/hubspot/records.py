@@ -18,6 +18,7 @@ OWNER_FIELDS: Final = ("owner.name", "owner.email", "owner.team")
 _MERGED: Final = "hs_merged_object_ids"
 _TEAM: Final = ("hs_all_collaborator_owner_ids", "hs_all_owner_ids")
 _COMPANIES: Final = "companies"
+_MANY: Final = 10_000
 
 
 def own(spec: RecordSpec) -> list[str]:
@@ -48,6 +49,8 @@ class Records:
         self._api = api
         self._facts = facts
         self._records = records
+        self._unnamed: set[tuple[str, str, str]] = set()
+        """Type, property, value: choices that HubSpot has no label for, even when asked afresh."""
 
     def check(self, record_type: str) -> None:
         """Prove that all configured fields of this type can be read; says which cannot."""
@@ -71,14 +74,29 @@ class Records:
         if not ids:
             return []
         spec = self._records[record_type]
-        known = self._facts.properties(record_type).get()
         self._facts.address.get()
         raw = {str(one["id"]): one for one in self._api.read(record_type, ids, self._asked(record_type, spec))}
+        known = self._labelled(record_type, [one.get("properties") or {} for one in raw.values()])
         companies = self._companies(record_type, list(raw), of_company(spec))
         seen: list[Observation] = []
         for id, one in raw.items():
             seen += self._observations(record_type, id, one, spec, known, companies.get(id), position)
         return seen
+
+    def _labelled(self, record_type: str, given: Sequence[Mapping[str, Any]]) -> Mapping[str, Property]:
+        """The properties, with labels for all values that have one: a stage may be newer than what is kept of them, and told
+        by its id now and by its name later it would seem to change."""
+        known = self._facts.properties(record_type).get()
+        names = [name for name in own(self._records[record_type]) if name in known and known[name].choices]
+        found = {(record_type, name, str(one[name])) for one in given for name in names if one.get(name)}
+        found = {(kind, name, value) for kind, name, value in found - self._unnamed if not known[name].knows(value)}
+        if not found:
+            return known
+        known = self._facts.properties(record_type).get(afresh=True)
+        if len(self._unnamed) > _MANY:
+            self._unnamed.clear()
+        self._unnamed |= {(kind, name, value) for kind, name, value in found if name in known and not known[name].knows(value)}
+        return known
 
     def _asked(self, record_type: str, spec: RecordSpec) -> list[str]:
         more = [stamp_property(record_type)]

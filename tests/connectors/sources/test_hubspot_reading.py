@@ -144,6 +144,19 @@ class TestRecords(HubspotParts):
         typed = make(records=spec(dealstage=FieldType.TEXT, closedate=FieldType.DATE))
         assert self.first(typed, id) == {"dealstage": "won", "closedate": date(2019, 10, 31)}
 
+    def test_a_stage_that_is_new(self, world, crm, monkeypatch):
+        """Told by its id now and by its name later, it would be a change that never was; one without a label is asked for once."""
+        id = self.begun(crm, world)
+        monkeypatch.setitem(hubspot_stand_in.STAGES, "fresh", "Fresh")
+        crm.update(id, stage="fresh")
+        assert [one.fields["dealstage"] for one in world.poll()] == [Choice("fresh", "Fresh")]
+        crm.tick()
+        crm.update(id, stage="ghost")
+        asked = len(crm.requests)
+        assert [one.fields["dealstage"] for one in world.poll()] == [Choice("ghost", "ghost")]
+        world.poll()
+        assert len([one for one in crm.requests[asked:] if "/properties/" in one.path]) == 1
+
     def test_owners(self, make, crm):
         """Also those who have left, and nobody."""
         source = make(records=spec("owner.name", "owner.email", "owner.team"))
