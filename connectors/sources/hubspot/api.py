@@ -74,13 +74,20 @@ class Api:
     # --- reading
 
     def search(
-        self, record_type: str, filters: Sequence[tuple[str, str, str]], sort: str, properties: Sequence[str], limit: int
+        self,
+        record_type: str,
+        filters: Sequence[tuple[str, str, str]],
+        sort: str,
+        properties: Sequence[str],
+        limit: int,
+        *,
+        descending: bool = False,
     ) -> list[Any]:
         """The first records for which all of `filters` (property, operator, value) hold, the least `sort` first."""
         self._wait_for_search()
         body = {
             "filterGroups": [{"filters": [{"propertyName": name, "operator": how, "value": value} for name, how, value in filters]}],
-            "sorts": [{"propertyName": sort, "direction": "ASCENDING"}],
+            "sorts": [{"propertyName": sort, "direction": "DESCENDING" if descending else "ASCENDING"}],
             "properties": list(properties),
             "limit": limit,
         }

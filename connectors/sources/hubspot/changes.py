@@ -1,13 +1,15 @@
 """Polling: what changed, by search, and what was deleted, from the recycle bin. Reads single pages; keeps nothing.
 
-A search is never paged by its offset: it ends at 10,000, and records move while it is read. Each page is a search of its
-own from the last stamp on; what comes twice is told apart by what is known of it. More records of one millisecond than a
-page holds (HubSpot's own bulk jobs stamp whole accounts so) are read by id.
+A search is never paged by its offset, which ends at 10,000, nor by stamps. Records move in that order while they are read;
+HubSpot's own bulk jobs give one millisecond to more of them than fit a page; and a record that has changed since the index
+last looked is found by its old stamp, but shows its new one, so that going on from there would leave out all between. Ids
+do not move: a pass asks for everything from a stamp on, by id, behind the last one that it has read.
 https://developers.hubspot.com/docs/api-reference/2026-03/crm/search-the-crm
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from connectors.sources.hubspot.api import Api
@@ -46,36 +48,29 @@ class Changes:
     # --- changes
 
     def _changed(self, record_type: str, position: Position) -> Read:
-        stamp = stamp_property(record_type)
-        begin, behind = _place(position)
-        if behind:
-            filters, sort = [(stamp, "EQ", str(begin)), ("hs_object_id", "GT", behind)], "hs_object_id"
-        else:
-            filters, sort = [(stamp, "GTE", str(begin))], stamp
-        rows = self._api.search(record_type, filters, sort, ["hs_object_id", stamp], self._options.page)
-        seen = self._records.read(record_type, list(dict.fromkeys(str(one["id"]) for one in rows)), position)
-        full = len(rows) >= self._options.page
-        if behind:
-            last = max((int(one["id"]) for one in rows), default=0)
-            if full and last <= int(behind):
-                raise SourceError(f"HubSpot's search of {record_type} does not get on behind {behind}")
-            return Read(seen, (begin, str(last)) if full else (begin + 1, ""), complete=False)
-        stamps = [found for one in rows if (found := _stamp(one, stamp)) is not None]
-        if not full:
-            return Read(seen, (max(stamps), "") if stamps else None, complete=True)
-        return Read(seen, self._next(begin, stamps), complete=False)
+        """A page of what changed since Position.start.
 
-    def _next(self, begin: int, stamps: list[int]) -> tuple[int, str]:
-        """Where to go on behind a full page from `begin` on.
-
-        A row may show a later stamp than the one it was found by: it has changed again, and the index does not know yet.
-        Going on from there would leave out all between. So only stamps count that the index must know by now, as long as
-        there are some; among the newest, all may be such rows.
+        Within a pass, Position.after keeps as its id `NEWEST:BEHIND`: the newest stamp there was when the pass began,
+        from which the next one looks back, and the last id that was read. What changes during a pass that takes long is
+        newer than that, and comes again.
         """
-        settled = int(self._setting.now().timestamp() * 1000) - self._options.overlap * 1000
-        known = [one for one in stamps if one < settled]
-        last = max(known or stamps or [begin])
-        return (last, "") if last > begin else (begin, "0")
+        stamp = stamp_property(record_type)
+        since = max(int(position.start or 0), 0)
+        newest, behind = _place(position)
+        filters = [(stamp, "GTE", str(since)), ("hs_object_id", "GT", behind or "0")]
+        rows = self._api.search(record_type, filters, "hs_object_id", ["hs_object_id", stamp], self._options.page)
+        seen = self._records.read(record_type, list(dict.fromkeys(str(one["id"]) for one in rows)), position)
+        seen.sort(key=lambda one: one.occurred_at)
+        high = newest if position.after is not None else max(_stamps(rows, stamp), default=None)
+        if len(rows) < self._options.page:
+            return Read(seen, None if high is None else (high, ""), complete=True)
+        last = max(int(one["id"]) for one in rows)
+        if last <= int(behind or 0):
+            raise SourceError(f"HubSpot's search of {record_type} does not get on behind {behind}")
+        if position.after is None:
+            latest = self._api.search(record_type, [(stamp, "GTE", str(since))], stamp, [stamp], 1, descending=True)
+            high = max(_stamps(latest, stamp), default=high)
+        return Read(seen, (position.high or 0, f"{high}:{last}"), complete=False)
 
     # --- deletions
 
@@ -87,12 +82,11 @@ class Changes:
         """
         now = int(self._setting.now().timestamp() * 1000)
         walked = position.high if isinstance(position.high, int) else 0
-        begun, after = now, ""
-        if position.after is not None:
-            words = str(position.after[1]).partition(":")
-            begun, after = int(words[0]), words[2]
-        elif position.whole and walked <= now < walked + self._options.deletes_every * 1000:
-            return Read((), None, complete=True)
+        begun, after = _place(position)
+        if position.after is None:
+            begun = now
+            if position.whole and walked <= now < walked + self._options.deletes_every * 1000:
+                return Read((), None, complete=True)
         self._api.spare()
         rows, following = self._api.archived(record_type, after)
         if following and following == after:
@@ -104,14 +98,14 @@ class Changes:
 
 
 def _place(position: Position) -> tuple[int, str]:
-    """The least stamp to look for, and, within that one stamp, the id behind which; empty: all from that stamp on."""
-    if position.after is not None:
-        return int(position.after[0]), str(position.after[1])
-    return (int(position.start), "") if position.start is not None else (0, "")
+    """Within a pass, what was noted when it began, and where it goes on."""
+    noted, _, behind = str(position.after[1] if position.after is not None else "0:").partition(":")
+    return int(noted), behind
 
 
-def _stamp(row: Any, name: str) -> int | None:
-    return milliseconds((row.get("properties") or {}).get(name) or row.get("updatedAt"))
+def _stamps(rows: Iterable[Any], name: str) -> list[int]:
+    found = (milliseconds((row.get("properties") or {}).get(name) or row.get("updatedAt")) for row in rows)
+    return [one for one in found if one is not None]
 
 
 def _gone(record_type: str, row: Any, since: int) -> Observation | None:

@@ -74,8 +74,10 @@ class Hubspot(StandIn):
         self.searches = []
         self.refresh = REFRESH
         self.show_url = True
-        self.stale_index = {}
-        """Stamps (ms) by which the search knows records that have changed since."""
+        self.lag = timedelta(0)
+        """How long the search does not know of a change."""
+        self.stamps = {}
+        """All that each record ever had."""
 
     # --- webhooks
 
@@ -97,7 +99,14 @@ class Hubspot(StandIn):
         rest = {"attemptNumber": 0, "objectId": int(id), "changeSource": "CRM_UI", "sourceId": "userId:901"}
         return {**common, "subscriptionType": f"deal.{what}", **rest, **more}
 
+    def indexed(self, row):
+        """The stamp (ms) by which the search knows a record; 0 if it does not know it yet."""
+        known = [stamp for stamp, at in self.stamps.get(row.id, ()) if at + self.lag <= self.now]
+        return ms(known[-1]) if known else 0
+
     def tell(self, what, row, before):
+        for one in (row, *filter(None, [self.rows.get(row.merged_into)])):
+            self.stamps.setdefault(one.id, []).append((one.modified, self.now))
         name = EVENTS.get(what)
         if name is None:
             return
@@ -249,12 +258,9 @@ class Hubspot(StandIn):
             raise Refusal(400, "There was a problem with the request.")
         (group,) = body["filterGroups"]
         (sort,) = body["sorts"]
-        key = {
-            "hs_lastmodifieddate": lambda row: self.stale_index.get(row.id, ms(row.modified)),
-            "hs_object_id": lambda row: int(row.id),
-        }
+        key = {"hs_lastmodifieddate": self.indexed, "hs_object_id": lambda row: int(row.id)}
         compare = {"EQ": lambda a, b: a == b, "GT": lambda a, b: a > b, "GTE": lambda a, b: a >= b, "LT": lambda a, b: a < b}
-        rows = [row for row in self.seen() if row.deleted is None]
+        rows = [row for row in self.seen() if row.deleted is None and self.indexed(row)]
         for one in group["filters"]:
             if one["propertyName"] not in key:
                 rows = []  # a wrong name finds nothing, and is no error
@@ -262,7 +268,7 @@ class Hubspot(StandIn):
             assert isinstance(one["value"], str)
             rows = [row for row in rows if compare[one["operator"]](key[one["propertyName"]](row), int(one["value"]))]
         rows.sort(key=lambda row: hashlib.sha256(row.id.encode()).digest())  # ties come in no order
-        rows.sort(key=key[sort["propertyName"]])
+        rows.sort(key=key[sort["propertyName"]], reverse=sort["direction"] == "DESCENDING")
         page = [self._record(row, body["properties"]) for row in rows[after : after + limit]]
         more = {"paging": {"next": {"after": str(after + limit)}}} if after + limit < len(rows) else {}
         return {"total": len(rows), "results": page, **more}

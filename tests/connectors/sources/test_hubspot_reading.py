@@ -1,11 +1,13 @@
 """What only HubSpot's API has: a search with a cap and a slow index, a recycle bin, labels, owners, companies, scopes."""
 
+import random
 import time
 from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 
 import hubspot_stand_in
 import pytest
-from hubspot_stand_in import CLIENT_SECRET, PORTAL, REFRESH, HubspotParts, ms
+from hubspot_stand_in import CLIENT_SECRET, PORTAL, REFRESH, HubspotParts
 from pydantic import ValidationError
 
 from connectors.sources.hubspot import CONNECTOR
@@ -13,7 +15,7 @@ from connectors.sources.hubspot.paths import Paths
 from connectors.sources.hubspot.types import stamp_property
 from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
-from crmbridge.model import Choice, FieldSpec, FieldType, Kind
+from crmbridge.model import Choice, FieldSpec, FieldType, Kind, RecordRef
 from crmbridge.testing import answer
 
 
@@ -81,16 +83,82 @@ class TestSearching(HubspotParts):
         assert sorted(one.record_id for one in world.poll()) == sorted(ids)
 
     def test_the_index_may_be_behind(self, world, crm):
-        """A record that has changed since is found by its old stamp, and shows its new one; nothing in between is left out."""
+        """Records that have changed since are found by their old stamps, and show their new ones; nothing in between is left out."""
         ids = [crm.create(title=f"Deal {number}", at=crm.now + timedelta(seconds=number)) for number in range(40)]
         crm.tick(1000)
-        for id in ids[7:10]:  # the last of the first page
-            crm.stale_index[id] = ms(crm.rows[id].modified)
-            crm.update(id, stage="won", at=crm.now)
+        crm.lag = timedelta(seconds=30)
+        for id in ids[7:20]:
+            crm.update(id, stage="won")
         assert world.poll() == []
         assert all(world.knows("deals", id) for id in ids)
-        crm.stale_index.clear()
+        crm.tick(31)
         assert world.poll() == []
+
+    def test_what_changes_while_a_long_pass_goes_on(self, world, crm):
+        """The next pass looks back from where this one began, not from the newest that it met."""
+        self.begun(crm, world)
+        ids = [crm.create(title=f"Deal {number}") for number in range(30)]
+        real, searches = crm._search, []
+
+        def search(body):
+            found = real(body)
+            searches.append(body)
+            if len(searches) == 3:  # the first page, the newest stamp, the second page
+                crm.update(ids[0], stage="won")
+                crm.tick(600)
+                crm.update(ids[-1], stage="won")
+            return found
+
+        crm._search = search
+        told = world.poll() + world.poll()
+        assert {one.record_id for one in told} == set(ids)
+        assert {one.record_id for one in told if self.says(one, "stage") == "won"} == {ids[0], ids[-1]}
+
+    @pytest.mark.parametrize("seed", range(10))
+    def test_nothing_is_missed_whatever_happens_meanwhile(self, world, crm, seed):
+        """A slow index, bulk jobs, ties, records that change and go between two pages: in the end all is known as it is."""
+        chance = random.Random(seed)
+        crm.lag = timedelta(seconds=chance.choice([0, 5, 45]))
+        real, busy = crm.respond, [True]
+
+        def live():
+            rows = [row for row in crm.rows.values() if row.deleted is None]
+            match chance.randrange(8):
+                case 0 | 1:
+                    for _ in range(chance.choice([1, 1, 3, 25])):
+                        crm.create(title=f"Deal {chance.random()}")
+                case 2 | 3 | 4 if rows:
+                    for row in chance.sample(rows, min(len(rows), chance.choice([1, 2, 5, 40]))):
+                        crm.update(row.id, stage=chance.choice(["open", "won", "lost"]), amount=str(chance.randrange(100)))
+                case 5 if rows:
+                    crm.delete(chance.choice(rows).id)
+            crm.tick(chance.choice([0, 0, 0.001, 1, 10, 40]))
+
+        def respond(exchange):
+            real(exchange)
+            if busy[0] and chance.random() < 0.3:
+                live()
+
+        for _ in range(30):
+            crm.create()
+        crm.respond = respond
+        for _ in range(12):
+            for _ in range(chance.randrange(6)):
+                live()
+            world.poll()
+        busy[0] = False
+        crm.tick(250)
+        world.poll()
+        assert world.poll() == []
+        known = world.run(world.store.known([RecordRef("crm", "deals", id) for id in crm.rows])).snapshots
+        for id, row in crm.rows.items():
+            found = known.get(RecordRef("crm", "deals", id))
+            if row.deleted is None:
+                assert found is not None
+                assert not found.deleted
+                assert (found.fields["dealstage"].value, found.fields["amount"]) == (row.fields["stage"], Decimal(row.fields["amount"]))
+            else:
+                assert found is None or found.deleted
 
     def test_searches_ask_for_ids_only(self, make, worlds, crm):
         """A search of more than 3000 characters is refused; what is configured may be longer."""
@@ -110,7 +178,6 @@ class TestSearching(HubspotParts):
         page = source.poll(page.cursor)
         real = crm._search
         crm._search = lambda body: real({**body, "filterGroups": [{"filters": body["filterGroups"][0]["filters"][:1]}]})
-        page = source.poll(page.cursor)
         with pytest.raises(SourceError, match="does not get on"):
             source.poll(page.cursor)
 
