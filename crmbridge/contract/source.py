@@ -13,7 +13,7 @@ from crmbridge.model import Cursor, FieldType, Observation, Page
 
 @dataclass(frozen=True, slots=True)
 class WebhookRequest:
-    """A request as it arrived: raw bytes, header names in lower case, the first of repeated headers."""
+    """A request as it arrived: raw bytes, header names in lower case, the first of repeated headers, the query still encoded."""
 
     headers: Mapping[str, str]
     body: bytes

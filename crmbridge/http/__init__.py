@@ -7,6 +7,7 @@ from crmbridge.http.answers import is_loopback, refusal, retry_after, signed, si
 from crmbridge.http.client import Answer, Client
 from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, Mark, attempt, begin, classify, credential, describe, looking, marked
 from crmbridge.http.session import Session, read
+from crmbridge.http.strict import strict_json
 from crmbridge.http.tokens import Token, Tokens
 from crmbridge.http.vendor import Refused, Vendor, understood
 from crmbridge.http.xml import parse_xml
@@ -36,6 +37,7 @@ __all__ = [
     "retry_after",
     "signed",
     "signing_key",
+    "strict_json",
     "understood",
     "web_link",
 ]

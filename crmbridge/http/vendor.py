@@ -46,9 +46,10 @@ class Vendor:
         heard: Callable[[Mapping[str, str]], None] = lambda _: None,
         expired: Callable[[Refused], bool] = lambda error: error.status == 401,
         authorize: Callable[[Token], dict[str, str]] = lambda token: {"Authorization": f"Bearer {token.value}"},
+        limit: Callable[[Any], timedelta] = lambda _: _LIMITED,
     ) -> None:
         """`heard` sees the headers of each answer (quotas); `expired` tells a refusal that a new token may cure; `authorize`
-        gives the headers that show a token."""
+        gives the headers that show a token; `limit` says from a 429's body how long it holds, where no header does."""
         self._session = session
         self._tokens = tokens
         self._words = words
@@ -56,6 +57,7 @@ class Vendor:
         self._heard = heard
         self._expired = expired
         self._authorize = authorize
+        self._limit = limit
 
     def get(self, url: Callable[[Token], str], **params: str) -> Any:
         """GET; lost connections and gateway errors are tried again within the deadline. Raises SourceError."""
@@ -76,7 +78,7 @@ class Vendor:
         return self._answer(send, self._tokens.get())
 
     def _answer(self, send: Callable[[Token], requests.Response], token: Token) -> Any:
-        return understood(lambda: send(token), words=self._words, now=self._now(), heard=self._heard)
+        return understood(lambda: send(token), words=self._words, now=self._now(), heard=self._heard, limit=self._limit)
 
     def _headers(self, token: Token) -> dict[str, str]:
         return {"Accept": "application/json", **self._authorize(token)}
@@ -87,7 +89,12 @@ class Vendor:
 
 
 def understood(
-    send: Callable[[], requests.Response], *, words: Words, now: datetime, heard: Callable[[Mapping[str, str]], None] = lambda _: None
+    send: Callable[[], requests.Response],
+    *,
+    words: Words,
+    now: datetime,
+    heard: Callable[[Mapping[str, str]], None] = lambda _: None,
+    limit: Callable[[Any], timedelta] = lambda _: _LIMITED,
 ) -> Any:
     """The JSON of a good answer; numbers with a point are Decimal. Raises Refused, or SourceError where no answer came."""
     try:
@@ -104,7 +111,7 @@ def understood(
     said = (words(body) if body is not None else "") or _shown(answer)
     until = retry_after(answer.headers, now)
     if status == 429:
-        until = until or now + _LIMITED
+        until = until or now + limit(body)
     elif status >= 500:
         until = until or (now + _MAINTENANCE if body is None else None)
     raise Refused(_begin(f"HTTP {status} {said}".strip()), status, body, until)

@@ -20,8 +20,9 @@ def hook_routes(webhooks: Webhooks, now: Callable[[], datetime]) -> list[web.Rou
         headers: dict[str, str] = {}
         for name, value in request.headers.items():
             headers.setdefault(name.lower(), value)
+        query = request.raw_path.partition("?")[2]  # as it was sent, not decoded: some senders sign it
         path = request.match_info.get("rest", "")
-        reply = await webhooks.receive(request.match_info["source"], WebhookRequest(headers, body, request.query_string, now(), path))
+        reply = await webhooks.receive(request.match_info["source"], WebhookRequest(headers, body, query, now(), path))
         return web.Response(status=reply.status, body=reply.body, headers={"Content-Type": reply.content_type})
 
     address = "/hooks/{source:[A-Za-z][A-Za-z0-9_-]{0,63}}"

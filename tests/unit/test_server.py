@@ -12,9 +12,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from shared import NOW
 
+from crmbridge.contract import Reply
 from crmbridge.errors import InvalidRequest, InvalidSignature, StoreError
 from crmbridge.server import Server, parse_listen, read_body, streaming
+from crmbridge.web.hooks import hook_routes
 
 DEADLINE = 0.5  # seconds, in place of ten
 CLOSED = 8.0  # seconds in which a connection must be closed: far above what it needs, far below what slow clients here go on for
@@ -373,6 +376,27 @@ async def test_ipv6_address_is_written_with_brackets(site):
         pytest.skip("this machine has no IPv6 loopback")
     assert server.url.startswith("http://[::1]:")
     await server.stop()
+
+
+async def test_a_hooks_query_arrives_as_it_was_sent():
+    """Some senders sign it; a decoded one would be another."""
+
+    class Hooks:
+        async def receive(self, name, request):
+            self.seen = (name, request.query, request.body)
+            return Reply(202)
+
+    hooks = Hooks()
+    server = Server(hook_routes(hooks, lambda: NOW), name="test")
+    await server.start("127.0.0.1:0")
+    try:
+        said, _ = await raw(
+            server, b"POST /hooks/crm?a=%2Fx%20+%3D%c3%bc&&b=? HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
+        )
+    finally:
+        await server.stop(0.5)
+    assert said.startswith(b"HTTP/1.1 202")
+    assert hooks.seen == ("crm", "a=%2Fx%20+%3D%c3%bc&&b=?", b"{}")
 
 
 def test_invalid_request_keeps_its_status():

@@ -16,9 +16,10 @@ from shared import NOW
 from connectors.sources.webhook import CONNECTOR
 from connectors.sources.webhook.options import WebhookOptions
 from connectors.sources.webhook.signatures import verify
-from connectors.sources.webhook.source import WebhookSource, strict_json
+from connectors.sources.webhook.source import WebhookSource
 from crmbridge.contract import Setting, WebhookRequest
 from crmbridge.errors import InvalidRequest, InvalidSignature
+from crmbridge.http import strict_json
 from crmbridge.model import Choice, FieldSpec, FieldType, dump_fields, load_fields
 
 KEY = base64.b64encode(bytes(range(24))).decode()

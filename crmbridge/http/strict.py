@@ -1,0 +1,55 @@
+"""JSON from strangers: what two readers could read in two ways is refused."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+MAX_DEPTH: Final = 64
+
+
+def strict_json(data: bytes) -> Any:
+    """JSON without the traps: UTF-8, no NaN, no repeated keys, at most MAX_DEPTH levels. Raises ValueError."""
+    try:
+        value = json.loads(data.decode("utf-8"), parse_constant=_refuse, parse_float=_decimal, object_pairs_hook=_unique)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deep") from None
+    except UnicodeDecodeError:
+        raise ValueError("the body is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"the body is not JSON: {error.msg} at byte {error.pos}") from None
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise ValueError("the JSON is nested too deep")
+    return value
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(f"the body is not JSON: {word}")
+
+
+def _decimal(digits: str) -> Decimal:
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        raise ValueError("a number in the body has an exponent beyond all reason") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one JSON object")
+    return found
+
+
+def _depth(value: Any) -> int:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+            if isinstance(inner, (dict, list))
+        ]
+    return depth
