@@ -7,11 +7,11 @@ A field seen for the first time is learnt silently, unless the source itself say
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timezone
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
-from crmbridge.model import ChangeEvent, Fields, Kind, Observation, RecordRef, event_id, parse_instant
+from crmbridge.model import ChangeEvent, Choice, Fields, FieldValue, Kind, Observation, RecordRef, event_id, parse_instant
 from crmbridge.store.interface import Snapshot
 
 
@@ -45,7 +45,7 @@ def interpret(observation: Observation, source: str, known: Snapshot | None, *, 
         return _first_sight(observation, record, silent, unseen_is_new)
     if observation.version and known.version and older(observation.version, known.version):
         gone = observation.deleted or observation.merged_into is not None
-        if gone is known.deleted and all(known.fields.get(name) == value for name, value in observation.fields.items()):
+        if gone is known.deleted and all(same(known.fields.get(name), value) for name, value in observation.fields.items()):
             return Interpretation(Sighting.UNCHANGED)  # late, and nothing new in it
         return Interpretation(Sighting.STALE, None, _stale(observation, record, known))
     if observation.deleted or observation.merged_into:
@@ -70,9 +70,42 @@ def interpret(observation: Observation, source: str, known: Snapshot | None, *, 
 def _differs(name: str, known: Snapshot, observation: Observation) -> bool:
     """True if the field is not what we last saw; where we never saw it, if the source says that it changed."""
     if name in known.fields:
-        return known.fields[name] != observation.fields[name]
+        return not same(known.fields[name], observation.fields[name])
     before = observation.before or {}
-    return name in before and before[name] != observation.fields[name]
+    return name in before and not same(before[name], observation.fields[name])
+
+
+def same(one: FieldValue, other: FieldValue) -> bool:
+    """Whether two values are one to whom hears of changes.
+
+    A choice is its value: somebody who renames a stage has changed no deal. And a value that is only read as another type
+    by now (the configuration or the vendor says so) is what it was.
+    """
+    if one == other:
+        return True
+    if one is None or other is None:
+        return False
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, Choice) and isinstance(other, Choice):
+        return one.value == other.value
+    return type(one) is not type(other) and _plain(one) == _plain(other)
+
+
+def _plain(value: FieldValue) -> object:
+    """A value without its type, as far as text can say it too."""
+    match value:
+        case Choice():
+            return _plain(value.value)
+        case bool():
+            return str(value).lower()
+        case str():
+            number = _number(value)
+            return number if number is not None else parse_instant(value) or value.lower()
+        case date() if not isinstance(value, datetime):
+            return datetime(value.year, value.month, value.day, tzinfo=timezone.utc)
+        case _:
+            return value
 
 
 def _first_sight(observation: Observation, record: RecordRef, silent: bool, unseen_is_new: bool) -> Interpretation:

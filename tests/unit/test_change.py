@@ -1,7 +1,7 @@
 """What an observation means, given what is known of its record."""
 
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from decimal import Decimal
 
 import pytest
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shared import NOW
 
-from crmbridge.intake.change import Sighting, interpret, older
-from crmbridge.model import Kind, Observation
+from crmbridge.intake.change import Sighting, interpret, older, same
+from crmbridge.model import Choice, Kind, Observation
 from crmbridge.store.interface import Snapshot
 
 CHANGE, UNCHANGED, LEARNT, STALE = Sighting.CHANGE, Sighting.UNCHANGED, Sighting.LEARNT, Sighting.STALE
@@ -29,6 +29,36 @@ def look(observation, snapshot=None, *, silent=False, unseen_is_new=False):
 
 
 A, B = {"S": "a"}, {"S": "b"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (Choice("w", "Won"), Choice("w", "Gewonnen"), True),  # somebody renamed the stage, and changed no deal
+        (Choice("w", "Won"), Choice("l", "Won"), False),
+        ((Choice("a", "A"), Choice("b", "B")), (Choice("a", "a"), Choice("b", "b")), True),
+        ((Choice("a", "A"),), (Choice("a", "A"), Choice("b", "B")), False),
+        ("5.0", Decimal(5), True),  # the configuration reads it as a number by now
+        ("0", Decimal(0), True),
+        ("five", Decimal(5), False),
+        ("won", Choice("won", "Won"), True),
+        ("true", True, True),
+        ("2026-11-22", date(2026, 11, 22), True),
+        ("2026-11-22T12:00:00+01:00", datetime(2026, 11, 22, 11, tzinfo=timezone.utc), True),
+        ("2026-11-22", datetime(2026, 11, 22, 11, tzinfo=timezone.utc), False),
+        ("5", "5.0", False),
+        ("Won", "won", False),
+        (None, "", False),
+        ("", Decimal(0), False),
+    ],
+)
+def test_what_is_the_same_value(one, other, expected):
+    """A value that is only read, or only named, in another way has not changed."""
+    assert same(one, other) is same(other, one) is expected
+    if expected and one is not None:
+        found = look(seen({"S": other}), known({"S": one}))
+        assert (found.sighting, found.event) == (LEARNT, None)
+        assert found.snapshot.fields == {"S": other}
 
 
 @pytest.mark.parametrize(
