@@ -1,10 +1,14 @@
 """A real daemon beside each vendor's stand-in: what changes there is said once, by webhook or poll, through kills; secrets stay secret."""
 
+import json
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
 import requests
 from flow.daemon import until
+from standins.hubspot import CLIENT_SECRET as HUBSPOT_SECRET
+from standins.hubspot import HOOK, REFRESH, Hubspot
 from standins.salesforce import CLIENT_ID, CLIENT_SECRET, HOOK_PATH, ORGANIZATION, TYPE, WORDS, Salesforce
 
 
@@ -92,3 +96,57 @@ def test_a_crm_that_is_away_is_shown_and_comes_back(bridge, salesforce, networks
     assert networks.said_at_the_sink == []
     salesforce.refusing = False
     until(lambda: networks.said_at_the_sink == ["Parkers signed"], "it is said in the end", 40)
+
+
+def test_a_deal_in_hubspot_is_told_once(daemon, networks):
+    """Signed and forged, called and polled, there and back again in one batch, through a kill."""
+    with Hubspot() as crm:
+        on_time(crm)
+        for name, secret in (("client", HUBSPOT_SECRET), ("refresh", REFRESH)):
+            (daemon.folder / "secrets" / name).write_text(secret + "\n")
+        daemon.keep("sink")
+        daemon.config["sources"]["crm"] = {
+            "type": "hubspot",
+            "oauth": {"client_id": "app", "client_secret": {"file": "secrets/client"}, "refresh_token": {"file": "secrets/refresh"}},
+            "webhook": {"client_secret": {"file": "secrets/client"}, "url": HOOK},
+            "api_url": crm.url,
+            "every": "2s",
+            "overlap": 10,
+            "searches_per_second": 1000,
+            "records": {"deals": {"fields": {"dealname": "internal", "dealstage": "internal"}}},
+        }
+        text = "{{ record.dealname }}: {{ record.dealstage }}"
+        match = {"dealstage": {"changed": True}}
+        when = {"source": "crm", "record": "deals"}
+        daemon.config["rules"] = [{"id": "moved", "when": when, "match": match, "publish": [{"to": "sink", "text": text}]}]
+        daemon.write()
+        id = crm.create(title="Parkers", stage="open")
+        daemon.start()
+        until(lambda: daemon.ask("status")["sources"][0]["state"] == "reading", "what exists is learnt")
+
+        on_time(crm).told()
+        events = []
+        for stage in ("won", "open"):
+            crm.tick(0.01)
+            crm.update(id, stage=stage)
+            events += [event for request in crm.told() for event in json.loads(request.body)]
+        both = crm.deliver(events)
+        assert post(daemon, both).status_code == 204
+        until(lambda: len(networks.said_at_the_sink) == 2, "there and back are two")
+        assert networks.said_at_the_sink == ["Parkers: Closed Won", "Parkers: Appointment Scheduled"]
+
+        assert post(daemon, both).status_code == 204
+        assert post(daemon, replace(both, body=both.body.replace(b"won", b"wom"))).status_code == 401
+        daemon.kill()
+        on_time(crm)
+        crm.update(id, stage="won")
+        daemon.start()
+        until(lambda: len(networks.said_at_the_sink) == 3, "a poll finds what no webhook told")
+        daemon.quiet()
+        assert networks.said_at_the_sink[2:] == ["Parkers: Closed Won"]
+        for secret in (HUBSPOT_SECRET, REFRESH, "canary-token"):
+            assert secret not in daemon.output
+
+
+def post(daemon, request):
+    return requests.post(f"{daemon.url}/hooks/crm", data=request.body, headers=dict(request.headers), timeout=10)
