@@ -7,7 +7,7 @@ from crmbridge.http.answers import is_loopback, refusal, retry_after, signed, si
 from crmbridge.http.client import Answer, Client
 from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, Mark, attempt, begin, classify, credential, describe, looking, marked
 from crmbridge.http.session import Session, read
-from crmbridge.http.strict import strict_json
+from crmbridge.http.strict import look, strict_json
 from crmbridge.http.tokens import Token, Tokens
 from crmbridge.http.vendor import Refused, Vendor, understood
 from crmbridge.http.xml import parse_xml
@@ -29,6 +29,7 @@ __all__ = [
     "credential",
     "describe",
     "is_loopback",
+    "look",
     "looking",
     "marked",
     "parse_xml",

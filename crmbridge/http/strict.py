@@ -24,6 +24,18 @@ def strict_json(data: bytes) -> Any:
     return value
 
 
+def look(path: str, value: Any) -> Any:
+    """What stands at a dotted path, a number naming an element of a list; None if nothing does."""
+    for part in path.split("."):
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isascii() and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return None
+    return value
+
+
 def _refuse(word: str) -> Any:
     raise ValueError(f"the body is not JSON: {word}")
 

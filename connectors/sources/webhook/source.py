@@ -14,7 +14,7 @@ from connectors.sources.webhook.options import Constant, StandardWebhooks, Webho
 from connectors.sources.webhook.signatures import standard_webhook_id, verify
 from crmbridge.contract import Reply, Setting, WebhookRequest
 from crmbridge.errors import InvalidRequest
-from crmbridge.http import strict_json
+from crmbridge.http import look, strict_json
 from crmbridge.model import FieldValue, Observation, RecordSpec, clean, normalise, parse_instant, parse_number
 
 MAX_ITEMS: Final = 10_000
@@ -146,17 +146,10 @@ def _flatten(raw: Mapping[str, Any], flat: dict[str, Any], prefix: str = "") -> 
 
 
 def _look(path: str, body: Any, item: Any) -> Any:
-    """What stands at a path; None if nothing does."""
-    root, *parts = path.split(".")
+    """What stands at a path that begins with `body` or `item`; None if nothing does."""
+    root, _, rest = path.partition(".")
     value = body if root == "body" else item
-    for part in parts:
-        if isinstance(value, dict):
-            value = value.get(part)
-        elif isinstance(value, list) and part.isascii() and part.isdigit() and int(part) < len(value):
-            value = value[int(part)]
-        else:
-            return None
-    return value
+    return look(rest, value) if rest else value
 
 
 def _text(value: Any) -> str | None:

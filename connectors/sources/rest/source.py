@@ -1,0 +1,194 @@
+"""JSON records become observations, one page a poll.
+
+Where the API sorts by its stamp, a pass never goes to a second page but among records of one stamp: records that change while it
+reads would move the rest, and one of them would be skipped. It asks anew from the last stamp instead. Where it sorts otherwise, pages are
+walked as they come, and the next pass begins at what was newest when this one began.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from connectors.sources.rest.api import Api, Body
+from connectors.sources.rest.options import Resource, RestOptions, Since
+from crmbridge.contract import Setting
+from crmbridge.errors import SourceError
+from crmbridge.http import look
+from crmbridge.model import Cursor, FieldValue, Observation, Page, RecordSpec, clean, cursors, normalise, parse_instant
+
+_log = logging.getLogger(__name__)
+_PROOF: Final = 10  # records
+_FALSE: Final = (None, False, 0, "", "0", "false", "False")
+_MILLISECONDS_FROM: Final = 100_000_000_000  # as seconds that is the year 5138
+
+
+class RestSource:
+    """Implements `crmbridge.contract.Source`, `Baseline` and `Rewindable`."""
+
+    def __init__(self, options: RestOptions, setting: Setting) -> None:
+        self._options = options
+        self._setting = setting
+        self._api = Api(options, setting)
+
+    def enumerates(self) -> bool:
+        return True
+
+    def check(self) -> None:
+        for name, one in self._options.types.items():
+            items = self._items(name, self._api.page(one, {}, ""))
+            for item in items[:1]:
+                self._stamp(name, one, item)
+            self._misspelt(name, [_fields(one, item) for item in items])
+
+    def _misspelt(self, name: str, seen: Sequence[Mapping[str, Any]]) -> None:
+        """A field that no record has. APIs may leave empty ones out, so that a few records prove nothing."""
+        spec = self._setting.records.get(name, {})
+        missing = [field for field in spec if seen and not any(_has(fields, field) for fields in seen)]
+        if not missing:
+            return
+        words = f"{name}: none of {len(seen)} records has {', '.join(missing)}; the first has {', '.join(sorted(seen[0]))[:500]}"
+        if len(seen) >= _PROOF:
+            raise SourceError(words)
+        _log.warning("a field may be misspelt", extra={"source": self._setting.name, "reason": words})
+
+    def poll(self, cursor: Cursor | None) -> Page:
+        try:
+            return cursors.next_page(cursor, list(self._options.types), self._read, overlap=self._options.overlap, now=self._setting.now())
+        except ValueError as error:
+            raise SourceError(str(error)) from None
+
+    def since(self, moment: datetime) -> Cursor:
+        return cursors.since({name: _written(moment) for name, one in self._options.types.items() if one.since})
+
+    def close(self) -> None:
+        self._api.close()
+
+    # --- reading
+
+    def _read(self, name: str, position: cursors.Position) -> cursors.Read:
+        one = self._options.types[name]
+        return self._ascending(name, one, one.since, position) if one.ascending and one.since else self._walked(name, one, position)
+
+    def _ascending(self, name: str, one: Resource, since: Since, position: cursors.Position) -> cursors.Read:
+        """Position.after is (stamp, place): everything from that stamp on; with a place, behind a first page that holds only that stamp."""
+        start, place = (str(position.after[0]), str(position.after[1])) if position.after else (position.start, "")
+        body = self._api.page(one, self._asked(one, start), place)
+        items = self._items(name, body)
+        stamps = [self._stamp(name, one, item) for item in items]
+        if stamps != sorted(stamps):
+            raise SourceError(
+                f"{name}: the records are not sorted by {one.changed}, the oldest first: sort them, or say `ascending: false`"
+            )
+        seen = [self._observation(name, one, item, stamp, position) for item, stamp in zip(items, stamps, strict=True)]
+        newest = _written(stamps[-1]) if stamps else None
+        if newest is None or len(items) < one.size:
+            return cursors.Read(seen, (newest, "") if newest else None, complete=True)
+        moment = cursors.instant(start) if start is not None else None
+        if moment is None or written(stamps[-1], since.format) != written(moment, since.format):
+            return cursors.Read(seen, (newest, ""), complete=False)
+        following = self._api.following(one, body, place, len(items))
+        if following is None or following == place:
+            raise SourceError(f"{name}: more than {one.size} records were changed at {start}, and without `paging` the rest cannot be read")
+        return cursors.Read(seen, (str(start), following), complete=False)
+
+    def _walked(self, name: str, one: Resource, position: cursors.Position) -> cursors.Read:
+        """Position.after is (newest, place): the newest stamp of the first page, from which the next pass looks back."""
+        newest, place = (str(position.after[0]), str(position.after[1])) if position.after else (None, "")
+        body = self._api.page(one, self._asked(one, position.start), place)
+        items = self._items(name, body)
+        stamps = [self._stamp(name, one, item) for item in items]
+        seen = [self._observation(name, one, item, stamp, position) for item, stamp in zip(items, stamps, strict=True)]
+        if newest is None and stamps:
+            newest = _written(max(stamps))
+        following = self._api.following(one, body, place, len(items)) if items else None
+        if following is None:
+            return cursors.Read(seen, (newest, "") if newest is not None else None, complete=True)
+        if following == place:
+            raise SourceError(f"{name}: the API gives the page {place[:100]} as the one behind itself")
+        return cursors.Read(seen, (newest or "", following), complete=False)
+
+    def _asked(self, one: Resource, start: cursors.Stamp | None) -> dict[str, str]:
+        moment = cursors.instant(start) if start is not None else None
+        return {one.since.parameter: written(moment, one.since.format)} if one.since and moment else {}
+
+    def _items(self, name: str, body: Body) -> list[dict[str, Any]]:
+        one = self._options.types[name]
+        items = look(one.items, body.json) if one.items else body.json
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise SourceError(f"{name}: no list of records stands at {one.items or 'the top of the body'}")
+        return items
+
+    def _stamp(self, name: str, one: Resource, item: Mapping[str, Any]) -> datetime:
+        moment = _instant(look(one.changed, item))
+        if moment is None:
+            raise SourceError(f"{name}: no instant stands at {one.changed} of a record")
+        return moment
+
+    def _observation(self, name: str, one: Resource, item: Mapping[str, Any], stamp: datetime, position: cursors.Position) -> Observation:
+        id = look(one.id, item)
+        if isinstance(id, (dict, list, bool)) or id is None or str(id) == "":
+            raise SourceError(f"{name}: no id stands at {one.id} of a record")
+        record_id = clean(str(id))[:1000]
+        actor = look(one.actor, item) if one.actor else None
+        return Observation(
+            record_type=name,
+            record_id=record_id,
+            fields=_values(_fields(one, item), self._setting.records.get(name)),
+            existed=cursors.existed(_instant(look(one.created, item)) if one.created else None, position),
+            deleted=bool(one.deleted) and look(one.deleted or "", item) not in _FALSE,
+            version=stamp.isoformat(),
+            occurred_at=stamp,
+            actor=clean(str(actor))[:200] if actor is not None else None,
+            url=one.url.replace("{id}", record_id) if one.url else None,
+        )
+
+
+def _fields(one: Resource, item: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = look(one.fields, item) if one.fields else item
+    return found if isinstance(found, dict) else {}
+
+
+def _has(fields: Mapping[str, Any], name: str) -> bool:
+    return name in fields or look(name, fields) is not None
+
+
+def _values(fields: Mapping[str, Any], spec: RecordSpec | None) -> dict[str, FieldValue]:
+    """The configured fields, by their names or dotted paths; every scalar one if none are configured. What is left out is empty."""
+    if spec is None:
+        return {clean(name): normalise(value) for name, value in fields.items() if not isinstance(value, (dict, list))}
+    return {name: normalise(fields[name] if name in fields else look(name, fields), one.type) for name, one in spec.items()}
+
+
+def _instant(value: Any) -> datetime | None:
+    if isinstance(value, str):
+        return parse_instant(value)
+    if isinstance(value, bool) or (not isinstance(value, (int, float)) and not hasattr(value, "as_tuple")):
+        return None
+    try:
+        number = float(value)
+        return datetime.fromtimestamp(number / 1000 if abs(number) >= _MILLISECONDS_FROM else number, timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _written(moment: datetime) -> str:
+    """A stamp as the cursor keeps it: texts of one length, which sort as instants do."""
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+def written(moment: datetime, form: str) -> str:
+    """An instant as the API is asked; cut to its unit, so that nothing of it is left out."""
+    utc = moment.astimezone(timezone.utc)
+    match form:
+        case "epoch":
+            return str(int(utc.timestamp()))
+        case "epoch_ms":
+            return str(int(utc.timestamp() * 1000))
+        case "date":
+            return f"{utc:%Y-%m-%d}"
+        case "iso_ms":
+            return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03}Z"
+    return f"{utc:%Y-%m-%dT%H:%M:%SZ}"
