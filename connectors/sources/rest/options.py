@@ -63,7 +63,7 @@ class Paging(Options):
     """How the API gives the next page."""
 
     style: Literal["offset", "page", "cursor", "link"] = Field(
-        description="offset: so many records further on; page: the next number; cursor: a word from the body; link: the address in the Link header "
+        description="offset: so many records on; page: the next number; cursor: a word in the body; link: the address in the Link header "
         "or from the body."
     )
     parameter: str | None = Field(None, description="The query parameter of the offset, page or cursor.", max_length=100)
