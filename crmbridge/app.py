@@ -91,7 +91,13 @@ class App:
         self.alerts = Alerts(self.store, config.store_path.parent, config.network, now=self._now, recorded=self._nudge)
         sources = self._build_sources(config, config.sources)
         self.webhooks = Webhooks(
-            self.store, self.interpreter, _hooks(sources), metrics=self.metrics, now=self._now, closed=lambda: self.custody.refusing
+            self.store,
+            self.interpreter,
+            _hooks(sources),
+            metrics=self.metrics,
+            now=self._now,
+            closed=lambda: self.custody.refusing,
+            unseen=self._poll_soon,
         )
         self.operations = Operations(
             self.store,
@@ -153,6 +159,10 @@ class App:
         for name, source in sources.items():
             if isinstance(source, Source):
                 self._start_poller(config.sources[name], source)
+
+    def _poll_soon(self, name: str) -> None:
+        if poller := self._pollers.get(name):
+            poller.nudge()
 
     def _start_poller(self, config: SourceConfig, source: Source) -> None:
         poller = Poller(
@@ -311,11 +321,14 @@ class App:
 
     async def _moved(self, name: str, position: SourcePosition) -> None:
         """Let a source be read on from elsewhere: no poll may be under way meanwhile, whose cursor would win."""
-        sources = self._build_sources(self.config, [name])
-        self.webhooks.sources = {**self.webhooks.sources, **_hooks(sources)}
-        await self._end_poller(name)
-        await self.store.record(Batch(source=name, entries=(), position=position), self._now())
-        self._begin(self.config, {}, sources)
+        async with self._reloading:  # a reload ends and begins pollers too
+            sources = self._build_sources(self.config, [name])
+            self.webhooks.sources = {**self.webhooks.sources, **_hooks(sources)}
+            await self._end_poller(name)
+            try:
+                await self.store.record(Batch(source=name, entries=(), position=position), self._now())
+            finally:
+                self._begin(self.config, {}, sources)
 
     async def _adopt_verb(self, hold: bool = True) -> dict[str, Any]:
         held = await self.custody.adopt(hold=hold)

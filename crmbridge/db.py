@@ -374,11 +374,14 @@ class Database:
             connection.execute("PRAGMA busy_timeout=5000")
             self._local.connection = connection
             self._reader_connections.append(connection)
-        connection.execute("BEGIN")  # one query function sees one state
         try:
-            return query(connection)
-        finally:
-            connection.execute("ROLLBACK")
+            connection.execute("BEGIN")  # one query function sees one state
+            try:
+                return query(connection)
+            finally:
+                connection.execute("ROLLBACK")
+        except sqlite3.OperationalError as error:  # locked for too long, or a disk that cannot be read
+            raise StoreError(f"{self.path} cannot be read: {error}") from error
 
     # --- ending
 

@@ -12,19 +12,21 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from crmbridge.contract import Caller, Rereading, WebhookRequest, WebhookSource
+from crmbridge.contract import Baseline, Caller, Rereading, Source, WebhookRequest, WebhookSource
 from crmbridge.errors import SourceError, StoreError
-from crmbridge.http import describe
+from crmbridge.http import Refused, describe
 from crmbridge.intake.interpreter import Intake, Interpreter
 from crmbridge.intake.poller import backoff
 from crmbridge.intake.reread import completed, wanting
 from crmbridge.model import Observation, RecordRef
-from crmbridge.store.interface import InboxRow, Store
+from crmbridge.store.interface import InboxRow, Known, Store
 
 _log = logging.getLogger(__name__)
 _BATCH = 100  # requests interpreted together
 _LARGE = 64 * 1024  # bytes of a body whose parsing takes milliseconds
 _IN_MEMORY, _BYTES_IN_MEMORY = 1000, 16 * 1024 * 1024  # requests kept at hand; the rest is read from the inbox
+_AT_ONCE = 200  # records that are asked for in one call
+_NEVER = frozenset({400, 404, 405, 410, 413, 414, 422})  # refusals that no waiting cures
 _OVERTIME = 120.0  # seconds a read may take: connectors have deadlines, this is for those that break theirs
 
 
@@ -40,7 +42,9 @@ class Desk:
         interpreter: Interpreter,
         now: Callable[[], datetime],
         chance: Callable[[], float] = random.random,
+        unseen: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`unseen` hears the source's name when its webhooks name a record that only a poll can tell of."""
         self.name = name
         self.source = source
         self.failures = 0
@@ -50,6 +54,7 @@ class Desk:
         self._interpreter = interpreter
         self._now = now
         self._chance = chance
+        self._unseen = unseen
         self._call = Caller(f"hooks {name}", 1)
         self._at_hand: deque[InboxRow] = deque()
         self._bytes_at_hand = 0
@@ -127,9 +132,11 @@ class Desk:
                 _log.warning("requests are interpreted one by one", extra={"source": self.name, "reason": describe(error)})
                 for row in rows:
                     await self._interpret([row])
-            else:
-                _log.exception("a webhook could not be interpreted", extra={"source": self.name, "request": rows[0].id})
-                await self._record(Intake(source=self.name, observations=(), failed={rows[0].id: describe(error)}))
+                return
+            reason = str(error) if isinstance(error, ValueError) else describe(error)
+            facts = {"source": self.name, "request": rows[0].id, "reason": reason}
+            _log.error("a webhook could not be interpreted", exc_info=not isinstance(error, ValueError), extra=facts)
+            await self._record(Intake(source=self.name, observations=(), failed={rows[0].id: reason}))
 
     def _parse(self, row: InboxRow) -> list[Observation]:
         if self.source is None:
@@ -139,13 +146,32 @@ class Desk:
     # --- reading whole what a webhook only names
 
     async def _whole(self, observations: list[Observation]) -> list[Observation]:
-        """With the whole records behind the partial ones; waits for as long as the CRM cannot be read."""
+        """With the whole records behind the partial ones; waits for as long as the CRM cannot be read.
+
+        Raises ValueError where the CRM will never give one of them.
+        """
         wanted = wanting(observations)
         if not wanted:
             return observations
-        found = [one for record_type, ids in wanted.items() for one in await self._read(record_type, ids)]
+        found: list[Observation] = []
+        for record_type, ids in wanted.items():
+            for start in range(0, len(ids), _AT_ONCE):
+                found += await self._read(record_type, ids[start : start + _AT_ONCE])
         records = [RecordRef(self.name, record_type, id) for record_type, ids in wanted.items() for id in ids]
-        return completed(observations, found, self.name, (await self._store.known(records)).snapshots.keys())
+        known = (await self._known(records)).snapshots.keys()
+        source: object = self.source
+        polled = isinstance(source, Source) and isinstance(source, Baseline) and source.enumerates()
+        if polled and any(record not in known for record in records):
+            self._unseen(self.name)
+        return completed(observations, found, self.name, known, polled=polled)
+
+    async def _known(self, records: Sequence[RecordRef]) -> Known:
+        while True:
+            try:
+                return await self._store.known(records)
+            except StoreError as error:
+                _log.error("the store cannot be read yet", extra={"source": self.name, "reason": str(error)})
+                await asyncio.sleep(1)
 
     async def _read(self, record_type: str, ids: Sequence[str]) -> Sequence[Observation]:
         while True:
@@ -155,6 +181,11 @@ class Desk:
             try:
                 async with asyncio.timeout(_OVERTIME):
                     found = await self._call(source.fetch_many, record_type, ids)
+            except Refused as error:
+                if error.status not in _NEVER:
+                    await asyncio.sleep(self._failed(error))
+                    continue
+                raise ValueError(f"the CRM refuses to show it: {error}") from None
             except (SourceError, TimeoutError) as error:
                 await asyncio.sleep(self._failed(error))
             else:

@@ -75,6 +75,7 @@ class Poller:
         self._chance = chance
         self._closed = closed
         self._call = caller or Caller(f"source {name}", 1)
+        self._wake = asyncio.Event()
 
     async def run(self) -> None:
         """Poll for ever; every failure is counted, shown and waited out."""
@@ -82,7 +83,8 @@ class Poller:
         while True:
             try:
                 if not checked:
-                    await self._call(self._source.check)  # what is misspelt is said at once, not found missing later
+                    async with asyncio.timeout(_OVERTIME):
+                        await self._call(self._source.check)  # what is misspelt is said at once, not found missing later
                     checked = True
                 if isinstance(self._source, Streaming):
                     await self.follow(self._source)
@@ -94,7 +96,20 @@ class Poller:
                 _log.exception("a source failed in an unforeseen way", extra={"source": self.name})
                 await asyncio.sleep(self._failed(error))
             else:
-                await asyncio.sleep(interval(self.every, self._chance()))
+                await self._rest(interval(self.every, self._chance()))
+
+    def nudge(self) -> None:
+        """There is something to read: do not wait for the next poll. After a failure its wait stands."""
+        self._wake.set()
+
+    async def _rest(self, seconds: float) -> None:
+        waits = [asyncio.ensure_future(asyncio.sleep(seconds)), asyncio.ensure_future(self._wake.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+            self._wake.clear()
 
     async def poll_once(self) -> None:
         """Read and record pages until the source has no more. Raises SourceError, StoreError."""

@@ -18,7 +18,12 @@ def wanting(observations: Sequence[Observation]) -> Mapping[str, list[str]]:
 
 
 def completed(
-    observations: Sequence[Observation], whole: Sequence[Observation], source: str, known: Collection[RecordRef]
+    observations: Sequence[Observation],
+    whole: Sequence[Observation],
+    source: str,
+    known: Collection[RecordRef],
+    *,
+    polled: bool = False,
 ) -> list[Observation]:
     """Each whole record behind the last partial observation of it.
 
@@ -26,6 +31,9 @@ def completed(
     with fields is a state that the record was in, so that A -> B -> A stays three; of a record that is not known yet
     rules would see a part only, so there it counts through the whole one alone. One that is gone or out of sight leaves
     nothing: its deletion is told by itself.
+
+    `polled`: the source is read from the beginning too, and only its polls know whether a record that was not seen
+    before is new, or old and just shown to us. It is left to them, unless the sender says that it was made.
     """
     found = {(one.record_type, one.record_id): one for one in whole}
     of_record: dict[tuple[str, str], list[Observation]] = {}
@@ -42,7 +50,9 @@ def completed(
             elif seen_before and one.fields and key in found:
                 result.append(replace(one, partial=False))
             if partial and index == partial[-1] and key in found:
-                result.append(_told(found[key], [seen[i] for i in partial]))
+                told = _told(found[key], [seen[i] for i in partial])
+                if seen_before or told.created or not polled:
+                    result.append(told)
     return result
 
 

@@ -18,6 +18,8 @@ from crmbridge.store.interface import Store
 from crmbridge.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
+"""Headers that have proved who sends, and that nobody needs any more."""
 
 
 class Webhooks:
@@ -32,13 +34,15 @@ class Webhooks:
         metrics: Metrics,
         now: Callable[[], datetime],
         closed: Callable[[], str] = lambda: "",
+        unseen: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`closed` gives the reason why nothing may be taken in just now; empty if it may."""
+        """`closed` gives the reason why nothing may be taken in just now; empty if it may. `unseen` hears whom a poll helps."""
         self._store = store
         self._interpreter = interpreter
         self._metrics = metrics
         self._now = now
         self._closed = closed
+        self._unseen = unseen
         self._opened = asyncio.Event()
         self.desks: dict[str, Desk] = {}
         self._sources: Mapping[str, WebhookSource] = {}
@@ -71,7 +75,8 @@ class Webhooks:
         try:
             if reason := self._closed():
                 raise StoreError(reason)
-            row = await self._store.accept(name, request.headers, request.query, request.body, request.received_at)
+            headers = {key: value for key, value in request.headers.items() if key not in _CREDENTIALS}
+            row = await self._store.accept(name, headers, request.query, request.body, request.received_at)
         except StoreError as error:
             self._metrics.received.labels(name, "503").inc()
             _log.error("a webhook could not be stored", extra={"source": name, "reason": str(error)})
@@ -112,5 +117,7 @@ class Webhooks:
 
     def _desk(self, name: str) -> None:
         if name not in self.desks:
-            self.desks[name] = Desk(name, self._sources.get(name), store=self._store, interpreter=self._interpreter, now=self._now)
+            self.desks[name] = Desk(
+                name, self._sources.get(name), store=self._store, interpreter=self._interpreter, now=self._now, unseen=self._unseen
+            )
             self._opened.set()

@@ -176,7 +176,7 @@ async def test_alone_is_outside_any_transaction(db, tmp_path):
 
 async def test_readers_cannot_write_and_see_one_state(db):
     """A read connection is read only; one query function sees one state, whatever is written meanwhile."""
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with pytest.raises(StoreError, match="readonly"):
         await db.read(insert(1))
     began, written = threading.Event(), threading.Event()
 

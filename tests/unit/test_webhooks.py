@@ -11,10 +11,12 @@ from test_interpreter import Part, seen
 
 from crmbridge.contract import Reply, WebhookRequest
 from crmbridge.errors import InvalidSignature, SourceError, StoreError
+from crmbridge.http import Refused
 from crmbridge.intake import desk as module
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.model import RecordRef
 from crmbridge.store import SqliteStore
+from crmbridge.store.interface import Batch, Entry, Snapshot
 
 
 class Sender:
@@ -298,3 +300,90 @@ async def test_a_crm_that_cannot_be_read_holds_up_no_other(store, monkeypatch):
         assert door.webhooks.desks["far"].failures == 0
     assert await door.part.said() == ["near", "near", "near"]
     assert await fields_of(store, "1") == ["at last"]
+
+
+async def test_what_the_crm_never_shows_fails_alone(store):
+    """A person finds it among the dead; the requests before and behind it are interpreted."""
+    far = Pointing()
+    door = Door(store, far=far)
+    far.records = {str(n): "x" for n in range(6)}
+    real = far.fetch_many
+
+    def fetch_many(record_type, ids):
+        if "3" in ids:
+            raise Refused("invalid ID field: 3", 400)
+        return real(record_type, ids)
+
+    far.fetch_many = fetch_many
+    for n in range(6):
+        await door.post(f"{n}=", "far")
+    async with door:
+        await door.quiet()
+    assert await door.failed() == ["the CRM refuses to show it: invalid ID field: 3"]
+    assert await fields_of(store, *far.records) == ["x"] * 5
+
+
+async def test_a_burst_is_read_in_bites(store, monkeypatch):
+    """What was read once is not asked for again when a later bite fails."""
+    monkeypatch.setattr(module, "backoff", lambda failures, chance: 0.01)
+    monkeypatch.setattr(module, "_AT_ONCE", 10)
+    far = Pointing()
+    door = Door(store, far=far)
+    far.records = {str(n): "x" for n in range(35)}
+    real, fails = far.fetch_many, iter([False, False, True, True, False, False])
+
+    def fetch_many(record_type, ids):
+        if next(fails):
+            raise SourceError("slow")
+        return real(record_type, ids)
+
+    far.fetch_many = fetch_many
+    for n in range(35):
+        await door.post(f"{n}=", "far")
+    async with door:
+        await door.quiet()
+    assert [len(ids) for _, ids in far.asked] == [10, 10, 10, 5]
+    assert len(await fields_of(store, *far.records)) == 35
+
+
+class Polled(Pointing):
+    """One that is polled from the beginning too."""
+
+    def check(self):
+        """Nothing is wrong."""
+
+    def poll(self, cursor):
+        """Nobody polls here."""
+
+    def close(self):
+        """Nothing is open."""
+
+    def enumerates(self):
+        return True
+
+
+async def test_whether_a_record_is_new_only_a_poll_knows(store):
+    """One that was not seen before is left to it, at once; one that is known is told."""
+    far, helped = Polled(), []
+    door = Door(store, far=far)
+    door.webhooks._unseen = helped.append
+    door.webhooks.desks["far"]._unseen = helped.append
+    far.records = {"1": "a"}
+    await door.post("1=", "far")
+    async with door:
+        await door.quiet()
+        assert (helped, await fields_of(store, "1")) == (["far"], [])
+        await store.record(
+            Batch(source="far", entries=[Entry(record=RecordRef("far", "Deal", "1"), snapshot=Snapshot(0, None, False, {"S": "b"}))]), NOW
+        )
+        await door.post("1=", "far")
+        await door.quiet()
+    assert (helped, await fields_of(store, "1")) == (["far"], ["a"])
+
+
+async def test_what_proved_the_sender_is_not_kept(door, store):
+    """Nobody needs it any more, and a backup would hold it."""
+    headers = {"authorization": "Bearer canary", "cookie": "canary", "x-other": "kept"}
+    await door.webhooks.receive("crm", WebhookRequest(headers, b"1=a", "", NOW))
+    (row,) = await store.waiting("crm", 0, 1)
+    assert row.headers == {"x-other": "kept"}

@@ -12,7 +12,7 @@ import pytest
 from crmbridge.contract import WebhookRequest
 from crmbridge.errors import InvalidRequest
 from crmbridge.model import Kind
-from crmbridge.testing.source.parts import Can, SourceParts, needs
+from crmbridge.testing.source.parts import OVERLAP, Can, SourceParts, needs
 from crmbridge.testing.standin import StandIn
 from crmbridge.testing.world import World
 
@@ -40,15 +40,40 @@ class Hooks(SourceParts):
         assert world.failed() == []
 
     @needs(Can.WEBHOOK)
-    def test_what_is_new_is_told_by_webhook(self, world: World, crm: StandIn) -> None:
-        """Also as the very first thing that is heard of it, whole."""
+    def test_what_is_new_is_new_however_it_comes(self, world: World, worlds: Any, make: Any, crm: StandIn) -> None:
+        """Heard of first by webhook or by a poll: whole, and the same event of the same kind."""
+        other = worlds(make())
         self.begun(crm, world)
+        if Can.POLL in self.can:
+            other.poll()
         id = crm.create(title="Acme")
         for request in crm.told():
             assert world.hear(request) < 300
-        (event,) = world.news()
-        assert (event.record_id, self.says(event, "title"), self.says(event, "amount")) == (id, "Acme", Decimal("100.50"))
+        heard = world.news()
+        (event,) = [*heard, *self.changes(crm, world)]
+        assert (event.record_id, event.kind, event.before) == (id, Kind.CREATED, {})
+        assert (self.says(event, "title"), self.says(event, "amount")) == ("Acme", Decimal("100.50"))
         assert self.changes(crm, world) == []
+        if Can.POLL in self.can:
+            (polled,) = other.poll()
+            assert (polled.id, polled.kind, polled.before) == (event.id, event.kind, event.before)
+
+    @needs(Can.WEBHOOK, Can.POLL)
+    def test_what_comes_into_sight_is_not_new_by_webhook_either(self, world: World, crm: StandIn) -> None:
+        """A record that is older than what was read, and that somebody let us see and changed."""
+        self.begun(crm, world)
+        old = crm.create()
+        crm.hide(old)
+        crm.tick(OVERLAP * 20)
+        crm.create()
+        crm.told()
+        world.poll()
+        crm.tick(OVERLAP * 20)
+        crm.show(old)
+        crm.update(old, stage="won")
+        for request in crm.told():
+            world.hear(request)
+        assert [one.kind for one in [*world.news(), *world.poll()] if one.kind is Kind.CREATED] == []
 
     @needs(Can.WEBHOOK)
     def test_a_redelivery_says_nothing(self, world: World, crm: StandIn) -> None:

@@ -212,7 +212,7 @@ class TestHooks(HubspotParts):
         for id in (learnt, other):
             crm.rows[id].deleted, crm.rows[id].merged_into = crm.now, survivor
         more = {"primaryObjectId": int(learnt), "mergedObjectIds": [int(other)], "newObjectId": int(survivor)}
-        told = self.heard(crm, world, crm.event("merge", learnt, **more))
+        told = self.heard(crm, world, crm.event("merge", learnt, **more)) + world.poll()
         assert [(one.kind, one.record_id) for one in told if one.kind is Kind.MERGED] == [(Kind.MERGED, other), (Kind.MERGED, learnt)]
         assert survivor in {one.record_id for one in told}
 

@@ -174,6 +174,9 @@ class TestSalesforce(SourceContract):
         """Each record once, however often it is named; types that are not configured are left."""
         self.begun(crm, world)
         ids = [crm.create(title=f"Deal {n}") for n in range(50)]
+        world.poll()
+        for id in ids:
+            crm.update(id, stage="won")
         asked = len(crm.requests)
         assert world.hear(crm.message([*ids, *ids])) == 200
         assert sorted(one.record_id for one in world.news()) == sorted(ids)
