@@ -35,10 +35,21 @@ def hide(secret: str) -> None:
     global _hidden
     if len(secret) < _SHORTEST or secret in _hidden:
         return
-    forms = {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
-    forms |= {written[1:-1] for form in forms for written in (json.dumps(form), json.dumps(form, ensure_ascii=False), repr(form))}
     with _lock:
-        _hidden = tuple(sorted({*_hidden, *forms}, key=len, reverse=True))
+        _hidden = tuple(sorted({*_hidden, *_forms(secret)}, key=len, reverse=True))
+
+
+def forget(secret: str) -> None:
+    """Hide `secret` no longer: it is worth nothing any more, and every line is searched for all that is hidden."""
+    global _hidden
+    with _lock:
+        gone = _forms(secret)
+        _hidden = tuple(one for one in _hidden if one not in gone)
+
+
+def _forms(secret: str) -> set[str]:
+    forms = {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
+    return forms | {written[1:-1] for form in forms for written in (json.dumps(form), json.dumps(form, ensure_ascii=False), repr(form))}
 
 
 def redact(text: str) -> str:

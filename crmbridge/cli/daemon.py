@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +71,12 @@ def run(path: Path, shadow: bool) -> None:
 
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         code = runner.run(main())
+    if any(one is not threading.current_thread() and not one.daemon for one in threading.enumerate()):
+        # Everything is on disk and released. Python would wait for a connector's thread until its vendor answers.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     raise SystemExit(code)
 
 

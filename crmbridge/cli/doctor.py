@@ -16,7 +16,7 @@ from crmbridge.cli.common import Failure, config_option, output_option
 from crmbridge.cli.common import show as show_data
 from crmbridge.config.load import Config, load
 from crmbridge.contract import Caller, Secret, Source
-from crmbridge.errors import CrmbridgeError, DeliveryError, SourceError
+from crmbridge.errors import CrmbridgeError, DeliveryError, OutcomeUnknown, SourceError
 from crmbridge.http import attempt, describe
 
 _PATIENCE = 60.0  # seconds for one check
@@ -86,7 +86,7 @@ def _checked(connector: Any) -> str:
     """What a connector's own check says; empty if it is content."""
 
     async def check() -> str:
-        call = Caller("doctor", 1)
+        call, problem = Caller("doctor", 1), ""
         try:
             async with asyncio.timeout(_PATIENCE):
                 if isinstance(connector, Source):
@@ -94,12 +94,13 @@ def _checked(connector: Any) -> str:
                 else:
                     with attempt():
                         await call(connector.check)
-        except (CrmbridgeError, TimeoutError) as error:
-            return str(error) or describe(error)
-        finally:
-            await call(connector.close)
-            call.close()
-        return ""
+        except TimeoutError:
+            return f"no answer within {_PATIENCE:g} s"  # it is not closed either: that would wait for the same thread
+        except Exception as error:  # whatever a connector raises is a finding
+            problem = str(error) if isinstance(error, CrmbridgeError) and str(error) else describe(error)
+        await call(connector.close)
+        call.close()
+        return problem
 
     return asyncio.run(check())
 
@@ -152,6 +153,8 @@ async def _published(destination: Any, *given: Any) -> Any:
     try:
         with attempt():
             return await call(destination.publish, *given, None)
+    except OutcomeUnknown as error:
+        raise Failure(f"it may be published or not, look before you send another: {error}") from None
     except DeliveryError as error:
         raise Failure(f"not published: {error}") from None
     except SourceError as error:

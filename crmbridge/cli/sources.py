@@ -12,7 +12,7 @@ import click
 from crmbridge.cli.common import Failure, call, config_option, output_option, progress, table
 from crmbridge.cli.common import show as show_data
 from crmbridge.config.load import Config, load
-from crmbridge.contract import Caller, Describing, FieldInfo
+from crmbridge.contract import Caller, Describing, FieldInfo, Source
 from crmbridge.errors import SourceError
 from crmbridge.model import FieldSpec, Observation
 
@@ -34,6 +34,7 @@ def backfill(path: Path, output: str, yes: bool, rate: int | None, dry_run: bool
 
     For rules and records from before crmbridge. What was said of the same state already is not said again, and the live cursor stays.
     """
+    _configured(path, given["source"])
     found = _pages(path, "backfill", given | {"dry_run": True}, "records", None)
     if dry_run or output == "json":
         show_data(found, output, _backfilled)
@@ -44,9 +45,17 @@ def backfill(path: Path, output: str, yes: bool, rate: int | None, dry_run: bool
         return
     if not yes:
         click.confirm("say them?", abort=True)
-    done = _pages(path, "backfill", given | {"since": found["since"], "until": found["until"]}, "records", rate)
+    done = _pages(path, "backfill", given | {"since": found["since"], "until": found["until"], "most": rate}, "records", rate)
     if output == "text":
         click.echo(f"{done['messages']} queued")
+
+
+def _configured(path: Path, source: str) -> Config:
+    """The configuration, in which there is such a source; else a mistake in the command."""
+    config = load(path, secrets=False)
+    if source not in config.sources:
+        raise Failure(f"no source {source} is configured; there are {', '.join(config.sources)}", 2)
+    return config
 
 
 def _pages(path: Path, verb: str, arguments: dict[str, Any], what: str, rate: int | None) -> dict[str, Any]:
@@ -59,7 +68,9 @@ def _pages(path: Path, verb: str, arguments: dict[str, Any], what: str, rate: in
                 time.sleep(60.0 * page["messages"] / rate)
             page = call(path, verb, **arguments | {name: page[name] for name in ("since", "until") if name in page}, cursor=page["next"])
             bar.update(page["records"])
-            total = total | {name: total[name] + page[name] for name in ("records", "messages", "missing") if name in total}
+            total = total | {
+                name: total[name] + page[name] for name in ("records", "left_to_the_poll", "messages", "missing") if name in total
+            }
             if "examples" in total:
                 total["examples"] = (total["examples"] + page["examples"])[:20]
     return {name: value for name, value in total.items() if name != "next"}
@@ -67,6 +78,8 @@ def _pages(path: Path, verb: str, arguments: dict[str, Any], what: str, rate: in
 
 def _backfilled(data: dict[str, Any]) -> Iterator[str]:
     yield f"{data['records']} records lead to {data['messages']} messages that were not said"
+    if data["left_to_the_poll"]:
+        yield f"{data['left_to_the_poll']} of them differ from what is known here: the next poll tells of those"
     for one in data["examples"]:
         yield f"  {one['to']}  {one['rule']}: {one['text']}"
 
@@ -78,10 +91,14 @@ def _backfilled(data: dict[str, Any]) -> Iterator[str]:
 @output_option
 def audit(source: str, since: str, path: Path, output: str) -> None:
     """Ask the CRM what changed, and name what crmbridge has not seen. Exit code 1 if there is anything."""
+    _configured(path, source)
     found = _pages(path, "audit", {"source": source, "since": since}, "records", None)
     show_data(found, output, _audited)
     if found["missing"]:
-        raise Failure(f"{len(found['missing'])} were missed: `crmbridge state set {source} --since {since}` reads them again")
+        raise Failure(
+            f"{len(found['missing'])} were missed: `crmbridge state set {source} --since {since}` reads them again; "
+            "what is older and was never seen is only learnt by it, and `crmbridge backfill` says it"
+        )
 
 
 def _audited(data: dict[str, Any]) -> Iterator[str]:
@@ -100,9 +117,8 @@ def _audited(data: dict[str, Any]) -> Iterator[str]:
 @output_option
 def fields(source: str, record_type: str | None, samples: bool, path: Path, output: str) -> None:
     """The fields that may be written under `fields:`, with their labels, types and a sample value. Publishes nothing, moves no cursor."""
+    _configured(path, source)
     config = load(path)
-    if source not in config.sources:
-        raise Failure(f"no source {source} is configured; there are {', '.join(config.sources)}", 2)
     types = [record_type] if record_type else list(config.sources[source].records)
     if not types:
         raise Failure("say of which record type: crmbridge fields SOURCE TYPE", 2)
@@ -118,6 +134,8 @@ def _described(config: Config, source: str, record_type: str, samples: bool) -> 
 
     async def ask(records: dict[str, Any], method: str, *arguments: Any) -> Any:
         asked, call_ = assemble.source(config, source, utc_now, records), Caller("fields", 1)
+        if not isinstance(asked, Source):
+            raise Failure(f"{source} cannot be asked: its CRM calls us. `crmbridge tail` shows what it sends")
         try:
             if method == "schema" and not isinstance(asked, Describing):
                 return []
@@ -176,6 +194,7 @@ def state() -> None:
 @output_option
 def state_show(source: str, path: Path, output: str) -> None:
     """The cursor, and when it moved last."""
+    _configured(path, source)
     show_data(call(path, "state_show", source=source), output, lambda data: [f"{name}: {value}" for name, value in data.items()])
 
 
@@ -189,6 +208,7 @@ def state_set(source: str, since: str | None, cursor: str | None, yes: bool, pat
     """Read on from elsewhere. What is read again and did not change says nothing; what is skipped is not read."""
     if (since is None) == (cursor is None):
         raise click.UsageError("say from where: --since or --cursor")
+    _configured(path, source)
     if not yes:
         click.confirm(f"read {source} on from {since or cursor}?", abort=True)
     answer = call(path, "state_set", source=source, since=since, cursor=cursor)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from crmbridge.model import parse_instant
-from crmbridge.telemetry import hide
+from crmbridge.model import digest, parse_instant
+from crmbridge.telemetry import forget, hide
 
 MARGIN: Final = timedelta(minutes=2)
 """A token is replaced this long before it expires: clocks differ, and a request takes its time."""
+
+
+_REMEMBERED: Final = 8  # secrets of earlier tokens that are kept out of logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +43,20 @@ class Token:
 
 
 class Tokens:
-    """The one token of a login, for any number of threads.
+    """The one token of a login, for any number of threads, and for other processes that keep theirs in the same file.
 
     `obtain(last)` asks the vendor for one; `last` is the token before, if any, for vendors whose refresh tokens change.
-    `keep` is a file (made 0600) that outlives the process; `login` names the credentials, so that a kept token of others is not used.
+    `keep` is a file (made 0600) that outlives the process. `login` names the credentials, secrets included (only a digest of
+    it is written), so that a token that others got is not used.
     """
 
     def __init__(
-        self, obtain: Callable[[Token | None], Token], *, now: Callable[[], datetime], keep: Path | None = None, login: str = ""
+        self,
+        obtain: Callable[[Token | None], Token],
+        *,
+        now: Callable[[], datetime],
+        keep: Path | None = None,
+        login: Callable[[], str] = lambda: "",
     ) -> None:
         self._obtain = obtain
         self._now = now
@@ -53,33 +64,73 @@ class Tokens:
         self._login = login
         self._lock = threading.Lock()
         self._token: Token | None = None
-        self._read = False
+        self._refused = ""
+        self._hidden: deque[str] = deque()
 
     def get(self) -> Token:
         """A token that is good for some minutes; raises what `obtain` raises."""
         with self._lock:
-            if not self._read:
-                self._token, self._read = self._kept(), True
             token = self._token
-            if token is None or not token.value or (token.expires_at and token.expires_at - MARGIN <= self._now()):
-                token = self._token = self._obtain(token)
-                self._write(token)
+            if token is not None and self._good(token):
+                return token
+            with self._alone():
+                # Another process may have got a newer one, whose refresh token is the only good one by now.
+                token = self._kept() or token
+                if token is None or not self._good(token):
+                    token = self._obtain(token)
+                    self._write(token)
+            self._token = token
+            self._forget_old(token)
             return token
 
     def refused(self, token: Token) -> None:
         """The vendor does not take `token` any more: the next `get` brings another, once for all who noticed."""
         with self._lock:
             if self._token is not None and self._token.value == token.value:
-                self._token = Token("", token.expires_at, token.refresh, token.facts)
+                self._refused = token.value
+
+    def _good(self, token: Token) -> bool:
+        return token.value not in ("", self._refused) and (token.expires_at is None or token.expires_at - MARGIN > self._now())
+
+    def _forget_old(self, token: Token) -> None:
+        """Old tokens are worth nothing, and need not be looked for in every line for ever."""
+        for secret in (token.value, token.refresh):
+            if secret and secret not in self._hidden:
+                self._hidden.append(secret)
+        while len(self._hidden) > _REMEMBERED:
+            forget(self._hidden.popleft())
 
     # --- the file
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other process logs in at the same time: of two refresh tokens one would be lost."""
+        if self._keep is None:
+            yield
+            return
+        try:
+            descriptor = os.open(self._keep.with_name(f".{self._keep.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError:
+            yield
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _named(self) -> str:
+        """The login's name on disk."""
+        with contextlib.suppress(ValueError):  # a secret that cannot be read: `obtain` says so
+            return digest(self._login())
+        return ""
 
     def _kept(self) -> Token | None:
         if self._keep is None:
             return None
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             raw = json.loads(self._keep.read_text(encoding="utf-8"))
-            if raw["login"] == self._login:
+            if raw["login"] == self._named():
                 expires_at = parse_instant(raw["expires_at"]) if raw["expires_at"] else None
                 return Token(raw["value"], expires_at, raw["refresh"], dict(raw["facts"]))
         return None
@@ -89,7 +140,7 @@ class Tokens:
         if self._keep is None:
             return
         raw = {
-            "login": self._login,
+            "login": self._named(),
             "value": token.value,
             "expires_at": token.expires_at.isoformat() if token.expires_at else None,
             "refresh": token.refresh,

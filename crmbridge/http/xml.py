@@ -43,7 +43,7 @@ def parse_xml(data: bytes) -> Element:
     try:
         parser.feed(data)
         root = parser.close()
-    except ParseError as error:
+    except (ParseError, LookupError) as error:  # LookupError: an encoding that nobody knows
         raise ValueError(f"the body is not XML: {error}") from None
     if not isinstance(root, Element):
         raise ValueError("the body is not XML")

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from crmbridge.contract import Caller, Rewindable
+from crmbridge.contract import Baseline, Caller, Rewindable
 from crmbridge.errors import SourceError
-from crmbridge.model import ChangeEvent, Cursor, Kind, Observation, Page, RecordRef, digest, dump_fields
-from crmbridge.store.interface import Batch, Entry, Snapshot, SourcePosition
+from crmbridge.intake.change import same
+from crmbridge.model import ChangeEvent, Cursor, Kind, Observation, Page, RecordRef, digest
+from crmbridge.store.interface import Batch, Conflict, Entry, Snapshot, SourcePosition
 from crmbridge.web import scope as scopes
 from crmbridge.web import shapes
 from crmbridge.web.orders import Orders, example
+from crmbridge.web.reading import LIMIT
 from crmbridge.web.scope import Refused
 
 _BITE: Final = 500  # records read in one answer, or one page if that is more
 _PAGE: Final = 200  # records recorded at once
+_CONFLICTS: Final = 10
+_OVERTIME: Final = 120.0  # seconds one read may take
 _UNDER_WAY: Final = timedelta(minutes=5)  # a change this young may still be on its way to us
 
 
@@ -26,36 +32,46 @@ class Asking(Orders):
     """Reads sources on demand."""
 
     async def backfill(
-        self, source: str, since: str, until: str | None = None, cursor: str | None = None, dry_run: bool = False
+        self,
+        source: str,
+        since: str,
+        until: str | None = None,
+        cursor: str | None = None,
+        dry_run: bool = False,
+        most: int | None = None,
     ) -> dict[str, Any]:
         """Say what the rules say of records that changed in a time, each as if it had just been made as it is now.
 
-        What was said of the same state already is not said again; another backfill of the same time says nothing new.
-        One answer covers some hundreds of records; `next` is where to go on, None at the end.
+        What a rule has said of a record, or tried to, it does not say again, and a record that a poll is about to tell of is
+        left to it. One answer covers some hundreds of records, or about `most` messages; `next` is where to go on (perhaps the
+        same page, whose first messages are known by then), None at the end.
         """
         now = self._now()
         begin, end = scopes.instant(since, now), scopes.instant(until, now) if until else now
-        seen = messages = 0
+        seen = left = messages = 0
         examples: list[dict[str, str]] = []
         async with self._opened(source) as (call, asked):
             place: str | None = cursor or await call(asked.since, begin)
-            while place is not None and seen < _BITE:
+            while place is not None and seen < _BITE and (most is None or messages < most):
                 page: Page = await call(asked.poll, Cursor(place))
                 meant = [one for one in page.observations if begin <= one.occurred_at < end and not (one.deleted or one.merged_into)]
-                seen += len(meant)
-                for start in range(0, len(meant), _PAGE):
-                    entries = await self._backfilled(source, meant[start : start + _PAGE])
-                    known = await self._store.known_keys([new.key for entry in entries for new in entry.deliveries])
-                    fresh = [new for entry in entries for new in entry.deliveries if new.key not in known]
-                    messages += len(fresh)
+                step, whole = min(_PAGE, most or _PAGE), True
+                for start in range(0, len(meant), step):
+                    if most is not None and messages >= most:
+                        whole = False
+                        break
+                    some = meant[start : start + step]
+                    entries, skipped = await self._backfilled(source, some, record=not dry_run)
+                    fresh = [new for entry in entries for new in entry.deliveries]
+                    seen, left, messages = seen + len(some), left + skipped, messages + len(fresh)
                     examples += [example(new) for new in fresh[: 20 - len(examples)]]
-                    if entries and not dry_run:
-                        await self._store.record(Batch(source=source, entries=entries), now)
-                place = page.cursor if page.has_more else None
+                if whole:
+                    place = page.cursor if page.has_more else None
         if messages and not dry_run:
             self._changed()
         return {
             "records": seen,
+            "left_to_the_poll": left,
             "messages": messages,
             "examples": examples,
             "dry_run": dry_run,
@@ -64,21 +80,43 @@ class Asking(Orders):
             "until": end.isoformat(),
         }
 
-    async def _backfilled(self, source: str, observations: Sequence[Observation]) -> list[Entry]:
-        """What the rules say of each record that they say something of."""
+    async def _backfilled(self, source: str, observations: Sequence[Observation], *, record: bool) -> tuple[list[Entry], int]:
+        """What there is to say of each record, recorded if that is wanted; and how many are left to the poll."""
+        for _ in range(_CONFLICTS):
+            entries, left = await self._unsaid_of(source, observations)
+            if not entries or not record:
+                return entries, left
+            try:
+                await self._store.record(Batch(source=source, entries=entries), self._now())
+            except Conflict:
+                continue  # a poll has told of one of them meanwhile
+            return entries, left
+        raise Refused("the records change faster than they can be told of; try again later")
+
+    async def _unsaid_of(self, source: str, observations: Sequence[Observation]) -> tuple[list[Entry], int]:
         records = {RecordRef(source, one.record_type, one.record_id): one for one in observations}
         known = (await self._store.known(list(records))).snapshots
-        entries = []
+        entries, left = [], 0
         for record, one in records.items():
             snapshot = known.get(record)
-            fields = {**(snapshot.fields if snapshot else {}), **one.fields}
-            last = await self._store.events_of(record, 1)
-            told = bool(last) and not last[0].stale and last[0].event.fields == fields
-            event = last[0].event if told else _event(record, replace(one, fields=fields), snapshot)
-            if new := self._replayed(event, self._engine().run(event), 0):
-                learnt = None if snapshot else Snapshot(0, one.version, False, fields)
-                entries.append(Entry(record=record, snapshot=learnt, event=event, fresh=not told, deliveries=new))
-        return entries
+            if snapshot is not None and (snapshot.deleted or _others(snapshot, one)):
+                left += 1  # it differs from what we know: that is a change, which a poll tells with what it was
+                continue
+            event = _event(record, replace(one, fields={**(snapshot.fields if snapshot else {}), **one.fields}), snapshot)
+            outcome = self._engine().run(event)
+            if not outcome.rendered and not outcome.unrenderable:
+                continue
+            said = {
+                (told.message.rule, told.message.step)
+                for told in await self._store.deliveries_of(record, LIMIT)
+                if told.reason != "shadow"  # what was only recorded was not said
+            }
+            found = [new for new in self._replayed(event, outcome, 0) if (new.message.rule, new.message.step) not in said]
+            before = await self._store.known_keys([new.key for new in found])
+            if new := [one for one in found if one.key not in before]:
+                learnt = None if snapshot else Snapshot(0, one.version, False, event.fields)
+                entries.append(Entry(record=record, snapshot=learnt, event=event, deliveries=new))
+        return entries, left
 
     async def audit(self, source: str, since: str, cursor: str | None = None) -> dict[str, Any]:
         """Ask the CRM what changed since an instant, and name what is not known here as it is there. Changes nothing.
@@ -109,7 +147,7 @@ class Asking(Orders):
             elif gone:
                 why = "" if snapshot.deleted else "its deletion was not seen"
             else:
-                others = [name for name, value in one.fields.items() if snapshot.fields.get(name) != value]
+                others = _others(snapshot, one)
                 why = f"not seen since it changed: {', '.join(others)}" if others else ""
             if why:
                 found.append({"record": str(record), "changed_at": one.occurred_at.isoformat(), "why": why, "url": one.url})
@@ -131,11 +169,14 @@ class Asking(Orders):
         """Read a source on from an instant, or a cursor that `state show` once gave. What is read again and did not change says nothing."""
         if (since is None) == (cursor is None):
             raise Refused("say from where: --since or --cursor")
-        if since is not None:
-            async with self._opened(source) as (call, asked):
-                cursor = await call(asked.since, scopes.instant(since, self._now()))
-        assert cursor is not None
         before = await self._store.position(source)
+        async with self._opened(source) as (call, asked):
+            if not before.baselined and isinstance(asked, Baseline) and asked.enumerates():
+                raise Refused(f"{source} is still learning what exists; that must end first")
+            if since is not None:
+                cursor = await call(asked.since, scopes.instant(since, self._now()))
+            await call(asked.poll, Cursor(cursor or ""))  # a cursor that is not this source's is refused here, and not for ever after
+        assert cursor is not None
         position = SourcePosition(Cursor(cursor), before.baselined, before.polled_at)
         if self._moved is not None:
             await self._moved(source, position)
@@ -144,28 +185,41 @@ class Asking(Orders):
         return {"source": source, "cursor": cursor, "before": before.cursor}
 
     @asynccontextmanager
-    async def _opened(self, name: str) -> AsyncIterator[tuple[Caller, Any]]:
+    async def _opened(self, name: str) -> AsyncIterator[tuple[Callable[..., Any], Any]]:
         """A source of our own beside the polled one, and how to call it."""
         if self._source is None:
             raise Refused("sources cannot be asked here")
         asked = self._source(name)
         close = asked.close if hasattr(asked, "close") else None
         if close is None or not isinstance(asked, Rewindable):
-            raise Refused(f"{name} cannot be read from an instant on: its CRM calls us")
-        call = Caller(f"asking {name}", 1)
+            raise Refused(f"{name} cannot be asked what changed since an instant")
+        caller = Caller(f"asking {name}", 1)
+
+        async def call(method: Callable[..., Any], *args: Any) -> Any:
+            async with asyncio.timeout(_OVERTIME):
+                return await caller(method, *args)
+
         try:
             yield call, asked
         except SourceError as error:
             raise Refused(f"{name} cannot be read: {error}") from None
+        except TimeoutError:
+            raise Refused(f"{name} did not answer within {_OVERTIME:g} s") from None
         finally:
-            await call(close)
-            call.close()
+            with contextlib.suppress(Exception):  # what was asked is answered; a source that cannot be closed is left to its thread
+                await call(close)
+            caller.close()
+
+
+def _others(known: Snapshot, seen: Observation) -> list[str]:
+    """The fields that are not what we know; one that was configured since is not known yet."""
+    return [name for name, value in seen.fields.items() if name in known.fields and not same(known.fields[name], value)]
 
 
 def _event(record: RecordRef, one: Observation, known: Snapshot | None) -> ChangeEvent:
-    """A record as if it had just been made, under a name that the same state always has."""
+    """A record as if it had just been made, under a name of its own: whatever it becomes, a rule speaks of it once in this way."""
     return ChangeEvent(
-        id=digest("backfill", str(record), dump_fields(one.fields)),
+        id=digest("backfill", str(record)),
         source=record.source,
         record_type=record.type,
         record_id=record.id,

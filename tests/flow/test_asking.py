@@ -3,7 +3,10 @@
 import contextlib
 import json
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from flow.daemon import until
@@ -79,6 +82,75 @@ def test_a_backfill_says_once_what_was_there_before(bridge, crm, networks):
     assert asked(bridge, "backfill", "crm", "--since", "7d", "--dry-run")["messages"] == 0, "what was said live is said"
 
 
+def test_a_backfill_never_says_twice(bridge, crm, networks):
+    """Not what a poll is about to say, not for a field that is new in the configuration, not when something else changed since."""
+    started(bridge)
+    put(crm, 3, "Deal 3", "open")
+    until(lambda: bridge.ask("explain", name="crm/Deal/3")["records"][0]["now"]["stage"] == "open", "it is open")
+    put(crm, 3, "Deal 3", "won")
+    until(lambda: networks.said_at_the_sink == ["Deal 3 signed"], "it is said")
+    put(crm, 3, "Deal three", "won")
+    until(lambda: bridge.ask("explain", name="crm/Deal/3")["records"][0]["now"]["name"] == "Deal three", "it is renamed")
+    assert "1 queued" in fine(bridge.cli("backfill", "crm", "--since", "7d", "-y"))
+    bridge.quiet()
+    assert networks.said_at_the_sink == ["Deal 3 signed", "Deal 2 signed"]
+
+    bridge.config["sources"]["crm"]["records"]["Deal"]["fields"]["gone"] = "internal"
+    bridge.config["sources"]["crm"]["every"] = "1h"
+    bridge.write()
+    fine(bridge.cli("reload"))
+    put(crm, 2, "Deal two", "won", hours=20)
+    put(crm, 1, "Deal 1", "open")
+    said = fine(bridge.cli("backfill", "crm", "--since", "7d", "-y"))
+    assert said.startswith("3 records lead to 0 messages")
+    bridge.quiet()
+    assert networks.said_at_the_sink == ["Deal 3 signed", "Deal 2 signed"]
+
+
+def test_a_backfill_keeps_its_pace(bridge, crm, networks, monkeypatch):
+    """No more messages at once than may go in a minute."""
+    waited = []
+    monkeypatch.setattr("crmbridge.cli.sources.time", SimpleNamespace(sleep=lambda seconds: waited.append(round(seconds))))
+    started(bridge)
+    said = bridge.cli("backfill", "crm", "--since", "90d", "--rate", "1", "-y")
+    assert "3 queued" in fine(said)
+    bridge.quiet()
+    assert waited == [60, 60]
+    assert len(networks.said_at_the_sink) == 3
+
+
+def test_a_new_field_is_no_loss(bridge, crm):
+    """An audit compares what is known of a record, and no more."""
+    started(bridge)
+    bridge.config["sources"]["crm"]["records"]["Deal"]["fields"]["gone"] = "internal"
+    bridge.config["sources"]["crm"]["every"] = "1h"
+    bridge.write()
+    fine(bridge.cli("reload"))
+    assert "0 of them are not known" in fine(bridge.cli("audit", "crm", "--since", "90d"))
+
+
+def test_many_who_move_a_cursor_leave_one_poller(bridge, crm):
+    """And a cursor that is not this source's is refused at once."""
+    started(bridge)
+    refused = bridge.cli("state", "set", "crm", "--cursor", "rubbish", "-y")
+    assert (refused.returncode, "cannot be read" in refused.stderr) == (1, True)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: bridge.admin("POST", "/api/v1/state_set", '{"source": "crm", "since": "1d"}')[0], range(8)))
+        bridge.cli("reload")
+    assert set(answers) == {200}
+    before = bridge.ask("status")["sources"][0]["read"]
+    time.sleep(3.5)
+    polls = metric(bridge, 'crmbridge_polls_total{outcome="ok",source="crm"}')
+    time.sleep(3)
+    assert metric(bridge, 'crmbridge_polls_total{outcome="ok",source="crm"}') - polls <= 5
+    assert before is not None
+
+
+def metric(bridge, name):
+    text = bridge.admin("GET", "/metrics")[1]
+    return float(next(line.split()[-1] for line in text.splitlines() if line.startswith(name)))
+
+
 def test_an_audit_names_what_was_missed(bridge, crm):
     """A row whose stamp lies behind all that was read is what no poll finds."""
     started(bridge)
@@ -109,7 +181,7 @@ def test_reading_on_from_elsewhere_finds_what_was_missed(bridge, crm, networks):
     bridge.stop()
     assert asked(bridge, "state", "show", "crm")["baselined"] is True
     fine(bridge.cli("state", "set", "crm", "--since", "2d", "-y"))
-    assert bridge.cli("state", "set", "nobody", "--since", "2d", "-y").returncode == 1
+    assert bridge.cli("state", "set", "nobody", "--since", "2d", "-y").returncode == 2
 
 
 def test_what_may_be_configured(bridge):

@@ -1,6 +1,7 @@
 """A real daemon beside each vendor's stand-in: what changes there is said once, by webhook or poll, through kills; secrets stay secret."""
 
 import json
+import time
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -10,6 +11,8 @@ from flow.daemon import until
 from standins.hubspot import CLIENT_SECRET as HUBSPOT_SECRET
 from standins.hubspot import HOOK, REFRESH, Hubspot
 from standins.salesforce import CLIENT_ID, CLIENT_SECRET, HOOK_PATH, ORGANIZATION, TYPE, WORDS, Salesforce
+
+from crmbridge.testing import hang
 
 
 def on_time(crm):
@@ -150,3 +153,16 @@ def test_a_deal_in_hubspot_is_told_once(daemon, networks):
 
 def post(daemon, request):
     return requests.post(f"{daemon.url}/hooks/crm", data=request.body, headers=dict(request.headers), timeout=10)
+
+
+def test_an_end_does_not_wait_for_a_crm_that_does_not_answer(bridge, salesforce):
+    """A thread that hangs in a vendor's call holds up nobody."""
+    salesforce.create()
+    bridge.start()
+    until(lambda: bridge.ask("status")["sources"][0]["state"] == "reading", "what exists is learnt")
+    salesforce.server.default = hang
+    asked = len(salesforce.requests)
+    until(lambda: len(salesforce.requests) > asked, "a poll is under way")
+    began = time.monotonic()
+    assert bridge.stop() == 0
+    assert time.monotonic() - began < 6

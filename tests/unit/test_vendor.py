@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from shared import NOW
 
+from crmbridge import telemetry
 from crmbridge.errors import SourceError
 from crmbridge.http import Refused, Session, Token, Tokens, Vendor, parse_xml
 from crmbridge.model import Network
@@ -66,14 +67,50 @@ def test_a_kept_token_outlives_the_process(clock, tmp_path):
     """0600, whole, of the same credentials only; what cannot be read is no reason to fail."""
     log, file = [], tmp_path / "crm.token"
     for login in ("ann", "ann", "bob", "bob"):
-        Tokens(issuing(clock, log), now=clock, keep=file, login=login).get()
+        Tokens(issuing(clock, log), now=clock, keep=file, login=lambda login=login: login).get()
     assert len(log) == 2
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert [path.name for path in tmp_path.iterdir()] == ["crm.token"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".crm.token.lock", "crm.token"]
+    assert "bob" not in file.read_text()
     for nonsense in ("", "{", "[]", json.dumps({"login": "bob"}), json.dumps({"login": "bob", "value": "x", "expires_at": 7})):
         file.write_text(nonsense)
-        assert Tokens(issuing(clock, log), now=clock, keep=file, login="bob").get().value.startswith("canary-access-")
-    Tokens(issuing(clock, log), now=clock, keep=tmp_path / "no" / "folder", login="bob").get()
+        assert Tokens(issuing(clock, log), now=clock, keep=file, login=lambda: "bob").get().value.startswith("canary-access-")
+    Tokens(issuing(clock, log), now=clock, keep=tmp_path / "no" / "folder", login=lambda: "bob").get()
+
+
+def test_two_processes_share_what_a_vendor_gives_once(clock, tmp_path):
+    """A refresh token that is used is worth nothing; who comes later takes the token that was got with it."""
+    log, file = [], tmp_path / "crm.token"
+    good = ["canary-refresh-0"]
+
+    def obtain(last):
+        assert (last.refresh if last else "canary-refresh-0") == good[-1], "invalid_grant"
+        log.append(1)
+        good.append(f"canary-refresh-{len(log)}")
+        return Token(f"canary-access-{len(log)}", clock() + timedelta(hours=1), good[-1])
+
+    daemon, verb = (Tokens(obtain, now=clock, keep=file) for _ in range(2))
+    assert daemon.get().value == verb.get().value == "canary-access-1"
+    clock.now += timedelta(hours=1)
+    assert verb.get().value == daemon.get().value == "canary-access-2"
+    verb.refused(verb.get())
+    assert verb.get().value == "canary-access-3"
+    daemon.refused(daemon.get())
+    assert daemon.get().value == "canary-access-3"
+    assert len(log) == 3
+
+
+def test_old_tokens_are_not_looked_for_for_ever(clock):
+    """Every line that is written is searched for all that is hidden."""
+    tokens = Tokens(issuing(clock, log := []), now=clock)
+    begun = len(telemetry._hidden)
+    for _ in range(50):
+        tokens.refused(tokens.get())
+    tokens.get()
+    assert len(log) == 51
+    assert len(telemetry._hidden) - begun < 60
+    assert "canary-access-51" not in redact("canary-access-51")
+    assert redact("canary-access-11") == "canary-access-11"
 
 
 def test_a_token_is_never_shown(clock, tmp_path):
@@ -120,6 +157,7 @@ def test_a_good_answer_is_read_exactly(vendor, server):
         (answer(200, b"<html>maintenance"), "no JSON", None),
         (answer(200, b'{"half": '), "no JSON", None),
         (answer(200, b"[" * 100_000), "no JSON", None),
+        (answer(200, b'{"n": 1e99999999999999999999}'), "no JSON", None),
         (answer(302, b"", {"Location": "http://127.0.0.1:1/"}), "no JSON", None),
         (cut, "", None),
     ],
@@ -161,6 +199,8 @@ ENTITIES = b'<!DOCTYPE l [<!ENTITY a "lol">' + b"".join(b'<!ENTITY a%d "%s">' % 
         b"\0",
         b"no xml",
         b"<a></b>",
+        b'<?xml version="1.0" encoding="hex"?><a/>',
+        b'<?xml version="1.0" encoding="nobody"?><a/>',
     ],
 )
 def test_hostile_xml_is_refused_at_once(data):

@@ -17,7 +17,6 @@ from connectors.sources.hubspot.paths import Paths
 from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
 from crmbridge.http import Refused, Session, Token, Tokens, Vendor, understood
-from crmbridge.model import digest
 
 BATCH: Final = 100
 """Records of one batch read."""
@@ -153,7 +152,10 @@ class Api:
             return Tokens(self._given, now=now)
         folder = self._setting.state_folder
         keep = folder / f"{self._setting.name}.token" if folder else None
-        login = digest(self._options.api_url, oauth.client_id, _revealed(oauth.refresh_token))
+
+        def login() -> str:
+            return "\0".join([self._options.api_url, oauth.client_id, oauth.refresh_token.reveal()])
+
         return Tokens(lambda last: self._refreshed(oauth, last), now=now, keep=keep, login=login)
 
     def _given(self, _: Token | None) -> Token:

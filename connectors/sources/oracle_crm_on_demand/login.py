@@ -40,7 +40,11 @@ class Login:
         """A password that was refused, and until when it is not tried again."""
         self._lock = threading.Lock()
         keep = setting.state_folder / f"{setting.name}.token" if setting.state_folder else None
-        self.tokens = Tokens(self._obtain, now=setting.now, keep=keep, login=f"{options.url} {options.user}")
+        self.tokens = Tokens(self._obtain, now=setting.now, keep=keep, login=self._name)
+
+    def _name(self) -> str:
+        """Whose sessions these are."""
+        return "\0".join([self._options.url, self._options.user, self._options.password.reveal()])
 
     def headers(self, token: Token) -> dict[str, str]:
         """What shows a session, and how answers are wanted."""

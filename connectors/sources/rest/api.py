@@ -40,8 +40,7 @@ class Api:
         self._heard = threading.local()
         auth = options.auth
         keep = setting.state_folder / f"{setting.name}.token" if setting.state_folder and isinstance(auth, OAuth2) else None
-        login = f"{auth.token_url} {auth.client_id}" if isinstance(auth, OAuth2) else ""
-        tokens = Tokens(self._obtain, now=setting.now, keep=keep, login=login)
+        tokens = Tokens(self._obtain, now=setting.now, keep=keep, login=self._login)
         self._vendor = Vendor(self._session, tokens, words=_words, now=setting.now, heard=self._hear, authorize=self._headers)
 
     def page(self, one: Resource, asked: Mapping[str, str], place: str) -> Body:
@@ -79,6 +78,10 @@ class Api:
         self._vendor.close()
 
     # --- who we are
+
+    def _login(self) -> str:
+        auth = self._options.auth
+        return f"{auth.token_url}\0{auth.client_id}\0{auth.client_secret.reveal()}" if isinstance(auth, OAuth2) else ""
 
     def _headers(self, token: Token) -> dict[str, str]:
         match self._options.auth:

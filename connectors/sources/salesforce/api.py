@@ -43,9 +43,8 @@ class Api:
         self._usage = ""
         self._described: dict[str, tuple[float, dict[str, Any]]] = {}
         keep = setting.state_folder / f"{setting.name}.token" if setting.state_folder else None
-        self._tokens = Tokens(
-            Login(options, session, setting.now).obtain, now=setting.now, keep=keep, login=f"{options.url} {options.login.client_id.origin}"
-        )
+        login = Login(options, session, setting.now)
+        self._tokens = Tokens(login.obtain, now=setting.now, keep=keep, login=login.name)
         self._vendor = Vendor(session, self._tokens, words=words, now=setting.now, heard=self._heard, expired=_expired)
 
     def query(self, text: str, *, everything: bool = False) -> Rows:

@@ -48,6 +48,16 @@ class Login:
             value, self._now() + _LIFE, facts={"url": self._instance(instance), "scope": scopes if isinstance(scopes, str) else ""}
         )
 
+    def name(self) -> str:
+        """Whose tokens these are; raises ValueError for a secret that cannot be read."""
+        login = self._options.login
+        own = (
+            [login.user, login.audience or "", login.private_key.reveal()]
+            if isinstance(login, JwtBearer)
+            else [login.client_secret.reveal()]
+        )
+        return "\0".join([self._options.url, login.flow, login.client_id.reveal(), *own])
+
     def _instance(self, told: Any) -> str:
         """Where the token is good. Nobody else is shown it."""
         instance = told.rstrip("/") if isinstance(told, str) else self._options.url

@@ -24,6 +24,7 @@ _OUTBOUND: Final = "{http://soap.sforce.com/2005/09/outbound}"
 _OBJECT: Final = "{urn:sobject.enterprise.soap.sforce.com}"
 _TYPE: Final = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _ID: Final = re.compile(r"[A-Za-z0-9]{15}([A-Za-z0-9]{3})?", re.ASCII)
+_SUFFIX: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 MAX_NOTIFICATIONS: Final = 100  # of one message, by its WSDL
 _ACKNOWLEDGED: Final = (
     b'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"><soapenv:Body>'
@@ -44,7 +45,7 @@ def verify(options: OutboundMessages, request: WebhookRequest) -> None:
 
 
 def named(body: bytes) -> Iterator[tuple[str, str]]:
-    """(record type, 18 or 15 letter id) of each notification. Raises ValueError."""
+    """(record type, 18 letter id) of each notification. Raises ValueError."""
     found = _unwrapped(_message(body)).findall(f"{_OUTBOUND}Notification")
     if len(found) > MAX_NOTIFICATIONS:
         raise ValueError(f"a message has more than {MAX_NOTIFICATIONS} notifications")
@@ -56,7 +57,15 @@ def named(body: bytes) -> Iterator[tuple[str, str]]:
         id = (record.findtext(f"{_OBJECT}Id") or "").strip()
         if not kind or not _ID.fullmatch(id):
             raise ValueError("a notification names no record")
-        yield kind, id
+        yield kind, long_id(id)
+
+
+def long_id(id: str) -> str:
+    """An id of 15 letters, in which case matters, as the API writes it: with three more that say which are capitals."""
+    if len(id) != 15:
+        return id
+    groups = (id[start : start + 5] for start in (0, 5, 10))
+    return id + "".join(_SUFFIX[sum(letter.isupper() << place for place, letter in enumerate(group))] for group in groups)
 
 
 def reply(accepted: bool) -> Reply:

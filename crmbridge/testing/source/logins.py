@@ -113,7 +113,7 @@ class Logins(SourceParts):
             world.call(world.source.check)
         assert crm.logins == 1
         kept = [path for path in tmp_path.iterdir() if path.is_file() and "token" in path.name]
-        assert [oct(path.stat().st_mode & 0o777) for path in kept] == ["0o600"]
+        assert {oct(path.stat().st_mode & 0o777) for path in kept} == {"0o600"}
 
 
 async def _done(result: Any) -> None:

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from standins.salesforce import CLIENT_ID, CLIENT_SECRET, HOOK_PATH, ORGANIZATION, TYPE, WORDS, Salesforce
 
 from connectors.sources.salesforce import CONNECTOR, soql
+from connectors.sources.salesforce.outbound import long_id
+from crmbridge.contract import Setting
 from crmbridge.errors import InvalidRequest, SourceError
 from crmbridge.model import Choice, FieldSpec, Kind, cursors
 from crmbridge.testing import Can, SourceContract, answer
@@ -243,3 +245,27 @@ def test_literals_as_others_write_them(vectors):
         assert case["template"].format(first, named=second) == case["expected"]
     for case in quoted:
         assert case["template"].format(soql.quoted(case["args"][0])) == case["expected"]
+
+
+@pytest.mark.parametrize(
+    "id", ["0014H00002LbR7QQAV", "a00D0000008pQRAIA2", "003RO0000035WQgYAM", "005D0000001QX8WIAW", "0019000000B98deAAB"]
+)
+def test_short_ids_become_long(id):
+    """Ids that were seen in the wild."""
+    assert long_id(id[:15]) == long_id(id) == id
+
+
+def test_other_credentials_use_no_kept_token(tmp_path):
+    """A doctor that looks after a change of secret or user must log in."""
+    with Salesforce() as crm:
+        for user_secret, logins in ((CLIENT_SECRET, 1), (CLIENT_SECRET, 1), ("another", 1)):
+            login = {"flow": "client_credentials", "client_id": CLIENT_ID, "client_secret": user_secret}
+            setting = Setting(name="crm", records={TYPE: {"Name": FieldSpec()}}, state_folder=tmp_path, now=lambda: crm.now)
+            source = CONNECTOR.build(CONNECTOR.options(url=crm.url, login=login), setting)
+            if user_secret == "another":
+                with pytest.raises(SourceError, match="the login is refused"):
+                    source.check()
+            else:
+                source.check()
+            source.close()
+            assert crm.logins == logins
