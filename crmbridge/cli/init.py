@@ -6,9 +6,10 @@ What a connector needs at first stands in its own folder (`starter.yaml`), so th
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -45,7 +46,10 @@ def starters(kind: str) -> dict[str, Starter]:
     """Every installed connector that says how to begin."""
     found = {}
     for name in registry.names(kind):
-        registry.load(kind, name)
+        try:
+            registry.load(kind, name)
+        except registry.UnknownConnector:  # one that is broken is no hindrance to the others
+            continue
         page = Path(sys.modules[registry.module(kind, name)].__file__ or "").with_name("starter.yaml")
         if page.is_file():
             found[name] = Starter(kind, name, **yaml.safe_load(page.read_text(encoding="utf-8")))
@@ -57,35 +61,54 @@ def starters(kind: str) -> dict[str, Starter]:
 @click.option("--crm", help="Which CRM: salesforce, hubspot, ...")
 @click.option("--network", help="Which network: slack, chirp, twitter, ...")
 @click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="An answer, for scripts; with it nothing is asked.")
-def init(folder: Path, crm: str | None, network: str | None, given: tuple[str, ...]) -> None:
+@click.option("--defaults", is_flag=True, help="Ask nothing: what is not said is as usual, secrets come later.")
+def init(folder: Path, crm: str | None, network: str | None, given: tuple[str, ...], defaults: bool) -> None:
     """Write a configuration into FOLDER for your CRM and your network, with a rule and its test; then log in and try it.
 
     Secrets are asked for and kept in FOLDER/secrets, which only you may read; what you leave empty can be filled in later.
     """
+    scripted = bool(given) or defaults
     answers = dict(one.partition("=")[::2] for one in given)
     target = folder / "crmbridge.yaml"
-    if target.exists():
-        raise Failure(f"{target} is there already: say another folder", 2)
     source = _chosen("sources", crm, "Which CRM do changes come from?")
     destination = _chosen("destinations", network, "Where are they told?")
+    _free(folder, ["crmbridge.yaml", *source.files, *destination.files])
+    asked = {**source.ask, **destination.ask}
+    if strange := sorted(answers.keys() - asked.keys()):
+        raise Failure(f"nothing asks for {', '.join(strange)}; there are {', '.join(asked) or 'no questions'}", 2)
     words = {"folder": str(folder.absolute()), **destination.facts, **source.facts}
-    for one in (source, destination):
-        for name, asked in one.ask.items():
-            words[name] = (
-                answers[name] if name in answers else asked["default"] if given else click.prompt(asked["question"], asked["default"])
-            )
+    words |= {name: _answer(name, one, answers, scripted=scripted) for name, one in asked.items()}
     written = _write(folder, source, destination, words)
-    missing = [
-        name for one in (source, destination) for name, where in one.secrets.items() if not _secret(folder, name, where, bool(given))
-    ]
+    missing = [name for one in (source, destination) for name, where in one.secrets.items() if not _secret(folder, name, where, scripted)]
     click.echo("\n".join(f"written: {path}" for path in written))
     config = load(target, secrets=False)
     _test(config)
     if missing:
         click.echo(f"\nfill in {', '.join(str(folder / 'secrets' / name) for name in missing)}, then: crmbridge doctor -c {target}")
     else:
-        _try(load(target), bool(given))
+        _try(load(target), scripted)
     click.echo(f"\n{Template(source.next + destination.next).safe_substitute(words)}then: crmbridge run -c {target}")
+
+
+def _free(folder: Path, names: Iterable[str]) -> None:
+    """Nothing is overwritten. Raises Failure."""
+    if there := [str(folder / name) for name in names if (folder / name).exists()]:
+        raise Failure(f"{', '.join(there)} is there already: say another folder", 2)
+
+
+def _answer(name: str, asked: Mapping[str, str], answers: Mapping[str, str], *, scripted: bool) -> str:
+    """What was said, asked or usual. Raises Failure."""
+    if name in answers:
+        value = answers[name]
+    elif not scripted:
+        value = click.prompt(asked["question"], asked.get("default"))
+    elif "default" in asked:
+        value = asked["default"]
+    else:
+        raise Failure(f"say --set {name}=...: {asked['question']}", 2)
+    if not value.strip() or not value.isprintable():
+        raise Failure(f"{name}: {asked['question']}", 2)
+    return str(value.strip())
 
 
 def _chosen(kind: str, name: str | None, question: str) -> Starter:
@@ -98,7 +121,8 @@ def _chosen(kind: str, name: str | None, question: str) -> Starter:
 
 
 def _write(folder: Path, source: Starter, destination: Starter, words: Mapping[str, str]) -> list[Path]:
-    """The configuration, and what else helps, like an app's manifest."""
+    """The configuration, and what else helps, like an app's manifest. Answers stand between double quotes there, as in JSON."""
+    words = {name: json.dumps(value, ensure_ascii=False)[1:-1] for name, value in words.items()}
     step = Template(destination.rule).substitute(words).strip()
     text = (
         "# Written by `crmbridge init`. Every key: crmbridge config reference\n"
@@ -127,6 +151,7 @@ def _secret(folder: Path, name: str, where: str, scripted: bool) -> bool:
     """Ask for a secret and keep it (0600); False if it is left empty. In a script it is there already, or not."""
     path = folder / "secrets" / name
     path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.parent.chmod(0o700)
     if scripted or path.exists():
         return path.exists()
     value = click.prompt(f"{where} (empty: later)", default="", hide_input=True, show_default=False)

@@ -9,14 +9,20 @@ from flow.daemon import inside
 from standins.salesforce import CLIENT_ID, CLIENT_SECRET, Salesforce
 
 from crmbridge.cli.init import starters
+from crmbridge.config.load import load
 
+ANSWERS = {"url": "https://acme.example", "user": "ACME/BRIDGE"}
 PAIRS = list(itertools.product(starters("sources"), starters("destinations")))
 
 
 @pytest.mark.parametrize(("crm", "network"), PAIRS)
 def test_every_beginning_is_a_good_one(tmp_path, crm, network):
     """Linted, with a rule whose test passes; what is still to be filled in is named."""
-    said = inside(["init", tmp_path / "new", "--crm", crm, "--network", network, "--set", "nothing=asked"])
+    asked = {**starters("sources")[crm].ask, **starters("destinations")[network].ask}
+    answers = {"exports": str(tmp_path), **ANSWERS}
+    given = [f"{name}={answers.get(name) or one['default']}" for name, one in asked.items()]
+    options = [part for one in given for part in ("--set", one)]
+    said = inside(["init", tmp_path / "new", "--crm", crm, "--network", network, "--defaults", *options])
     assert said.returncode == 0, said.stderr
     assert "linted, and its test passes" in said.stdout
     path = tmp_path / "new" / "crmbridge.yaml"
@@ -27,7 +33,27 @@ def test_every_beginning_is_a_good_one(tmp_path, crm, network):
         assert name in said.stdout
     kept = tmp_path / "new" / "secrets"
     assert not kept.exists() or stat.S_IMODE(kept.stat().st_mode) == 0o700
-    assert inside(["init", tmp_path / "new", "--crm", crm, "--network", network]).returncode == 2, "nothing is overwritten"
+    assert inside(["init", tmp_path / "new", "--crm", crm, "--network", network, "--defaults"]).returncode == 2, "nothing is overwritten"
+
+
+def test_answers_are_words_and_nothing_more(tmp_path):
+    """Whatever stands in a folder's name or an answer; a question that nobody asks, or nobody answers, is told."""
+    folder = tmp_path / 'a, "b" #c {d}: Ä'
+    odd = '#w"ins, {x}: y'
+    said = inside(["init", folder, "--crm", "webhook", "--network", "slack", "--set", f"channel={odd}", "--set", "record=De'al #1"])
+    assert said.returncode == 0, said.stderr
+    config = load(folder / "crmbridge.yaml", secrets=False)
+    assert config.destinations["news"].options.channel == odd
+    assert list(config.sources["crm"].records) == ["De'al #1"]
+    base = ["init", tmp_path / "other", "--crm", "salesforce", "--network", "slack"]
+    for wrong, words in (("ulr=https://x", "nothing asks for ulr"), ("channel=#x", "say --set url="), ("url=a\nb: c", "url")):
+        said = inside([*base, "--set", wrong])
+        assert (said.returncode, words in said.stderr) == (2, True), said.stderr
+    assert not (tmp_path / "other").exists()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "slack-app-manifest.yaml").write_text("mine")
+    assert inside([*base, "--set", "url=https://acme.my.salesforce.com"]).returncode == 2
+    assert (tmp_path / "other" / "slack-app-manifest.yaml").read_text() == "mine"
 
 
 def test_questions_answered_by_hand(tmp_path, monkeypatch):
