@@ -86,7 +86,11 @@ def render(change: Any, path: Path, output: str) -> None:
     "event": "updated", "fields": {...}, "before": {...}, "url": "https://..."}.
     """
     config = load(path, secrets=False)
-    outcome = config.engine.run(_change(json.load(change), config))
+    try:
+        raw = json.load(change)
+    except ValueError as error:
+        raise Failure(f"the change is not JSON: {error}", 2) from None
+    outcome = config.engine.run(_change(raw, config))
     data = {
         "messages": [
             {
@@ -154,6 +158,8 @@ def _change(raw: Any, config: Config) -> ChangeEvent:
         raise Failure("the change needs source, record and fields", 2)
     if not all(isinstance(raw.get(name, {}), dict) for name in ("fields", "before")):
         raise Failure("fields and before are mappings of names to values", 2)
+    if raw.get("event", "updated") not in set(Kind):
+        raise Failure(f"there is no event {raw['event']}; there are {', '.join(Kind)}", 2)
     if raw["source"] not in config.sources:
         raise Failure(f"no source {raw['source']} is configured", 2)
     known = config.sources[raw["source"]].records

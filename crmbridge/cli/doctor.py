@@ -55,15 +55,22 @@ def examined(config: Config) -> Iterator[Finding]:
 
     yield _disk(config)
     for name, one in config.sources.items():
-        source = assemble.source(config, name, utc_now)
         label = f"source {name} ({one.connector.name})"
+        try:
+            source = assemble.source(config, name, utc_now)
+        except (CrmbridgeError, OSError) as error:
+            yield Finding(label, str(error))
+            continue
         if isinstance(source, Source):
             yield Finding(label, _checked(source))
         else:
             yield Finding(label, note="it calls us: send it something, and look at `crmbridge tail`")
     for name, to in config.destinations.items():
         label = f"destination {name} ({to.connector.name})"
-        problem = _checked(assemble.destination(config, name, utc_now, feed(config)))
+        try:
+            problem = _checked(assemble.destination(config, name, utc_now, feed(config)))
+        except (CrmbridgeError, OSError) as error:
+            problem = str(error)
         embedded = config.embeds_feed and to.connector.name == "chirp" and "connect" in problem
         yield Finding(label, note="its feed answers once crmbridge runs") if embedded else Finding(label, problem)
 

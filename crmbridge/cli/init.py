@@ -22,6 +22,7 @@ import yaml
 from crmbridge import registry
 from crmbridge.cli.common import Failure
 from crmbridge.config.load import Config, load
+from crmbridge.errors import ConfigError
 from crmbridge.rules.cases import run_case
 
 
@@ -81,13 +82,19 @@ def init(folder: Path, crm: str | None, network: str | None, given: tuple[str, .
     written = _write(folder, source, destination, words)
     missing = [name for one in (source, destination) for name, where in one.secrets.items() if not _secret(folder, name, where, scripted)]
     click.echo("\n".join(f"written: {path}" for path in written))
-    config = load(target, secrets=False)
+    try:
+        config = load(target, secrets=False)
+    except ConfigError:
+        for path in written:
+            path.unlink()  # so that the next try finds the folder as it was
+        raise
     _test(config)
+    click.echo(f"\n{Template(source.next + destination.next).safe_substitute(words)}")
     if missing:
         click.echo(f"\nfill in {', '.join(str(folder / 'secrets' / name) for name in missing)}, then: crmbridge doctor -c {target}")
     else:
         _try(load(target), scripted)
-    click.echo(f"\n{Template(source.next + destination.next).safe_substitute(words)}then: crmbridge run -c {target}")
+    click.echo(f"then: crmbridge run -c {target}")
 
 
 def _free(folder: Path, names: Iterable[str]) -> None:
@@ -124,6 +131,7 @@ def _write(folder: Path, source: Starter, destination: Starter, words: Mapping[s
     """The configuration, and what else helps, like an app's manifest. Answers stand between double quotes there, as in JSON."""
     words = {name: json.dumps(value, ensure_ascii=False)[1:-1] for name, value in words.items()}
     step = Template(destination.rule).substitute(words).strip()
+    step = f"{step} " if step else ""
     text = (
         "# Written by `crmbridge init`. Every key: crmbridge config reference\n"
         "crmbridge: 1\n"
@@ -182,7 +190,7 @@ def _try(config: Config, scripted: bool) -> None:
         )
         bad |= bool(one.problem)
     if bad:
-        raise Failure(f"put that right, then: crmbridge doctor -c {config.path}")
+        raise Failure(f"put that right, in {config.path} or {config.folder / 'secrets'}, then: crmbridge doctor -c {config.path}")
     for line in _live(config):
         click.echo(line)
     if not scripted:

@@ -137,6 +137,8 @@ def _explained_change(change: dict[str, Any]) -> Iterator[str]:
     for told in change["deliveries"]:
         where = " ".join(filter(None, (told["destination"], told["channel"])))
         yield f"    -> {where}: {told['state']} {told['reason']}".rstrip() + f"  (delivery {told['id']})"
+        if told["state"] == "dead" and told["last_error"]:
+            yield f"       {told['last_error']}"
         if told["receipt"]:
             yield f"       {told['receipt']['url'] or told['receipt']['remote_id']}"
         for attempt in told["attempts_failed"]:

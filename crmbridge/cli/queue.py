@@ -92,7 +92,11 @@ def queue() -> None:
 @queue.command("list")
 @config_option
 @_where
-@click.option("--state", type=click.Choice(["queued", "sending", "held", "unknown"]), help="Only in this state.")
+@click.option(
+    "--state",
+    type=click.Choice(["queued", "sending", "held", "unknown", "shadow"]),
+    help="Only in this state; shadow: what was only recorded.",
+)
 @click.option("--limit", type=int, default=100, help="At most so many.")
 @output_option
 def queue_list(path: Path, state: str | None, limit: int, output: str, **given: Any) -> None:

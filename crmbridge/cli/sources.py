@@ -103,6 +103,7 @@ def audit(source: str, since: str, path: Path, output: str) -> None:
 
 def _audited(data: dict[str, Any]) -> Iterator[str]:
     yield f"{data['records']} records changed, {len(data['missing'])} of them are not known here as they are there"
+    yield "(what changed in the last 5 minutes is left out: it may still be on its way)"
     yield from (f"  {one['record']}  {one['changed_at'][:19]}  {one['why']}" for one in data["missing"][:100])
 
 
@@ -146,12 +147,18 @@ def _described(config: Config, source: str, record_type: str, samples: bool) -> 
             await call_(asked.close)
             call_.close()
 
-    infos: list[FieldInfo] = asyncio.run(ask({}, "schema", record_type))
+    infos: list[FieldInfo] = asyncio.run(ask({record_type: {}}, "schema", record_type))
     names = [one.name for one in infos]
     values: dict[str, Any] = {}
     for start in range(0, len(names) or 1, _CHUNK) if samples else ():
         spec = {record_type: {name: FieldSpec() for name in names[start : start + _CHUNK]}} if names else {}
-        page = asyncio.run(ask(spec, "poll", None))
+        try:
+            page = asyncio.run(ask(spec, "poll", None))
+        except Failure as error:
+            if not names:
+                raise
+            click.echo(f"no samples of {len(spec[record_type])} fields: {error}", err=True)  # what they are called is the answer
+            continue
         seen: Observation | None = next((one for one in page.observations if one.record_type == record_type), None)
         values |= dict(seen.fields) if seen else {}
     known = {one.name: one for one in infos}

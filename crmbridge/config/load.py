@@ -177,6 +177,9 @@ class _Loader:
             defaults=model.defaults if model else DefaultsModel(),
             strict_conditions=model is not None and model.strict_conditions,
         )
+        given: list[Any] = [one.options for one in sources.values()] + [one.options for one in destinations.values()]
+        for _, secret in secrets_in([*given, *([model.alerts] if model else [])]):
+            secret.within(self.path.parent.absolute())
         compiled, problems = compile_rules(rules, known)
         self.problems += problems
         if model is None:

@@ -60,6 +60,11 @@ class Secret:
         """True if the secret's value stands in the configuration itself."""
         return self._kind == "literal"
 
+    def within(self, folder: Path) -> None:
+        """A relative file is one beside the configuration, wherever crmbridge is started."""
+        if self._kind == "file":
+            self._name = str(folder / self._name)
+
     def reveal(self) -> str:
         """The value, without a file's trailing newline.
 

@@ -56,7 +56,16 @@ class Mark:
             return self.began
 
 
-_REFUSED = re.compile(r"Failed to establish a new connection: \[Errno \d+\] ([A-Za-z ]+)")
+_UNREACHED = (
+    (re.compile(r"no connection to ([^\s:]+): ([A-Za-z ]+)"), "cannot connect to {0}: {1}"),
+    (re.compile(r"Failed to establish a new connection: \[Errno \d+\] ([A-Za-z ]+)"), "cannot connect: {0}"),
+    (re.compile(r"Failed to resolve '([^']+)'"), "cannot find {0}: is the name right, and does this machine resolve names?"),
+    (
+        re.compile(r"certificate verify failed: ([^()']+)"),
+        "TLS fails, {0}: is it the right host? See `network.ca_file`",
+    ),
+    (re.compile(r"\[SSL: [A-Z_0-9]+\] ([a-z ]+)"), "TLS fails, {0}: is it the right address?"),
+)
 _lock = threading.Lock()
 _mark: contextvars.ContextVar[Mark | None] = contextvars.ContextVar("crmbridge_mark", default=None)
 
@@ -115,6 +124,7 @@ def credential(reveal: Callable[[], T]) -> T:
 def describe(error: BaseException) -> str:
     """An exception as one short redacted line: its kind and its words."""
     words = " ".join(str(error).split())
-    if refused := _REFUSED.search(words):  # not urllib3's inner life, which stands around it
-        return f"cannot connect: {refused[1]}"
+    for pattern, told in _UNREACHED:  # not urllib3's inner life, which stands around it
+        if found := pattern.search(words):
+            return redact(told.format(*found.groups()))[:300]
     return redact(f"{type(error).__name__}: {words}" if words else type(error).__name__)[:300]

@@ -107,7 +107,8 @@ class Clause:
         seen = sight(event, self.field)
         was = shown(seen.before) if seen.before is not None else "empty" if seen.known else UNKNOWN_BEFORE
         now = shown(seen.now) if seen.now is not None else "empty"
-        values = f"it was {was} and is {now}" if self.operator in _ABOUT_CHANGE else f"it is {now}"
+        about = f"it is new, and is {now}" if seen.created else f"it was {was} and is {now}"
+        values = about if self.operator in _ABOUT_CHANGE else f"it is {now}"
         return f"{self}: {values}"
 
     def __str__(self) -> str:

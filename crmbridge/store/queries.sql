@@ -270,10 +270,12 @@ UPDATE deliveries SET look_at = :again, looks = looks + 1 WHERE id = :id AND sta
 SELECT count(*) FROM receipts WHERE destination = ? AND published_at >= ?
 
 -- name: deliveries_in
--- What people look at: the ids of open and dead deliveries in a scope.
+-- What people look at: the ids of open and dead deliveries in a scope, and of those that were only recorded, if they are asked for.
 WITH open AS (
   SELECT * FROM deliveries INDEXED BY deliveries_watched WHERE state IN ('sending', 'held', 'unknown', 'dead')
-  UNION ALL SELECT * FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued')
+  UNION ALL SELECT * FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued'
+  UNION ALL SELECT * FROM deliveries INDEXED BY deliveries_settled
+    WHERE instr(:states, 'superseded') AND settled_at IS NOT NULL AND state = 'superseded')
 SELECT id FROM open
 WHERE state IN (SELECT value FROM json_each(:states))
   AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
@@ -291,7 +293,9 @@ SELECT * FROM deliveries WHERE id IN (SELECT value FROM json_each(?)) ORDER BY i
 -- How many an order would touch.
 WITH open AS (
   SELECT * FROM deliveries INDEXED BY deliveries_watched WHERE state IN ('sending', 'held', 'unknown', 'dead')
-  UNION ALL SELECT * FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued')
+  UNION ALL SELECT * FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued'
+  UNION ALL SELECT * FROM deliveries INDEXED BY deliveries_settled
+    WHERE instr(:states, 'superseded') AND settled_at IS NOT NULL AND state = 'superseded')
 SELECT count(*) FROM open
 WHERE state IN (SELECT value FROM json_each(:states))
   AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))

@@ -46,6 +46,7 @@ class Asking(Orders):
         left to it. One answer covers some hundreds of records, or about `most` messages; `next` is where to go on (perhaps the
         same page, whose first messages are known by then), None at the end.
         """
+        self._refuse_if_mute(dry_run)
         now = self._now()
         begin, end = scopes.instant(since, now), scopes.instant(until, now) if until else now
         seen = left = messages = 0

@@ -240,6 +240,7 @@ class Orders(Reading):
 
         One answer covers some thousands of changes; `next` is where to go on (`after`, with the same `until`), None at the end.
         """
+        self._refuse_if_mute(dry_run)
         now = self._now()
         start, end = scopes.instant(since, now), scopes.instant(until, now) if until else now
         if rule is not None and rule not in {one.id for one in self._engine().rules}:
@@ -277,6 +278,11 @@ class Orders(Reading):
             "next": after if page else None,
             "until": end.isoformat(),
         }
+
+    def _refuse_if_mute(self, dry_run: bool) -> None:
+        """What is ordered now would be said later, when nobody thinks of it. Raises Refused."""
+        if not dry_run and (mute := self._mute()):
+            raise Refused(f"nothing can be said now: {mute}; --dry-run shows what would be")
 
     def _replayed(self, event: ChangeEvent, outcome: Outcome, generation: int) -> list[NewDelivery]:
         """As new deliveries; a person ordered it, so that no age and no flood keeps them back."""

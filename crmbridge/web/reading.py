@@ -80,11 +80,12 @@ class Reading:
         }
 
     async def queue_list(self, where: Where | None = None, state: str | None = None, limit: int = 100) -> dict[str, Any]:
-        """What waits: queued, being sent, held or unknown. Newest first, with how many there are in all."""
-        states = [State(state)] if state in set(OPEN) else OPEN
+        """What waits, newest first, and how many there are; or `shadow`: what was only recorded."""
+        if state == "shadow":
+            return await self._listed([State.SUPERSEDED], {**(where or {}), "reason": "shadow"}, limit)
         if state is not None and state not in set(OPEN):
-            raise Refused(f"{state} is not a state of what waits; there are {', '.join(OPEN)}")
-        return await self._listed(states, where or {}, limit)
+            raise Refused(f"{state} is not a state of what waits; there are {', '.join(OPEN)}, shadow")
+        return await self._listed([State(state)] if state else OPEN, where or {}, limit)
 
     async def dead_list(self, where: Where | None = None, limit: int = 100) -> dict[str, Any]:
         """Dead letters, newest first, and webhook requests that nobody could interpret."""

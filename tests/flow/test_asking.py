@@ -10,6 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 from flow.daemon import until
+from standins.hubspot import CLIENT_SECRET as HUBSPOT_SECRET
+from standins.hubspot import REFRESH, Hubspot
+from standins.salesforce import CLIENT_ID, CLIENT_SECRET, Salesforce
 
 
 def fine(said):
@@ -190,6 +193,63 @@ def test_what_may_be_configured(bridge):
     assert (found["name"]["sample"], found["stage"]["sample"]) == ("Deal 1", "won")
     assert "name" in fine(bridge.cli("fields", "crm", "Deal"))
     assert bridge.cli("fields", "nobody").returncode == 2
+
+
+def test_a_shadow_queues_nothing_and_shows_what_it_recorded(bridge, crm, networks):
+    """What is ordered under it would be said later, when nobody thinks of it."""
+    bridge.start("--shadow")
+    until(lambda: bridge.ask("status")["sources"][0]["state"] == "reading", "what exists is learnt")
+    for order in (["backfill", "crm"], ["replay"]):
+        assert "1 queued" not in bridge.cli(*order, "--since", "7d", "-y").stdout
+    refused = bridge.cli("backfill", "crm", "--since", "7d", "-y")
+    assert (refused.returncode, "--shadow" in refused.stderr) == (1, True)
+    put(crm, 3, "Deal 3", "open")
+    until(lambda: bridge.ask("explain", name="crm/Deal/3")["records"][0]["now"]["stage"] == "open", "it is seen")
+    put(crm, 3, "Deal 3", "won")
+    until(lambda: asked(bridge, "queue", "list", "--state", "shadow")["count"] == 1, "it is recorded")
+    assert asked(bridge, "queue", "list", "--state", "shadow")["deliveries"][0]["text"] == "Deal 3 signed"
+    assert networks.said_at_the_sink == []
+
+
+def test_fields_of_every_kind_of_source(bridge, daemon):
+    """Also where the CRM calls us, and where there is nothing to show a sample of."""
+    bridge.config["sources"]["crm"] = {
+        "type": "webhook",
+        "signature": {"scheme": "none"},
+        "map": {"record_type": {"value": "Deal"}, "record_id": "body.id", "fields": "body"},
+    }
+    bridge.config["rules"] = []
+    bridge.write()
+    said = bridge.cli("fields", "crm", "Deal")
+    assert (said.returncode, "its CRM calls us" in said.stderr) == (1, True)
+    with Hubspot() as crm:
+        crm.create(title="Parkers")
+        oauth = {"client_id": "app", "client_secret": HUBSPOT_SECRET, "refresh_token": REFRESH}
+        records = {"deals": {"fields": {"dealname": "internal"}}}
+        bridge.config["sources"]["crm"] = {"type": "hubspot", "oauth": oauth, "api_url": crm.url, "records": records}
+        bridge.write()
+        found = {one["name"]: one for one in asked(bridge, "fields", "crm")["deals"]}
+    assert (found["dealname"]["sample"], found["dealstage"]["choices"]["won"]) == ("Parkers", "Closed Won")
+    with Salesforce() as crm:
+        crm.create(title="Parkers")
+        login = {"flow": "client_credentials", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+        records = {"Opportunity": {"fields": {"Name": "internal"}}}
+        bridge.config["sources"]["crm"] = {"type": "salesforce", "url": crm.url, "login": login, "records": records}
+        bridge.write()
+        found = {one["name"]: one for one in asked(bridge, "fields", "crm")["Opportunity"]}
+    assert found["StageName"]["label"] == "StageName label"
+
+
+def test_a_doctor_goes_on_to_the_end(bridge):
+    """Whatever is wrong with one thing, the others are looked at."""
+    bridge.config["sources"]["crm"]["sqlite"] = "gone.sqlite"
+    records = {"deals": {"fields": {"owner.nme": "internal"}}}
+    bridge.config["sources"]["other"] = {"type": "hubspot", "token": "literal-token", "records": records}
+    bridge.write()
+    found = json.loads(bridge.cli("doctor", "-o", "json").stdout)
+    names = ["source crm (sql)", "source other (hubspot)", "destination sink (webhook)"]
+    assert [(one["what"], one["ok"]) for one in found[1:]] == list(zip(names, [False, False, True], strict=True))
+    assert "owner.nme" in found[2]["problem"]
 
 
 def test_a_doctor_looks_everywhere(bridge, networks, tmp_path):

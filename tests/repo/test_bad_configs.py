@@ -44,10 +44,26 @@ def test_a_missing_secret_is_found_at_start_and_its_value_never_shown(tmp_path, 
     with pytest.raises(ConfigError) as error:
         load(path)
 
+    file = tmp_path / "no" / "such"
     assert [str(problem) for problem in error.value.problems] == [
         "crmbridge.yaml:2:69: sources.crm.signature.secret[0]: the secret env HOOK is empty or not set",
-        "crmbridge.yaml:2:82: sources.crm.signature.secret[1]: the secret file no/such cannot be read: No such file or directory",
+        f"crmbridge.yaml:2:82: sources.crm.signature.secret[1]: the secret file {file} cannot be read: No such file or directory",
     ]
+
+
+def test_a_relative_secret_lies_beside_the_configuration(tmp_path, monkeypatch):
+    """From wherever crmbridge is started, as its database does."""
+    (tmp_path / "hook").write_text("s3cret-of-the-hook")
+    (tmp_path / "crmbridge.yaml").write_text(
+        "crmbridge: 1\n"
+        "sources: {crm: {type: webhook, signature: {scheme: bearer, secret: {file: hook}},"
+        " map: {record_type: {value: T}, record_id: body.id, fields: body}}}\n"
+        "destinations: {out: {type: console}}\n"
+    )
+    monkeypatch.chdir("/")
+    config = load(tmp_path / "crmbridge.yaml")
+    assert config.sources["crm"].options.signature.secret[0].reveal() == "s3cret-of-the-hook"
+    assert load(tmp_path / "crmbridge.yaml").sources == config.sources, "a reload finds nothing changed"
 
 
 @pytest.mark.parametrize(

@@ -641,3 +641,24 @@ def test_json_is_read_from_bytes() -> None:
     assert http.Answer(200, {}, json.dumps({"a": 1}).encode()).json() == {"a": 1}
     with pytest.raises(ValueError):
         http.Answer(200, {}, b"\xff").json()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1:1/", "cannot connect to 127.0.0.1: Connection refused"),
+        ("http://nowhere.invalid/", "cannot find nowhere.invalid: is the name right, and does this machine resolve names?"),
+    ],
+)
+def test_who_cannot_be_reached_is_told_in_words(url: str, words: str) -> None:
+    """The commonest first error; not the inner life of libraries."""
+    with pytest.raises(requests.ConnectionError) as told:
+        Session(Network(deadline=3.0)).get(url)
+    assert http.describe(told.value) == words
+
+
+def test_what_does_not_speak_tls_is_told() -> None:
+    """A forgotten `s` of https, and the other way round."""
+    with ScriptedServer() as server, pytest.raises(requests.ConnectionError) as told:
+        Session(Network(deadline=3.0)).get(server.url.replace("http:", "https:"))
+    assert http.describe(told.value).startswith("TLS fails, ")

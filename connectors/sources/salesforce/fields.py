@@ -21,6 +21,10 @@ _TYPES: Final = {
 """What is not here is text. https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/field_types.htm"""
 _PICKLISTS: Final = frozenset({"picklist", "multipicklist", "combobox"})
 _COMPOUND: Final = frozenset({"address", "location"})
+_NAMED: Final = frozenset(
+    {"Account", "Campaign", "Contact", "Lead", "Opportunity", "Pricebook2", "Product2", "Profile", "RecordType", "User"}
+)
+"""Objects that have a field Name, as not all do (Case, Task)."""
 SYSTEM: Final = ("Id", "SystemModstamp", "CreatedDate")
 
 
@@ -55,7 +59,9 @@ class Described:
         """Every field for people, and the names of related records."""
         own = [FieldInfo(name=name, label=_label(one), type=_type(one), choices=_choices(one)) for name, one in self.by_name.items()]
         related = [
-            FieldInfo(name=f"{name}.Name", label=f"{_label(one)}: name", type=FieldType.TEXT) for name, one in self._relations.items()
+            FieldInfo(name=f"{name}.Name", label=f"{_label(one)}: name", type=FieldType.TEXT)
+            for name, one in self._relations.items()
+            if all(to in _NAMED or to.endswith("__c") for to in one.get("referenceTo") or ("?",))
         ]
         return own + related
 

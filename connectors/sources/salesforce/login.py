@@ -19,6 +19,7 @@ from crmbridge.http import Refused, Session, Token, understood
 
 _LIFE: Final = timedelta(minutes=60)
 """Nobody says how long a token lasts: the session timeout of the org, two hours by default, each call prolongs it."""
+_AGAIN: Final = timedelta(minutes=1)  # until a login that was refused is tried again
 _ASSERTION: Final = timedelta(minutes=3)  # how long a signed claim is good; a clock may be off by less than that
 _SALESFORCE: Final = re.compile(r"https://[A-Za-z0-9.-]+\.(salesforce|force|cloudforce|database)\.(com|mil)")
 
@@ -39,7 +40,7 @@ class Login:
                 lambda: self._session.post(f"{self._options.url}/services/oauth2/token", data=form), words=words, now=self._now()
             )
         except Refused as error:
-            raise SourceError(f"the login is refused: {error}", error.retry_at) from None
+            raise SourceError(f"the login is refused: {error}", error.retry_at or self._now() + _AGAIN) from None
         value, instance = (answer.get(name) if isinstance(answer, dict) else None for name in ("access_token", "instance_url"))
         if not isinstance(value, str) or not value:
             raise SourceError("the login brought no access_token")

@@ -16,7 +16,7 @@ API_VERSION = "67.0"  # Summer '26
 class ClientCredentials(Options):
     """The app logs in as its Run-As user."""
 
-    flow: Literal["client_credentials"]
+    flow: Literal["client_credentials"] = Field(description="The app acts as the Run-As user of its policies.")
     client_id: Secret = Field(description="The app's consumer key.")
     client_secret: Secret = Field(description="The app's consumer secret.")
 
@@ -24,7 +24,7 @@ class ClientCredentials(Options):
 class JwtBearer(Options):
     """The app logs in as a user who was approved for it, with a signature; needs the extra `salesforce`."""
 
-    flow: Literal["jwt"]
+    flow: Literal["jwt"] = Field(description="The app acts as `user`, and signs that it is the app.")
     client_id: Secret = Field(description="The app's consumer key.")
     user: str = Field(description="The user's name, like bridge@acme.example.", min_length=1)
     private_key: Secret = Field(description="The RSA key in PEM whose certificate the app knows.")

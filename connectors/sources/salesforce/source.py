@@ -49,11 +49,7 @@ class SalesforceSource:
             raise SourceError("no record types are configured: write `records`")
         self._check_scopes()
         for name, spec in self._records.items():
-            described = self._described(name)
-            if missing := described.missing({*spec, "SystemModstamp", "CreatedDate"}):
-                raise SourceError(
-                    f"{name}: no field {', '.join(missing)} that this login may read: is the name right, and field-level security open?"
-                )
+            described = self._readable(name)
             self._query(soql.page(name, described.selected(spec), cursors.Position(), 1))
 
     def _check_scopes(self) -> None:
@@ -74,7 +70,7 @@ class SalesforceSource:
         return cursors.since({name: soql.moment(moment) for name in self._streams()})
 
     def fetch_many(self, record_type: str, ids: Sequence[str]) -> Sequence[Observation]:
-        described, spec = self._described(record_type), self._records.get(record_type, {})
+        described, spec = self._readable(record_type), self._records.get(record_type, {})
         found: list[Observation] = []
         for start in range(0, len(ids), _IDS):
             some = ids[start : start + _IDS]
@@ -111,8 +107,14 @@ class SalesforceSource:
     def _read(self, stream: str, position: cursors.Position) -> cursors.Read:
         if stream.endswith(_DELETIONS):
             return self._read_deletions(stream, position)
-        described, spec = self._described(stream), self._records[stream]
-        rows = self._api.query(soql.page(stream, described.selected(spec), position, self._options.page))
+        described, spec = self._readable(stream), self._records[stream]
+        try:
+            rows = self._api.query(soql.page(stream, described.selected(spec), position, self._options.page))
+        except Refused as error:
+            if "INVALID_FIELD" in str(error):  # what may be read has changed since it was described
+                self._api.forget()
+                self._readable(stream)
+            raise
         seen = [self._observation(stream, described, spec, one, position) for one in rows.records]
         last = (_stamp(rows.records[-1]), _id(rows.records[-1])) if rows.records else None
         return cursors.Read(seen, last, complete=rows.done and len(rows.records) < self._options.page)
@@ -166,6 +168,15 @@ class SalesforceSource:
 
     def _query(self, text: str) -> list[dict[str, Any]]:
         return self._api.query(text).records
+
+    def _readable(self, record_type: str) -> Described:
+        """The object, in which every configured field can be read; one that is hidden later must not be missed in silence."""
+        described = self._described(record_type)
+        if missing := described.missing({*self._records.get(record_type, {}), "SystemModstamp", "CreatedDate"}):
+            raise SourceError(
+                f"{record_type}: no field {', '.join(missing)} that this login may read: is the name right, and field-level security open?"
+            )
+        return described
 
     def _described(self, record_type: str) -> Described:
         return Described(self._api.describe(record_type))
