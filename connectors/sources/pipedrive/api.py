@@ -1,0 +1,140 @@
+"""The few calls of Pipedrive's API that this source makes. https://developers.pipedrive.com/docs/api/v1"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from connectors.sources.pipedrive.options import PipedriveOptions
+from crmbridge.contract import Setting
+from crmbridge.errors import SourceError
+from crmbridge.http import Session, Token, Tokens, Vendor
+from crmbridge.model import clean
+
+TYPES: Final[Mapping[str, str]] = {"deals": "deal", "persons": "person", "organizations": "organization"}
+"""Record types, as the API calls them, with what webhooks and field lists call one."""
+_FRESH: Final = 600.0  # seconds that names are believed
+_MANY: Final = 50  # pages of one list
+
+
+class Known:
+    """Something that is asked now and then; `last` is what was answered, without asking."""
+
+    def __init__(self, ask: Callable[[], dict[str, Any]]) -> None:
+        self._ask = ask
+        self._at = 0.0
+        self.last: dict[str, Any] = {}
+
+    def get(self, *, afresh: bool = False) -> dict[str, Any]:
+        if afresh or not self.last or time.monotonic() - self._at > _FRESH:
+            self.last, self._at = self._ask(), time.monotonic()
+        return self.last
+
+
+class Api:
+    """Reads one company. Raises SourceError."""
+
+    def __init__(self, options: PipedriveOptions, setting: Setting) -> None:
+        self._url = options.api_url.rstrip("/")
+        self._token = options.token
+        self._session = Session(setting.network)
+        self._vendor = Vendor(
+            self._session,
+            Tokens(self._obtain, now=setting.now),
+            words=_words,
+            now=setting.now,
+            authorize=lambda token: {"x-api-token": token.value},
+        )
+        self.stages = Known(lambda: {str(one["id"]): str(one["name"]) for one in self.all("/api/v2/stages")})
+        self.users = Known(lambda: {str(one["id"]): one for one in self._data("/v1/users")})
+        self._fields = {name: Known(functools.partial(self._asked_fields, name)) for name in TYPES}
+        self._me = Known(lambda: dict(self._data("/v1/users/me")))
+
+    def fields(self, record_type: str) -> Known:
+        """Fields by code: name, type, options."""
+        if record_type not in self._fields:
+            raise SourceError(f"there is no record type {record_type}; there are {', '.join(TYPES)}")
+        return self._fields[record_type]
+
+    def page(self, record_type: str, **asked: str) -> tuple[list[dict[str, Any]], str]:
+        """Records, and the mark of the page behind them."""
+        body = self._get(f"/api/v2/{record_type}", **asked)
+        more = body.get("additional_data") or {}
+        return self._list(body), str(more.get("next_cursor") or "")
+
+    def all(self, path: str) -> list[dict[str, Any]]:
+        """Every page of a short list."""
+        found: list[dict[str, Any]] = []
+        cursor = ""
+        for _ in range(_MANY):
+            body = self._get(path, limit="500", **({"cursor": cursor} if cursor else {}))
+            found += self._list(body)
+            cursor = str((body.get("additional_data") or {}).get("next_cursor") or "")
+            if not cursor:
+                break
+        return found
+
+    def link(self, kind: str, id: str) -> str | None:
+        """A record's address, once the company's domain is known."""
+        domain = self._me.last.get("company_domain")
+        return f"https://{domain}.pipedrive.com/{kind}/{id}" if domain else None
+
+    def introduce(self, *, afresh: bool = False) -> None:
+        """Learn who we are."""
+        self._me.get(afresh=afresh)
+
+    def subscriptions(self) -> list[dict[str, Any]]:
+        """Webhooks that there are."""
+        return self._list(self._get("/v1/webhooks"))
+
+    def subscribe(self, url: str, kind: str, user: str, password: str) -> None:
+        """Ask to be called for all that happens to one kind of record."""
+        self._vendor.post(
+            lambda _: f"{self._url}/v1/webhooks",
+            {
+                "subscription_url": url,
+                "event_action": "*",
+                "event_object": kind,
+                "version": "2.0",
+                "http_auth_user": user,
+                "http_auth_password": password,
+            },
+        )
+
+    def close(self) -> None:
+        self._vendor.close()
+
+    # --- parts
+
+    def _asked_fields(self, record_type: str) -> dict[str, Any]:
+        return {clean(str(one["field_code"])): one for one in self.all(f"/api/v2/{TYPES[record_type]}Fields")}
+
+    def _get(self, path: str, **params: str) -> dict[str, Any]:
+        body = self._vendor.get(lambda _: f"{self._url}{path}", **params)
+        if not isinstance(body, dict) or body.get("success") is not True:
+            raise SourceError(f"{path}: the answer is no success: {_words(body)}")
+        return body
+
+    def _data(self, path: str) -> Any:
+        return self._get(path).get("data") or ()
+
+    @staticmethod
+    def _list(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+        data = body.get("data") or []
+        if not isinstance(data, list) or not all(isinstance(one, dict) for one in data):
+            raise SourceError("the answer holds no list")
+        return data
+
+    def _obtain(self, _: Token | None) -> Token:
+        try:
+            return Token(self._token.reveal())
+        except ValueError as error:
+            raise SourceError(str(error)) from None
+
+
+def _words(body: Any) -> str:
+    if not isinstance(body, dict):
+        return ""
+    return ": ".join(str(body[name]) for name in ("error", "error_info") if body.get(name))

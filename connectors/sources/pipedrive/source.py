@@ -1,0 +1,281 @@
+"""Records become observations: by polls, by (update_time, what the list gives behind it); and by webhooks, which carry them whole."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+from connectors.sources.pipedrive.api import TYPES, Api
+from connectors.sources.pipedrive.options import PipedriveOptions, Webhook
+from crmbridge.contract import FieldInfo, Member, Reply, Setting, WebhookRequest
+from crmbridge.errors import InvalidRequest, InvalidSignature, SourceError
+from crmbridge.http import look, strict_json
+from crmbridge.model import Choice, Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, normalise, parse_instant
+
+_log = logging.getLogger(__name__)
+_DELETED: Final = " deleted"  # behind a record type: the stream of its deletions
+_SUBSCRIBED: Final = timedelta(hours=1)  # Pipedrive drops a subscription after three days without success
+_TYPES: Final = {
+    "int": FieldType.NUMBER,
+    "double": FieldType.NUMBER,
+    "monetary": FieldType.MONEY,
+    "date": FieldType.DATE,
+    "datetime": FieldType.DATETIME,
+    "boolean": FieldType.BOOLEAN,
+}
+_OWNER: Final = ("owner.name", "owner.email")
+
+
+def build(options: PipedriveOptions, setting: Setting) -> PipedriveSource:
+    """A source that polls, and can be called where `webhook` says how."""
+    return CalledPipedriveSource(options, setting, options.webhook) if options.webhook else PipedriveSource(options, setting)
+
+
+class PipedriveSource:
+    """Implements `crmbridge.contract.Source`, `Baseline`, `Rewindable`, `Teams` and `Describing`."""
+
+    def __init__(self, options: PipedriveOptions, setting: Setting) -> None:
+        self._options = options
+        self._setting = setting
+        self._records = setting.records
+        self._api = Api(options, setting)
+
+    def enumerates(self) -> bool:
+        return True
+
+    def check(self) -> None:
+        if not self._records:
+            raise SourceError(f"name the record types under `records`: {', '.join(TYPES)}")
+        self._api.introduce(afresh=True)
+        for name, spec in self._records.items():
+            known = self._api.fields(name).get(afresh=True)
+            if missing := sorted(field for field in spec if field not in _OWNER and _code(field) not in known):
+                raise SourceError(
+                    f"{name}: no field {', '.join(missing)} that this user may read; there are {', '.join(sorted(known))[:1000]}"
+                )
+        self._learn(afresh=True)
+
+    def poll(self, cursor: Cursor | None) -> Page:
+        self._learn()
+        names = list(self._records)
+        streams = names + [name + _DELETED for name in names if name == "deals"]
+        try:
+            return cursors.next_page(cursor, streams, self._read, overlap=self._options.overlap, now=self._setting.now())
+        except ValueError as error:
+            raise SourceError(str(error)) from None
+
+    def since(self, moment: datetime) -> Cursor:
+        return cursors.since({name: _stamp(moment) for stream in self._records for name in (stream, stream + _DELETED)})
+
+    def members(self, record_type: str, id: str) -> Sequence[Member]:
+        found, _ = self._api.page(record_type, ids=id)
+        users = self._api.users.get()
+        owners = [users[str(one["owner_id"])] for one in found if str(one.get("owner_id")) in users]
+        return [Member(name=clean(str(one["name"])), email=one.get("email"), role="owner") for one in owners]
+
+    def schema(self, record_type: str) -> Sequence[FieldInfo]:
+        known = self._api.fields(record_type).get(afresh=True)
+        found = [
+            FieldInfo(
+                name=f"custom_fields.{code}" if one.get("is_custom_field") else code,
+                label=clean(str(one.get("field_name") or code)),
+                type=_TYPES.get(str(one.get("field_type")), FieldType.TEXT),
+                choices=self._choices(code, one),
+            )
+            for code, one in known.items()
+        ]
+        return [*found, *(FieldInfo(name=name, label=f"Owner: {name[6:]}", type=FieldType.TEXT) for name in _OWNER)]
+
+    def close(self) -> None:
+        self._api.close()
+
+    # --- reading
+
+    def _learn(self, *, afresh: bool = False) -> None:
+        """What values are called; webhooks are read without asking."""
+        self._api.introduce()
+        self._api.stages.get(afresh=afresh)
+        for name in self._records:
+            self._api.fields(name).get()
+        if any(field in _OWNER for spec in self._records.values() for field in spec):
+            self._api.users.get(afresh=afresh)
+
+    def _read(self, stream: str, position: cursors.Position) -> cursors.Read:
+        """Position.after is (stamp, mark): everything from a stamp on, or the page behind one that holds only that stamp.
+
+        A pass goes to a second page among records of one second alone: others move while it reads.
+        """
+        name, deleted = stream.removesuffix(_DELETED), stream.endswith(_DELETED)
+        if deleted and position.high is None:
+            return cursors.Read((), (_stamp(self._setting.now()), ""), complete=True)  # what was deleted before is no news
+        start, mark = (str(position.after[0]), str(position.after[1])) if position.after else (position.start, "")
+        asked = {"limit": str(self._options.page), "sort_by": "update_time", "sort_direction": "asc"}
+        moment = cursors.instant(start) if start is not None else None
+        asked |= {"updated_since": f"{moment:%Y-%m-%dT%H:%M:%SZ}"} if moment else {}
+        asked |= {"status": "deleted"} if deleted else {}
+        rows, following = self._api.page(name, **asked, **({"cursor": mark} if mark else {}))
+        stamps = [_instant(row) for row in rows]
+        if stamps != sorted(stamps):
+            raise SourceError(f"{name}: Pipedrive did not sort by update_time")
+        seen = [self._observation(name, row, position) for row in rows]
+        last = _stamp(stamps[-1]) if stamps else None
+        if last is None or len(rows) < self._options.page:
+            return cursors.Read(seen, (last, "") if last else None, complete=True)
+        if last != start:
+            return cursors.Read(seen, (last, ""), complete=False)
+        if not following or following == mark:
+            raise SourceError(f"{name}: Pipedrive gives no page behind {len(rows)} records of {start}")
+        return cursors.Read(seen, (last, following), complete=False)
+
+    def _observation(self, name: str, raw: Mapping[str, Any], position: cursors.Position | None = None, **facts: Any) -> Observation:
+        at, id = _instant(raw), _id(raw.get("id"))
+        made = parse_instant(str(raw.get("add_time")))
+        given: dict[str, Any] = {
+            "record_type": name,
+            "record_id": id,
+            "fields": self._values(name, raw),
+            "existed": cursors.existed(made, position) if position else False,
+            "deleted": raw.get("is_deleted") is True or raw.get("status") == "deleted",
+            "version": at.isoformat(),
+            "occurred_at": at,
+            "url": self._api.link(TYPES[name], id),
+        }
+        return Observation(**(given | facts))
+
+    def _values(self, name: str, raw: Mapping[str, Any]) -> dict[str, FieldValue]:
+        """The configured fields that stand in `raw`, which may be some of them."""
+        found: dict[str, FieldValue] = {}
+        for field, spec in self._records.get(name, {}).items():
+            if field in _OWNER:
+                if "owner_id" in raw:
+                    user = self._api.users.last.get(str(raw["owner_id"])) or {}
+                    found[field] = normalise(user.get(field.removeprefix("owner.")), spec.type)
+            elif field.partition(".")[0] in raw:
+                found[field] = self._value(name, field, look(field, raw), spec)
+        return found
+
+    def _value(self, name: str, field: str, raw: Any, spec: FieldSpec) -> FieldValue:
+        described = self._api.fields(name).last.get(_code(field), {})
+        if isinstance(raw, dict):  # a custom field of money, or one that names a record
+            raw = raw.get("value")
+        labels = self._choices(_code(field), described)
+        if (labels or _code(field) == "stage_id") and spec.type is FieldType.ANY and raw is not None:
+            values = raw if isinstance(raw, list) else [raw]
+            choices = tuple(Choice(str(one), labels.get(str(one), str(one))) for one in values)
+            return choices if isinstance(raw, list) else choices[0]
+        return normalise(raw, _TYPES.get(str(described.get("field_type")), FieldType.ANY) if spec.type is FieldType.ANY else spec.type)
+
+    def _choices(self, code: str, described: Mapping[str, Any]) -> dict[str, str]:
+        if code == "stage_id":
+            return self._api.stages.last
+        return {str(one.get("id")): clean(str(one.get("label"))) for one in described.get("options") or () if isinstance(one, dict)}
+
+
+class CalledPipedriveSource(PipedriveSource):
+    """Implements `crmbridge.contract.WebhookSource` too."""
+
+    def __init__(self, options: PipedriveOptions, setting: Setting, webhook: Webhook) -> None:
+        super().__init__(options, setting)
+        self._webhook = webhook
+        self._looked: datetime | None = None
+
+    def poll(self, cursor: Cursor | None) -> Page:
+        self._keep_subscribed()
+        return super().poll(cursor)
+
+    def verify(self, request: WebhookRequest) -> None:
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        try:
+            pair = base64.b64decode(given, validate=True) if kind.lower() == "basic" else b""
+        except (binascii.Error, ValueError):
+            pair = b""
+        good = False
+        for password in self._webhook.password:
+            try:
+                good |= hmac.compare_digest(pair, f"{self._webhook.user}:{password.reveal()}".encode())
+            except ValueError as error:
+                _log.error("a webhook's password cannot be read", extra={"reason": str(error)})
+        if not good:
+            raise InvalidSignature
+        try:
+            body = strict_json(request.body)
+        except ValueError as error:
+            raise InvalidRequest(str(error)) from None
+        if not isinstance(body, dict) or not isinstance(body.get("meta"), dict):
+            raise InvalidRequest("the body is no webhook of version 2")
+
+    def parse(self, request: WebhookRequest) -> Sequence[Observation]:
+        body = strict_json(request.body)
+        meta, data, previous = body["meta"], body.get("data"), body.get("previous")
+        name = next((name for name, kind in TYPES.items() if kind == meta.get("entity")), None)
+        if name is None or name not in self._records:
+            return ()
+        at = parse_instant(str(meta.get("timestamp"))) or request.received_at
+        actor = str(meta["user_id"]) if meta.get("user_id") is not None else None
+        if meta.get("action") == "delete":
+            into = meta.get("merged_to_id")
+            return [
+                Observation(
+                    record_type=name,
+                    record_id=_id(meta.get("entity_id")),
+                    fields={},
+                    deleted=into is None,
+                    merged_into=str(into) if into is not None else None,
+                    version=at.isoformat(),
+                    occurred_at=at,
+                    actor=actor,
+                )
+            ]
+        if not isinstance(data, dict):
+            raise ValueError("a webhook of a change carries no data")
+        old = self._values(name, previous) if isinstance(previous, dict) else None
+        return [self._observation(name, data, before=old, created=meta.get("action") == "create", actor=actor)]
+
+    def reply(self, accepted: bool) -> Reply:
+        return Reply(200 if accepted else 503)
+
+    def _keep_subscribed(self) -> None:
+        """Pipedrive drops a subscription that nobody answered for three days, without a word."""
+        now = self._setting.now()
+        if self._looked is not None and abs(now - self._looked) < _SUBSCRIBED:
+            return
+        there = {
+            (str(one.get("subscription_url")), str(one.get("event_object")))
+            for one in self._api.subscriptions()
+            if one.get("is_active") not in (0, False)
+        }
+        for name in self._records:
+            if (self._webhook.url, TYPES[name]) not in there:
+                try:
+                    password = self._webhook.password[0].reveal()
+                except ValueError as error:
+                    raise SourceError(str(error)) from None
+                self._api.subscribe(self._webhook.url, TYPES[name], self._webhook.user, password)
+                _log.info("subscribed to webhooks", extra={"source": self._setting.name, "record": name})
+        self._looked = now
+
+
+def _code(field: str) -> str:
+    return field.removeprefix("custom_fields.")
+
+
+def _id(raw: Any) -> str:
+    if isinstance(raw, bool) or not isinstance(raw, (int, str)) or str(raw) == "":
+        raise SourceError("a record has no id")
+    return clean(str(raw))[:200]
+
+
+def _instant(raw: Mapping[str, Any]) -> datetime:
+    found = parse_instant(str(raw.get("update_time") or raw.get("add_time")))
+    if found is None:
+        raise SourceError("a record has no update_time")
+    return found
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
