@@ -166,3 +166,21 @@ def test_an_end_does_not_wait_for_a_crm_that_does_not_answer(bridge, salesforce)
     began = time.monotonic()
     assert bridge.stop() == 0
     assert time.monotonic() - began < 6
+
+
+def test_webhooks_of_what_nobody_may_see_make_no_storm(bridge, salesforce):
+    """Each names a record that no poll finds: a poll out of turn every other second, and no more."""
+    bridge.config["sources"]["crm"]["every"] = "1h"
+    bridge.write()
+    salesforce.create()
+    bridge.start()
+    until(lambda: bridge.ask("status")["sources"][0]["state"] == "reading", "what exists is learnt")
+    on_time(salesforce)
+    hidden = salesforce.create()
+    salesforce.hide(hidden)
+    asked = len([one for one in salesforce.requests if "ORDER" in one.path])
+    message = salesforce.message([hidden])
+    for _ in range(30):
+        called(bridge, message)
+        time.sleep(0.1)
+    assert 1 <= len([one for one in salesforce.requests if "ORDER" in one.path]) - asked <= 4
