@@ -28,6 +28,7 @@ _VERBS: Final = {
     "backfill": ("sources", "Say what the rules say of records from before crmbridge."),
     "audit": ("sources", "Ask the CRM what changed, and name what was missed."),
     "fields": ("sources", "The fields of a source: names, labels, types, samples."),
+    "team": ("sources", "Who works on a record, as the CRM has it."),
     "state": ("sources", "How far a source has been read: show, set."),
     "backup": ("keep", "Copy the databases while the daemon runs."),
     "restore": ("keep", "Put a backup in place of the databases."),

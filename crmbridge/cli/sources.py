@@ -1,9 +1,9 @@
-"""backfill, audit, fields, state: the CRM asked directly."""
+"""backfill, audit, fields, team, state: the CRM asked directly."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import click
 from crmbridge.cli.common import Failure, call, config_option, output_option, progress, table
 from crmbridge.cli.common import show as show_data
 from crmbridge.config.load import Config, load
-from crmbridge.contract import Caller, Describing, FieldInfo, Source
+from crmbridge.contract import Caller, Describing, FieldInfo, Member, Source, Teams
 from crmbridge.errors import SourceError
 from crmbridge.model import FieldSpec, Observation
 
@@ -185,6 +185,44 @@ def _short(one: dict[str, Any]) -> str:
     said = one["sample"] if one["sample"] is not None else " | ".join(one["choices"])
     said = " ".join(said.split())
     return said if len(said) <= _SAMPLE else f"{said[: _SAMPLE - 1]}…"
+
+
+# --- team -----------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("record", metavar="SOURCE/TYPE/ID")
+@config_option
+@output_option
+def team(record: str, path: Path, output: str) -> None:
+    """Who works on a record, as the CRM has it now: its owner first."""
+    import asyncio
+
+    from crmbridge import assemble
+    from crmbridge.app import utc_now
+
+    source, _, rest = record.partition("/")
+    record_type, _, id = rest.partition("/")
+    if not (record_type and id):
+        raise Failure("name it source/type/id, like crm/Opportunity/006...", 2)
+    _configured(path, source)
+
+    async def ask() -> Sequence[Member]:
+        asked, call_ = assemble.source(load(path), source, utc_now), Caller("team", 1)
+        if not isinstance(asked, Teams):
+            raise Failure(f"the connector of {source} knows no teams")
+        close = asked.close  # type: ignore[attr-defined]
+        try:
+            found: Sequence[Member] = await call_(asked.members, record_type, id)
+            return found
+        except SourceError as error:
+            raise Failure(f"{source} cannot be read: {error}") from None
+        finally:
+            await call_(close)
+            call_.close()
+
+    found = [{"name": one.name, "email": one.email, "role": one.role} for one in asyncio.run(ask())]
+    show_data(found, output, lambda _: table([list(one.values()) for one in found], ["NAME", "E-MAIL", "ROLE"]) if found else ["nobody"])
 
 
 # --- state ----------------------------------------------------------------------------------------

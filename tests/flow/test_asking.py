@@ -237,6 +237,11 @@ def test_fields_of_every_kind_of_source(bridge, daemon):
         bridge.config["sources"]["crm"] = {"type": "salesforce", "url": crm.url, "login": login, "records": records}
         bridge.write()
         found = {one["name"]: one for one in asked(bridge, "fields", "crm")["Opportunity"]}
+        id = next(iter(crm.rows))
+        crm.rows[id].team = ["2"]
+        assert [one["role"] for one in asked(bridge, "team", f"crm/Opportunity/{id}")] == ["owner", "Sales"]
+        assert "Susan Vale" in fine(bridge.cli("team", f"crm/Opportunity/{id}"))
+        assert bridge.cli("team", "crm/Opportunity").returncode == 2
     assert found["StageName"]["label"] == "StageName label"
 
 
