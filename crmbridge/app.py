@@ -23,6 +23,7 @@ from crmbridge.http import describe
 from crmbridge.intake.desk import Desk
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.poller import Poller
+from crmbridge.intake.soon import Soon
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.server import Server
@@ -39,7 +40,6 @@ from crmbridge.web.status import destination_status, removed_status, set_gauges,
 _log = logging.getLogger(__name__)
 GRACE = 10.0  # seconds that attempts under way may take when we stop
 _CLOSING = 3.0  # seconds that a connector may take to close
-_SOON = 2.0  # seconds between two polls of a source out of turn
 _ALERT_EVERY = 10  # seconds between two looks for troubles
 _CLOCK_JUMP = 5.0  # seconds by which wall and monotonic clock may differ between two looks
 
@@ -66,8 +66,6 @@ class App:
         self._parts: dict[str, asyncio.Task[Any]] = {}
         self._pollers: dict[str, Poller] = {}
         self._publishers: dict[str, Publisher] = {}
-        self._soon: dict[str, float] = {}
-        """When each source was, or will be, polled out of turn."""
         self._scheduler = AsyncIOScheduler(timezone=timezone.utc)
 
     # --- starting
@@ -100,7 +98,7 @@ class App:
             metrics=self.metrics,
             now=self._now,
             closed=lambda: self.custody.refusing,
-            unseen=self._poll_soon,
+            unseen=Soon(self._poll_now),
         )
         self.operations = Operations(
             self.store,
@@ -162,15 +160,6 @@ class App:
         for name, source in sources.items():
             if isinstance(source, Source):
                 self._start_poller(config.sources[name], source)
-
-    def _poll_soon(self, name: str) -> None:
-        """Poll now, but not again and again for webhooks that name what no poll may see."""
-        loop = asyncio.get_running_loop()
-        at = self._soon.get(name, 0.0)
-        if at > loop.time():
-            return  # one is due already
-        self._soon[name] = max(loop.time(), at + _SOON)
-        loop.call_at(self._soon[name], self._poll_now, name)
 
     def _poll_now(self, name: str) -> None:
         if poller := self._pollers.get(name):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import stat
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
 from crmbridge import telemetry
+
+_log = logging.getLogger(__name__)
 
 
 class Options(BaseModel):
@@ -165,3 +168,22 @@ class Secret:
                 {"type": "string", "description": "the secret itself: for examples only"},
             ],
         }
+
+
+def _one_or_more(raw: Any) -> Any:
+    return raw if isinstance(raw, list) else [raw]
+
+
+Secrets = Annotated[list[Secret], BeforeValidator(_one_or_more), Field(min_length=1, max_length=5)]
+"""One secret, or several while one is exchanged for another."""
+
+
+def revealed(secrets: Sequence[Secret]) -> list[str]:
+    """Those that can be read: one that cannot shuts nobody out who proves to know another. For what senders show us."""
+    values = []
+    for secret in secrets:
+        try:
+            values.append(secret.reveal())
+        except ValueError as error:
+            _log.error("a sender's secret cannot be read", extra={"reason": str(error)})  # not for the sender's eyes
+    return values

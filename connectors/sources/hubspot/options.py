@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from crmbridge.contract import Options, Secret
-
-
-def _one_or_more(raw: Any) -> Any:
-    return raw if isinstance(raw, list) else [raw]
+from crmbridge.contract import Options, Secret, Secrets
 
 
 class OAuth(Options):
@@ -25,9 +21,7 @@ class OAuth(Options):
 class Webhook(Options):
     """How webhooks of the app are known for real."""
 
-    client_secret: Annotated[list[Secret], BeforeValidator(_one_or_more), Field(min_length=1, max_length=5)] = Field(
-        description="The client secret of the app that sends; a list while one is exchanged for another."
-    )
+    client_secret: Secrets = Field(description="The client secret of the app that sends; a list while one is exchanged for another.")
     url: str = Field(
         description="The target URL exactly as it stands at HubSpot, like https://bridge.example.com/hooks/crm: HubSpot signs it.",
         pattern=r"^https?://[!-~]+$",

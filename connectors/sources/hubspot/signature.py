@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from crmbridge.contract import Secret, WebhookRequest
+from crmbridge.contract import Secret, WebhookRequest, revealed
 from crmbridge.errors import InvalidSignature
 from crmbridge.model import to_us
 
@@ -33,7 +33,7 @@ def verify(secrets: Sequence[Secret], url: str, request: WebhookRequest) -> None
         signed = f"POST{signed_address(url, request.query)}".encode() + request.body + stamp.encode()
     except UnicodeEncodeError:
         raise InvalidSignature("the query is not text") from None
-    proofs = [signature(key, signed) for key in _revealed(secrets)]
+    proofs = [signature(key, signed) for key in revealed(secrets)]
     # Compared as written: base64 has other forms of the same bytes, and HubSpot sends none of them.
     if not any(hmac.compare_digest(given, one) for one in proofs):
         raise InvalidSignature
@@ -51,14 +51,3 @@ def signed_address(url: str, query: str) -> str:
     """The address as it is signed: the configured one with the query as sent, and just these twelve escapes decoded."""
     address = url.partition("?")[0] + (f"?{query}" if query else "")
     return _DECODED.sub(lambda escape: chr(int(escape[1], 16)), address)
-
-
-def _revealed(secrets: Sequence[Secret]) -> list[str]:
-    """The secrets that can be read: one that cannot shuts nobody out who signs with another."""
-    values = []
-    for secret in secrets:
-        try:
-            values.append(secret.reveal())
-        except ValueError as error:
-            _log.error("a webhook's secret cannot be read", extra={"reason": str(error)})  # not for the sender's eyes
-    return values

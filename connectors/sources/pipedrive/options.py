@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pydantic import Field
 
-from pydantic import Field, field_validator
-
-from crmbridge.contract import Options, Secret
+from crmbridge.contract import Options, Secret, Secrets
 
 
 class Webhook(Options):
@@ -18,14 +16,7 @@ class Webhook(Options):
         max_length=1000,
     )
     user: str = Field("crmbridge", description="The user of HTTP Basic.", pattern=r"^[^:\s]+$", max_length=100)
-    password: list[Secret] = Field(
-        description="The password; a list while one is exchanged for another, the new one first.", min_length=1, max_length=5
-    )
-
-    @field_validator("password", mode="before")
-    @classmethod
-    def _one(cls, raw: Any) -> Any:
-        return raw if isinstance(raw, list) else [raw]
+    password: Secrets = Field(description="The password; a list while one is exchanged for another, the new one first.")
 
 
 class PipedriveOptions(Options):

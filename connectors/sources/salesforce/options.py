@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
-from crmbridge.contract import Options, Secret
+from crmbridge.contract import Options, Secret, Secrets
 from crmbridge.http import is_loopback
 
 API_VERSION = "67.0"  # Summer '26
@@ -38,9 +38,7 @@ class OutboundMessages(Options):
     """How Salesforce calls, which signs nothing."""
 
     organization_id: str = Field(description="The org's id, 15 or 18 characters, from Company Information.")
-    path: list[Secret] = Field(
-        description="The secret last part of the address: /hooks/NAME/SECRET; several while one is being replaced.", min_length=1
-    )
+    path: Secrets = Field(description="The secret last part of the address: /hooks/NAME/SECRET; a list while one is exchanged for another.")
 
     @field_validator("organization_id")
     @classmethod
@@ -48,11 +46,6 @@ class OutboundMessages(Options):
         if not re.fullmatch(r"00D[A-Za-z0-9]{12}([A-Za-z0-9]{3})?", value):
             raise ValueError("is no organization id: 00D and 12 or 15 letters and digits")
         return value
-
-    @field_validator("path", mode="before")
-    @classmethod
-    def _one(cls, raw: object) -> object:
-        return raw if isinstance(raw, list) else [raw]
 
 
 class SalesforceOptions(Options):

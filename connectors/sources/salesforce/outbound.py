@@ -7,18 +7,16 @@ record. https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_ap
 from __future__ import annotations
 
 import hmac
-import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 from xml.etree.ElementTree import Element
 
 from connectors.sources.salesforce.options import OutboundMessages
-from crmbridge.contract import Reply, Secret, WebhookRequest
+from crmbridge.contract import Reply, Secret, WebhookRequest, revealed
 from crmbridge.errors import InvalidRequest, InvalidSignature
 from crmbridge.http import parse_xml
 
-_log = logging.getLogger(__name__)
 _SOAP: Final = "{http://schemas.xmlsoap.org/soap/envelope/}"
 _OUTBOUND: Final = "{http://soap.sforce.com/2005/09/outbound}"
 _OBJECT: Final = "{urn:sobject.enterprise.soap.sforce.com}"
@@ -90,12 +88,9 @@ def _unwrapped(root: Element) -> Element:
     return found
 
 
-def _is_secret(given: str, secrets: list[Secret]) -> bool:
-    """Whether the path is one of the secrets; one that cannot be read shuts nobody out who knows another."""
+def _is_secret(given: str, secrets: Sequence[Secret]) -> bool:
+    """Whether the path is one of the secrets."""
     good = False
-    for secret in secrets:
-        try:
-            good |= hmac.compare_digest(given.encode(), secret.reveal().encode())
-        except ValueError as error:
-            _log.error("the secret path of Outbound Messages cannot be read", extra={"reason": str(error)})
+    for secret in revealed(secrets):
+        good |= hmac.compare_digest(given.encode(), secret.encode())
     return good

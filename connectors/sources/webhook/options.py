@@ -8,16 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from crmbridge.contract import Options, Secret
+from crmbridge.contract import Options, Secrets
 
 _PATH = re.compile(r"(body|item)(\.[^.\s]+)*")
-
-
-def _one_or_more(raw: Any) -> Any:
-    return raw if isinstance(raw, list) else [raw]
-
-
-Secrets = Annotated[list[Secret], BeforeValidator(_one_or_more), Field(min_length=1, max_length=5)]
 
 
 class _Signed(Options):

@@ -11,7 +11,7 @@ import logging
 import re
 
 from connectors.sources.webhook.options import Basic, Bearer, HmacSha256, Signature, StandardWebhooks, Unsigned
-from crmbridge.contract import Secret, WebhookRequest
+from crmbridge.contract import Secret, WebhookRequest, revealed
 from crmbridge.errors import InvalidSignature
 
 TOLERANCE = 300  # seconds, both directions; https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
@@ -42,7 +42,7 @@ def _standard(signature: StandardWebhooks, request: WebhookRequest) -> None:
     if not _ID.fullmatch(id) or "." in id or not _STAMP.fullmatch(stamp) or len(given) > 4096:
         raise InvalidSignature("the webhook-id, webhook-timestamp or webhook-signature header is missing or malformed")
     signed = f"{id}.{stamp}.".encode() + request.body
-    wanted = [hmac.digest(key, signed, hashlib.sha256) for key in map(_standard_key, _revealed(signature.secret)) if key]
+    wanted = [hmac.digest(key, signed, hashlib.sha256) for key in map(_standard_key, revealed(signature.secret)) if key]
     parts = [part.partition(",") for part in given.split(" ")]
     candidates = [_canonical(value) for version, _, value in parts[:10] if version == "v1" and value]
     if not any(hmac.compare_digest(one, other) for one in candidates for other in wanted):
@@ -65,18 +65,7 @@ def _standard_key(secret: str) -> bytes:
 
 
 def _keys(secrets: list[Secret]) -> list[bytes]:
-    return [value.encode() for value in _revealed(secrets)]
-
-
-def _revealed(secrets: list[Secret]) -> list[str]:
-    """The secrets that can be read: one that cannot shuts nobody out who signs with another."""
-    values = []
-    for secret in secrets:
-        try:
-            values.append(secret.reveal())
-        except ValueError as error:
-            _log.error("a webhook's secret cannot be read", extra={"reason": str(error)})  # not for the sender's eyes
-    return values
+    return [value.encode() for value in revealed(secrets)]
 
 
 def _credentials(request: WebhookRequest, scheme: str) -> bytes:
