@@ -17,6 +17,10 @@ REASON: Final = "surge"
 """What a delivery that is held by the guard says of it."""
 
 
+ALL: Final = "*"
+"""In place of a channel: all channels of a destination that a rule makes from records."""
+WIDER: Final = 10
+"""So many times `over` may go to all of those together: each record has a channel of its own, and an import has many records."""
 _MOST_LANES, _FORGOTTEN = 10_000, 3600.0  # windows kept; seconds after which one is forgotten when there are more
 
 

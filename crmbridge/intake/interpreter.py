@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from crmbridge.contract import wanted
 from crmbridge.errors import RenderError
 from crmbridge.intake.change import Interpretation, Sighting, interpret
-from crmbridge.intake.flood import REASON, Admission, FloodGuard, Lane, Trial
+from crmbridge.intake.flood import ALL, REASON, WIDER, Admission, FloodGuard, Lane, Trial
 from crmbridge.model import Audience, ChangeEvent, Literal, Message, Observation, RecordRef, RecordSpec, State, digest
 from crmbridge.rules.engine import Engine, Outcome, Rendered
 from crmbridge.rules.rule import Mode, Surge
@@ -70,7 +70,13 @@ class Interpreter:
         longest = max((step.surge.per for rule in self.engine.rules for step in rule.steps if step.surge), default=timedelta(0))
         now, tick = self._now(), self._monotonic()
         recent = await self._store.recent(now - longest)
-        self._guard.remember((Lane(*lane), tick - (now - at).total_seconds(), held) for *lane, at, held in recent)
+        sources = {rule.id: rule.source for rule in self.engine.rules}
+        for rule, destination, channel, at, held in recent:
+            then = tick - (now - at).total_seconds()
+            lane = Lane(rule, destination, channel)
+            self._guard.remember([(lane, then, held)])
+            if rule in sources and channel.startswith(f"{sources[rule]}/"):  # made from a record
+                self._guard.remember([(lane._replace(channel=ALL), then, held)])
 
     async def take(self, intake: Intake) -> None:
         """Interpret and record `intake` as a whole, in order. What closes it is written with its last part."""
@@ -162,12 +168,18 @@ class Interpreter:
         message = one.message
         if self._shadow or one.mode is not Mode.LIVE:
             return [restrained(one, shadow=self._shadow)]
+        if one.surge is None:
+            return [NewDelivery(key=one.key, message=message)]
         lane = Lane(message.rule, message.destination, message.channel.key if message.channel else "")
-        admission = trial.admit(lane, one.surge) if one.surge else Admission.GO
+        admission = trial.admit(lane, one.surge)
+        held = NewDelivery(key=one.key, message=message, state=State.HELD, reason=REASON)
+        if message.channel is not None and message.channel.title:  # made from a record
+            wide = trial.admit(lane._replace(channel=ALL), replace(one.surge, over=one.surge.over * WIDER))
+            if wide is not Admission.GO:
+                return [held]  # no summary: there is no channel in which it would be read
         if admission is Admission.GO:
             return [NewDelivery(key=one.key, message=message)]
-        held = NewDelivery(key=one.key, message=message, state=State.HELD, reason=REASON)
-        if admission is Admission.HELD or message.audience is Audience.PUBLIC or one.surge is None:
+        if admission is Admission.HELD or message.audience is Audience.PUBLIC:
             return [held]
         return [summary(message, one.surge, event), held]
 

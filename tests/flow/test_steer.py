@@ -46,6 +46,26 @@ def test_a_flood_is_one_summary_and_the_rest_waits(daemon, networks):
     assert daemon.destination("sink")["held"] == 0
 
 
+def test_an_import_does_not_flood_the_feed(daemon, networks):
+    """Each record has a channel of its own there: what counts is all of them together; also over a restart."""
+    daemon.keep("feed")
+    daemon.config["rules"][0]["surge"] = {"over": 2, "per": "1h"}
+    daemon.write()
+    daemon.start()
+    for n in range(15):
+        daemon.post(daemon.body(n))
+    daemon.quiet()
+    daemon.stop()
+    daemon.start()
+    for n in range(15, 30):
+        daemon.post(daemon.body(n))
+    until(lambda: daemon.destination("feed")["held"] == 10, "the rest waits")
+    daemon.quiet()
+    assert len(daemon.feed_posts()) == 20
+    fine(daemon.cli("queue", "release", "--rule", "won", "-y"))
+    until(lambda: len(daemon.feed_posts()) == 30, "a person lets it go")
+
+
 def test_what_is_no_longer_so_is_not_said(daemon, networks, monkeypatch):
     """A draft waits over the weekend; by then the deal is lost, and the world must not read that it is won."""
     monkeypatch.setattr("crmbridge.cli.queue._BITE", 1)
