@@ -12,7 +12,9 @@ from crmbridge.testing.standin import PEOPLE
 KEY = "canary-tryton-key"
 MODEL, PLAIN = "sale.opportunity", "party.party"
 WORDS = {"title": "description", "stage": "state", "amount": "amount", "owner": "employee"}
-STATES = [["open", "Open"], ["won", "Won"], ["moved", "Moved"]]
+STATES = [["open", "Open"], ["won", "Won"], ["moved", "Moved"], ["lead", "Lead"], ["opportunity", "Opportunity"], ["lost", "Lost"]]
+PARTIES = {3: "Parkers", 4: "Nordlicht"}
+TEXT = {"type": "char", "string": "Text"}
 FIELDS = {
     "id": {"type": "integer", "string": "ID"},
     "create_date": {"type": "timestamp", "string": "Created at"},
@@ -21,6 +23,7 @@ FIELDS = {
     "state": {"type": "selection", "string": "State", "selection": STATES},
     "amount": {"type": "numeric", "string": "Amount"},
     "employee": {"type": "many2one", "string": "Employee", "relation": "company.employee"},
+    "party": {"type": "many2one", "string": "Party", "relation": "party.party"},
     "team": {"type": "many2many", "string": "Team", "relation": "company.employee"},
 }
 EMPLOYEE = {"rec_name": {"type": "char", "string": "Name"}, "party": {"type": "many2one", "string": "Party", "relation": "party.party"}}
@@ -79,7 +82,7 @@ class Tryton(StandIn):
                 return self.say(exchange, [MODEL] if self.history else [])
             case "fields_get":
                 hidden = {WORDS[word] for word in self.hidden_fields}
-                known = {MODEL: FIELDS, "company.employee": EMPLOYEE, PLAIN: {"email": {"type": "char", "string": "E-Mail"}}}
+                known = {MODEL: FIELDS, "company.employee": EMPLOYEE, PLAIN: {"email": TEXT, "rec_name": TEXT}}
                 return self.say(exchange, {name: one for name, one in known[model].items() if name not in hidden})
             case "history_revisions":
                 rows = {(at, id) for id in arguments["ids"] for at, _, _ in self.revisions.get(str(id), ())}
@@ -92,6 +95,16 @@ class Tryton(StandIn):
             assert way == "ASC"
             rows.sort(key=lambda row, name=name: (row[name] is None, row[name]))
         return self.say(exchange, [self.shown(row, asked["f"]) for row in rows[:limit]])
+
+    def write(self, path, values):
+        """What users do by the same API, `path` behind the model: create, update, or an action called as the state it leads to."""
+        id, _, action = path.partition("/")
+        if not id:
+            self.create(title=values["description"], stage="lead", amount=None, party=values["party"])
+        elif action:
+            self.update(id, stage=action)
+        else:
+            self.update(id, amount=values["amount"]["decimal"])
 
     def records(self, at):
         """As they are, or were; without the deleted, and what the user may not see."""
@@ -132,6 +145,9 @@ class Tryton(StandIn):
             if first in ("write_uid", "create_uid"):
                 there = first == "create_uid" or row["write_date"] is not None
                 found[first] = {"id": 3, "__name__": "res.user", "rec_name": "Ann Admin"} if there else None
+            elif first == "party":
+                party = row.get("party", 3)
+                found[first] = {"id": party, "__name__": PLAIN, "rec_name": PARTIES[party]}
             elif rest and first == "employee":
                 found[first] = self.person(row["owner"])
             elif rest:

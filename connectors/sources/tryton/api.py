@@ -42,7 +42,7 @@ class Api:
     ) -> list[Record]:
         """Records with `fields`, as they are, or `at` an instant as its history says: without those that were not there, or not for us."""
         asked = words.query(["id", *fields], domain, order, limit)
-        found = self._told(lambda: self._vendor(at).get(lambda _: f"{self._base}/{model}?{asked}"))
+        found = self._told(model, lambda: self._vendor(at).get(lambda _: f"{self._base}/{model}?{asked}"))
         if not isinstance(found, list) or not all(isinstance(one, dict) and isinstance(one.get("id"), int) for one in found):
             raise SourceError(f"{model}: the answer is no list of records")
         return found
@@ -109,7 +109,7 @@ class Api:
         return known
 
     def _post(self, model: str, method: str, arguments: dict[str, Any]) -> Any:
-        return self._told(lambda: self._vendor(None).post(lambda _: f"{self._base}/{model}/{method}", arguments))
+        return self._told(f"{model}/{method}", lambda: self._vendor(None).post(lambda _: f"{self._base}/{model}/{method}", arguments))
 
     def _vendor(self, at: int | None) -> Vendor:
         """Asks in our context; with `at`, as of that instant."""
@@ -122,7 +122,7 @@ class Api:
             authorize=lambda token: {"Authorization": f"Bearer {token.value}", "X-Tryton-Context": words.encoded(context)},
         )
 
-    def _told(self, ask: Callable[[], Any]) -> Any:
+    def _told(self, what: str, ask: Callable[[], Any]) -> Any:
         """Tryton's refusals are web pages without words of its own."""
         try:
             return ask()
@@ -131,7 +131,7 @@ class Api:
                 case 401:
                     why = "the key is not one of a validated user application for the REST API in this database"
                 case 403:
-                    why = "the user of the key may not do this"
+                    why = f"the user of the key may not read {what}"
                 case 404:
                     why = f"there is no REST API for a database {self._options.database} here"
                 case _:

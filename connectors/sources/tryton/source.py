@@ -20,7 +20,7 @@ from connectors.sources.tryton.told import Told
 from connectors.sources.tryton.words import CREATED, WRITTEN
 from crmbridge.contract import FieldInfo, Member, Setting
 from crmbridge.errors import SourceError
-from crmbridge.model import Cursor, FieldValue, Observation, Page, RecordSpec, clean, cursors, from_us, normalise, to_us
+from crmbridge.model import Cursor, FieldValue, Observation, Page, clean, cursors, from_us, to_us
 
 _log = logging.getLogger(__name__)
 _CREATED, _WRITTEN, _DELETED = " created", " written", " deleted"  # behind a model: its streams
@@ -242,8 +242,7 @@ class TrytonSource:
         )
 
     def _values(self, model: str, row: Record) -> dict[str, FieldValue]:
-        spec: RecordSpec = self._records[model]
-        return {name: normalise(value) for name, value in values(row, spec, self._api.described(model)).items()}
+        return values(row, self._records[model], self._api.described(model))
 
     def _fields(self, model: str) -> list[str]:
         return [*self._records[model], CREATED, WRITTEN, *_ACTORS]

@@ -21,6 +21,7 @@ class Contract(SourceContract):
     fields: ClassVar = WORDS
     can = frozenset({Can.POLL, Can.TEAMS, Can.SCHEMA, Can.LINKS})
     secrets = (KEY,)
+    proven = "stand-in and a real Tryton 8.2"  # the latter in flow/test_tryton_real.py
 
     def stand_in(self, folder):
         return Tryton()
@@ -51,7 +52,6 @@ class TestWithoutHistory(Contract):
 
 class TestTryton(Contract):
     can = Contract.can | {Can.OLD_VALUES, Can.DELETES}
-    proven = "stand-in"
 
     def test_every_state_between_two_polls_is_told(self, world, crm):
         """In order, each once, with what it was before, by whom and when."""
