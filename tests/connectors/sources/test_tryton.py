@@ -50,6 +50,11 @@ class TestWithoutHistory(Contract):
         assert world.poll() == []
 
 
+def stale(world):
+    """What was journalled as older than what was known."""
+    return [one.event for one in world.run(world.store.events_after(0, 100_000)) if one.stale]
+
+
 class TestTryton(Contract):
     can = Contract.can | {Can.OLD_VALUES, Can.DELETES}
 
@@ -71,6 +76,7 @@ class TestTryton(Contract):
         for _ in range(3):
             crm.tick(10)
             assert world.poll() == [], "what the overlap brings again is not told again"
+        assert stale(world) == []
 
     def test_a_life_between_two_polls(self, world, crm):
         """Created, changed and deleted before anybody looked; and one that was known."""
@@ -107,6 +113,7 @@ class TestTryton(Contract):
         found = world.poll()
         assert [(one.record_id, self.says(one, "stage")) for one in found] == [(slow, "moved"), (slow, "won")]
         assert world.poll() == []
+        assert stale(world) == []
 
     def test_a_record_is_read_by_its_creation_until_it_is_written(self, world, crm):
         """write_date is null until then."""
@@ -174,6 +181,7 @@ class TestTryton(Contract):
         crm.update(id, stage="won")
         assert len(world.poll()) == 1, "two writes of one transaction are one state"
         assert world.poll() == []
+        assert stale(world) == []
 
     def test_a_rewound_cursor_tells_present_states_only(self, make, crm):
         """States in between are older than what was told since."""
