@@ -122,8 +122,9 @@ class TrytonSource:
         self, stream: str, position: cursors.Position, positions: Mapping[str, cursors.Position], told: dict[str, Told]
     ) -> cursors.Read:
         model, _, kind = stream.rpartition(" ")
-        streams = (position, positions.get(model + _CREATED), positions.get(model + _WRITTEN))
-        begun = [int(one.start) for one in streams if one and one.start is not None]
+        # A record that came and went is found by the look for deletions alone, so that only the one before counts there.
+        others = () if f" {kind}" == _DELETED else (positions.get(model + _CREATED), positions.get(model + _WRITTEN))
+        begun = [int(one.start) for one in (position, *others) if one and one.start is not None]
         this = _Pass(model, position, told.setdefault(model, Told()), max(begun, default=None))
         if f" {kind}" == _DELETED:
             return self._read_deleted(this, _high(positions, model))

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import ClassVar
@@ -182,6 +183,50 @@ class TestTryton(Contract):
         assert len(world.poll()) == 1, "two writes of one transaction are one state"
         assert world.poll() == []
         assert stale(world) == []
+
+    @pytest.mark.parametrize("seed", [*range(24), 1292])
+    def test_generated_histories_are_told_whole(self, make, worlds, crm, seed):
+        """Whatever happens between polls, restarts, pauses and late commits: each record's states once, in order, and its deletion."""
+        chance = random.Random(seed)
+        every = chance.choice([0, 0, 45, 200])
+        world = worlds(make({"deletes_every": every}))
+        learnt = [crm.create() for _ in range(chance.randrange(4))]
+        alive, wanted, number = list(learnt), {id: [] for id in learnt}, 0
+        crm.tick(chance.choice([1, 500]))
+        assert world.poll() == []
+        for _ in range(80):
+            crm.tick(chance.choice([0.000_001, 0.3, 20, 100] if chance.random() < 0.9 else [4000]))
+            number += 1
+            match chance.choice("cuuuuudllppr"):
+                case "c":
+                    alive.append(crm.create(amount=str(number)))
+                    wanted[alive[-1]] = [(Kind.CREATED, Decimal(number))]
+                case "u" if alive:
+                    id = chance.choice(alive)
+                    crm.update(id, amount=str(number))
+                    wanted[id].append((Kind.UPDATED, Decimal(number)))
+                case "l" if alive:  # a transaction that began before, and is seen only now
+                    id, began = chance.choice(alive), crm.now - timedelta(seconds=chance.uniform(0, 55))
+                    if crm.rows[id].modified < began:
+                        crm.update(id, at=began, amount=str(number))
+                        wanted[id].append((Kind.UPDATED, Decimal(number)))
+                case "d" if alive:
+                    id = alive.pop(chance.randrange(len(alive)))
+                    crm.delete(id)
+                    wanted[id].append((Kind.DELETED, None))
+                case "p":
+                    world.poll()
+                case "r":
+                    world.source.close()
+                    world._poller._source = world.source = make({"deletes_every": every})
+        for _ in range(2):
+            crm.tick(250)
+            world.poll()
+        told, entries = {id: [] for id in wanted}, world.run(world.store.events_after(0, 100_000))
+        for event in (one.event for one in entries):
+            told[event.record_id].append((event.kind, None if event.kind is Kind.DELETED else self.says(event, "amount")))
+        assert told == wanted
+        assert not any(one.stale for one in entries)
 
     def test_a_rewound_cursor_tells_present_states_only(self, make, crm):
         """States in between are older than what was told since."""
