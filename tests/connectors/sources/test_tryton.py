@@ -191,12 +191,11 @@ class TestTryton(Contract):
         every = chance.choice([0, 0, 45, 200])
         world = worlds(make({"deletes_every": every}))
         learnt = [crm.create() for _ in range(chance.randrange(4))]
-        alive, wanted, number = list(learnt), {id: [] for id in learnt}, 0
+        alive, wanted = list(learnt), {id: [] for id in learnt}
         crm.tick(chance.choice([1, 500]))
         assert world.poll() == []
-        for _ in range(80):
+        for number in range(1, 81):
             crm.tick(chance.choice([0.000_001, 0.3, 20, 100] if chance.random() < 0.9 else [4000]))
-            number += 1
             match chance.choice("cuuuuudllppr"):
                 case "c":
                     alive.append(crm.create(amount=str(number)))
