@@ -33,7 +33,8 @@ def now():
 async def told(folder: Path, work: Path) -> list[dict]:
     """What the example's rules say for its sample input, through the real source, interpreter and store."""
     for path in folder.iterdir():
-        shutil.copy(path, work / path.name)
+        if path.is_file():  # who has tried the example has folders there
+            shutil.copy(path, work / path.name)
     config = load(work / "crmbridge.yaml", secrets=False)
     store = SqliteStore(work / "store.db", synchronous="OFF")
     ((name, source_config),) = config.sources.items()
