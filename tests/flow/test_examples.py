@@ -1,7 +1,9 @@
 """Every example says what its expected.json holds; run this file to write them anew."""
 
 import asyncio
+import contextlib
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from shared import ROOT
+from standins.odoo import PASSWORD, Odoo
 
 from crmbridge.cli.demo import read_story
 from crmbridge.config.load import load
@@ -22,6 +25,7 @@ from crmbridge.store import SqliteStore
 from crmbridge.store.interface import Settlement
 from crmbridge.telemetry import Metrics
 
+ODOO = "https://acme.odoo.com"
 EXAMPLES = sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())
 
 
@@ -33,6 +37,25 @@ async def told(folder: Path, work: Path) -> list[dict]:
     """What the example's rules say for its sample input, through the real source, interpreter and store."""
     for path in folder.iterdir():
         shutil.copy(path, work / path.name)
+    with odoo(work) as crm:
+        return await _told(work, crm)
+
+
+@contextlib.contextmanager
+def odoo(work: Path):
+    """The stand-in that an example's odoo.json is acted out in, under its address; None where there is no such file."""
+    if not (work / "odoo.json").exists():
+        yield None
+        return
+    with Odoo() as crm:
+        crm.now = now().replace(microsecond=0)
+        os.environ["ODOO_KEY"] = PASSWORD
+        path = work / "crmbridge.yaml"
+        path.write_text(path.read_text("utf-8").replace(ODOO, crm.url), "utf-8")
+        yield crm
+
+
+async def _told(work: Path, odoo_crm: Odoo | None) -> list[dict]:
     config = load(work / "crmbridge.yaml", secrets=False)
     store = SqliteStore(work / "store.db", synchronous="OFF")
     ((name, source_config),) = config.sources.items()
@@ -44,6 +67,15 @@ async def told(folder: Path, work: Path) -> list[dict]:
             for number, body in enumerate(json.loads((work / "requests.json").read_text())):
                 request = WebhookRequest({"webhook-id": f"request-{number}"}, json.dumps(body).encode(), "", now())
                 await interpreter.take(Intake(source=name, observations=source.parse(request)))
+        elif odoo_crm is not None:
+            poller = Poller(name, source, every=source_config.every, store=store, interpreter=interpreter, metrics=Metrics(), now=now)
+            for beat in json.loads((work / "odoo.json").read_text()):
+                for verb, *ids, facts in [one if isinstance(one[-1], dict) else [*one, {}] for one in beat]:
+                    getattr(odoo_crm, verb)(*ids, **facts)
+                    odoo_crm.tick()
+                await poller.poll_once()
+            await poller.close()
+            return [one | {"link": one["link"].replace(odoo_crm.url, ODOO)} for one in await _outbox(store, config)]
         else:
             crm = sqlite3.connect(work / "crm.db", isolation_level=None)
             crm.executescript((work / "crm.sql").read_text("utf-8"))
