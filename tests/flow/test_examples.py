@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from shared import ROOT
+from standins.odoo import PASSWORD, Odoo
 from standins.tryton import KEY, Tryton
 
 from crmbridge.cli.demo import read_story
@@ -40,47 +41,72 @@ async def told(folder: Path, work: Path) -> list[dict]:
     ((name, source_config),) = config.sources.items()
     records = {name: source_config.records}
     interpreter = Interpreter(store, config.engine, records, metrics=Metrics(), now=now, recorded=lambda _: None)
-    crm = Tryton() if (work / "changes.json").exists() else None
-    options = source_config.options
-    if crm:
-        options = options.model_copy(update={"url": crm.__enter__().url, "key": Secret.parse(KEY)})
-    source = source_config.connector.build(options, Setting(name=name, records=source_config.records, folder=work))
+
+    def built(**changed):
+        options = source_config.options.model_copy(update=changed)
+        return source_config.connector.build(options, Setting(name=name, records=source_config.records, folder=work))
+
+    def poller(source):
+        return Poller(name, source, every=source_config.every, store=store, interpreter=interpreter, metrics=Metrics(), now=now)
+
     try:
         if (work / "requests.json").exists():
-            for number, body in enumerate(json.loads((work / "requests.json").read_text())):
+            for number, body in enumerate(json.loads((work / "requests.json").read_text("utf-8"))):
                 request = WebhookRequest({"webhook-id": f"request-{number}"}, json.dumps(body).encode(), "", now())
-                await interpreter.take(Intake(source=name, observations=source.parse(request)))
-        elif crm:
-            crm.names["1"] = "Rita Rep"
-            for title, party in (("Rollout", 3), ("Support", 4)):  # what its setup.py makes
-                crm.create(title=title, stage="lead", party=party)
-            poller = Poller(name, source, every=source_config.every, store=store, interpreter=interpreter, metrics=Metrics(), now=now)
-            await poller.poll_once()
-            for _, path, values in json.loads((work / "changes.json").read_text("utf-8")):
-                crm.tick()
-                crm.write(path.removeprefix("sale.opportunity").removeprefix("/"), values)
-            await poller.poll_once()
-            await poller.close()
+                await interpreter.take(Intake(source=name, observations=built().parse(request)))
+        elif (work / "odoo.json").exists():
+            with Odoo() as crm:
+                await play_odoo(crm, work, poller(built(url=crm.url, password=Secret.parse(PASSWORD))))
+                found = await _outbox(store, config)
+            return [one | {"link": one["link"].replace(crm.url, source_config.options.url)} for one in found]
+        elif (work / "changes.json").exists():
+            with Tryton() as crm:
+                await play_tryton(crm, work, poller(built(url=crm.url, key=Secret.parse(KEY))))
         else:
-            database = sqlite3.connect(work / "crm.db", isolation_level=None)
-            database.executescript((work / "crm.sql").read_text("utf-8"))
-            poller = Poller(name, source, every=source_config.every, store=store, interpreter=interpreter, metrics=Metrics(), now=now)
-            await poller.poll_once()
-            story = (work / "story.sql").exists()
-            for sql in (
-                [beat.sql for beat in read_story((work / "story.sql").read_text("utf-8"))]
-                if story
-                else [(work / "changes.sql").read_text()]
-            ):
-                database.executescript(sql)
-                await poller.poll_once()
-            database.close()
-            await poller.close()
+            await play_sql(work, poller(built()))
         return await _outbox(store, config)
     finally:
-        if crm:
-            crm.__exit__()
         store.close()
+
+
+async def play_odoo(crm: Odoo, work: Path, poller: Poller) -> None:
+    """The beats of odoo.json, each one or more of the stand-in's own verbs, with a poll after each."""
+    crm.now = now().replace(microsecond=0)
+    for beat in json.loads((work / "odoo.json").read_text("utf-8")):
+        for verb, *ids, facts in [one if isinstance(one[-1], dict) else [*one, {}] for one in beat]:
+            getattr(crm, verb)(*ids, **facts)
+            crm.tick()
+        await poller.poll_once()
+    await poller.close()
+
+
+async def play_tryton(crm: Tryton, work: Path, poller: Poller) -> None:
+    """What its setup.py makes, then every change of changes.json between two polls."""
+    crm.names["1"] = "Rita Rep"
+    for title, party in (("Rollout", 3), ("Support", 4)):
+        crm.create(title=title, stage="lead", party=party)
+    await poller.poll_once()
+    for _, path, values in json.loads((work / "changes.json").read_text("utf-8")):
+        crm.tick()
+        crm.write(path.removeprefix("sale.opportunity").removeprefix("/"), values)
+    await poller.poll_once()
+    await poller.close()
+
+
+async def play_sql(work: Path, poller: Poller) -> None:
+    """The beats of story.sql, or changes.sql as a single one, upon the database of crm.sql."""
+    crm = sqlite3.connect(work / "crm.db", isolation_level=None)
+    crm.executescript((work / "crm.sql").read_text("utf-8"))
+    await poller.poll_once()
+    if (work / "story.sql").exists():
+        beats = [beat.sql for beat in read_story((work / "story.sql").read_text("utf-8"))]
+    else:
+        beats = [(work / "changes.sql").read_text("utf-8")]
+    for sql in beats:
+        crm.executescript(sql)
+        await poller.poll_once()
+    crm.close()
+    await poller.close()
 
 
 async def _outbox(store, config) -> list[dict]:
