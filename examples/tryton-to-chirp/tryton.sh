@@ -7,7 +7,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 dir=${2:-tryton}
 port=${TRYTON_PORT:-8000}
-sqlport=${TRYTON_SQL_PORT:-55444}
+sqlport=${TRYTON_SQL_PORT:-25444}   # below 32768: from there on systems lend ports to outgoing connections
 binaries=$(dirname "$(readlink -f "$(command -v postgres || ls -d /usr/lib/postgresql/*/bin/postgres | tail -1)")")
 url=http://127.0.0.1:$port
 as=
@@ -16,6 +16,7 @@ as=
 up() {
     mkdir -p "$dir/sql"
     dir=$(cd "$dir" && pwd)
+    trap '[ $? = 0 ] || { echo "tryton.sh: it did not come up; the end of $dir/install.log and $dir/sql/log:"; tail -n 5 "$dir/install.log" "$dir/sql/log"; } >&2' EXIT
     [ -z "$as" ] || chown postgres "$dir/sql"
     (
         cd "$dir/sql"
