@@ -23,6 +23,9 @@ from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
 from crmbridge.model import Choice, FieldSpec, FieldType
 
+# One group, for one of them takes the user's company away for a moment.
+pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("tryton")]
+
 MODEL = "sale.opportunity"
 WAVE = 500
 NEEDED = ("URL", "DATABASE", "KEY", "USER", "PASSWORD", "SQL")
@@ -163,12 +166,13 @@ def bridge(daemon, tryton):
     }
     text = "{{ event.record_id }} {{ event.kind }} {{ record.description }}"
     place = {"to": "feed", "channel": {"for": "event.record_id", "title": "event.record_id"}}
-    when = {"source": "crm", "record": MODEL}
+    common = {"when": {"source": "crm", "record": MODEL}, "surge": "off"}  # a thousand within one second are what is asked for
     daemon.config["rules"] = [
-        {"id": "made", "when": when | {"event": "created"}, "publish": [place | {"text": text}]},
-        {
+        common | {"id": "made", "when": common["when"] | {"event": "created"}, "publish": [place | {"text": text}]},
+        common
+        | {
             "id": "changed",
-            "when": when | {"event": ["updated", "deleted"]},
+            "when": common["when"] | {"event": ["updated", "deleted"]},
             "publish": [place | {"text": text + " (before: {{ before.description }})"}],
         },
     ]
@@ -193,8 +197,6 @@ def wait(bridge, tryton, seconds=120.0):
     return round(time.monotonic() - began, 1)
 
 
-@pytest.mark.real
-@pytest.mark.long
 def test_models_fields_and_people(source, tryton):
     """What is configured is checked, described, and who works on a record is known; what is not there is named."""
     source.check()
@@ -216,11 +218,9 @@ def test_models_fields_and_people(source, tryton):
     told = [(one.record_type, one.fields, one.before, one.actor) for one in seen if one.record_id in (str(party), str(id))]
     assert ("party.party", {"name": "Nordlicht AG"}, None, "admin") in told
     tryton.rest("DELETE", f"party.party/{party}")
-    assert [one for one in read(source, cursor)[0] if one.deleted] == [], "no history, no deletions"
+    assert [one for one in read(source, cursor)[0] if one.deleted and one.record_type == "party.party"] == [], "no history, no deletions"
 
 
-@pytest.mark.real
-@pytest.mark.long
 def test_what_the_user_may_not_see_any_more_is_not_deleted(source, tryton):
     """A user who leaves a company sees none of its records; who comes back sees them, and nothing is new."""
     ids = [str(id) for id in tryton.create("a", "b")]
@@ -232,17 +232,15 @@ def test_what_the_user_may_not_see_any_more_is_not_deleted(source, tryton):
     tryton.rpc("model.res.user.write", [me], left, {})
     try:
         seen, cursor = read(source, cursor)
-        assert [one for one in seen if one.record_type == MODEL] == []
+        assert [one for one in seen if one.record_type == MODEL and one.record_id in ids] == []
     finally:
         back = {"employee": had["employee"], "company": had["company"]} | {name: [["add", had[name]]] for name in several}
         tryton.rpc("model.res.user.write", [me], back, {})
     seen, cursor = read(source, cursor)
     assert {one.record_id for one in seen if one.record_type == MODEL} >= set(ids)
-    assert not any(one.deleted for one in seen)
+    assert not any(one.deleted for one in seen if one.record_id in ids)
 
 
-@pytest.mark.real
-@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_every_change_is_journalled_once_and_said_once(bridge, tryton, figures):
     """Creations, updates between two polls, deletions, waves of 500, a kill, and a transaction that commits late."""
