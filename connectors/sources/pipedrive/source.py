@@ -29,6 +29,7 @@ _TYPES: Final = {
     "boolean": FieldType.BOOLEAN,
 }
 _OWNER: Final = ("owner.name", "owner.email")
+_AT_ONCE: Final = 100  # ids of one request: what Pipedrive takes
 
 
 def build(options: PipedriveOptions, setting: Setting) -> PipedriveSource:
@@ -37,7 +38,7 @@ def build(options: PipedriveOptions, setting: Setting) -> PipedriveSource:
 
 
 class PipedriveSource:
-    """Implements `crmbridge.contract.Source`, `Baseline`, `Rewindable`, `Teams` and `Describing`."""
+    """Implements `crmbridge.contract.Source`, `Baseline`, `Rereading`, `Rewindable`, `Teams` and `Describing`."""
 
     def __init__(self, options: PipedriveOptions, setting: Setting) -> None:
         self._options = options
@@ -72,6 +73,16 @@ class PipedriveSource:
     def since(self, moment: datetime) -> Cursor:
         return cursors.since({name: _stamp(moment) for stream in self._records for name in (stream, stream + _DELETED)})
 
+    def fetch_many(self, record_type: str, ids: Sequence[str]) -> Sequence[Observation]:
+        if record_type not in self._records or not ids:
+            return ()
+        self._learn()
+        found: list[Observation] = []
+        for start in range(0, len(ids), _AT_ONCE):
+            rows, _ = self._api.page(record_type, ids=",".join(ids[start : start + _AT_ONCE]))
+            found += self._observations(record_type, rows)
+        return found
+
     def members(self, record_type: str, id: str) -> Sequence[Member]:
         found, _ = self._api.page(record_type, ids=id)
         users = self._api.users.get()
@@ -101,7 +112,7 @@ class PipedriveSource:
         self._api.introduce()
         self._api.stages.get(afresh=afresh)
         for name in self._records:
-            self._api.fields(name).get()
+            self._api.fields(name).get(afresh=afresh)
         if any(field in _OWNER for spec in self._records.values() for field in spec):
             self._api.users.get(afresh=afresh)
 
@@ -122,33 +133,58 @@ class PipedriveSource:
         stamps = [_instant(row) for row in rows]
         if stamps != sorted(stamps):
             raise SourceError(f"{name}: Pipedrive did not sort by update_time")
-        seen = [self._observation(name, row, position) for row in rows]
+        seen = self._observations(name, rows, position)
         last = _stamp(stamps[-1]) if stamps else None
         if last is None or len(rows) < self._options.page:
             return cursors.Read(seen, (last, "") if last else None, complete=True)
         if last != start:
             return cursors.Read(seen, (last, ""), complete=False)
-        if not following or following == mark:
+        if not following:
+            return cursors.Read(seen, (last, ""), complete=True)
+        if following == mark:
             raise SourceError(f"{name}: Pipedrive gives no page behind {len(rows)} records of {start}")
         return cursors.Read(seen, (last, following), complete=False)
 
-    def _observation(self, name: str, raw: Mapping[str, Any], position: cursors.Position | None = None, **facts: Any) -> Observation:
+    def _observations(self, name: str, rows: Sequence[Mapping[str, Any]], position: cursors.Position | None = None) -> list[Observation]:
+        """Records that were read; whoever and whatever is new since names were learnt is asked for once."""
+        if not all(self._known(name, row) for row in rows):
+            self._learn(afresh=True)
+        return [self._observation(name, row, self._values(name, row), position) for row in rows]
+
+    def _observation(
+        self, name: str, raw: Mapping[str, Any], fields: Mapping[str, FieldValue], position: cursors.Position | None = None, **facts: Any
+    ) -> Observation:
         at, id = _instant(raw), _id(raw.get("id"))
         made = parse_instant(str(raw.get("add_time")))
         given: dict[str, Any] = {
             "record_type": name,
             "record_id": id,
-            "fields": self._values(name, raw),
+            "fields": fields,
             "existed": cursors.existed(made, position) if position else False,
             "deleted": raw.get("is_deleted") is True or raw.get("status") == "deleted",
-            "version": at.isoformat(),
+            "version": _version(at),
             "occurred_at": at,
             "url": self._api.link(TYPES[name], id),
         }
         return Observation(**(given | facts))
 
+    def _known(self, name: str, raw: Mapping[str, Any]) -> bool:
+        """Whether all that stands in `raw` can be called by its name, without asking."""
+        return all(self._named(name, field, raw) for field in self._records[name] if field.partition(".")[0] in raw or field in _OWNER)
+
+    def _named(self, name: str, field: str, raw: Mapping[str, Any]) -> bool:
+        if field in _OWNER:
+            owner = raw.get("owner_id")
+            return owner is None or str(owner) in self._api.users.last
+        described = self._api.fields(name).last.get(_code(field))
+        if described is None:
+            return False
+        value = _plain(look(field, raw))
+        labels = self._choices(_code(field), described)
+        return not labels or all(str(one) in labels for one in (value if isinstance(value, list) else [value]) if one is not None)
+
     def _values(self, name: str, raw: Mapping[str, Any]) -> dict[str, FieldValue]:
-        """The configured fields that stand in `raw`, which may be some of them."""
+        """The configured fields that stand in `raw`, a record as it was read."""
         found: dict[str, FieldValue] = {}
         for field, spec in self._records.get(name, {}).items():
             if field in _OWNER:
@@ -159,10 +195,22 @@ class PipedriveSource:
                 found[field] = self._value(name, field, look(field, raw), spec)
         return found
 
+    def _told(self, name: str, raw: Mapping[str, Any]) -> dict[str, FieldValue]:
+        """The configured fields that stand in `raw`, a webhook's part, and can be called by their names.
+
+        `custom_fields` may hold some of them only: one that is not there was not said to be empty.
+        """
+        custom = raw.get("custom_fields")
+        said = custom if isinstance(custom, dict) else {}
+        return {
+            field: value
+            for field, value in self._values(name, raw).items()
+            if self._named(name, field, raw) and ("." not in field or field in _OWNER or _code(field) in said)
+        }
+
     def _value(self, name: str, field: str, raw: Any, spec: FieldSpec) -> FieldValue:
         described = self._api.fields(name).last.get(_code(field), {})
-        if isinstance(raw, dict):  # a custom field of money, or one that names a record
-            raw = raw.get("value")
+        raw = _plain(raw)
         labels = self._choices(_code(field), described)
         if (labels or _code(field) == "stage_id") and spec.type is FieldType.ANY and raw is not None:
             values = raw if isinstance(raw, list) else [raw]
@@ -223,15 +271,17 @@ class CalledPipedriveSource(PipedriveSource):
                     fields={},
                     deleted=into is None,
                     merged_into=str(into) if into is not None else None,
-                    version=at.isoformat(),
+                    version=_end(at),
                     occurred_at=at,
                     actor=actor,
                 )
             ]
         if not isinstance(data, dict):
             raise ValueError("a webhook of a change carries no data")
-        old = self._values(name, previous) if isinstance(previous, dict) else None
-        return [self._observation(name, data, before=old, created=meta.get("action") == "create", actor=actor)]
+        old = self._told(name, previous) if isinstance(previous, dict) else None
+        made = meta.get("action") == "create"
+        partial = not self._known(name, data)  # a new user, stage or option; or nothing is learnt yet
+        return [self._observation(name, data, self._told(name, data), before=old, created=made, actor=actor, partial=partial)]
 
     def reply(self, accepted: bool) -> Reply:
         return Reply(200 if accepted else 503)
@@ -255,6 +305,24 @@ class CalledPipedriveSource(PipedriveSource):
                 self._api.subscribe(self._webhook.url, TYPES[name], self._webhook.user, password)
                 _log.info("subscribed to webhooks", extra={"source": self._setting.name, "record": name})
         self._looked = now
+
+
+def _plain(raw: Any) -> Any:
+    """A custom field's value: lists give it bare or with its currency, webhooks as {"type": "enum", "id": 7}, or several as `values`."""
+    if not isinstance(raw, dict):
+        return raw
+    if isinstance(raw.get("values"), list):
+        return [_plain(one) for one in raw["values"]]
+    return raw.get("value", raw.get("id"))
+
+
+def _version(at: datetime) -> str:
+    """What is said to the second may be anything within it: newer than what a webhook of that second said to the millisecond."""
+    return at.isoformat(timespec="microseconds") if at.microsecond else _end(at)
+
+
+def _end(at: datetime) -> str:
+    return at.replace(microsecond=999_999).isoformat()
 
 
 def _code(field: str) -> str:

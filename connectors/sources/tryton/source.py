@@ -181,6 +181,7 @@ class TrytonSource:
     # --- what is gone
 
     def _read_deleted(self, this: _Pass, high: int | None) -> cursors.Read:
+        """Look at the ids behind the last page's: those that are missing, as many of them as one page may read."""
         model, position, now = this.model, this.position, self._setting.now()
         newest = max(high or 0, int(position.high or 0)) or to_us(now)
         after = int(position.after[1]) if position.after else 0
@@ -197,12 +198,20 @@ class TrytonSource:
         revisions = self._api.revisions(model, missing) if missing else {}
         start = int(position.start) if position.start is not None else int(cursors.back(newest, self._options.overlap, now))
         settled |= {id for id, instants in revisions.items() if instants[-1] < start}
-        recent = {id: instants for id, instants in revisions.items() if instants[-1] >= start}
+        recent = {id: revisions[id] for id in sorted(revisions) if revisions[id][-1] >= start}
+        due = {id: [at for at in instants[:-1] if at > this.told.until(id)] + instants[-1:] for id, instants in recent.items()}
+        if (most := history.affordable(list(due), due)) < len(due):
+            complete, upto = False, list(due)[most] - 1
+            recent = {id: instants for id, instants in recent.items() if id <= upto}
         gone = history.deleted(self._api, model, recent)
         seen = self._last_words(this, recent, gone)
         if complete:
             self._looked[model] = now
-        return cursors.Read(seen, (max([newest, *gone.values()]), after if complete else upto), complete)
+        if position.after is None and complete:
+            return cursors.Read(seen, (max([newest, *gone.values()]), after), complete=True)
+        # The ids of the first page may have gone while the others were looked at: the next look goes back to where this one began.
+        began = int(position.after[0]) if position.after is not None else newest
+        return cursors.Read(seen, (began, after if complete else upto), complete)
 
     def _last_words(self, this: _Pass, revisions: Revisions, gone: Mapping[int, int]) -> list[Observation]:
         """What deleted records were since the last poll, and that they are deleted."""

@@ -1,11 +1,12 @@
 """The pipedrive source, against a stand-in of its vendor."""
 
 import base64
+import json
 from dataclasses import replace
 from typing import ClassVar
 
 import pytest
-from standins.pipedrive import CUSTOM, HOOK, PASSWORD, STAGES, TOKEN, WORDS, Pipedrive
+from standins.pipedrive import CUSTOM, HOOK, PASSWORD, STAGES, TOKEN, WORDS, Pipedrive, stamp
 
 from connectors.sources.pipedrive import CONNECTOR
 from crmbridge.errors import InvalidRequest, SourceError
@@ -62,6 +63,79 @@ class TestPipedrive(SourceContract):
         assert event.fields["stage_id"] == Choice("1", "Open")
         assert event.fields[f"custom_fields.{CUSTOM}"] == Choice("7", "Gold")
         assert (event.fields["owner.name"], event.fields["owner.email"]) == ("Susan Vale", "susan@acme.example")
+
+    def test_old_values_that_the_vendor_says(self, world, crm):
+        """Once names are learnt, as the daemon does at its start."""
+        world.call(world.source.check)
+        super().test_old_values_that_the_vendor_says(world, crm)
+
+    def heard(self, world, crm, id, data=None, previous=None):
+        """A webhook of a change with these in it."""
+        request = crm.request(crm.rows[id], "change", {})
+        body = json.loads(request.body)
+        body["data"] |= data or {}
+        body["previous"] = previous
+        assert world.hear(replace(request, body=json.dumps(body).encode())) == 200
+        return world.news()
+
+    def named(self, make, worlds, *names):
+        records = {"deals": {name: FieldSpec() for name in names}}
+        return worlds(make(records=records), records)
+
+    def test_custom_fields_of_a_webhook(self, make, worlds, crm):
+        """They come in a shape of their own; one that did not change has no old value."""
+        level, several = f"custom_fields.{CUSTOM}", {"type": "set", "values": [{"id": 7}, {"id": 8}]}
+        world = self.named(make, worlds, "title", level)
+        id = self.begun(crm, world)
+        crm.rows[id].fields["level"] = 7
+        crm.update(id, title="New")
+        crm.told()
+        previous = {"title": "Old", "custom_fields": {"a" * 40: {"type": "varchar", "value": "x"}}}
+        (event,) = self.heard(world, crm, id, {"custom_fields": {CUSTOM: {"type": "enum", "id": 7}}}, previous)
+        assert (event.fields[level], event.before["title"], event.before[level]) == (Choice("7", "Gold"), "Old", None)
+        assert world.poll() == []
+        crm.tick()
+        (event,) = self.heard(world, crm, id, {"title": "Newer", "update_time": stamp(crm.now), "custom_fields": None}, {"title": "New"})
+        assert (event.fields[level], event.before[level]) == (Choice("7", "Gold"), Choice("7", "Gold"))
+        crm.tick()
+        (event,) = self.heard(world, crm, id, {"title": "Newer", "update_time": stamp(crm.now), "custom_fields": {CUSTOM: several}}, {})
+        assert event.fields[level] == (Choice("7", "Gold"), Choice("8", "Silver"))
+
+    def test_a_webhook_before_anything_is_learnt(self, make, worlds, crm):
+        """After a restart names are not known yet: the record is read whole, and nothing that did not change seems to."""
+        names = ("title", "stage_id", "owner.name")
+        world = self.named(make, worlds, *names)
+        id = self.begun(crm, world)
+        fresh = make(records={"deals": {name: FieldSpec() for name in names}})
+        crm.update(id, title="New")
+        (request,) = crm.told()
+        (seen,) = fresh.parse(request)
+        assert (seen.partial, "owner.name" in seen.fields, "stage_id" in seen.fields) == (True, False, False)
+        (whole,) = fresh.fetch_many("deals", [id])
+        assert (whole.fields["stage_id"], whole.fields["owner.name"], whole.fields["title"]) == (Choice("1", "Open"), "Susan Vale", "New")
+        assert fresh.parse(request)[0].partial is False
+
+    def test_a_page_that_ends_with_its_second(self, make, worlds, crm):
+        """There is nothing behind it, and no mark."""
+        world = self.named(make, worlds, "title")
+        for _ in range(20):
+            crm.create()
+        assert world.poll() == []
+        crm.tick(600)
+        crm.create()
+        assert [one.kind for one in world.poll()] == [Kind.CREATED]
+
+    def test_a_poll_that_knows_seconds_only_is_not_older_than_a_webhook(self, make, worlds, crm):
+        """A webhook says milliseconds; what came later in that second, by a webhook that was lost, a poll still tells."""
+        world = self.named(make, worlds, "title")
+        id = self.begun(crm, world)
+        crm.update(id, title="B")
+        crm.told()
+        moment = stamp(crm.now).replace("Z", ".200Z")
+        assert [one.fields["title"] for one in self.heard(world, crm, id, {"title": "B", "update_time": moment}, {})] == ["B"]
+        crm.update(id, title="C")
+        crm.told()
+        assert [one.fields["title"] for one in world.poll()] == ["C"]
 
     def test_the_subscription_is_kept_alive(self, world, crm):
         """Pipedrive drops one that failed for three days; it is made again within the hour."""

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 from standins.tryton import KEY, MODEL, PLAIN, WORDS, Tryton
 
-from connectors.sources.tryton import CONNECTOR, fields, history, told, words
+from connectors.sources.tryton import CONNECTOR, fields, history, source, told, words
 from crmbridge.errors import SourceError
 from crmbridge.model import Choice, Cursor, FieldSpec, FieldType, Kind, cursors, from_us
 from crmbridge.testing import Can, SourceContract, answer, cut
@@ -58,6 +58,50 @@ def stale(world):
 
 class TestTryton(Contract):
     can = Contract.can | {Can.OLD_VALUES, Can.DELETES}
+
+    def test_a_purge_is_looked_at_in_parts(self, world, crm, monkeypatch):
+        """Each deletion of its own instant costs reads: a page makes only so many, and the look goes on behind it."""
+        monkeypatch.setattr(history, "READS", 20)
+        ids = [crm.create() for _ in range(80)]
+        crm.tick(120)
+        world.poll()
+        crm.tick(120)
+        for id in ids[5:70]:
+            crm.tick()
+            crm.delete(id)
+        asked, poll = [], world.source.poll
+        world.source.poll = lambda cursor: (asked.append(-len(crm.requests)), poll(cursor), asked.append(len(crm.requests)))[1]
+        assert sorted(int(one.record_id) for one in world.poll()) == sorted(map(int, ids[5:70]))
+        assert max(begin + end for begin, end in zip(asked[::2], asked[1::2], strict=True)) <= 2 * 20 + 10
+        crm.tick(5)
+        assert world.poll() == []
+
+    def test_what_is_deleted_behind_a_long_look(self, world, crm, monkeypatch):
+        """The first ids were looked at before it, and the deletions that the look itself found are later still."""
+        monkeypatch.setattr(source, "_LISTED", 5)
+        ids = [crm.create() for _ in range(23)]
+        for _ in range(2):
+            crm.tick(120)
+            world.poll()
+        crm.tick(120)
+        look, looks = world.source._read_deleted, []
+
+        def slow(*given):
+            found = look(*given)
+            looks.append(found)
+            if len(looks) == 1:
+                crm.delete(ids[1])
+                crm.tick(90)
+                crm.delete(ids[20])
+                crm.tick()
+            return found
+
+        world.source._read_deleted = slow
+        seen = world.poll()
+        crm.tick(5)
+        seen += world.poll()
+        crm.tick(5)
+        assert sorted(one.record_id for one in [*seen, *world.poll()]) == sorted([ids[1], ids[20]])
 
     def test_every_state_between_two_polls_is_told(self, world, crm):
         """In order, each once, with what it was before, by whom and when."""
