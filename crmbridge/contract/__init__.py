@@ -10,7 +10,7 @@ A destination makes exactly one attempt and never retries; a source makes one re
 from crmbridge.contract.calls import Caller, Maybe
 from crmbridge.contract.connector import Connector, Setting, wanted
 from crmbridge.contract.destination import Ability, Batched, Deletable, Destination, Editable, Findable, Limits, Rate
-from crmbridge.contract.options import Options, Secret, Secrets, revealed
+from crmbridge.contract.options import Options, Secret, Secrets, login_secret, revealed
 from crmbridge.contract.source import (
     Acknowledging,
     Baseline,
@@ -56,6 +56,7 @@ __all__ = [
     "Teams",
     "WebhookRequest",
     "WebhookSource",
+    "login_secret",
     "revealed",
     "wanted",
 ]

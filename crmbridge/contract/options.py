@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchem
 from pydantic_core import PydanticCustomError, core_schema
 
 from crmbridge import telemetry
+from crmbridge.errors import SourceError
 
 _log = logging.getLogger(__name__)
 
@@ -176,6 +177,14 @@ def _one_or_more(raw: Any) -> Any:
 
 Secrets = Annotated[list[Secret], BeforeValidator(_one_or_more), Field(min_length=1, max_length=5)]
 """One secret, or several while one is exchanged for another."""
+
+
+def login_secret(secret: Secret) -> str:
+    """The value, for a source that logs in with it. Raises SourceError, with what is missing and never the value, if it cannot be read."""
+    try:
+        return secret.reveal()
+    except ValueError as error:
+        raise SourceError(str(error)) from None
 
 
 def revealed(secrets: Sequence[Secret]) -> list[str]:

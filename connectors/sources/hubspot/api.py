@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from connectors.sources.hubspot.options import HubspotOptions, OAuth
 from connectors.sources.hubspot.paths import Paths
-from crmbridge.contract import Setting
+from crmbridge.contract import Setting, login_secret
 from crmbridge.errors import SourceError
 from crmbridge.http import Refused, Session, Token, Tokens, Vendor, understood
 
@@ -160,15 +160,15 @@ class Api:
 
     def _given(self, _: Token | None) -> Token:
         assert self._options.token is not None
-        return Token(_revealed(self._options.token))
+        return Token(login_secret(self._options.token))
 
     def _refreshed(self, oauth: OAuth, last: Token | None) -> Token:
         """https://developers.hubspot.com/docs/api-reference/auth-oauth-v1/tokens/post-oauth-v1-token"""
         form = {
             "grant_type": "refresh_token",
             "client_id": oauth.client_id,
-            "client_secret": _revealed(oauth.client_secret),
-            "refresh_token": (last.refresh if last else "") or _revealed(oauth.refresh_token),
+            "client_secret": login_secret(oauth.client_secret),
+            "refresh_token": (last.refresh if last else "") or login_secret(oauth.refresh_token),
         }
         answer = understood(
             lambda: self._session.post(self.paths.token(), data=form, headers={"Accept": "application/json"}),
@@ -233,11 +233,3 @@ def _after(answer: Any) -> str:
         return str(answer["paging"]["next"]["after"])
     except (KeyError, TypeError):
         return ""
-
-
-def _revealed(secret: Any) -> str:
-    try:
-        value: str = secret.reveal()
-    except ValueError as error:
-        raise SourceError(str(error)) from None
-    return value

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from connectors.sources.odoo.options import OdooOptions
-from crmbridge.contract import Setting
+from crmbridge.contract import Setting, login_secret
 from crmbridge.errors import SourceError
 from crmbridge.http import Refused, Session, Token, Tokens, understood
 from crmbridge.telemetry import redact
@@ -146,10 +146,7 @@ class Api:
         return "\0".join([self._options.url, self._options.database, self._options.user, self._options.password.reveal()])
 
     def _password(self) -> str:
-        try:
-            return self._options.password.reveal()
-        except ValueError as error:
-            raise SourceError(str(error)) from None
+        return login_secret(self._options.password)
 
 
 def words(body: Any) -> str:

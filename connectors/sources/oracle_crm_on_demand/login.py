@@ -13,7 +13,7 @@ import requests
 from connectors.sources.oracle_crm_on_demand import dialect
 from connectors.sources.oracle_crm_on_demand.options import OracleOptions
 from connectors.sources.oracle_crm_on_demand.zone import Zone
-from crmbridge.contract import Setting
+from crmbridge.contract import Setting, login_secret
 from crmbridge.errors import SourceError
 from crmbridge.http import Refused, Session, Token, Tokens, read, understood
 from crmbridge.model import parse_instant
@@ -107,10 +107,7 @@ class Login:
         return Token(cookies, now + dialect.SESSION_LIFETIME, facts=_clock(body, now))
 
     def _password(self, now: datetime) -> str:
-        try:
-            password = self._options.password.reveal()
-        except ValueError as error:
-            raise SourceError(str(error)) from None
+        password = login_secret(self._options.password)
         if self._refused and self._refused[0] == password and now < self._refused[1]:
             raise SourceError(_no_login(self._options.user, "not tried again yet, lest the user be locked"), self._refused[1])
         return password

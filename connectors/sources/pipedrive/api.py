@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from connectors.sources.pipedrive.options import PipedriveOptions
-from crmbridge.contract import Setting
+from crmbridge.contract import Setting, login_secret
 from crmbridge.errors import SourceError
 from crmbridge.http import Session, Token, Tokens, Vendor
 from crmbridge.model import clean
@@ -38,11 +38,10 @@ class Api:
 
     def __init__(self, options: PipedriveOptions, setting: Setting) -> None:
         self._url = options.api_url.rstrip("/")
-        self._token = options.token
         self._session = Session(setting.network)
         self._vendor = Vendor(
             self._session,
-            Tokens(self._obtain, now=setting.now),
+            Tokens(lambda _: Token(login_secret(options.token)), now=setting.now),
             words=_words,
             now=setting.now,
             authorize=lambda token: {"x-api-token": token.value},
@@ -126,12 +125,6 @@ class Api:
         if not isinstance(data, list) or not all(isinstance(one, dict) for one in data):
             raise SourceError("the answer holds no list")
         return data
-
-    def _obtain(self, _: Token | None) -> Token:
-        try:
-            return Token(self._token.reveal())
-        except ValueError as error:
-            raise SourceError(str(error)) from None
 
 
 def _words(body: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from connectors.sources.pipedrive.api import TYPES, Api
 from connectors.sources.pipedrive.options import PipedriveOptions, Webhook
-from crmbridge.contract import FieldInfo, Member, Reply, Setting, WebhookRequest, revealed
+from crmbridge.contract import FieldInfo, Member, Reply, Setting, WebhookRequest, login_secret, revealed
 from crmbridge.errors import InvalidRequest, InvalidSignature, SourceError
 from crmbridge.http import look, strict_json
 from crmbridge.model import Choice, Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, normalise, parse_instant
@@ -298,10 +298,7 @@ class CalledPipedriveSource(PipedriveSource):
         }
         for name in self._records:
             if (self._webhook.url, TYPES[name]) not in there:
-                try:
-                    password = self._webhook.password[0].reveal()
-                except ValueError as error:
-                    raise SourceError(str(error)) from None
+                password = login_secret(self._webhook.password[0])
                 self._api.subscribe(self._webhook.url, TYPES[name], self._webhook.user, password)
                 _log.info("subscribed to webhooks", extra={"source": self._setting.name, "record": name})
         self._looked = now

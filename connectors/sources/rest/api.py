@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 from connectors.sources.rest.options import Basic, Bearer, Header, OAuth2, Resource, RestOptions
-from crmbridge.contract import Setting
+from crmbridge.contract import Setting, login_secret
 from crmbridge.errors import SourceError
 from crmbridge.http import Refused, Session, Token, Tokens, Vendor, look, understood
 
@@ -96,17 +96,14 @@ class Api:
 
     def _obtain(self, _: Token | None) -> Token:
         auth = self._options.auth
-        try:
-            match auth:
-                case Bearer():
-                    return Token(auth.token.reveal())
-                case Basic():
-                    return Token(auth.password.reveal())
-                case Header():
-                    return Token(auth.value.reveal())
-            form = {"grant_type": "client_credentials", "client_id": auth.client_id, "client_secret": auth.client_secret.reveal()}
-        except ValueError as error:
-            raise SourceError(str(error)) from None
+        match auth:
+            case Bearer():
+                return Token(login_secret(auth.token))
+            case Basic():
+                return Token(login_secret(auth.password))
+            case Header():
+                return Token(login_secret(auth.value))
+        form = {"grant_type": "client_credentials", "client_id": auth.client_id, "client_secret": login_secret(auth.client_secret)}
         form |= {"scope": auth.scope} if auth.scope else {}
         try:
             answer = understood(lambda: self._session.post(auth.token_url, data=form), words=_words, now=self._now())

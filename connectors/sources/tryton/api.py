@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from connectors.sources.tryton import words
 from connectors.sources.tryton.options import TrytonOptions
 from connectors.sources.tryton.words import Domain
-from crmbridge.contract import Setting
+from crmbridge.contract import Setting, login_secret
 from crmbridge.errors import SourceError
 from crmbridge.http import Refused, Session, Token, Tokens, Vendor
 
@@ -31,7 +31,7 @@ class Api:
         self._options = options
         self._now: Callable[[], datetime] = setting.now
         self._session = Session(setting.network)
-        self._tokens = Tokens(lambda _: _token(options), now=setting.now)
+        self._tokens = Tokens(lambda _: Token(login_secret(options.key)), now=setting.now)
         self._context: dict[str, Any] = {"active_test": False, "language": options.language}  # what is archived is not deleted
         if options.company is not None:
             self._context["company"] = options.company
@@ -137,13 +137,6 @@ class Api:
                 case _:
                     raise
             raise SourceError(f"{error}: {why}", error.retry_at) from None
-
-
-def _token(options: TrytonOptions) -> Token:
-    try:
-        return Token(options.key.reveal())
-    except ValueError as error:
-        raise SourceError(str(error)) from None
 
 
 def _said(body: Any) -> str:
