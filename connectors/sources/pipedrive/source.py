@@ -170,7 +170,11 @@ class PipedriveSource:
 
     def _known(self, name: str, raw: Mapping[str, Any]) -> bool:
         """Whether all that stands in `raw` can be called by its name, without asking."""
-        return all(self._named(name, field, raw) for field in self._records[name] if field.partition(".")[0] in raw or field in _OWNER)
+        return all(self._named(name, field, raw) for field in self._standing(name, raw))
+
+    def _standing(self, name: str, raw: Mapping[str, Any]) -> list[str]:
+        """The configured fields that stand in `raw`, which may be a part of a record."""
+        return [field for field in self._records[name] if ("owner_id" if field in _OWNER else field.partition(".")[0]) in raw]
 
     def _named(self, name: str, field: str, raw: Mapping[str, Any]) -> bool:
         if field in _OWNER:
@@ -186,12 +190,12 @@ class PipedriveSource:
     def _values(self, name: str, raw: Mapping[str, Any]) -> dict[str, FieldValue]:
         """The configured fields that stand in `raw`, a record as it was read."""
         found: dict[str, FieldValue] = {}
-        for field, spec in self._records.get(name, {}).items():
+        for field in self._standing(name, raw):
+            spec = self._records[name][field]
             if field in _OWNER:
-                if "owner_id" in raw:
-                    user = self._api.users.last.get(str(raw["owner_id"])) or {}
-                    found[field] = normalise(user.get(field.removeprefix("owner.")), spec.type)
-            elif field.partition(".")[0] in raw:
+                user = self._api.users.last.get(str(raw["owner_id"])) or {}
+                found[field] = normalise(user.get(field.removeprefix("owner.")), spec.type)
+            else:
                 found[field] = self._value(name, field, look(field, raw), spec)
         return found
 
