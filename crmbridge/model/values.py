@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from crmbridge.model.encoding import canonical_json, load_json
 from crmbridge.model.words import clean
@@ -84,7 +84,8 @@ def normalise(raw: Any, type_: FieldType = FieldType.ANY) -> FieldValue:
     """A source's raw value as a `FieldValue`; what does not fit its type stays text, so nothing is lost.
 
     Numbers become Decimal, dates become aware instants (a naive one is taken as UTC), NUL and lone
-    surrogates become U+FFFD, because one database stores them and the next refuses them.
+    surrogates become U+FFFD, because one database stores them and the next refuses them. Raises ValueError
+    for a list of more than MOST_ITEMS: no CRM's field holds one, and everything behind this would work on it for seconds.
     """
     if isinstance(raw, str):  # first, for most values are texts
         text = raw if raw.isascii() and "\0" not in raw else clean(raw)
@@ -92,7 +93,9 @@ def normalise(raw: Any, type_: FieldType = FieldType.ANY) -> FieldValue:
     if raw is None or isinstance(raw, (bool, Choice)):
         return raw
     if isinstance(raw, (list, tuple)):
-        return tuple(normalise(item, type_) for item in raw)
+        if _items(raw) > MOST_ITEMS:
+            raise ValueError(f"a field holds a list of more than {MOST_ITEMS:,} items")
+        return _listed(raw, type_)
     if isinstance(raw, datetime):
         return raw if raw.tzinfo else raw.replace(tzinfo=timezone.utc)
     if isinstance(raw, date):
@@ -101,11 +104,30 @@ def normalise(raw: Any, type_: FieldType = FieldType.ANY) -> FieldValue:
         number = Decimal(str(raw)) if isinstance(raw, float) else Decimal(raw)
         if type_ is FieldType.BOOLEAN and number in (0, 1):
             return bool(number)
-        return number if _ordinary(number) else str(raw)
+        return number if _ordinary(number) else str(raw if isinstance(raw, float) else number)
     if isinstance(raw, Mapping):
         return clean(json.dumps(raw, ensure_ascii=False, sort_keys=True, default=str))
     text = clean(str(raw))
     return _typed(text, type_)
+
+
+MOST_ITEMS: Final = 25_000
+"""Items of one field's list, lists within it counted with theirs."""
+
+
+def _items(raw: Sequence[Any]) -> int:
+    """The items of a list and of the lists in it, counted until there are too many."""
+    count = len(raw)
+    for item in raw if count <= MOST_ITEMS else ():
+        if isinstance(item, (list, tuple)):
+            count += _items(item)
+            if count > MOST_ITEMS:
+                break
+    return count
+
+
+def _listed(raw: Sequence[Any], type_: FieldType) -> FieldValue:
+    return tuple(_listed(item, type_) if isinstance(item, (list, tuple)) else normalise(item, type_) for item in raw)
 
 
 def _typed(text: str, type_: FieldType) -> FieldValue:
@@ -124,6 +146,8 @@ def _typed(text: str, type_: FieldType) -> FieldValue:
 
 def parse_number(text: str) -> Decimal | str:
     """A plain decimal number, else the text unchanged. Python's `1_000` and huge exponents are not numbers."""
+    if len(text) > _LONGEST_NUMBER:  # before it is copied: a text may be a megabyte
+        return text
     stripped = text.strip()
     if len(stripped) > 64 or "_" in stripped or not stripped.isascii():
         return text
@@ -132,6 +156,9 @@ def parse_number(text: str) -> Decimal | str:
     except InvalidOperation:
         return text
     return number if _ordinary(number) else text
+
+
+_LONGEST_NUMBER = 256  # characters, blanks around it included
 
 
 def _ordinary(number: Decimal) -> bool:

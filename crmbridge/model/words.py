@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +36,15 @@ def plain(text: Text) -> str:
 def spans(parts: Iterable[Literal | Value]) -> Text:
     """A Text without empty spans, and with neighbours of one kind joined."""
     joined: list[Literal | Value] = []
-    for part in parts:
-        if not part.text:
-            continue
-        last = joined[-1] if joined else None
-        if isinstance(last, Value) and isinstance(part, Value) and last.shrink is part.shrink:
-            joined[-1] = Value(last.text + part.text, part.shrink)
-        elif isinstance(last, Literal) and isinstance(part, Literal):
-            joined[-1] = Literal(last.text + part.text)
-        else:
-            joined.append(part)
+    for (kind, shrink), run in groupby((part for part in parts if part.text), key=_kind):
+        some = [part.text for part in run]
+        words = some[0] if len(some) == 1 else "".join(some)
+        joined.append(Value(words, shrink) if kind is Value else Literal(words))
     return tuple(joined)
+
+
+def _kind(span: Literal | Value) -> tuple[type, bool]:
+    return type(span), isinstance(span, Value) and span.shrink
 
 
 def shortened(text: Text, fits: Callable[[Text], bool]) -> Text:

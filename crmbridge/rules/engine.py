@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timezone, tzinfo
 from typing import Any
 
 from crmbridge.errors import RenderError
-from crmbridge.model import Audience, ChangeEvent, Channel, Fields, Message, RecordSpec, Sensitivity, idempotency_key, plain
+from crmbridge.model import Audience, ChangeEvent, Channel, Fields, Message, RecordSpec, Sensitivity, Text, idempotency_key, plain
 from crmbridge.rules.expression import EVENT_PUBLIC, Scope
 from crmbridge.rules.match import first_failure, no_longer
+from crmbridge.rules.meter import Meter
 from crmbridge.rules.rule import FixedChannel, Mode, RecordChannel, Rule, Step, Surge, rendered
+from crmbridge.rules.template import Template
 from crmbridge.rules.values import empty, flat, shown
 
 
@@ -81,37 +83,49 @@ class Engine:
         `only`: what this rule alone says, where no earlier one stops.
         """
         outcome = Outcome()
+        for _ in self.running(event, outcome, generation, only):
+            pass
+        return outcome
+
+    def running(self, event: ChangeEvent, outcome: Outcome, generation: int = 0, only: str | None = None) -> Iterator[int]:
+        """The same into `outcome`, piece by piece: yields the units that each decision and each rendering has cost.
+
+        Who serves others too lets them in between two pieces; none costs more than `meter.LIMIT`.
+        """
         for rule in self._index.get((event.source, event.record_type, event.kind), ()):
             wanted = only is None or rule.id == only
             if not wanted and not rule.stop:
                 continue
             self.evaluations += 1
-            verdict = self._decide(rule, event)
+            meter = Meter()
+            verdict = self._decide(rule, event, meter)
             outcome.verdicts.append(verdict)
+            yield meter.spent
             if not verdict.matched:
                 continue
             for step in rule.steps if wanted else ():
                 key = idempotency_key(event.id, rule.identity, step.identity, generation)
+                meter = Meter()
                 try:
-                    outcome.rendered.append(Rendered(key, self.render(rule, step, event), rule.mode, step.surge))
+                    outcome.rendered.append(Rendered(key, self.render(rule, step, event, meter), rule.mode, step.surge))
                 except RenderError as error:
                     outcome.unrenderable.append(Unrenderable(key, rule.id, step.id, step.destination, str(error)))
+                yield meter.spent
             if rule.stop:
                 break
-        return outcome
 
     def outdated(self, rule: str, fields: Fields) -> str:
         """Why the record, as it is now, is no longer what a message of `rule` says it became; empty if it is, or the rule is gone."""
         found = self._by_id.get(rule)
         return no_longer(found.clauses, fields) if found else ""
 
-    def _decide(self, rule: Rule, event: ChangeEvent) -> Verdict:
+    def _decide(self, rule: Rule, event: ChangeEvent, meter: Meter) -> Verdict:
         try:
-            clause = first_failure(rule.clauses, event)
+            clause = first_failure(rule.clauses, event, meter)
             if clause is not None:
                 return Verdict(rule.id, False, clause.why_not(event))
             if rule.condition is not None:
-                result = rule.condition.evaluate(self._scope(event, None))
+                result = rule.condition.evaluate(self._scope(event, None, meter))
                 if result is not True and result is not False and not empty(result):
                     raise RenderError("the condition gives neither true nor false")
                 if result is not True:
@@ -120,33 +134,38 @@ class Engine:
             return Verdict(rule.id, False, _words(error), failed=True)
         return Verdict(rule.id, True)
 
-    def render(self, rule: Rule, step: Step, event: ChangeEvent) -> Message:
-        """The message of one step. Raises RenderError."""
+    def render(self, rule: Rule, step: Step, event: ChangeEvent, meter: Meter | None = None) -> Message:
+        """The message of one step, its cost counted by `meter`. Raises RenderError."""
+        meter = meter or Meter()
+
+        def said(template: Template) -> Text:
+            return template.render(self._scope(event, step.audience, meter))
+
         try:
             return Message(
                 destination=step.destination,
-                channel=self._channel(step, event),
+                channel=self._channel(step, event, meter),
                 rule=rule.id,
                 step=step.id,
-                text=_not_blank(step, step.text.render(self._scope(event, step.audience))),
+                text=_not_blank(said(step.text)),
                 record=event.record,
                 occurred_at=event.occurred_at,
-                link=_link(plain(step.link.render(self._scope(event, step.audience)))) if step.link else None,
+                link=_link(plain(said(step.link))) if step.link else None,
                 thread=_thread(rule, step, event),
                 edit=step.edit,
-                blocks=rendered(step.blocks, lambda template: template.render(self._scope(event, step.audience))),
+                blocks=rendered(step.blocks, said),
                 audience=step.audience,
                 expires_at=event.occurred_at + step.max_age if step.max_age else None,
             )
         except Exception as error:  # likewise: a dead letter for this step, and the rest goes on
             raise RenderError(_words(error), f"rule {rule.id}, step {step.id}") from None
 
-    def _channel(self, step: Step, event: ChangeEvent) -> Channel | None:
+    def _channel(self, step: Step, event: ChangeEvent, meter: Meter) -> Channel | None:
         match step.channel:
             case FixedChannel(key):
                 return Channel(key)
             case RecordChannel(source_id, title):
-                scope = self._scope(event, step.audience)
+                scope = self._scope(event, step.audience, meter)
                 record_id, label = flat(source_id.evaluate(scope)), flat(title.evaluate(scope))
                 if empty(record_id) or shown(record_id) == "":
                     raise RenderError(f"channel.for: {source_id.source} is empty, so the channel has no name")
@@ -155,7 +174,7 @@ class Engine:
                 return Channel(f"{event.source}/{shown(record_id)}", shown(label)[:200])
         return None
 
-    def _scope(self, event: ChangeEvent, audience: Audience | None) -> Scope:
+    def _scope(self, event: ChangeEvent, audience: Audience | None, meter: Meter) -> Scope:
         """What a template for `audience` may see; None is a condition, which may see all but secrets."""
         key = (event.source, event.record_type, audience)
         if (projection := self._projections.get(key)) is None:
@@ -168,7 +187,7 @@ class Engine:
         }
         if audience is not Audience.PUBLIC:
             facts |= {"id": event.id, "record_id": event.record_id, "revision": event.revision, "actor": event.actor, "url": event.url}
-        return Scope(projection.of(event.fields), projection.of(event.before), facts, self.zone)
+        return Scope(projection.of(event.fields), projection.of(event.before), facts, self.zone, meter=meter)
 
 
 def _thread(rule: Rule, step: Step, event: ChangeEvent) -> str | None:
@@ -209,7 +228,7 @@ def event_fact_readable(name: str, audience: Audience) -> bool:
     return audience is not Audience.PUBLIC or name in EVENT_PUBLIC
 
 
-def _not_blank(step: Step, text: Any) -> Any:
+def _not_blank(text: Text) -> Text:
     if not plain(text).strip():
         raise RenderError("text: nothing is left to say")
     return text

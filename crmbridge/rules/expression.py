@@ -28,6 +28,7 @@ from jinja2.parser import Parser
 
 from crmbridge.errors import RenderError
 from crmbridge.model import FieldSpec, spans
+from crmbridge.rules.meter import Meter, search, size
 from crmbridge.rules.values import (
     MAX_TEXT,
     Authored,
@@ -46,8 +47,9 @@ from crmbridge.rules.values import (
 )
 
 TOO_MUCH: Final = "it is nested too deep, or holds a number that is too large"
-MAX_STEPS: Final = 1000
+MAX_ROUNDS: Final = 1000
 """Loop rounds of one rendering, all loops together."""
+_FILTER_WEIGHT: Final = 5  # a filter takes as long as so many lookups
 
 EVENT_PUBLIC: Final = frozenset({"kind", "occurred_at", "record_type", "source"})
 EVENT_INTERNAL: Final = frozenset({"actor", "id", "record_id", "revision", "url"})
@@ -63,7 +65,12 @@ class Scope:
     zone: Any = timezone.utc
     """The tzinfo that dates are shown in."""
     names: dict[str, Any] = field(default_factory=dict)
-    steps: int = 0
+    meter: Meter = field(default_factory=Meter)
+    """What this evaluation has cost so far."""
+    rounds: int = 0
+    """Loop rounds so far."""
+    written: int = 0
+    """Characters of the text so far."""
 
 
 Closure = Callable[[Scope], Any]
@@ -110,7 +117,7 @@ def compile_expression(source: str, *, fields: Mapping[str, FieldSpec] | None, f
         if not parser.stream.eos:
             raise CompileError("unexpected words after the expression", parser.stream.current.lineno)
         compiler = Compiler(fields, filters)
-        return Expression(source, compiler.expression(tree), tuple(compiler.reads))
+        return Expression(source, compiler.charged(tree), tuple(compiler.reads))
     except jinja2.TemplateSyntaxError as error:
         raise CompileError(readable(error), error.lineno) from None
     except (RecursionError, ValueError, OverflowError):
@@ -149,6 +156,16 @@ class Compiler:
             raise CompileError(_REFUSED.get(type(node), f"`{type(node).__name__}` is not part of this language"), node.lineno)
         closure: Closure = method(node)
         return closure
+
+    def charged(self, node: nodes.Node) -> Closure:
+        """A whole expression: its evaluation is charged for every node of it; what a value's size adds, its operators charge."""
+        closure, weight = self.expression(node), weigh(node)
+
+        def evaluate(scope: Scope) -> Any:
+            scope.meter.charge(weight)
+            return closure(scope)
+
+        return evaluate
 
     # --- constants and names
 
@@ -234,9 +251,16 @@ class Compiler:
         links = [self.expression(node.expr)] + [self.expression(operand.expr) for operand in node.ops]
         tests = [self._comparison(operand.op, node.lineno) for operand in node.ops]
 
+        searches = [operand.op in ("in", "notin") for operand in node.ops]
+
         def compare(scope: Scope) -> bool:
             values = [link(scope) for link in links]
-            return all(test(values[i], values[i + 1]) for i, test in enumerate(tests))
+            for i, test in enumerate(tests):
+                left, right = values[i], values[i + 1]
+                scope.meter.charge(search(right, left) if searches[i] else size(left) + size(right))
+                if not test(left, right):
+                    return False
+            return True
 
         return compare
 
@@ -279,7 +303,13 @@ class Compiler:
 
     def _concat(self, node: nodes.Concat) -> Closure:
         parts = [self.expression(part) for part in node.nodes]
-        return lambda scope: Joined(bounded(spans(span for part in parts for span in to_spans(part(scope), scope.zone))))
+
+        def joined(scope: Scope) -> Joined:
+            values = [part(scope) for part in parts]
+            scope.meter.charge(sum(map(size, values)))
+            return Joined(bounded(spans(span for value in values for span in to_spans(value, scope.zone))))
+
+        return joined
 
     def _arithmetic(self, node: nodes.BinExpr, compute: Callable[[Decimal, Decimal], Decimal]) -> Closure:
         left, right = self.expression(node.left), self.expression(node.right)
@@ -314,7 +344,7 @@ class Compiler:
         args = [self.expression(arg) for arg in node.args]
         named: dict[str, Closure] = {str(pair.key): self.expression(pair.value) for pair in node.kwargs}
         zoned: Callable[[Scope], dict[str, Any]] = (lambda scope: {"zone": scope.zone}) if function in ZONED else (lambda _: {})
-        lenient = node.name == "default"
+        lenient, counts = node.name == "default", node.name == "length"
         name = node.name
         if name == "money" and not args and not named and (currency := self._currency(node.node)):
             args = [currency]
@@ -325,13 +355,12 @@ class Compiler:
                 return args[0](scope) if args and (empty(value) or value == "") else value
             if empty(value):
                 to_spans(value)
+            given = [flat(arg(scope)) for arg in args]
+            said = {key: flat(arg(scope)) for key, arg in named.items()}
+            if not counts:  # every word that stands between a list's items is written as often as there are items
+                scope.meter.charge(sum(search(value, word) for word in (*given, *said.values())) + size(value))
             try:
-                result = function(
-                    flat(value),
-                    *(flat(arg(scope)) for arg in args),
-                    **{key: flat(arg(scope)) for key, arg in named.items()},
-                    **zoned(scope),
-                )
+                result = function(flat(value), *given, **said, **zoned(scope))
             except RenderError:
                 raise
             except (TypeError, ValueError, ArithmeticError) as error:
@@ -366,6 +395,11 @@ class Compiler:
             case "none":
                 return lambda scope: empty(inner(scope))
         raise CompileError(f"there is no test `is {node.name}`; there are `is defined` and `is none`", node.lineno)
+
+
+def weigh(node: nodes.Node) -> int:
+    """The nodes of an expression, filters counted several times."""
+    return 1 + sum(_FILTER_WEIGHT if isinstance(inner, nodes.Filter) else 1 for inner in node.find_all(nodes.Expr))
 
 
 def words(node: nodes.Node) -> str:

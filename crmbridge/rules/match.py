@@ -14,6 +14,7 @@ from typing import Any, Final
 from crmbridge.errors import RenderError
 from crmbridge.model import ChangeEvent, Fields, FieldSpec, FieldType, FieldValue, Kind, parse_number
 from crmbridge.rules.expression import did_you_mean
+from crmbridge.rules.meter import Meter, search, size
 from crmbridge.rules.values import contains, empty, equal, ordered, shown
 
 UNKNOWN_BEFORE: Final = "first sight, old value unknown"
@@ -88,6 +89,7 @@ _ABOUT_CHANGE: Final = frozenset({"becomes", "changed", "from", "to"})
 _LISTS: Final = frozenset({"in", "not_in"})
 _FLAGS: Final = frozenset({"changed", "exists"})
 _ORDERS: Final = frozenset({"gt", "gte", "lt", "lte"})
+_GLIMPSE, _GLIMPSE_ITEMS = 200, 10  # characters and items of a value that people are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +100,19 @@ class Clause:
     operator: str
     wanted: Any
 
-    def holds(self, event: ChangeEvent) -> bool:
-        """Raises RenderError where the field's value cannot be compared."""
-        return OPERATORS[self.operator](sight(event, self.field), self.wanted)
+    def holds(self, event: ChangeEvent, meter: Meter) -> bool:
+        """Raises RenderError where the field's value cannot be compared, or would take too much work."""
+        seen = sight(event, self.field)
+        meter.charge(search(self.wanted, seen.now) if self.operator in _LISTS else search(seen.now, self.wanted))
+        if self.operator in _ABOUT_CHANGE:
+            meter.charge(size(seen.before))
+        return OPERATORS[self.operator](seen, self.wanted)
 
     def why_not(self, event: ChangeEvent) -> str:
         """The clause and the values it saw, for people. Call it only after `holds` was false."""
         seen = sight(event, self.field)
-        was = shown(seen.before) if seen.before is not None else "empty" if seen.known else UNKNOWN_BEFORE
-        now = shown(seen.now) if seen.now is not None else "empty"
+        was = _glimpse(seen.before) if seen.before is not None else "empty" if seen.known else UNKNOWN_BEFORE
+        now = _glimpse(seen.now) if seen.now is not None else "empty"
         about = f"it is new, and is {now}" if seen.created else f"it was {was} and is {now}"
         values = about if self.operator in _ABOUT_CHANGE else f"it is {now}"
         return f"{self}: {values}"
@@ -114,6 +120,14 @@ class Clause:
     def __str__(self) -> str:
         wanted = ", ".join(map(str, self.wanted)) if isinstance(self.wanted, tuple) else self.wanted
         return f"{self.field} {self.operator} {wanted}"
+
+
+def _glimpse(value: FieldValue) -> str:
+    """As much of a value as tells people which it was."""
+    if isinstance(value, tuple) and len(value) > _GLIMPSE_ITEMS:
+        return f"{_glimpse(value[:_GLIMPSE_ITEMS])}, ... ({len(value)} items)"
+    text = shown(value[:_GLIMPSE] if isinstance(value, str) else value)[:_GLIMPSE]
+    return f"{text}..." if isinstance(value, str) and len(value) > _GLIMPSE else text
 
 
 def compile_match(
@@ -169,11 +183,11 @@ def no_longer(clauses: tuple[Clause, ...], fields: Fields) -> str:
     return ""
 
 
-def first_failure(clauses: tuple[Clause, ...], event: ChangeEvent) -> Clause | None:
+def first_failure(clauses: tuple[Clause, ...], event: ChangeEvent, meter: Meter) -> Clause | None:
     """The first clause that does not hold, or None if all do. Raises RenderError naming the clause that cannot be decided."""
     for clause in clauses:
         try:
-            if not clause.holds(event):
+            if not clause.holds(event, meter):
                 return clause
         except RenderError as error:
             raise RenderError(f"{clause}: {error}") from None

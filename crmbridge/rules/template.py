@@ -16,7 +16,8 @@ from jinja2 import nodes
 
 from crmbridge.errors import RenderError
 from crmbridge.model import FieldSpec, Literal, Text, Value, spans
-from crmbridge.rules.expression import ENVIRONMENT, MAX_STEPS, TOO_MUCH, Closure, CompileError, Compiler, Read, Scope, readable, words
+from crmbridge.rules.expression import ENVIRONMENT, MAX_ROUNDS, TOO_MUCH, Closure, CompileError, Compiler, Read, Scope, readable, words
+from crmbridge.rules.meter import size
 from crmbridge.rules.values import MAX_TEXT, Missing, to_spans
 
 _Write = Callable[[Scope, list[Literal | Value]], None]
@@ -88,23 +89,26 @@ class _Writer(Compiler):
         def write(scope: Scope, out: list[Literal | Value]) -> None:
             for closure, line, subject, shrink in parts:
                 try:
-                    found = to_spans(closure(scope), scope.zone)
+                    value = closure(scope)
+                    scope.meter.charge(size(value))
+                    found = to_spans(value, scope.zone)
                     out.extend([Value(span.text, True) if isinstance(span, Value) else span for span in found] if shrink else found)
+                    scope.written += sum(len(span.text) for span in found)
                 except RenderError as error:
                     raise RenderError(_about(subject, str(error)), f"line {line}") from None
-            if sum(len(span.text) for span in out) > MAX_TEXT:
-                raise RenderError(f"the text is longer than {MAX_TEXT} characters")
+                if scope.written > MAX_TEXT:
+                    raise RenderError(f"the text is longer than {MAX_TEXT} characters")
 
         return write
 
     def _part(self, node: nodes.Node) -> tuple[Closure, int, str, bool]:
         seen = len(self.reads)
-        closure = self.expression(node)
+        closure = self.charged(node)
         return closure, node.lineno, words(node), any(str(read) in self.shorten for read in self.reads[seen:])
 
     def _if(self, node: nodes.If) -> _Write:
-        branches = [(self.expression(node.test), self.body(node.body))]
-        branches += [(self.expression(branch.test), self.body(branch.body)) for branch in node.elif_]
+        branches = [(self.charged(node.test), self.body(node.body))]
+        branches += [(self.charged(branch.test), self.body(branch.body)) for branch in node.elif_]
         otherwise = self.body(node.else_)
 
         def write(scope: Scope, out: list[Literal | Value]) -> None:
@@ -119,10 +123,10 @@ class _Writer(Compiler):
         if not isinstance(node.target, nodes.Name) or node.recursive:
             raise CompileError("write `{% for item in record.List %}`", node.lineno)
         name = node.target.name
-        items, otherwise = self.expression(node.iter), self.body(node.else_)
+        items, otherwise = self.charged(node.iter), self.body(node.else_)
         known = self.names
         self.names = known | {name, "loop"}
-        test: Closure = self.expression(node.test) if node.test else lambda _: True
+        test: Closure = self.charged(node.test) if node.test else lambda _: True
         body = self.body(node.body)
         self.names = known
 
@@ -135,9 +139,10 @@ class _Writer(Compiler):
             outer = scope.names
             kept = [value for value in values if value is not None and test_one(scope, outer, value)]
             for index, value in enumerate(kept):
-                scope.steps += 1
-                if scope.steps > MAX_STEPS:
-                    raise RenderError(f"more than {MAX_STEPS} loop rounds", f"line {node.lineno}")
+                scope.rounds += 1
+                scope.meter.charge(1 + len(outer))
+                if scope.rounds > MAX_ROUNDS:
+                    raise RenderError(f"more than {MAX_ROUNDS} loop rounds", f"line {node.lineno}")
                 loop = {"index": Decimal(index + 1), "first": index == 0, "last": index == len(kept) - 1}
                 scope.names = {**outer, name: value, "loop": loop}
                 body(scope, out)
@@ -146,6 +151,7 @@ class _Writer(Compiler):
                 otherwise(scope, out)
 
         def test_one(scope: Scope, outer: dict[str, Any], value: Any) -> bool:
+            scope.meter.charge(1 + len(outer))  # an item that is left out was tried too
             scope.names = {**outer, name: value}
             try:
                 return bool(test(scope))
@@ -157,12 +163,13 @@ class _Writer(Compiler):
     def _assign(self, node: nodes.Assign) -> _Write:
         if not isinstance(node.target, nodes.Name):
             raise CompileError("write `{% set name = ... %}`", node.lineno)
-        name, closure = node.target.name, self.expression(node.node)
+        name, closure = node.target.name, self.charged(node.node)
         if name in ("record", "before", "event", "loop"):
             raise CompileError(f"`{name}` cannot be set", node.lineno)
         self.names = self.names | {name}
 
         def write(scope: Scope, out: list[Literal | Value]) -> None:
+            scope.meter.charge(len(scope.names))
             scope.names = {**scope.names, name: closure(scope)}
 
         return write

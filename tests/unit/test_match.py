@@ -9,6 +9,7 @@ from shared import NOW
 from crmbridge.errors import RenderError
 from crmbridge.model import ChangeEvent, Choice, FieldSpec, FieldType, Kind
 from crmbridge.rules.match import compile_match, first_failure
+from crmbridge.rules.meter import Meter
 
 
 def event(fields, before=None, kind=Kind.UPDATED):
@@ -20,7 +21,7 @@ def event(fields, before=None, kind=Kind.UPDATED):
 def holds(match, fields, before=None, kind=Kind.UPDATED):
     clauses, problems = compile_match(match, None)
     assert not problems
-    return first_failure(tuple(clauses), event(fields, before, kind)) is None
+    return first_failure(tuple(clauses), event(fields, before, kind), Meter()) is None
 
 
 WON, LOST = {"S": "Won"}, {"S": "Lost"}
@@ -88,7 +89,7 @@ def test_what_cannot_be_compared_is_an_error_with_its_clause():
     clauses, _ = compile_match({"A": {"gt": Decimal(3)}}, None)
 
     with pytest.raises(RenderError, match="A gt 3: cannot compare a text with a number"):
-        first_failure(tuple(clauses), event({"A": "many"}))
+        first_failure(tuple(clauses), event({"A": "many"}), Meter())
 
 
 @pytest.mark.parametrize(
