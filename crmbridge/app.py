@@ -29,6 +29,7 @@ from crmbridge.publisher.publisher import Publisher
 from crmbridge.server import Server
 from crmbridge.store import SqliteStore
 from crmbridge.store.interface import Batch, PauseKind, Retention, SourcePosition
+from crmbridge.store.underway import Left, UnderWay
 from crmbridge.telemetry import Metrics, configure_logging, tell_systemd, watchdog_interval
 from crmbridge.web.admin import admin_routes
 from crmbridge.web.alerts import Alerts
@@ -78,6 +79,8 @@ class App:
         config = self.config
         config.store_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.store = SqliteStore(config.store_path)
+        self.under_way = UnderWay(config.store_path.with_name(config.store_path.name + ".underway"))
+        await self._remember_the_end(self.under_way.left)
         self.feed: Feed | None = None
         if config.embeds_feed:
             self.feed, self._feed_database = open_feed(config, self._now)
@@ -85,7 +88,14 @@ class App:
         self.custody = Custody(self.store, databases, self._now)
         await self.custody.begin()
         self.interpreter = Interpreter(
-            self.store, config.engine, _records(config), metrics=self.metrics, now=self._now, recorded=self._nudge, shadow=self._shadow
+            self.store,
+            config.engine,
+            _records(config),
+            metrics=self.metrics,
+            now=self._now,
+            recorded=self._nudge,
+            shadow=self._shadow,
+            under_way=self.under_way,
         )
         await self.interpreter.remember()
         self._pauses = await self.store.pauses()
@@ -99,6 +109,7 @@ class App:
             now=self._now,
             closed=lambda: self.custody.refusing,
             unseen=Soon(self._poll_now),
+            under_way=self.under_way,
         )
         self.operations = Operations(
             self.store,
@@ -144,6 +155,14 @@ class App:
         tell_systemd(f"READY=1\nSTATUS=reading {len(config.sources)} sources, publishing to {len(config.destinations)} destinations")
         _log.info("crmbridge runs", extra={"version": __version__, "server": self.server.address, "rules": len(config.rules)})
 
+    async def _remember_the_end(self, left: Left) -> None:
+        """What the last process was working on when it ended is handled with care, and put aside after three times."""
+        if left.nothing:
+            return
+        await self.store.crashed(left.requests, left.records, left.deliveries)
+        facts = {"requests": list(left.requests), "records": [str(one) for one in left.records], "deliveries": list(left.deliveries)}
+        _log.warning("the last process ended while it worked on these", extra={name: ids for name, ids in facts.items() if ids})
+
     def _build_sources(self, config: Config, names: Iterable[str]) -> dict[str, Any]:
         """The sources of `names`. Raises CrmbridgeError."""
         return {name: assemble.source(config, name, self._now) for name in names}
@@ -180,7 +199,7 @@ class App:
         self._spawn(f"source {config.name}", poller.run())
 
     def _start_publisher(self, destination: DestinationConfig, built: Destination) -> None:
-        publisher = Publisher(built, destination.policy, store=self.store, metrics=self.metrics, now=self._now)
+        publisher = Publisher(built, destination.policy, store=self.store, metrics=self.metrics, now=self._now, under_way=self.under_way)
         publisher.halted = self._halt(destination.name)
         self._publishers[destination.name] = publisher
         self._spawn(f"destination {destination.name}", publisher.run())

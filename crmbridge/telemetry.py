@@ -160,6 +160,7 @@ class Metrics:
         self.rule_errors = self._counter("rule_errors", "Conditions or templates that failed", "rule")
         self.deliveries = self._counter("deliveries", "Attempts settled, by outcome", "destination", "outcome")
         self.looks = self._counter("looks", "Look-ups of lost answers, by outcome", "destination", "outcome")
+        self.quarantined = self._counter("quarantined", "Records put aside because they could not be interpreted", "source")
         self.held = self._counter("held", "Messages held before they were said, by reason", "destination", "reason")
         self.reloads = self._counter("reloads", "Configuration reloads, by outcome", "outcome")
         self.paused = self._gauge("destination_paused", "1 while a destination waits for a person", "destination")

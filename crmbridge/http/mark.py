@@ -21,10 +21,12 @@ MAX_ANSWER = 4 * 1024 * 1024  # bytes; no vendor's honest answer comes near
 class Mark:
     """Whether a request began inside a `with` block: from then on the far side may have acted."""
 
-    __slots__ = ("_outer", "_over", "_token", "began")
+    __slots__ = ("_outer", "_over", "_tell", "_token", "began")
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[], None] | None = None) -> None:
+        """`tell` hears that a request begins, in the thread that sends it."""
         self.began = False
+        self._tell = tell
         self._over = False
         self._outer = _mark.get()
 
@@ -47,6 +49,8 @@ class Mark:
             mark = self
             while mark is not None:
                 mark.began = True
+                if mark._tell:
+                    mark._tell()
                 mark = mark._outer
 
     def end(self) -> bool:
@@ -70,9 +74,9 @@ _lock = threading.Lock()
 _mark: contextvars.ContextVar[Mark | None] = contextvars.ContextVar("crmbridge_mark", default=None)
 
 
-def marked() -> Mark:
-    """Watch for the first byte of any request sent in this context, threads and tasks included."""
-    return Mark()
+def marked(tell: Callable[[], None] | None = None) -> Mark:
+    """Watch for the first byte of any request sent in this context, threads and tasks included; `tell` hears of it there."""
+    return Mark(tell)
 
 
 def begin() -> None:

@@ -18,8 +18,10 @@ from crmbridge.http import Refused, describe
 from crmbridge.intake.interpreter import Intake, Interpreter
 from crmbridge.intake.poller import backoff
 from crmbridge.intake.reread import completed, wanting
-from crmbridge.model import Observation, RecordRef
-from crmbridge.store.interface import InboxRow, Known, Store
+from crmbridge.model import Observation, RecordRef, load_observation
+from crmbridge.store import underway
+from crmbridge.store.interface import InboxRow, Known, Store, Waiting
+from crmbridge.store.underway import UnderWay
 
 _log = logging.getLogger(__name__)
 _BATCH = 100  # requests interpreted together
@@ -43,18 +45,25 @@ class Desk:
         now: Callable[[], datetime],
         chance: Callable[[], float] = random.random,
         unseen: Callable[[str], None] = lambda _: None,
+        under_way: UnderWay | None = None,
     ) -> None:
-        """`unseen` hears the source's name when its webhooks name a record that only a poll can tell of."""
+        """`unseen` hears the source's name when its webhooks name a record that only a poll can tell of.
+
+        `under_way`: where it is noted on what we work.
+        """
         self.name = name
         self.source = source
         self.failures = 0
         """Reads that failed in a row."""
         self.last_error = ""
+        self.failing_since: datetime | None = None
+        """Since when it cannot work; None while it can."""
         self._store = store
         self._interpreter = interpreter
         self._now = now
         self._chance = chance
         self._unseen = unseen
+        self._under_way = under_way or UnderWay()
         self._call = Caller(f"hooks {name}", 1)
         self._at_hand: deque[InboxRow] = deque()
         self._bytes_at_hand = 0
@@ -79,13 +88,18 @@ class Desk:
         self._wake.set()
 
     async def run(self) -> None:
-        """Interpret what is in the inbox, for ever."""
+        """Interpret what is in the inbox, for ever; what fails is waited out and begun again."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while rows := await self._next():
-                await self._interpret(rows)
-                self._done = max(self._done, rows[-1].id)
+            try:
+                while rows := await self._next():
+                    await self._interpret(rows)
+                    self._done = max(self._done, rows[-1].id)
+            except Exception as error:
+                _log.exception("webhooks cannot be interpreted just now", extra={"source": self.name})
+                self.look_again()  # what was at hand is in the inbox
+                await asyncio.sleep(self._failed(error))
 
     def close(self) -> None:
         """Take no more calls."""
@@ -111,34 +125,49 @@ class Desk:
         return rows
 
     async def _interpret(self, rows: Sequence[InboxRow]) -> None:
+        if len(rows) > 1 and any(row.crashes or row.record is not None for row in rows):
+            for row in rows:
+                await self._interpret([row])
+        elif rows[0].crashes:  # the process ended with it before: nothing else of that kind is worked on meanwhile
+            async with self._under_way.alone:
+                await self._interpret_together(rows)
+        else:
+            await self._interpret_together(rows)
+
+    async def _interpret_together(self, rows: Sequence[InboxRow]) -> None:
         observations: list[Observation] = []
         closed: list[int] = []
         failed: dict[int, str] = {}
-        for row in rows:
-            if len(row.body) > _LARGE:
-                await asyncio.sleep(0)  # others are answered in between
-            try:
-                observations += self._parse(row)
-                closed.append(row.id)
-            except Exception as error:
-                failed[row.id] = str(error) if isinstance(error, ValueError) else describe(error)
-                facts = {"source": self.name, "request": row.id, "reason": failed[row.id]}
-                _log.error("a webhook could not be interpreted", extra=facts)
+        with self._under_way.slot() as slot:
+            for row in rows:
+                slot.begin(underway.requests([row.id]))
+                try:
+                    # What takes long to parse does so in a thread: others are answered in between.
+                    observations += await self._call(self._parse, row) if len(row.body) > _LARGE else self._parse(row)
+                    closed.append(row.id)
+                except Exception as error:
+                    failed[row.id] = _words(error)
+                    self._complain(row, error)
+                slot.end()
         try:
             observations = await self._whole(observations)
-            await self._record(Intake(source=self.name, observations=observations, closed=closed, failed=failed))
+            await self._record(Intake(source=self.name, observations=observations, closed=closed, failed=failed, requests=closed))
         except Exception as error:
             if len(rows) > 1:
                 _log.warning("requests are interpreted one by one", extra={"source": self.name, "reason": describe(error)})
                 for row in rows:
                     await self._interpret([row])
                 return
-            reason = str(error) if isinstance(error, ValueError) else describe(error)
-            facts = {"source": self.name, "request": rows[0].id, "reason": reason}
-            _log.error("a webhook could not be interpreted", exc_info=not isinstance(error, ValueError), extra=facts)
-            await self._record(Intake(source=self.name, observations=(), failed={rows[0].id: reason}))
+            self._complain(rows[0], error)
+            await self._record(Intake(source=self.name, observations=(), failed={rows[0].id: _words(error)}))
+
+    def _complain(self, row: InboxRow, error: Exception) -> None:
+        facts = {"source": self.name, "request": row.id, "reason": _words(error)}
+        _log.error("a webhook could not be interpreted", exc_info=not isinstance(error, ValueError), extra=facts)
 
     def _parse(self, row: InboxRow) -> list[Observation]:
+        if row.record is not None:  # it was read before, and put aside
+            return [load_observation(row.body)]
         if self.source is None:
             raise ValueError(f"no webhook source named {self.name} is configured")
         return list(self.source.parse(WebhookRequest(row.headers, row.body, row.query, row.received_at)))
@@ -189,11 +218,12 @@ class Desk:
             except (SourceError, TimeoutError) as error:
                 await asyncio.sleep(self._failed(error))
             else:
-                self.failures, self.last_error = 0, ""
+                self.failures, self.last_error, self.failing_since = 0, "", None
                 return found
 
-    def _failed(self, error: SourceError | TimeoutError) -> float:
+    def _failed(self, error: Exception) -> float:
         self.failures += 1
+        self.failing_since = self.failing_since or self._now()
         self.last_error = str(error) if isinstance(error, SourceError) else describe(error)
         pause = backoff(self.failures, self._chance())
         if isinstance(error, SourceError) and error.retry_at:
@@ -211,6 +241,10 @@ class Desk:
                 await asyncio.sleep(1)
 
 
-def desks_needed(inbox: Sequence[tuple[str, bool, int]], sources: Mapping[str, WebhookSource]) -> list[str]:
-    """The names of all sources that have or had webhooks: what was taken in for one that is gone must be told too."""
-    return list(dict.fromkeys([*sources, *(source for source, failed, _ in inbox if not failed)]))
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) and str(error) else describe(error)
+
+
+def desks_needed(inbox: Sequence[Waiting], sources: Mapping[str, WebhookSource]) -> list[str]:
+    """The names of all sources that have or had something in the inbox: what was taken in for one that is gone must be told too."""
+    return list(dict.fromkeys([*sources, *(one.source for one in inbox if not one.failed)]))

@@ -1,7 +1,11 @@
-"""The one way in: observations, from a poll or a webhook, become events and deliveries in one transaction."""
+"""The one way in: observations, from a poll or a webhook, become events and deliveries in one transaction.
+
+What is odd about one record never ends more than that record: it is put aside with what was seen of it, and named.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -10,17 +14,35 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from crmbridge.contract import wanted
-from crmbridge.errors import RenderError
+from crmbridge.errors import RenderError, StoreError
+from crmbridge.http import describe
 from crmbridge.intake.change import Interpretation, Sighting, interpret
 from crmbridge.intake.flood import ALL, REASON, WIDER, Admission, FloodGuard, Lane, Trial
-from crmbridge.model import Audience, ChangeEvent, Literal, Message, Observation, RecordRef, RecordSpec, State, digest
+from crmbridge.model import (
+    Audience,
+    ChangeEvent,
+    Literal,
+    Message,
+    Observation,
+    RecordRef,
+    RecordSpec,
+    State,
+    digest,
+    dump_observation,
+)
 from crmbridge.rules.engine import Engine, Outcome, Rendered
+from crmbridge.rules.meter import size
 from crmbridge.rules.rule import Mode, Surge
-from crmbridge.store.interface import MAX_BATCH, Batch, Conflict, Entry, Known, NewDelivery, Snapshot, SourcePosition, Store
+from crmbridge.store import underway
+from crmbridge.store.interface import MAX_BATCH, Aside, Batch, Conflict, Entry, Known, NewDelivery, Snapshot, SourcePosition, Store
+from crmbridge.store.underway import MOST, Slot, UnderWay
 from crmbridge.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
-_CONFLICTS = 20  # interpretations of one batch before we call it a bug
+_CONFLICTS = 20  # interpretations of one batch before the next try waits
+_PIECE = 10_000  # units of work (rules.meter) after which others may go on
+_HEAVY = 20_000  # units that the records of one transaction weigh: written as JSON they take tens of milliseconds
+_SEEN = 64 * 1024  # characters that are kept of what nobody can read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +53,21 @@ class Intake:
     observations: Sequence[Observation]
     closed: Sequence[int] = ()
     failed: Mapping[int, str] = field(default_factory=dict)
+    requests: Sequence[int] = ()
+    """The inbox rows that they came in; a poll has none."""
     position: SourcePosition | None = None
     silent: bool = False
     unseen_is_new: bool = False
+
+
+@dataclass(slots=True)
+class _Interpreted:
+    """What the observations of one part turned out to be."""
+
+    entries: list[Entry] = field(default_factory=list)
+    aside: list[Aside] = field(default_factory=list)
+    sightings: Counter[Sighting] = field(default_factory=Counter)
+    outcomes: list[Outcome] = field(default_factory=list)
 
 
 class Interpreter:
@@ -50,10 +84,11 @@ class Interpreter:
         recorded: Callable[[set[str]], None],
         monotonic: Callable[[], float] = time.monotonic,
         shadow: bool = False,
+        under_way: UnderWay | None = None,
     ) -> None:
         """`records` are the configured fields by source and record type; `recorded` hears which destinations have work.
 
-        `shadow`: everything is recorded, and nothing published.
+        `shadow`: everything is recorded, and nothing published. `under_way`: where it is noted on what we work.
         """
         self._store = store
         self.engine = engine
@@ -63,10 +98,17 @@ class Interpreter:
         self._recorded = recorded
         self._monotonic = monotonic
         self._shadow = shadow
+        self._under_way = under_way or UnderWay()
         self._guard = FloodGuard()
+        self._suspects: dict[RecordRef, int] = {}
+        """Records during whose interpretation earlier processes ended, and how often."""
+        self._aside: set[tuple[str, str]] = set()
+        """Source and inner name of the records that wait for a person."""
 
     async def remember(self) -> None:
-        """Take over from an earlier process what the flood guard must know."""
+        """Take over from an earlier process what the flood guard must know, and what must be handled with care."""
+        self._suspects = await self._store.suspects()
+        self._aside = await self._store.put_aside()
         longest = max((step.surge.per for rule in self.engine.rules for step in rule.steps if step.surge), default=timedelta(0))
         now, tick = self._now(), self._monotonic()
         recent = await self._store.recent(now - longest)
@@ -79,58 +121,150 @@ class Interpreter:
                 self._guard.remember([(lane._replace(channel=ALL), then, held)])
 
     async def take(self, intake: Intake) -> None:
-        """Interpret and record `intake` as a whole, in order. What closes it is written with its last part."""
-        observations = list(intake.observations)
-        parts = [observations[start : start + MAX_BATCH] for start in range(0, len(observations), MAX_BATCH)] or [[]]
+        """Interpret and record `intake` as a whole, in order. What closes it is written with its last part. Raises StoreError."""
+        parts = self._parts(intake.observations)
         for index, part in enumerate(parts):
-            last = index == len(parts) - 1
-            step = replace(intake, observations=part) if last else replace(intake, observations=part, closed=(), failed={}, position=None)
-            await self._take_part(step)
+            step = replace(intake, observations=part)
+            await self._take_part(step if index == len(parts) - 1 else _unclosed(step))
+
+    def _parts(self, observations: Sequence[Observation]) -> list[list[Observation]]:
+        """What is recorded at once: not too many, not too heavy, and what ended a process before by itself."""
+        parts: list[list[Observation]] = [[]]
+        weight = 0
+        for one in observations:
+            weight += _weight(one)
+            if parts[-1] and (len(parts[-1]) >= MAX_BATCH or weight > _HEAVY or self._suspects):
+                parts.append([])
+                weight = _weight(one)
+            parts[-1].append(one)
+        return parts
 
     async def _take_part(self, intake: Intake) -> None:
+        """Record a part as a whole; where something in it cannot be, all but that."""
+        suspect = next((ref for one in intake.observations if (ref := _ref(intake.source, one)) in self._suspects), None)
+        try:
+            if suspect is None:
+                await self._interpret_and_record(intake)
+            else:
+                await self._take_suspect(intake, suspect)
+        except StoreError:
+            raise
+        except Exception as error:
+            half = len(intake.observations) // 2
+            if half:
+                _log.warning("changes are recorded in smaller parts", extra={"source": intake.source, "reason": describe(error)})
+                await self._take_part(_unclosed(replace(intake, observations=intake.observations[:half])))
+                await self._take_part(replace(intake, observations=intake.observations[half:]))
+            elif intake.observations:
+                (only,) = intake.observations
+                await self._record(intake, aside=[self._put_aside(intake, only, error)])
+            else:
+                raise
+
+    async def _take_suspect(self, intake: Intake, record: RecordRef) -> None:
+        """A record during whose interpretation the process ended before: nothing else of that kind is worked on meanwhile."""
+        (only,) = intake.observations
+        if self._suspects[record] >= MOST:
+            reason = f"crmbridge ended {self._suspects[record]} times while it was interpreted"
+            await self._record(intake, aside=[self._put_aside(intake, only, reason)])
+        else:
+            async with self._under_way.alone:
+                await self._interpret_and_record(intake)
+        await self._store.acquit(record)
+        del self._suspects[record]
+
+    async def _interpret_and_record(self, intake: Intake) -> None:
         for _ in range(_CONFLICTS):
             trial = self._guard.trial(self._monotonic())
-            entries, sightings, outcomes = await self._interpret(intake, trial)
-            batch = Batch(source=intake.source, entries=entries, closed=intake.closed, failed=intake.failed, position=intake.position)
+            with self._under_way.slot() as slot:
+                found = await self._interpret(intake, trial, slot)
             try:
-                await self._store.record(batch, self._now())
+                await self._record(intake, found.entries, found.aside)
             except Conflict:
                 continue  # someone recorded one of these records meanwhile
             trial.keep()
-            self._tell(intake.source, entries, sightings, outcomes)
+            self._tell(intake.source, found.entries, found.sightings, found.outcomes)
             return
-        raise RuntimeError(f"the records of {intake.source} changed {_CONFLICTS} times while they were interpreted")
+        raise StoreError(f"the records of {intake.source} changed {_CONFLICTS} times while they were interpreted")
 
-    async def _interpret(self, intake: Intake, trial: Trial) -> tuple[list[Entry], Counter[Sighting], list[Outcome]]:
-        records = [RecordRef(intake.source, one.record_type, one.record_id) for one in intake.observations]
+    async def _record(self, intake: Intake, entries: Sequence[Entry] = (), aside: Sequence[Aside] = ()) -> None:
+        mended = [one.record for one in entries if (one.record.source, one.record.inner) in self._aside] if self._aside else []
+        batch = Batch(
+            source=intake.source,
+            entries=entries,
+            closed=intake.closed,
+            failed=intake.failed,
+            aside=aside,
+            mended=mended,
+            position=intake.position,
+        )
+        await self._store.record(batch, self._now())
+        self._aside.difference_update((one.source, one.inner) for one in mended)
+        for one in aside:
+            self._aside.add((one.record.source, one.record.inner))
+            self._metrics.quarantined.labels(intake.source).inc()
+            _log.error("a record could not be interpreted and is put aside", extra={"record": str(one.record), "reason": one.reason})
+
+    async def _interpret(self, intake: Intake, trial: Trial, slot: Slot) -> _Interpreted:
+        records = [_ref(intake.source, one) for one in intake.observations]
         ids = [one.observation_id for one in intake.observations if one.observation_id and one.version is None]
         before = await self._store.known(records, intake.source, ids) if records else Known({}, set())
         known, seen = before.snapshots, before.observations
-        entries: list[Entry] = []
-        sightings: Counter[Sighting] = Counter()
-        outcomes: list[Outcome] = []
+        found = _Interpreted()
+        requests = underway.requests(intake.requests) if intake.requests else b""
+        spent = 0
         for record, observation in zip(records, intake.observations, strict=True):
             unversioned = observation.observation_id if observation.version is None else None
             if unversioned is not None:
                 if unversioned in seen:
-                    sightings[Sighting.REPEATED] += 1
+                    found.sightings[Sighting.REPEATED] += 1
                     continue
                 seen.add(unversioned)
-            found = interpret(
-                self._narrowed(intake.source, observation),
-                intake.source,
-                known.get(record),
-                silent=intake.silent,
-                unseen_is_new=intake.unseen_is_new,
-            )
-            sightings[found.sighting] += 1
-            entry, outcome = self._entry(record, known.get(record), found, unversioned, trial)
-            if found.snapshot:
-                known[record] = found.snapshot
+            name = requests or underway.record(record)
+            slot.begin(name)
+            try:
+                if observation.unreadable:
+                    raise ValueError(observation.unreadable)
+                one = interpret(
+                    self._narrowed(intake.source, observation),
+                    intake.source,
+                    known.get(record),
+                    silent=intake.silent,
+                    unseen_is_new=intake.unseen_is_new,
+                )
+                outcome = Outcome() if one.event and one.sighting is not Sighting.STALE else None
+                spent += _weight(observation)
+                for cost in self.engine.running(one.event, outcome) if one.event and outcome else ():
+                    spent += cost
+                    if spent > _PIECE:
+                        slot.end()
+                        await asyncio.sleep(0)
+                        spent = 0
+                        slot.begin(name)
+                entry = self._entry(record, known.get(record), one, outcome, unversioned, trial)
+            except Exception as error:  # whatever it is, it is about this record: the others go on
+                found.aside.append(self._put_aside(intake, observation, error))
+                continue
+            finally:
+                slot.end()
+            found.sightings[one.sighting] += 1
+            if one.snapshot:
+                known[record] = one.snapshot
             if outcome:
-                outcomes.append(outcome)
-            entries.append(entry)
-        return _merged(entries), sightings, outcomes
+                found.outcomes.append(outcome)
+            found.entries.append(entry)
+        found.entries = _merged(found.entries)
+        return found
+
+    def _put_aside(self, intake: Intake, one: Observation, why: Exception | str) -> Aside:
+        """An observation for a person to look at; tried again, it is told as it would have been now."""
+        kept = replace(one, existed=one.existed or intake.silent, created=one.created or (intake.unseen_is_new and not intake.silent))
+        try:
+            seen = dump_observation(kept)
+        except Exception:  # what cannot be written may be just what is wrong with it
+            seen = repr(one)[:_SEEN].encode("utf-8", "replace")
+        reason = why if isinstance(why, str) else str(why) if isinstance(why, ValueError) else describe(why)
+        return Aside(_ref(intake.source, one), seen, reason or "nobody knows why")
 
     def _narrowed(self, source: str, observation: Observation) -> Observation:
         records = self.records.get(source, {})
@@ -143,25 +277,28 @@ class Interpreter:
         return replace(observation, fields=fields, before=before)
 
     def _entry(
-        self, record: RecordRef, known: Snapshot | None, found: Interpretation, observation_id: str | None, trial: Trial
-    ) -> tuple[Entry, Outcome | None]:
-        stale = found.sighting is Sighting.STALE
-        outcome = self.engine.run(found.event) if found.event and not stale else None
+        self,
+        record: RecordRef,
+        known: Snapshot | None,
+        found: Interpretation,
+        outcome: Outcome | None,
+        observation_id: str | None,
+        trial: Trial,
+    ) -> Entry:
         deliveries: list[NewDelivery] = []
         if outcome and found.event:
             for one in outcome.rendered:
                 deliveries += self._admitted(one, found.event, trial)
             deliveries += unrenderable(outcome, found.event)
-        entry = Entry(
+        return Entry(
             record=record,
             snapshot=found.snapshot,
             assumed=known.revision if known else None,
             event=found.event,
-            stale=stale,
+            stale=found.sighting is Sighting.STALE,
             deliveries=deliveries,
             observation_id=observation_id,
         )
-        return entry, outcome
 
     def _admitted(self, one: Rendered, event: ChangeEvent, trial: Trial) -> list[NewDelivery]:
         """A message as its rule's mode and the flood guard let it in, and the summary that begins a flood."""
@@ -211,6 +348,19 @@ class Interpreter:
                 _log.debug("change", extra=facts)
         if destinations:
             self._recorded(destinations)
+
+
+def _ref(source: str, one: Observation) -> RecordRef:
+    return RecordRef(source, one.record_type, one.record_id)
+
+
+def _unclosed(intake: Intake) -> Intake:
+    """A part that is not the last one."""
+    return replace(intake, closed=(), failed={}, position=None)
+
+
+def _weight(one: Observation) -> int:
+    return sum(map(size, one.fields.values()))
 
 
 def _merged(entries: list[Entry]) -> list[Entry]:

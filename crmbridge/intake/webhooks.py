@@ -15,6 +15,7 @@ from crmbridge.errors import InvalidRequest, StoreError
 from crmbridge.intake.desk import Desk, desks_needed
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.store.interface import Store
+from crmbridge.store.underway import UnderWay
 from crmbridge.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
@@ -35,14 +36,19 @@ class Webhooks:
         now: Callable[[], datetime],
         closed: Callable[[], str] = lambda: "",
         unseen: Callable[[str], None] = lambda _: None,
+        under_way: UnderWay | None = None,
     ) -> None:
-        """`closed` gives the reason why nothing may be taken in just now; empty if it may. `unseen` hears whom a poll helps."""
+        """`closed` gives the reason why nothing may be taken in just now; empty if it may. `unseen` hears whom a poll helps.
+
+        `under_way`: where it is noted on what we work.
+        """
         self._store = store
         self._interpreter = interpreter
         self._metrics = metrics
         self._now = now
         self._closed = closed
         self._unseen = unseen
+        self._under_way = under_way or UnderWay()
         self._opened = asyncio.Event()
         self.desks: dict[str, Desk] = {}
         self._sources: Mapping[str, WebhookSource] = {}
@@ -118,6 +124,12 @@ class Webhooks:
     def _desk(self, name: str) -> None:
         if name not in self.desks:
             self.desks[name] = Desk(
-                name, self._sources.get(name), store=self._store, interpreter=self._interpreter, now=self._now, unseen=self._unseen
+                name,
+                self._sources.get(name),
+                store=self._store,
+                interpreter=self._interpreter,
+                now=self._now,
+                unseen=self._unseen,
+                under_way=self._under_way,
             )
             self._opened.set()

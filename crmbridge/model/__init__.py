@@ -3,7 +3,19 @@
 Nothing here does I/O or reads a clock.
 """
 
-from crmbridge.model.changes import ChangeEvent, Cursor, Kind, Observation, Page, RecordRef, digest, event_id, idempotency_key
+from crmbridge.model.changes import (
+    ChangeEvent,
+    Cursor,
+    Kind,
+    Observation,
+    Page,
+    RecordRef,
+    digest,
+    dump_observation,
+    event_id,
+    idempotency_key,
+    load_observation,
+)
 from crmbridge.model.encoding import dump_json, load_json
 from crmbridge.model.messages import Channel, Delivery, Message, Network, Receipt, State, dump_message, dump_text, load_message, load_text
 from crmbridge.model.moments import from_us, to_us
@@ -55,6 +67,7 @@ __all__ = [
     "dump_fields",
     "dump_json",
     "dump_message",
+    "dump_observation",
     "dump_text",
     "event_id",
     "from_us",
@@ -63,6 +76,7 @@ __all__ = [
     "load_fields",
     "load_json",
     "load_message",
+    "load_observation",
     "load_text",
     "normalise",
     "number_text",

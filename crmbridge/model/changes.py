@@ -8,7 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
-from crmbridge.model.values import Fields, dump_fields
+from crmbridge.model.encoding import dump_json, load_json
+from crmbridge.model.moments import from_us, to_us
+from crmbridge.model.values import Fields, dump_fields, load_fields
 
 Cursor = NewType("Cursor", str)
 """How far a source has been read: opaque to the core, versioned by its source."""
@@ -34,6 +36,11 @@ class RecordRef:
     def __str__(self) -> str:
         return f"{self.source}/{self.type}/{self.id}"
 
+    @property
+    def inner(self) -> str:
+        """How it is called within its source."""
+        return f"{self.type}/{self.id}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
@@ -58,6 +65,32 @@ class Observation:
     before: Fields | None = None
     actor: str | None = None
     url: str | None = None
+    unreadable: str = ""
+    """Why its source could not read the row; `fields` then say what was seen of it, and nobody interprets that."""
+
+
+def dump_observation(one: Observation) -> bytes:
+    """An observation as JSON, for one that is put aside. Raises TypeError for what cannot be written."""
+    facts = {name: getattr(one, name) for name in _FACTS}
+    before = dump_fields(one.before) if one.before is not None else None
+    return dump_json({**facts, "fields": dump_fields(one.fields), "before": before, "occurred_at": to_us(one.occurred_at)}).encode()
+
+
+def load_observation(body: bytes) -> Observation:
+    """The inverse of `dump_observation`. Raises ValueError for anything else."""
+    try:
+        raw = load_json(body)
+        before = load_fields(raw["before"]) if raw["before"] is not None else None
+        facts = {name: raw[name] for name in _FACTS}
+        return Observation(fields=load_fields(raw["fields"]), before=before, occurred_at=from_us(raw["occurred_at"]), **facts)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"what was seen of it cannot be read: {error!r}") from None
+
+
+_FACTS = (
+    *("record_type", "record_id", "created", "existed", "partial", "deleted", "merged_into"),
+    *("version", "observation_id", "actor", "url", "unreadable"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

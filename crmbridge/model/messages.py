@@ -157,6 +157,8 @@ class Delivery:
     accepted_at: datetime | None = None
     expires_at: datetime | None = None
     """After that it is too old to be said."""
+    crashes: int = 0
+    """How often the process ended while it was made ready to be sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ where that cannot double it, or where the configuration prefers a double to a ga
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
 from typing import Final
@@ -105,6 +105,15 @@ def delivered(delivery: Delivery, receipt: Receipt) -> Decision:
     return Decision(
         Settlement(delivery=delivery, state=State.DELIVERED, outcome="delivered", reason=delivery.reason, receipt=receipt), healthy=True
     )
+
+
+def unwritable(decision: Decision, text: str) -> Decision:
+    """How the attempt ended cannot be recorded as it was told; what can be is."""
+    one = decision.settlement
+    if one.receipt is not None:
+        receipt = Receipt(remote_id=str(one.receipt.remote_id)[:500], extra={"lost": text})
+        return replace(decision, settlement=replace(one, receipt=receipt))
+    return replace(decision, settlement=replace(one, error=text, reason=one.reason[:500]), wait=None)
 
 
 def refused(policy: Policy, text: str, now: datetime) -> Wait:

@@ -69,13 +69,26 @@ class Looker:
         try:
             doubted, later = await self._store.doubted(self._policy.destination, self._now(), _AT_ONCE)
             for one in doubted:
-                await self._look(one)
+                await self._look_safely(one)
         except StoreError as error:
             _log.error("lost answers cannot be looked for: the store refuses", extra={"reason": str(error)})
             return 1.0
+        except Exception:
+            _log.exception("looking for lost answers stumbled and goes on", extra={"destination": self._policy.destination})
+            return _LONGEST_SLEEP
         if doubted:
             return 0.0
         return max(0.01, (later - self._now()).total_seconds()) if later else _LONGEST_SLEEP
+
+    async def _look_safely(self, one: Doubted) -> None:
+        """What goes wrong with one is no reason not to look for the others; a person decides about it."""
+        try:
+            await self._look(one)
+        except StoreError:
+            raise
+        except Exception:
+            _log.exception("a lost answer cannot be looked for", extra={"key": one.delivery.key})
+            await self._store.looked(one.delivery, None, self._now())
 
     async def _look(self, one: Doubted) -> None:
         delivery = one.delivery

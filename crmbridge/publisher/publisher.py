@@ -24,13 +24,16 @@ from crmbridge.publisher.decide import Cap, Decision, Policy
 from crmbridge.publisher.looking import Looker
 from crmbridge.publisher.pace import Pace, Paces
 from crmbridge.publisher.wake import rest
+from crmbridge.store import underway
 from crmbridge.store.interface import Scope, Store, Wait
+from crmbridge.store.underway import UnderWay
 from crmbridge.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 _SHORTEST_SLEEP = 0.01  # seconds: what is left of a wait may be less than a clock can tell
 _LONGEST_SLEEP = 30.0  # seconds; then we look again, whatever we were told
 _GONE = frozenset({"missing", "message_not_found"})  # what networks say of a message that somebody took away
+_PATIENCE = 1.0  # seconds between two tries of what must be done before anything else
 _OVERTIME = 30.0  # seconds an attempt may take: connectors have deadlines, this is for those that break theirs
 
 
@@ -47,7 +50,9 @@ class Publisher:
         now: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        under_way: UnderWay | None = None,
     ) -> None:
+        """`under_way`: where it is noted on what we work."""
         self.name = policy.destination
         self.policy = policy
         self.destination = destination
@@ -62,7 +67,11 @@ class Publisher:
         """Silence until a person acts: the destination refuses us."""
         self.halted = ""
         """Why nothing may be said, and what ends that; empty if nobody wants silence."""
+        self.fault = ""
+        """What went wrong in this loop itself, unforeseen; empty while it goes well."""
+        self._stumbles = 0
         self._store = store
+        self._working_on = under_way or UnderWay()
         self._metrics = metrics
         self._now = now
         self._monotonic = monotonic
@@ -105,8 +114,9 @@ class Publisher:
         return len(self._under_way)
 
     async def run(self) -> None:
-        """Publish until `stop`. Resolves first what a crash interrupted."""
-        await self._resume()
+        """Publish until `stop`. Resolves first what a crash interrupted. Whatever goes wrong in a turn, there is a next one."""
+        while not await self._resumed():
+            await rest(self._wake, _PATIENCE)
         beside = [asyncio.create_task(self._introduce())]
         if self._looker:
             beside.append(asyncio.create_task(self._looker.run()))
@@ -114,12 +124,35 @@ class Publisher:
             while not self._stopping:
                 self._wake.clear()
                 async with self._turning:
-                    pause = 0.0 if self._stopping else await self._turn()
+                    pause = 0.0 if self._stopping else await self._turn_safely()
                 if pause > 0 and not self._stopping:
                     await rest(self._wake, min(pause, _LONGEST_SLEEP))
         finally:
             for task in beside:
                 task.cancel()
+
+    async def _turn_safely(self) -> float:
+        try:
+            pause = await self._turn()
+        except Exception as error:
+            return self._stumbled(error)
+        self.fault, self._stumbles = "", 0
+        return pause
+
+    async def _resumed(self) -> bool:
+        try:
+            await self._resume()
+        except Exception as error:
+            self._stumbled(error)
+            return False
+        return True
+
+    def _stumbled(self, error: Exception) -> float:
+        """Something unforeseen went wrong in the loop; returns the seconds to wait before it goes on."""
+        self._stumbles += 1
+        self.fault = http.describe(error)
+        _log.error("publishing stumbled and goes on", exc_info=error, extra={"destination": self.name, "times": self._stumbles})
+        return min(_LONGEST_SLEEP, 0.5 * 2.0 ** min(self._stumbles, 8))
 
     async def _resume(self) -> None:
         """Take over the waits and the interrupted attempts of an earlier process."""
@@ -183,6 +216,8 @@ class Publisher:
             return 1.0
         for one in lease.expired:
             self._tell(decide.expired(one), now, now)
+        for id, why in lease.unreadable.items():
+            _log.error("a message is put aside", extra={"destination": self.name, "delivery": id, "reason": why})
         deliveries = await self._kept_back(lease.deliveries)
         begun = self._monotonic()  # not before: the pace counts from when a request may really go out
         for batch in _batches(deliveries, 1 if probing else limits.batch):
@@ -256,6 +291,12 @@ class Publisher:
             _log.critical("an attempt could not be settled", exc_info=error, extra={"destination": self.name})
 
     async def _attempt(self, batch: Sequence[Delivery]) -> None:
+        if any(one.crashes for one in batch):  # the process ended with it before: nothing else of that kind is worked on meanwhile
+            async with self._working_on.alone:
+                return await self._attempt_now(batch)
+        return await self._attempt_now(batch)
+
+    async def _attempt_now(self, batch: Sequence[Delivery]) -> None:
         began = self._now()
         outcomes = await self._publish(batch)
         now = self._now()
@@ -269,7 +310,8 @@ class Publisher:
 
     async def _publish(self, batch: Sequence[Delivery]) -> Sequence[Receipt | DeliveryError]:
         """One outcome for each delivery; never raises but for cancellation."""
-        with http.marked() as mark:
+        with self._working_on.slot() as slot, http.marked(slot.end) as mark:  # once a request is out, it is the network's turn
+            slot.begin(underway.deliveries([one.id for one in batch]))
             try:
                 async with asyncio.timeout(_OVERTIME):
                     if len(batch) > 1 and isinstance(self.destination, Batched):
@@ -277,9 +319,9 @@ class Publisher:
                         outcomes = await self._call(self.destination.publish_many, parcel)
                         if len(outcomes) != len(batch):
                             raise OutcomeUnknown(f"{len(batch)} messages were sent and {len(outcomes)} outcomes came back")
-                        return outcomes
+                        return [_clear(one) for one in outcomes]
                     (only,) = batch
-                    return [await self._say(only)]
+                    return [_clear(await self._say(only))]
             except Exception as error:
                 if not isinstance(error, DeliveryError):
                     _log.debug("an attempt raised", exc_info=error, extra={"destination": self.name})
@@ -357,7 +399,15 @@ class Publisher:
                 return await self._store.settle([one.settlement for one in decisions], waits, self._now())
             except StoreError as error:
                 _log.error("outcomes cannot be recorded yet", extra={"destination": self.name, "reason": str(error)})
-                await asyncio.sleep(1)
+                await asyncio.sleep(_PATIENCE)
+            except Exception as error:  # an outcome that cannot be written: a receipt that is not JSON, a text that is none
+                _log.exception("an outcome cannot be written as it is", extra={"destination": self.name})
+                if len(decisions) > 1:
+                    for one in decisions:
+                        await self._settle([one])
+                    return None
+                decisions = [decide.unwritable(decisions[0], http.describe(error))]
+                await asyncio.sleep(_PATIENCE)
 
     def _tell(self, decision: Decision, began: datetime, now: datetime) -> None:
         one = decision.settlement
@@ -403,12 +453,19 @@ class Publisher:
         self._call.close()
 
 
+def _clear(outcome: object) -> Receipt | DeliveryError:
+    """What a connector answered; anything but a receipt or an error of ours says nothing."""
+    if isinstance(outcome, (Receipt, DeliveryError)):
+        return outcome
+    return OutcomeUnknown(f"the connector answered {type(outcome).__name__} instead of a receipt")
+
+
 def _lane(delivery: Delivery) -> str:
     return delivery.message.channel.key if delivery.message.channel else ""
 
 
 def _batches(deliveries: Sequence[Delivery], size: int) -> list[Sequence[Delivery]]:
-    """Parcels of at most `size`; an edit goes alone."""
-    edits = [one for one in deliveries if one.message.edit]
-    others = [one for one in deliveries if not one.message.edit] if edits else deliveries
-    return [[one] for one in edits] + [others[start : start + size] for start in range(0, len(others), size)]
+    """Parcels of at most `size`; an edit goes alone, and what ended a process before."""
+    alone = [one for one in deliveries if one.message.edit or one.crashes]
+    others = [one for one in deliveries if not (one.message.edit or one.crashes)] if alone else deliveries
+    return [[one] for one in alone] + [others[start : start + size] for start in range(0, len(others), size)]

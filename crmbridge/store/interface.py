@@ -25,7 +25,7 @@ MAX_ORDER = 1000
 
 @dataclass(frozen=True, slots=True)
 class InboxRow:
-    """A verified webhook request that waits for interpretation."""
+    """A verified webhook request that waits for interpretation, or a record that was put aside and is tried again."""
 
     id: int
     source: str
@@ -33,6 +33,32 @@ class InboxRow:
     headers: Mapping[str, str]
     query: str
     body: bytes
+    record: str | None = None
+    """`type/id` of a record that was put aside; `body` is then the observation."""
+    crashes: int = 0
+    """How often the process ended while it was interpreted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much of one kind is in the inbox of one source."""
+
+    source: str
+    failed: bool
+    """Nobody can interpret it: it waits for a person."""
+    records: bool
+    """They are records that were put aside, not webhook requests."""
+    count: int
+    oldest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A record that cannot be interpreted, as it was seen."""
+
+    record: RecordRef
+    seen: bytes
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +128,10 @@ class Batch:
     """Inbox rows that are done with."""
     failed: Mapping[int, str] = field(default_factory=dict)
     """Inbox rows that nobody can interpret, with the reason."""
+    aside: Sequence[Aside] = ()
+    """What nobody can interpret of what was read: it is kept for a person, and the rest goes on."""
+    mended: Sequence[RecordRef] = ()
+    """Records that were put aside before, and of which a newer state is recorded now."""
     position: SourcePosition | None = None
 
 
@@ -117,6 +147,8 @@ class Lease:
     next_due: datetime | None
     expired: Sequence[Delivery] = ()
     """Those that were too old to be said: they are dead letters now."""
+    unreadable: Mapping[int, str] = field(default_factory=dict)
+    """Numbers of those whose row cannot be read, with the reason: they are dead letters now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +281,17 @@ class Store(Protocol):
 
     async def record(self, batch: Batch, now: datetime) -> int:
         """Record a batch of at most MAX_BATCH entries; returns how many deliveries were new. Raises Conflict."""
+
+    # what ended the process before
+    async def crashed(self, requests: Sequence[int], records: Sequence[RecordRef], deliveries: Sequence[int]) -> None:
+        """The process ended while these were worked on. Requests and deliveries that did it too often are put aside."""
+
+    async def suspects(self) -> dict[RecordRef, int]:
+        """Records during whose interpretation the process ended, and how often."""
+
+    async def acquit(self, record: RecordRef) -> None: ...
+    async def put_aside(self) -> set[tuple[str, str]]:
+        """Source and `type/id` of the records that were put aside and not mended yet."""
 
     # publisher
     async def lease(self, destination: str, *, now: datetime, limit: int, per_lane: int, skip: Sequence[str], after: str = "") -> Lease:

@@ -6,7 +6,7 @@ INSERT INTO inbox (source, received_at, headers, query, body) VALUES (?, ?, ?, ?
 
 -- name: inbox_waiting
 -- What waits for interpretation of one source, in order of arrival.
-SELECT id, source, received_at, headers, query, body FROM inbox WHERE source = ? AND failure IS NULL AND id > ? ORDER BY id LIMIT ?
+SELECT id, source, received_at, headers, query, body, record, crashes FROM inbox WHERE source = ? AND failure IS NULL AND id > ? ORDER BY id LIMIT ?
 
 -- name: inbox_close
 -- Their changes are recorded in this same transaction. A JSON list of ids: each statement is one more hand-over between threads.
@@ -16,17 +16,58 @@ DELETE FROM inbox WHERE id IN (SELECT value FROM json_each(?))
 -- Nobody can interpret it: keep it for a person.
 UPDATE inbox SET failure = ? WHERE id = ?
 
+-- name: inbox_aside
+-- A record that cannot be interpreted, as it was seen: the newest state of it counts.
+INSERT INTO inbox (source, received_at, headers, query, body, failure, record) VALUES (?, ?, '{}', '', ?, ?, ?)
+ON CONFLICT (source, record) WHERE record IS NOT NULL
+DO UPDATE SET received_at = excluded.received_at, body = excluded.body, failure = excluded.failure, crashes = 0
+
+-- name: inbox_mended
+-- They could be interpreted after all, in a newer state.
+DELETE FROM inbox WHERE source = ? AND record IN (SELECT value FROM json_each(?))
+
+-- name: inbox_crashed
+-- The process ended while these were interpreted; one that did it too often is put aside. A JSON list of ids.
+UPDATE inbox SET crashes = crashes + 1, failure = iif(crashes + 1 >= :most, :why, NULL)
+WHERE failure IS NULL AND id IN (SELECT value FROM json_each(:ids))
+
+-- name: inbox_records
+-- Records that were put aside.
+SELECT source, record FROM inbox WHERE record IS NOT NULL
+
+-- name: suspects_put
+-- Likewise, for a record of a polled source.
+INSERT INTO suspects (source, record_type, record_id, crashes) VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET crashes = crashes + 1
+
+-- name: suspects_all
+-- At start.
+SELECT source, record_type, record_id, crashes FROM suspects
+
+-- name: suspects_drop
+-- It was interpreted, or put aside.
+DELETE FROM suspects WHERE source = ? AND record_type = ? AND record_id = ?
+
+-- name: deliveries_crashed
+-- The process ended while these were made ready to be sent; one that did it too often is a dead letter. A JSON list of ids.
+UPDATE deliveries SET crashes = crashes + 1, state = iif(crashes + 1 >= :most, 'dead', state),
+  reason = iif(crashes + 1 >= :most, 'quarantined', reason), last_error = iif(crashes + 1 >= :most, :why, last_error)
+WHERE state = 'sending' AND id IN (SELECT value FROM json_each(:ids))
+
+-- name: delivery_unreadable
+-- What the database holds of it cannot be read: nobody can publish it.
+UPDATE deliveries SET state = 'dead', reason = 'quarantined', last_error = ? WHERE id = ? AND state = 'sending'
+
 -- name: inbox_failed
--- Requests that wait for a person.
-SELECT id, source, received_at, failure FROM inbox WHERE failure IS NOT NULL ORDER BY id LIMIT ?
+-- Requests and records that wait for a person.
+SELECT id, source, received_at, failure, record FROM inbox WHERE failure IS NOT NULL ORDER BY id LIMIT ?
 
 -- name: inbox_get
 -- For `show`.
-SELECT id, source, received_at, headers, query, body, failure FROM inbox WHERE id = ? AND failure IS NOT NULL
+SELECT id, source, received_at, headers, query, body, failure, record, crashes FROM inbox WHERE id = ? AND failure IS NOT NULL
 
 -- name: inbox_retry
 -- A person says: interpret it again.
-UPDATE inbox SET failure = NULL WHERE failure IS NOT NULL AND id = ?
+UPDATE inbox SET failure = NULL, crashes = 0 WHERE failure IS NOT NULL AND id = ?
 
 -- name: inbox_drop
 -- A person says: it is of no use.
@@ -128,7 +169,7 @@ SELECT channel, (
   SELECT json_group_array(json_object(
     'id', id, 'key', key, 'event_id', event_id, 'generation', generation, 'message', message, 'reason', reason, 'due', due,
     'attempts', attempts, 'last_error', last_error, 'accepted_at', accepted_at, 'expires_at', expires_at,
-    'parent', coalesce(json(parent), iif(thread IS NULL, NULL, (
+    'crashes', crashes, 'parent', coalesce(json(parent), iif(thread IS NULL, NULL, (
       SELECT json_object('remote_id', remote_id, 'url', url, 'extra', json(extra)) FROM receipts
       WHERE destination = :destination AND channel = lane.channel AND thread = first.thread AND remote_id <> '' AND retracted_at IS NULL
       ORDER BY published_at, key LIMIT 1)))))
@@ -211,7 +252,7 @@ SELECT * FROM deliveries WHERE id = :id OR key = :key
 -- name: delivery_requeue
 -- A person says: try again.
 UPDATE deliveries SET state = 'queued', reason = :reason, due = :due, message = :message, channel = :channel, thread = :thread, parent = iif(message = :message, parent, NULL), settled_at = NULL,
-  expires_at = iif(reason = 'expired', NULL, expires_at), look_at = NULL
+  expires_at = iif(reason = 'expired', NULL, expires_at), look_at = NULL, crashes = 0
 WHERE id = :id AND state IN ('dead', 'unknown')
 
 -- name: delivery_publish
@@ -230,8 +271,8 @@ WHERE state IN ('sending', 'held', 'unknown', 'dead') GROUP BY destination, stat
 SELECT destination, min(accepted_at) FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued' GROUP BY destination
 
 -- name: inbox_counts
--- For status.
-SELECT source, failure IS NOT NULL, count(*) FROM inbox GROUP BY 1, 2
+-- For status: what waits and what failed, requests and records apart, with the oldest of each.
+SELECT source, failure IS NOT NULL, record IS NOT NULL, count(*), min(received_at) FROM inbox GROUP BY 1, 2, 3
 
 -- name: purge_events
 -- Retention, in small bites; what is still to be said keeps its change.

@@ -65,7 +65,10 @@ class Reading:
         return {
             "deliveries": [{"destination": name, "state": state, "count": count} for name, state, count in facts["deliveries"]],
             "oldest": {name: at.isoformat() for name, at in facts["oldest"].items()},
-            "inbox": [{"source": source, "failed": failed, "count": count} for source, failed, count in facts["inbox"]],
+            "inbox": [
+                {"source": one.source, "failed": one.failed, "records": one.records, "count": one.count, "oldest": one.oldest.isoformat()}
+                for one in facts["inbox"]
+            ],
             "sources": {
                 name: {"baselined": at.baselined, "polled_at": shapes.moment(at.polled_at)} for name, at in facts["sources"].items()
             },
@@ -93,7 +96,8 @@ class Reading:
         everything = scopes.read(where or {}, self._now(), whole=True).everything
         failed = await self._store.failed_requests(min(limit, LIMIT)) if everything else []
         found["requests"] = [
-            {"id": row.id, "source": row.source, "received_at": row.received_at.isoformat(), "reason": reason} for row, reason in failed
+            {"id": row.id, "source": row.source, "record": row.record, "received_at": row.received_at.isoformat(), "reason": reason}
+            for row, reason in failed
         ]
         return found
 
@@ -127,8 +131,8 @@ class Reading:
         if found is None:
             raise Refused(f"there is no failed request {number}")
         row, reason = found
-        return {"request": row.id, "source": row.source, "received_at": row.received_at.isoformat(), "reason": reason,
-                "body": row.body.decode("utf-8", "replace")}  # fmt: skip
+        return {"request": row.id, "source": row.source, "record": row.record, "received_at": row.received_at.isoformat(),
+                "reason": reason, "body": row.body.decode("utf-8", "replace")}  # fmt: skip
 
     async def tail(self, after: int | None = None, limit: int = 100) -> dict[str, Any]:
         """Changes behind a journal number; without one, where the journal ends now."""

@@ -25,6 +25,7 @@ from crmbridge.store.interface import (
     Snapshot,
     SourcePosition,
     Wait,
+    Waiting,
 )
 
 RECORD = RecordRef("crm", "Opportunity", "006")
@@ -308,7 +309,7 @@ class StoreContract:
 
         facts = await store.overview()
         assert {("out", "queued", 1), ("out", "sending", 1), ("out", "dead", 1)} == set(facts["deliveries"])
-        assert facts["inbox"] == [("crm", False, 1)]
+        assert facts["inbox"] == [Waiting("crm", False, False, 1, NOW)]
         assert facts["oldest"] == {"out": NOW}
 
     async def test_retention_leaves_what_is_open(self, store):

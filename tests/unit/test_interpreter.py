@@ -10,7 +10,7 @@ import yaml
 from shared import NOW
 
 from crmbridge.config.load import load
-from crmbridge.errors import RenderError
+from crmbridge.errors import RenderError, StoreError
 from crmbridge.intake.interpreter import Intake, Interpreter, rerender
 from crmbridge.model import Cursor, FieldSpec, Observation, RecordRef, State, load_message, plain
 from crmbridge.store import SqliteStore
@@ -137,7 +137,7 @@ async def test_conflicts_without_end_are_an_error(part):
         return replace(found, snapshots={one: Snapshot(0, None, False, {}) for one in found.snapshots})
 
     part.store.known = old
-    with pytest.raises(RuntimeError, match="changed 20 times"):
+    with pytest.raises(StoreError, match="changed 20 times"):
         await part.take(seen(S="b"))
 
 
@@ -167,12 +167,12 @@ async def test_a_page_that_is_interrupted_is_taken_again(part, store):
     async def record(batch, now):
         calls.append(batch)
         if len(calls) == 2:
-            raise OSError("the plug was pulled")
+            raise StoreError("the plug was pulled")
         return await real(batch, now)
 
     store.record = record
     page = [seen(str(n), observation_id=f"o{n}", S="a") for n in range(250)]
-    with pytest.raises(OSError, match="plug"):
+    with pytest.raises(StoreError, match="plug"):
         await part.take(*page, position=SourcePosition(Cursor("c"), False, NOW))
     assert SourcePosition() == await store.position("crm")
 

@@ -70,7 +70,7 @@ class Door:
     async def quiet(self):
         """Nothing waits any more."""
         end = time.monotonic() + 10
-        while any(not failed for _, failed, _ in (await self.store.overview())["inbox"]):
+        while any(not one.failed for one in (await self.store.overview())["inbox"]):
             assert time.monotonic() < end
             assert not self.task.done(), self.task.exception()
             await asyncio.sleep(0.005)
@@ -170,14 +170,14 @@ async def test_a_broken_request_is_kept_and_its_neighbours_go_on(door, store):
 
 async def test_a_poisonous_observation_is_kept_and_its_neighbours_go_on(door, store):
     """What no part foresaw must not end the daemon, which would meet it again at its next start."""
-    real = door.part.interpreter.engine.run
+    real = door.part.interpreter.engine.running
 
-    def run(event):
+    def running(event, outcome):
         if event.fields["S"] == "poison":
             raise OverflowError("date value out of range")
-        return real(event)
+        return real(event, outcome)
 
-    door.part.interpreter.engine.run = run
+    door.part.interpreter.engine.running = running
     for text in ("1=a", "2=poison", "3=c", "1=d"):
         await door.post(text)
     async with door:

@@ -13,6 +13,7 @@ from crmbridge.model import ChangeEvent, RecordRef, dump_json, from_us, load_fie
 from crmbridge.store.interface import MAX_BATCH, Batch, Conflict, InboxRow, Journalled, Known, Snapshot, SourcePosition
 from crmbridge.store.sqlite import rows
 from crmbridge.store.sqlite.rows import Q, insert, ref
+from crmbridge.store.underway import MOST
 
 
 class Intake(rows.Base):
@@ -64,6 +65,10 @@ class Intake(rows.Base):
             added = insert(db, "deliveries_insert", deliveries)
             if seen:
                 db.execute(Q["observations_insert"], (batch.source, moment, dump_json(seen)))
+            for one in batch.aside:
+                db.execute(Q["inbox_aside"], (batch.source, moment, one.seen, one.reason, one.record.inner))
+            if batch.mended:
+                db.execute(Q["inbox_mended"], (batch.source, dump_json([one.inner for one in batch.mended])))
             if batch.closed:
                 db.execute(Q["inbox_close"], (dump_json(batch.closed),))
             for id, failure in batch.failed.items():
@@ -80,7 +85,9 @@ class Intake(rows.Base):
 
     async def failed_requests(self, limit: int = 100) -> list[tuple[InboxRow, str]]:
         found = await self.database.read(lambda db: db.execute(Q["inbox_failed"], (limit,)).fetchall())
-        return [(InboxRow(row["id"], row["source"], from_us(row["received_at"]), {}, "", b""), row["failure"]) for row in found]
+        return [
+            (InboxRow(row["id"], row["source"], from_us(row["received_at"]), {}, "", b"", row["record"]), row["failure"]) for row in found
+        ]
 
     async def failed_request(self, id: int) -> tuple[InboxRow, str] | None:
         row = await self.database.read(lambda db: db.execute(Q["inbox_get"], (id,)).fetchone())
@@ -91,6 +98,28 @@ class Intake(rows.Base):
 
     async def drop_request(self, id: int) -> bool:
         return await self.database.write(lambda db: db.execute(Q["inbox_drop"], (id,)).rowcount > 0)
+
+    # --- what ended the process before
+
+    async def crashed(self, requests: Sequence[int], records: Sequence[RecordRef], deliveries: Sequence[int]) -> None:
+        def unit(db: sqlite3.Connection) -> None:
+            why = f"crmbridge ended {MOST} times while it was worked on"
+            db.execute(Q["inbox_crashed"], {"ids": dump_json(requests), "most": MOST, "why": why})
+            db.execute(Q["deliveries_crashed"], {"ids": dump_json(deliveries), "most": MOST, "why": why})
+            for one in records:
+                db.execute(Q["suspects_put"], ref(one))
+
+        await self.database.write(unit)
+
+    async def suspects(self) -> dict[RecordRef, int]:
+        found = await self.database.read(lambda db: db.execute(Q["suspects_all"]).fetchall())
+        return {RecordRef(*row[:3]): row[3] for row in found}
+
+    async def acquit(self, record: RecordRef) -> None:
+        await self.database.write(lambda db: db.execute(Q["suspects_drop"], ref(record)))
+
+    async def put_aside(self) -> set[tuple[str, str]]:
+        return await self.database.read(lambda db: {(source, record) for source, record in db.execute(Q["inbox_records"])})
 
     # --- the journal
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from crmbridge.model import Delivery, Message, Receipt, RecordRef, State, dump_json, dump_message, from_us, to_us
-from crmbridge.store.interface import MAX_ORDER, Attempt, Entry, NewDelivery, Pause, PauseKind, Published, Scope
+from crmbridge.store.interface import MAX_ORDER, Attempt, Entry, NewDelivery, Pause, PauseKind, Published, Scope, Waiting
 from crmbridge.store.sqlite import rows
 from crmbridge.store.sqlite.rows import Q, insert
 
@@ -64,7 +64,7 @@ class Orders(rows.Base):
             return {
                 "deliveries": [tuple(row) for row in db.execute(Q["counts"])],
                 "oldest": {name: from_us(at) for name, at in db.execute(Q["oldest_queued"])},
-                "inbox": [(source, bool(failed), count) for source, failed, count in db.execute(Q["inbox_counts"])],
+                "inbox": [Waiting(row[0], bool(row[1]), bool(row[2]), row[3], from_us(row[4])) for row in db.execute(Q["inbox_counts"])],
                 "sources": {row["name"]: rows.position(row) for row in db.execute(Q["source_all"])},
             }
 

@@ -47,10 +47,20 @@ class Outbox(rows.Base):
             return taken, expired, next_due
 
         taken, expired, next_due = await self.database.write(unit)
+        leased: list[Delivery] = []
+        unreadable: dict[int, str] = {}
+        for row in taken:
+            try:
+                leased.append(rows.leased(row))
+            except Exception as error:  # whatever is wrong with one row: the others go out
+                unreadable[row["id"]] = f"its row in the database cannot be read: {type(error).__name__}: {error}"[:300]
+        if unreadable:
+            await self.database.write(lambda db: [db.execute(Q["delivery_unreadable"], (why, id)) for id, why in unreadable.items()])
         return Lease(
-            [rows.leased(row) for row in taken],
+            leased,
             from_us(next_due) if next_due is not None else None,
             [rows.leased(row, tried=False) for row in expired],
+            unreadable,
         )
 
     async def settle(self, settlements: Sequence[Settlement], waits: Sequence[Wait], now: datetime) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from crmbridge.db import Database, Schema, repeated, statements
 from crmbridge.model import (
     ChangeEvent,
+    Channel,
     Cursor,
     Delivery,
     Fields,
@@ -62,7 +63,10 @@ def ref(record: RecordRef) -> tuple[str, str, str]:
 
 
 def inbox_row(row: sqlite3.Row) -> InboxRow:
-    return InboxRow(row["id"], row["source"], from_us(row["received_at"]), load_json(row["headers"]), row["query"], row["body"])
+    headers = load_json(row["headers"])
+    return InboxRow(
+        row["id"], row["source"], from_us(row["received_at"]), headers, row["query"], row["body"], row["record"], row["crashes"]
+    )
 
 
 def position(row: sqlite3.Row) -> SourcePosition:
@@ -182,6 +186,7 @@ def leased(row: Mapping[str, Any], *, tried: bool = True) -> Delivery:
         generation=row["generation"],
         accepted_at=from_us(row["accepted_at"]),
         expires_at=from_us(row["expires_at"]) if row["expires_at"] is not None else None,
+        crashes=row["crashes"],
     )
 
 
@@ -191,7 +196,7 @@ def delivery(db: sqlite3.Connection, row: sqlite3.Row) -> Delivery:
         id=row["id"],
         key=row["key"],
         event_id=row["event_id"],
-        message=load_message(row["message"]),
+        message=_message(row),
         state=State(row["state"]),
         due=from_us(row["due"]),
         reason=row["reason"],
@@ -202,7 +207,26 @@ def delivery(db: sqlite3.Connection, row: sqlite3.Row) -> Delivery:
         generation=row["generation"],
         accepted_at=from_us(row["accepted_at"]),
         expires_at=from_us(row["expires_at"]) if row["expires_at"] is not None else None,
+        crashes=row["crashes"],
     )
+
+
+def _message(row: sqlite3.Row) -> Message:
+    """What a row says; where that cannot be read, a message without words, so that people see the row and all others."""
+    try:
+        return load_message(row["message"])
+    except Exception:
+        source, kind, name = [*str(row["record"]).split("/", 2), "", ""][:3]
+        channel = Channel(row["channel"]) if row["channel"] else None
+        return Message(
+            destination=row["destination"],
+            channel=channel,
+            rule=row["rule"],
+            step=row["step"],
+            text=(),
+            record=RecordRef(source, kind, name),
+            occurred_at=from_us(row["accepted_at"]),
+        )
 
 
 def _parent(db: sqlite3.Connection, row: sqlite3.Row) -> Receipt | None:

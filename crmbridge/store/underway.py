@@ -1,0 +1,140 @@
+"""What is being worked on at this moment, in memory that outlives the process: when it ends, the next one knows on what.
+
+A webhook, a record or a message that ends the process (it takes all memory, it hangs until a watchdog acts) is found again
+by the next process, and would end that one too. So each is named in a small file mapped into memory before code works on
+its content, and the name is taken back afterwards. That costs no system call and no fsync: pages of a mapped file survive
+whatever ends the process, and a power cut is nobody's fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from crmbridge.model import RecordRef
+
+MOST: Final = 3
+"""What ended the process so often is put aside."""
+_SLOT, _SLOTS = 4096, 64  # bytes; things under way at once (what finds no room is not noted)
+_HEAD = 2  # bytes that hold the length of a name
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What an earlier process was working on when it ended."""
+
+    requests: tuple[int, ...] = ()
+    """Rows of the inbox."""
+    records: tuple[RecordRef, ...] = ()
+    """Records of polled sources."""
+    deliveries: tuple[int, ...] = ()
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.requests or self.records or self.deliveries)
+
+
+def requests(ids: Sequence[int]) -> bytes:
+    """The name of webhook requests."""
+    return json.dumps({"requests": list(ids)}).encode()
+
+
+def record(ref: RecordRef) -> bytes:
+    """The name of a record that was read."""
+    return json.dumps({"record": [ref.source, ref.type, ref.id]}, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def deliveries(ids: Sequence[int]) -> bytes:
+    """The name of messages."""
+    return json.dumps({"deliveries": list(ids)}).encode()
+
+
+class Slot:
+    """The place of one thing. `begin` and `end` may be called from any thread."""
+
+    __slots__ = ("_memory", "_start")
+
+    def __init__(self, memory: mmap.mmap | None, start: int) -> None:
+        self._memory = memory
+        self._start = start
+
+    def begin(self, name: bytes) -> None:
+        """Code works on `name` from now on."""
+        if self._memory is None or len(name) > _SLOT - _HEAD:
+            return
+        start = self._start + _HEAD
+        self._memory[start : start + len(name)] = name  # first: a name is there whole or not at all
+        self._memory[self._start : start] = len(name).to_bytes(_HEAD, "big")
+
+    def end(self) -> None:
+        """It is done, or waits for somebody else."""
+        if self._memory is not None:
+            self._memory[self._start : self._start + _HEAD] = bytes(_HEAD)
+
+
+class UnderWay:
+    """The file of one process."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """`path`: where the last process left its own; None keeps everything in this process."""
+        self.alone = asyncio.Lock()
+        """Held while something is worked on during which a process ended before: so only one is suspected of the next end."""
+        self.left = Left()
+        """What the last process was working on when it ended."""
+        self._memory: mmap.mmap | None = None
+        self._free = list(range(_SLOTS))
+        if path is not None:
+            try:
+                self._memory = _mapped(path)
+            except OSError as error:  # nothing depends on it but the next process's knowledge
+                _log.warning("what is under way cannot be noted", extra={"path": str(path), "reason": error.strerror})
+                return
+            self.left = _read(self._memory)
+            self._memory[:] = bytes(_SLOT * _SLOTS)
+
+    @contextlib.contextmanager
+    def slot(self) -> Iterator[Slot]:
+        """A place of one's own."""
+        index = self._free.pop() if self._free and self._memory is not None else None
+        slot = Slot(self._memory if index is not None else None, (index or 0) * _SLOT)
+        try:
+            yield slot
+        finally:
+            slot.end()
+            if index is not None:
+                self._free.append(index)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, _SLOT * _SLOTS)  # a page that the disk has no room for would end us when it is written
+        return mmap.mmap(descriptor, _SLOT * _SLOTS)
+    finally:
+        os.close(descriptor)
+
+
+def _read(memory: mmap.mmap) -> Left:
+    requests: list[int] = []
+    records: list[RecordRef] = []
+    deliveries: list[int] = []
+    for start in range(0, _SLOT * _SLOTS, _SLOT):
+        length = int.from_bytes(memory[start : start + _HEAD], "big")
+        if not 0 < length <= _SLOT - _HEAD:
+            continue
+        with contextlib.suppress(ValueError, TypeError, AttributeError):  # somebody else's bytes tell us nothing
+            found: Any = json.loads(memory[start + _HEAD : start + _HEAD + length])
+            requests += [int(id) for id in found.get("requests", ())]
+            deliveries += [int(id) for id in found.get("deliveries", ())]
+            if named := found.get("record"):
+                records.append(RecordRef(*map(str, named)))
+    return Left(tuple(requests), tuple(records), tuple(deliveries))

@@ -1,0 +1,465 @@
+"""One failing thing fails alone: a record, a request, a message; whatever is wrong with it, and however often it ended the process."""
+
+import asyncio
+import sqlite3
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from shared import NOW
+from store_contract import batch, entry, other
+from test_interpreter import Part, engine, seen
+from test_publisher import Batching, Network, Running, until
+from test_webhooks import Door
+
+from crmbridge.errors import StoreError
+from crmbridge.intake import interpreter as interpreter_module
+from crmbridge.model import Cursor, RecordRef, State, dump_observation, load_observation
+from crmbridge.rules.engine import Engine
+from crmbridge.store import SqliteStore
+from crmbridge.store.interface import Scope, SourcePosition
+from crmbridge.store.underway import MOST
+
+POISON = RecordRef("crm", "Deal", "poison")
+
+
+@pytest.fixture
+async def store(tmp_path):
+    store = SqliteStore(tmp_path / "store.db", synchronous="OFF")
+    yield store
+    store.close()
+
+
+class Poisoned(Engine):
+    """Rules that a bug of ours ends for one record, as long as it says so."""
+
+    def running(self, event, outcome, generation=0, only=None):
+        if event.fields["S"] == "poison":
+            raise RuntimeError("nobody foresaw this")
+        return super().running(event, outcome, generation, only)
+
+
+def poisoned():
+    good = engine()
+    return Poisoned(good.rules, good.records, good.zone)
+
+
+async def aside(store):
+    return [(row.record, reason) for row, reason in await store.failed_requests()]
+
+
+# --- records
+
+
+async def test_one_record_that_cannot_be_interpreted_is_put_aside_and_the_cursor_moves(store):
+    """It would stop its source for ever otherwise: each poll would meet it again."""
+    part = Part(store, poisoned())
+    position = SourcePosition(Cursor("c"), True, NOW)
+    await part.take(seen("1", S="a"), seen("poison", S="poison"), seen("2", S="b"), position=position)
+
+    assert await part.said() == ["a", "b"]
+    assert await store.position("crm") == position
+    assert await aside(store) == [("Deal/poison", "RuntimeError: nobody foresaw this")]
+    assert part.metrics.registry.get_sample_value("crmbridge_quarantined_total", {"source": "crm"}) == 1
+
+
+async def test_a_record_that_is_put_aside_twice_is_there_once_in_its_newest_state(store):
+    part = Part(store, poisoned())
+    for version in ("1", "2"):
+        await part.take(seen("poison", version=version, S="poison"))
+
+    ((row, _),) = await store.failed_requests()
+    found = await store.failed_request(row.id)
+    assert load_observation(found[0].body).version == "2"
+
+
+async def test_a_newer_state_that_can_be_interpreted_ends_it(store):
+    """Nobody need look at what is over; also after a restart."""
+    part = Part(store, poisoned())
+    await part.take(seen("poison", version="1", S="poison"))
+    part = Part(store, poisoned())
+    await part.interpreter.remember()
+    await part.take(seen("poison", version="2", S="good"))
+
+    assert (await part.said(), await aside(store)) == (["good"], [])
+
+
+async def test_a_record_is_told_as_it_would_have_been_when_a_person_tries_it_again(store):
+    """What was new when it was read is new; what was learnt silently is learnt silently."""
+    part = Part(store, poisoned())
+    await part.take(seen("new", S="poison"), unseen_is_new=True)
+    await part.take(seen("old", S="poison"), silent=False)
+    door = Door(store)
+    for row, _ in await store.failed_requests():
+        await store.retry_request(row.id)
+    async with door:
+        await door.quiet()
+
+    kinds = {one.event.record_id: one.event.kind.value for one in await store.events_after(0, 10)}
+    assert kinds == {"new": "created", "old": "updated"}
+    assert await aside(store) == []
+
+
+async def test_what_the_source_itself_could_not_read_is_put_aside(store):
+    part = Part(store)
+    await part.take(seen("1", S="a"), replace(seen("odd", row="{...}"), unreadable="no stamp stands at updated"))
+
+    assert await part.said() == ["a"]
+    assert await aside(store) == [("Deal/odd", "no stamp stands at updated")]
+
+
+async def test_a_record_that_cannot_be_written_is_found_among_many(store):
+    """The database refuses one row of a transaction: all the others are recorded."""
+    part, real = Part(store), store.record
+
+    async def record(batch, now):
+        if any(one.record == POISON for one in batch.entries):
+            raise sqlite3.IntegrityError("a constraint")
+        return await real(batch, now)
+
+    store.record = record
+    page = [seen(str(n), S="a") for n in range(70)] + [seen("poison", S="b")] + [seen(f"x{n}", S="c") for n in range(70)]
+    await part.take(*page, position=SourcePosition(Cursor("c"), True, NOW))
+
+    assert len(await part.said()) == 140
+    assert (await store.position("crm")).cursor == "c"
+    assert await aside(store) == [("Deal/poison", "IntegrityError: a constraint")]
+
+
+async def test_while_nothing_can_be_written_nothing_is_put_aside(store):
+    """A disk is full, and no record is to blame."""
+    part = Part(store)
+
+    async def record(batch, now):
+        raise StoreError("the disk is full")
+
+    real, store.record = store.record, record
+    with pytest.raises(StoreError):
+        await part.take(seen("1", S="a"))
+    store.record = real
+    assert await aside(store) == []
+
+
+async def test_what_cannot_even_be_written_down_is_kept_as_words(store):
+    part = Part(store)
+    await part.take(replace(seen("odd", S=object()), unreadable="odd"))
+
+    ((row, _),) = await store.failed_requests()
+    found = await store.failed_request(row.id)
+    assert b"object object" in found[0].body
+    with pytest.raises(ValueError):
+        load_observation(found[0].body)
+
+
+def test_an_observation_survives_being_written():
+    one = replace(seen("é", S=(Decimal("1.50"), None)), before={"S": True}, created=True, actor="ann", url="https://x", merged_into="7")
+
+    assert load_observation(dump_observation(one)) == one
+    for body in (b"", b"[]", b"{}", b"null", b'{"fields": 3}'):
+        with pytest.raises(ValueError):
+            load_observation(body)
+
+
+# --- what ended the process
+
+
+async def test_a_record_that_ended_the_process_is_taken_alone_and_then_never_again(store):
+    """Kept for a person after the third time; until then nothing else of that kind is worked on meanwhile."""
+    for _ in range(MOST - 1):
+        await store.crashed([], [POISON], [])
+    part = Part(store)
+    await part.interpreter.remember()
+    batches, real = [], store.record
+
+    async def record(batch, now):
+        batches.append([one.record.id for one in batch.entries])
+        return await real(batch, now)
+
+    store.record = record
+    async with part.interpreter._under_way.alone:
+        taking = asyncio.create_task(part.take(seen("1", S="a"), seen("poison", S="b"), seen("2", S="c")))
+        await asyncio.sleep(0.05)
+        assert batches == [["1"]]
+    await taking
+    assert batches == [["1"], ["poison"], ["2"]]
+    assert await store.suspects() == {}  # it did no harm: it begins anew
+
+    for _ in range(MOST):
+        await store.crashed([], [POISON], [])
+    part = Part(store)
+    await part.interpreter.remember()
+    await part.take(seen("poison", S="z"), seen("3", S="d"))
+    assert await part.said() == ["a", "b", "c", "d"]
+    assert await aside(store) == [("Deal/poison", "crmbridge ended 3 times while it was interpreted")]
+
+
+async def test_it_is_noted_on_which_record_we_work(store, tmp_path):
+    """As a process that ends in the midst of it would leave it; and nothing is left when it is done."""
+    under_way = interpreter_module.UnderWay(tmp_path / "u")
+    left = []
+
+    class Looking(Engine):
+        def running(self, event, outcome, generation=0, only=None):
+            left.append(interpreter_module.UnderWay(tmp_path / "u").left)
+            return super().running(event, outcome, generation, only)
+
+    good = engine()
+    part = Part(store, Looking(good.rules, good.records, good.zone))
+    part.interpreter._under_way = under_way
+    await part.take(seen("1", S="a"))
+    await part.take(seen("2", S="a"), requests=[7, 8])
+
+    assert [(one.records, one.requests) for one in left] == [((RecordRef("crm", "Deal", "1"),), ()), ((), (7, 8))]
+    assert interpreter_module.UnderWay(tmp_path / "u").left.nothing
+
+
+async def test_a_request_that_ended_the_process_is_taken_alone_and_then_fails(store):
+    door = Door(store)
+    for text in ("1=a", "2=b", "3=c"):
+        await door.post(text)
+    rows = await store.waiting("crm", 0, 10)
+    await store.crashed([rows[1].id], [], [])
+    again = Door(store)
+    parts = []
+    take = again.part.interpreter.take
+
+    async def watched(intake):
+        parts.append(list(intake.requests))
+        await take(intake)
+
+    again.part.interpreter.take = watched
+    async with again:
+        await again.quiet()
+    assert parts == [[row.id] for row in rows]
+    assert await again.part.said() == ["a", "b", "c"]
+
+    await door.post("4=d")
+    ((row),) = await store.waiting("crm", 0, 10)
+    for _ in range(MOST):
+        await store.crashed([row.id], [], [])
+    assert await store.waiting("crm", 0, 10) == []
+    assert await aside(store) == [(None, "crmbridge ended 3 times while it was worked on")]
+    assert await store.retry_request(row.id)
+    assert (await store.waiting("crm", 0, 10))[0].crashes == 0
+
+
+# --- the loop
+
+
+async def test_others_go_on_while_rules_work(store):
+    """A rule may work for tens of milliseconds; a hundred of them in a row let others in between."""
+    rules = engine("{% for i in record.S %}{% if i == 'x' %}{% endif %}{% endfor %}.")
+    many = Engine([replace(rules.rules[0], id=f"r{n}") for n in range(100)], rules.records, rules.zone)
+    part = Part(store, many)
+    turns, done = 0, asyncio.Event()
+
+    async def others():
+        nonlocal turns
+        while not done.is_set():
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    await part.take(seen("1", S=tuple("abcdefghij" * 60)))
+    done.set()
+    await beside
+    assert turns > 25
+
+
+async def test_heavy_records_are_recorded_a_few_at_a_time(store):
+    """Each transaction's rows are written as JSON on the loop's thread."""
+    part, real, sizes = Part(store), store.record, []
+
+    async def record(batch, now):
+        sizes.append(len(batch.entries))
+        return await real(batch, now)
+
+    store.record = record
+    heavy = tuple(map(str, range(9_000)))
+    await part.take(*(seen(str(n), S=heavy) for n in range(4)), *(seen(f"l{n}", S="light") for n in range(10)))
+    assert sizes == [2, 12]
+
+
+async def test_a_large_body_is_parsed_in_a_thread(store):
+    """So that somebody else's request is answered meanwhile; what is small is not handed over."""
+    import threading
+
+    door, threads = Door(store), []
+    sender = door.webhooks.sources["crm"]
+    parse = sender.parse
+
+    def watched(request):
+        threads.append(threading.current_thread() is threading.main_thread())
+        return parse(request)
+
+    sender.parse = watched
+    await door.post("1=a")
+    await door.post("2=" + "b" * 100_000)
+    async with door:
+        await door.quiet()
+    assert threads == [True, False]
+
+
+async def test_a_desk_that_stumbles_goes_on(store, monkeypatch):
+    """Whatever went wrong in its loop: the inbox still has everything."""
+    from crmbridge.intake import desk
+
+    monkeypatch.setattr(desk, "backoff", lambda *_: 0.01)
+    door = Door(store)
+    real, troubles = store.waiting, iter([RuntimeError("odd"), StoreError("locked")])
+
+    async def waiting(*asked):
+        if error := next(troubles, None):
+            raise error
+        return await real(*asked)
+
+    store.waiting = waiting
+    await door.post("1=a")
+    async with door:
+        await door.quiet()
+    assert await door.part.said() == ["a"]
+
+
+# --- messages
+
+
+async def test_a_message_whose_row_cannot_be_read_is_a_dead_letter_and_the_others_go_out(store):
+    """A damaged row, or one that a newer version wrote."""
+    await store.record(batch(*(entry(f"k{n}", record=other(n)) for n in range(3))), NOW)
+    await store.database.write(lambda db: db.execute("UPDATE deliveries SET message = '{}' WHERE key = 'k1'"))
+    network = Network()
+    async with Running(store, network):
+        await until(lambda: _seen(network, 2))
+        await until(lambda: _dead(store, 1))
+    assert sorted(network.seen) == ["k0", "k2"]
+    (dead,) = await store.select([State.DEAD], Scope())
+    assert (dead.reason, dead.message.rule, dead.message.record) == ("quarantined", "r", other(1))
+    assert "cannot be read" in dead.last_error
+
+
+async def test_an_interrupted_message_whose_row_cannot_be_read_stops_no_start(store):
+    await store.record(batch(entry("k0", record=other(0)), entry("k1", record=other(1))), NOW)
+    await store.lease("out", now=NOW, limit=1, per_lane=1, skip=[])
+    await store.database.write(lambda db: db.execute("UPDATE deliveries SET message = 'x' WHERE key = 'k0'"))
+    network = Network()
+    async with Running(store, network):
+        await until(lambda: _seen(network, 1))
+        await until(lambda: _dead(store, 1))
+    assert network.seen == ["k1"]
+
+
+@pytest.mark.parametrize("answer", [None, "id", {"remote_id": "1"}])
+async def test_an_answer_that_is_no_receipt_is_no_clear_answer(store, answer):
+    """It may be published: never again and again."""
+    await store.record(batch(entry("k0")), NOW)
+    network = Network(lambda message, key: answer)
+    async with Running(store, network, on_unknown="hold"):
+        await until(lambda: _in(store, State.UNKNOWN))
+    assert network.seen == ["k0"]
+
+
+async def test_a_parcel_s_odd_answers_are_their_own(store):
+    network = Batching()
+
+    async def publish_many(parcel):
+        network.parcels.append([key for _, key, _ in parcel])
+        return [object() if key == "k1" else await network.publish(None, key, None) for _, key, _ in parcel]
+
+    network.publish_many = publish_many
+    await store.record(batch(*(entry(f"k{n}", record=other(n)) for n in range(3))), NOW)
+    async with Running(store, network, on_unknown="hold"):
+        await until(lambda: _in(store, State.UNKNOWN))
+    (unknown,) = await store.select([State.UNKNOWN], Scope())
+    assert unknown.key == "k1"
+
+
+async def test_a_receipt_that_cannot_be_written_is_recorded_as_far_as_it_can(store):
+    """The message is out: it must not be said again."""
+    from crmbridge.model import Receipt
+
+    network = Network(lambda message, key: Receipt(remote_id=key, extra={"odd": object()}))
+    await store.record(batch(entry("k0")), NOW)
+    async with Running(store, network):
+        await until(lambda: _receipt(store, "k0"))
+    assert network.seen == ["k0"]
+
+
+async def test_a_turn_that_stumbles_is_followed_by_another(store, monkeypatch):
+    await store.record(batch(entry("k0")), NOW)
+    real, troubles = store.lease, iter([RuntimeError("odd"), ValueError("odder")])
+
+    async def lease(*args, **facts):
+        if error := next(troubles, None):
+            raise error
+        return await real(*args, **facts)
+
+    store.lease = lease
+    network = Network()
+    async with Running(store, network) as publisher:
+        await until(lambda: _seen(network, 1))
+        assert publisher.fault == ""
+
+
+async def test_a_message_that_ended_the_process_goes_alone_and_is_then_put_aside(store):
+    """With a key that the database keeps through it all."""
+    network = Batching()
+    await store.record(batch(*(entry(f"k{n}", record=other(n)) for n in range(3))), NOW)
+    (first, *_) = (await store.lease("out", now=NOW, limit=3, per_lane=3, skip=[])).deliveries
+    await store.crashed([], [], [first.id])
+    async with Running(store, network, idempotent=True):
+        await until(lambda: _seen_or_sent(network, 3))
+    assert sorted(network.seen + [key for parcel in network.parcels for key in parcel]) == ["k0", "k1", "k2"]
+    assert network.seen[:1] == ["k0"]
+
+    await store.record(batch(entry("k9", record=other(9))), NOW)
+    (last,) = (await store.lease("out", now=NOW, limit=1, per_lane=1, skip=[])).deliveries
+    for _ in range(MOST):
+        await store.crashed([], [], [last.id])
+    (dead,) = await store.select([State.DEAD], Scope())
+    assert (dead.key, dead.reason) == ("k9", "quarantined")
+    assert await store.requeue(dead, dead.message, NOW)
+    (again,) = await store.select([State.QUEUED], Scope())
+    assert again.crashes == 0
+
+
+async def test_it_is_noted_which_message_is_made_ready_until_its_request_is_out(store, tmp_path):
+    from crmbridge import http
+    from crmbridge.store.underway import UnderWay
+
+    left = []
+
+    def answer(message, key):
+        left.append(UnderWay(tmp_path / "u").left.deliveries)
+        http.begin()
+        left.append(UnderWay(tmp_path / "u").left.deliveries)
+        return http.classify(ValueError("x"), True)
+
+    network = Network(answer)
+    await store.record(batch(entry("k0")), NOW)
+    running = Running(store, network, on_unknown="hold")
+    running.publisher._working_on = UnderWay(tmp_path / "u")
+    async with running:
+        await until(lambda: _in(store, State.UNKNOWN))
+    (unknown,) = await store.select([State.UNKNOWN], Scope())
+    assert left == [(unknown.id,), ()]
+
+
+async def _seen(network, count):
+    return len(network.seen) >= count
+
+
+async def _seen_or_sent(network, count):
+    return len(network.seen) + sum(map(len, network.parcels)) >= count
+
+
+async def _dead(store, count):
+    return await store.count([State.DEAD], Scope()) >= count
+
+
+async def _in(store, state):
+    return await store.count([state], Scope()) > 0
+
+
+async def _receipt(store, key):
+    found = await store.delivery(key)
+    return found is not None and found[0].state is State.DELIVERED
