@@ -11,6 +11,7 @@ from crmbridge.contract.calls import Caller, Maybe
 from crmbridge.contract.connector import Connector, Setting, wanted
 from crmbridge.contract.destination import Ability, Batched, Deletable, Destination, Editable, Findable, Limits, Rate
 from crmbridge.contract.options import Options, Secret, Secrets, login_secret, revealed
+from crmbridge.contract.rows import each
 from crmbridge.contract.source import (
     Acknowledging,
     Baseline,
@@ -56,6 +57,7 @@ __all__ = [
     "Teams",
     "WebhookRequest",
     "WebhookSource",
+    "each",
     "login_secret",
     "revealed",
     "wanted",

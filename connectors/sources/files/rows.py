@@ -6,6 +6,7 @@ import csv
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -23,6 +24,16 @@ def digest(path: Path) -> str:
         while piece := file.read(1024 * 1024):
             found.update(piece)
     return found.hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row, and the line on which it ends."""
+
+    line: int
+    values: Mapping[str, Any] = field(default_factory=dict)
+    odd: str = ""
+    """What is wrong with it, if something is; its values then say nothing."""
 
 
 class Lines:
@@ -53,28 +64,34 @@ class Lines:
             raise ValueError(f"line {self.line} is not {self._encoding}") from None
 
 
-def read(file: BinaryIO, form: str, one: Export, offset: int, line: int, most: int) -> tuple[list[tuple[int, Mapping[str, Any]]], int, int]:
-    """At most `most` rows with the lines on which they end; where the next ones begin (byte, line)."""
+def read(file: BinaryIO, form: str, one: Export, offset: int, line: int, most: int) -> tuple[list[Row], int, int]:
+    """At most `most` rows; where the next ones begin (byte, line). A row that is broken is there as an odd one."""
     lines = Lines(file, one.encoding, offset, line)
     rows = _csv(file, one, lines) if form == "csv" else _json(lines)
-    found = [(lines.line, row) for row in itertools.islice(rows, most)]
-    return found, lines.offset, lines.line
+    return list(itertools.islice(rows, most)), lines.offset, lines.line
 
 
-def _json(lines: Lines) -> Iterator[Mapping[str, Any]]:
-    for text in lines:
-        if not text.strip():
-            continue
+def _json(lines: Lines) -> Iterator[Row]:
+    while True:
         try:
+            text = next(lines, None)
+            if text is None:
+                return
+            if not text.strip():
+                continue
             row = strict_json(text.encode())
         except ValueError as error:
-            raise ValueError(f"line {lines.line}: {error}") from None
-        if not isinstance(row, dict):
-            raise ValueError(f"line {lines.line} is no JSON object")
-        yield row
+            yield Row(lines.line, odd=_at(lines.line, error))
+            continue
+        yield Row(lines.line, row) if isinstance(row, dict) else Row(lines.line, odd=f"line {lines.line} is no JSON object")
 
 
-def _csv(file: BinaryIO, one: Export, lines: Lines) -> Iterator[Mapping[str, Any]]:
+def _at(line: int, error: Exception) -> str:
+    """The words of an error, with the line unless they name it."""
+    return str(error) if str(error).startswith("line ") else f"line {line}: {error}"
+
+
+def _csv(file: BinaryIO, one: Export, lines: Lines) -> Iterator[Row]:
     """Quoted values may hold line ends; the reader takes as many lines as a row needs, and no more."""
     csv.field_size_limit(MAX_LINE)
     heading = Lines(file, one.encoding, 0, 0)
@@ -88,12 +105,14 @@ def _csv(file: BinaryIO, one: Export, lines: Lines) -> Iterator[Mapping[str, Any
     while True:
         try:
             values = next(reader, None)
-        except csv.Error as error:
-            raise ValueError(f"line {lines.line}: {error}") from None
+        except (csv.Error, ValueError) as error:
+            yield Row(lines.line, odd=_at(lines.line, error))
+            continue
         if values is None:
             return
         if not values:
             continue
         if len(values) != len(names):
-            raise ValueError(f"line {lines.line} has {len(values)} values, and the heading {len(names)} names")
-        yield {name: value if value != "" else None for name, value in zip(names, values, strict=True)}
+            yield Row(lines.line, odd=f"line {lines.line} has {len(values)} values, and the heading {len(names)} names")
+            continue
+        yield Row(lines.line, {name: value if value != "" else None for name, value in zip(names, values, strict=True)})

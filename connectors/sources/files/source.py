@@ -13,7 +13,7 @@ from connectors.sources.files import cursor as cursors
 from connectors.sources.files import rows
 from connectors.sources.files.cursor import Place, Progress, Reading
 from connectors.sources.files.options import Export, FilesOptions
-from crmbridge.contract import Setting
+from crmbridge.contract import Setting, each
 from crmbridge.errors import SourceError
 from crmbridge.model import Cursor, FieldValue, Observation, Page, clean, normalise, parse_instant, parse_number
 
@@ -43,8 +43,12 @@ class FilesSource:
                     except ValueError as error:
                         raise SourceError(f"{path.name}: {error}") from None
                 wanted = {one.id, *filter(None, (one.changed, one.created, one.deleted)), *self._setting.records.get(name, {})}
-                if found and _form(path, one) == "csv" and (missing := sorted(wanted - found[0][1].keys())):
-                    raise SourceError(f"{path.name} has no column {', '.join(missing)}; it has {', '.join(found[0][1])}")
+                if not found:
+                    continue
+                if found[0].odd:
+                    raise SourceError(f"{path.name}: {found[0].odd}")
+                if _form(path, one) == "csv" and (missing := sorted(wanted - found[0].values.keys())):
+                    raise SourceError(f"{path.name} has no column {', '.join(missing)}; it has {', '.join(found[0].values)}")
 
     def poll(self, cursor: Cursor | None) -> Page:
         try:
@@ -95,9 +99,17 @@ class FilesSource:
             try:
                 found, offset, line = rows.read(file, _form(path, one), one, now.offset, now.line, self._options.page)
                 at = datetime.fromtimestamp(written[now.name], timezone.utc)
-                seen = [self._observation(name, one, row, number, at, progress) for number, row in found]
+                good, odd = each(
+                    found,
+                    lambda row: self._observation(name, one, row, at, progress),
+                    record_type=name,
+                    id=lambda row: row.values.get(one.id),
+                    now=self._setting.now(),
+                    all_or_none=not progress.whole,
+                )
             except ValueError as error:
                 raise SourceError(f"{path}: {error}; mend the file, or take it away") from None
+        seen = [observation for _, observation in good] + [replace(row, unreadable=f"{path}: {row.unreadable}") for row in odd]
         if len(found) < self._options.page:
             return seen, progress.finished(written[now.name]), True
         return seen, replace(progress, now=replace(now, offset=offset, line=line)), True
@@ -134,7 +146,10 @@ class FilesSource:
         except OSError as error:
             raise SourceError(f"{path}: {error.strerror}") from None
 
-    def _observation(self, name: str, one: Export, row: Mapping[str, Any], line: int, written: datetime, progress: Progress) -> Observation:
+    def _observation(self, name: str, one: Export, found: rows.Row, written: datetime, progress: Progress) -> Observation:
+        if found.odd:
+            raise ValueError(found.odd)
+        row, line = found.values, found.line
         id = row.get(one.id)
         if id is None or isinstance(id, (dict, list, bool)) or str(id).strip() == "":
             raise ValueError(f"line {line} has no {one.id}")

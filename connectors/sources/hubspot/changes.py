@@ -17,7 +17,7 @@ from connectors.sources.hubspot.options import HubspotOptions
 from connectors.sources.hubspot.records import Records
 from connectors.sources.hubspot.types import stamp_property
 from connectors.sources.hubspot.values import milliseconds, moment, version
-from crmbridge.contract import Setting
+from crmbridge.contract import Setting, each
 from crmbridge.errors import SourceError
 from crmbridge.model import Observation, clean
 from crmbridge.model.cursors import Position, Read
@@ -91,7 +91,14 @@ class Changes:
         rows, following = self._api.archived(record_type, after)
         if following and following == after:
             raise SourceError(f"HubSpot's recycle bin of {record_type} does not get on behind {after}")
-        seen = [one for row in rows if (one := _gone(record_type, row, walked - _LOOK_BACK))]
+        good, odd = each(
+            rows,
+            lambda row: _gone(record_type, row, walked - _LOOK_BACK),
+            record_type=record_type,
+            id=lambda row: row["id"],
+            now=self._setting.now(),
+        )
+        seen = [one for _, one in good if one] + odd
         if following:
             return Read(seen, (walked, f"{begun}:{following}"), complete=False)
         return Read(seen, (begun, ""), complete=True)

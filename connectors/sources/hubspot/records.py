@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from connectors.sources.hubspot.api import Api
 from connectors.sources.hubspot.facts import Facts, Owner
 from connectors.sources.hubspot.types import MERGEABLE, number, stamp_property
 from connectors.sources.hubspot.values import Property, milliseconds, moment, version
-from crmbridge.contract import Member
+from crmbridge.contract import Member, each
 from crmbridge.errors import SourceError
 from crmbridge.model import Fields, FieldValue, Observation, RecordSpec, clean, cursors, normalise
 
@@ -45,7 +46,8 @@ def owner_fields(spec: RecordSpec, owner: Owner | None) -> dict[str, FieldValue]
 class Records:
     """Reads records whole. Everything raises SourceError."""
 
-    def __init__(self, api: Api, facts: Facts, records: Mapping[str, RecordSpec]) -> None:
+    def __init__(self, api: Api, facts: Facts, records: Mapping[str, RecordSpec], now: Callable[[], datetime]) -> None:
+        self._now = now
         self._api = api
         self._facts = facts
         self._records = records
@@ -78,10 +80,15 @@ class Records:
         raw = {str(one["id"]): one for one in self._api.read(record_type, ids, self._asked(record_type, spec))}
         known = self._labelled(record_type, [one.get("properties") or {} for one in raw.values()])
         companies = self._companies(record_type, list(raw), of_company(spec))
-        seen: list[Observation] = []
-        for id, one in raw.items():
-            seen += self._observations(record_type, id, one, spec, known, companies.get(id), position)
-        return seen
+        good, odd = each(
+            raw.items(),
+            lambda pair: self._observations(record_type, *pair, spec, known, companies.get(pair[0]), position),
+            record_type=record_type,
+            id=lambda pair: pair[0],
+            now=self._now(),
+            all_or_none=position is not None and position.start is None,
+        )
+        return [seen for _, some in good for seen in some] + odd
 
     def _labelled(self, record_type: str, given: Sequence[Mapping[str, Any]]) -> Mapping[str, Property]:
         """The properties, with labels for all values that have one: a stage may be newer than what is kept of them, and told
@@ -119,7 +126,7 @@ class Records:
         given = raw.get("properties") or {}
         stamp = milliseconds(given.get(stamp_property(record_type)) or raw.get("updatedAt"))
         if stamp is None:
-            raise SourceError(f"{record_type} {id} has no {stamp_property(record_type)}")
+            raise ValueError(f"{record_type} {id} has no {stamp_property(record_type)}")
         created = milliseconds(raw.get("createdAt"))
         fields = self._fields(given, spec, known) | {name: (company or {}).get(name) for name in spec if name.startswith("company.")}
         whole = Observation(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from connectors.sources.odoo.api import Api, Domain, Row
 from connectors.sources.odoo.fields import STAMPS, Described
-from crmbridge.contract import Member, Setting
+from crmbridge.contract import Member, Setting, each
 from crmbridge.errors import SourceError
 from crmbridge.http import Refused
 from crmbridge.model import FieldSpec, FieldValue, Observation, RecordSpec, clean, cursors, parse_instant
@@ -64,8 +64,22 @@ class Records:
 
     def observations(self, model: str, rows: Sequence[Row], position: cursors.Position | None = None) -> list[Observation]:
         """One for each row; `position` of the pass that found it."""
-        fields = self.fields(model, rows, self._setting.records.get(model, {}))
-        return [self._observation(model, row, fields[index], position) for index, row in enumerate(rows)]
+        spec = self._setting.records.get(model, {})
+
+        def read(row: Row) -> tuple[dict[str, FieldValue], Observation]:
+            fields = self._own(model, row, spec)
+            return fields, self._observation(model, row, fields, position)
+
+        good, odd = each(
+            rows,
+            read,
+            record_type=model,
+            id=lambda row: row["id"],
+            now=self._setting.now(),
+            all_or_none=position is not None and position.start is None,
+        )
+        self._add_related(model, [row for row, _ in good], spec, [fields for _, (fields, _) in good])
+        return [one for _, (_, one) in good] + odd
 
     def _observation(self, model: str, row: Row, fields: Mapping[str, FieldValue], position: cursors.Position | None) -> Observation:
         at, made = stamp(row, "write_date"), stamp(row, "create_date")
@@ -82,21 +96,26 @@ class Records:
 
     def fields(self, model: str, rows: Sequence[Row], spec: RecordSpec) -> list[dict[str, FieldValue]]:
         """The configured fields of each row; one that Odoo does not know, or does not let us see, was not looked at."""
+        found = [self._own(model, row, spec) for row in rows]
+        self._add_related(model, rows, spec, found)
+        return found
+
+    def _own(self, model: str, row: Row, spec: RecordSpec) -> dict[str, FieldValue]:
         described = self.described(model)
-        found: list[dict[str, FieldValue]] = [{} for _ in rows]
+        return {name: described.value(name, row.get(name), one.type) for name, one in spec.items() if name in described.by_name}
+
+    def _add_related(self, model: str, rows: Sequence[Row], spec: RecordSpec, found: Sequence[dict[str, FieldValue]]) -> None:
+        """Put into the fields of each row what is configured of the records that it leads to."""
+        described = self.described(model)
         behind: dict[str, dict[str, FieldSpec]] = {}
         for name, one in spec.items():
             head, _, tail = name.partition(".")
             if tail:
                 behind.setdefault(head, {})[tail] = one
-            elif name in described.by_name:
-                for row, fields in zip(rows, found, strict=True):
-                    fields[name] = described.value(name, row.get(name), one.type)
         for head, inner in behind.items():
             relation = described.relation(head)
             if relation is not None:
                 self._related(head, relation, inner, rows, found)
-        return found
 
     def _related(self, head: str, model: str, spec: RecordSpec, rows: Sequence[Row], found: Sequence[dict[str, FieldValue]]) -> None:
         """Fields of the records that `head` leads to, by one search: a reading would fail for all if one is not for us."""

@@ -15,7 +15,7 @@ from connectors.sources.oracle_crm_on_demand.paging import Place, Row, advance, 
 from connectors.sources.oracle_crm_on_demand.people import People
 from connectors.sources.oracle_crm_on_demand.trackings import FIELDS, QUERY, last_words
 from connectors.sources.oracle_crm_on_demand.zone import Zone
-from crmbridge.contract import FieldInfo, Member, Setting
+from crmbridge.contract import FieldInfo, Member, Setting, each
 from crmbridge.errors import SourceError
 from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, normalise, parse_instant
 
@@ -97,7 +97,7 @@ class OracleSource:
         page = [self._row(name, raw) for raw in found]
         prove(page, f"{self._zone.utc(since):{_STAMP}}" if since else "")
         following, complete = advance(place, page, limit=self._options.page, ended=ended)
-        seen = self._changes(found) if tracking else [self._observation(name, raw, position) for raw in found]
+        seen = self._changes(found) if tracking else self._observations(name, found, position)
         # Nothing of it counts as read where an empty list was asked from its start.
         return cursors.Read(seen, following.after() if page or place.count else None, complete)
 
@@ -111,6 +111,17 @@ class OracleSource:
         if not id or moment is None:
             raise SourceError(f"{name}: a record came without a usable {dialect.ID} and {dialect.CHANGED} ({id}, {stamp[:40]})")
         return Row(str(id), stamp, f"{moment:{_STAMP}}", self._zone.is_plain(stamp))
+
+    def _observations(self, name: str, found: Sequence[Raw], position: cursors.Position) -> list[Observation]:
+        good, odd = each(
+            found,
+            lambda raw: self._observation(name, raw, position),
+            record_type=name,
+            id=lambda raw: raw.get(dialect.ID),
+            now=self._setting.now(),
+            all_or_none=position.start is None,
+        )
+        return [one for _, one in good] + odd
 
     def _observation(self, name: str, raw: Raw, position: cursors.Position) -> Observation:
         created = self._zone.instant(str(raw.get(dialect.CREATED)), self._setting.now())

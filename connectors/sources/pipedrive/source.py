@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from connectors.sources.pipedrive.api import TYPES, Api
 from connectors.sources.pipedrive.options import PipedriveOptions, Webhook
-from crmbridge.contract import FieldInfo, Member, Reply, Setting, WebhookRequest, login_secret, revealed
+from crmbridge.contract import FieldInfo, Member, Reply, Setting, WebhookRequest, each, login_secret, revealed
 from crmbridge.errors import InvalidRequest, InvalidSignature, SourceError
 from crmbridge.http import look, strict_json
 from crmbridge.model import Choice, Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, normalise, parse_instant
@@ -80,7 +80,8 @@ class PipedriveSource:
         found: list[Observation] = []
         for start in range(0, len(ids), _AT_ONCE):
             rows, _ = self._api.page(record_type, ids=",".join(ids[start : start + _AT_ONCE]))
-            found += self._observations(record_type, rows)
+            seen, odd = self._observations(record_type, rows)
+            found += seen + odd
         return found
 
     def members(self, record_type: str, id: str) -> Sequence[Member]:
@@ -130,10 +131,11 @@ class PipedriveSource:
         asked |= {"updated_since": f"{moment:%Y-%m-%dT%H:%M:%SZ}"} if moment else {}
         asked |= {"status": "deleted"} if deleted else {}
         rows, following = self._api.page(name, **asked, **({"cursor": mark} if mark else {}))
-        stamps = [_instant(row) for row in rows]
+        seen, odd = self._observations(name, rows, position)
+        stamps = [one.occurred_at for one in seen]
         if stamps != sorted(stamps):
             raise SourceError(f"{name}: Pipedrive did not sort by update_time")
-        seen = self._observations(name, rows, position)
+        seen += odd
         last = _stamp(stamps[-1]) if stamps else None
         if last is None or len(rows) < self._options.page:
             return cursors.Read(seen, (last, "") if last else None, complete=True)
@@ -145,11 +147,28 @@ class PipedriveSource:
             raise SourceError(f"{name}: Pipedrive gives no page behind {len(rows)} records of {start}")
         return cursors.Read(seen, (last, following), complete=False)
 
-    def _observations(self, name: str, rows: Sequence[Mapping[str, Any]], position: cursors.Position | None = None) -> list[Observation]:
-        """Records that were read; whoever and whatever is new since names were learnt is asked for once."""
-        if not all(self._known(name, row) for row in rows):
+    def _observations(
+        self, name: str, rows: Sequence[Mapping[str, Any]], position: cursors.Position | None = None
+    ) -> tuple[list[Observation], list[Observation]]:
+        """Records that could be read, in order, and those that could not; who and what is new since names were learnt is asked for once."""
+        if any(self._strange(name, row) for row in rows):
             self._learn(afresh=True)
-        return [self._observation(name, row, self._values(name, row), position) for row in rows]
+        good, odd = each(
+            rows,
+            lambda row: self._observation(name, row, self._values(name, row), position),
+            record_type=name,
+            id=lambda row: row.get("id"),
+            now=self._setting.now(),
+            all_or_none=position is not None and position.start is None,
+        )
+        return [one for _, one in good], odd
+
+    def _strange(self, name: str, row: Mapping[str, Any]) -> bool:
+        """Whether something in a row has a name that we do not know yet; in an odd row nothing has."""
+        try:
+            return not self._known(name, row)
+        except Exception:
+            return False
 
     def _observation(
         self, name: str, raw: Mapping[str, Any], fields: Mapping[str, FieldValue], position: cursors.Position | None = None, **facts: Any
@@ -332,14 +351,14 @@ def _code(field: str) -> str:
 
 def _id(raw: Any) -> str:
     if isinstance(raw, bool) or not isinstance(raw, (int, str)) or str(raw) == "":
-        raise SourceError("a record has no id")
+        raise ValueError("a record has no id")
     return clean(str(raw))[:200]
 
 
 def _instant(raw: Mapping[str, Any]) -> datetime:
     found = parse_instant(str(raw.get("update_time") or raw.get("add_time")))
     if found is None:
-        raise SourceError("a record has no update_time")
+        raise ValueError("a record has no update_time")
     return found
 
 

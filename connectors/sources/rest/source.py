@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from connectors.sources.rest.api import Api, Body
 from connectors.sources.rest.options import Resource, RestOptions, Since
-from crmbridge.contract import Setting
+from crmbridge.contract import Setting, each
 from crmbridge.errors import SourceError
 from crmbridge.http import look
 from crmbridge.model import Cursor, FieldValue, Observation, Page, RecordSpec, clean, cursors, normalise, parse_instant
@@ -40,8 +40,14 @@ class RestSource:
         for name, one in self._options.types.items():
             items = self._items(name, self._api.page(one, {}, ""))
             for item in items[:1]:
-                self._stamp(name, one, item)
+                self._prove(name, one, item)
             self._misspelt(name, [_fields(one, item) for item in items])
+
+    def _prove(self, name: str, one: Resource, item: Mapping[str, Any]) -> None:
+        try:
+            self._stamp(name, one, item)
+        except ValueError as error:
+            raise SourceError(str(error)) from None
 
     def _misspelt(self, name: str, seen: Sequence[Mapping[str, Any]]) -> None:
         """A field that no record has. APIs may leave empty ones out, so that a few records prove nothing."""
@@ -77,12 +83,11 @@ class RestSource:
         start, place = (str(position.after[0]), str(position.after[1])) if position.after else (position.start, "")
         body = self._api.page(one, self._asked(one, start), place)
         items = self._items(name, body)
-        stamps = [self._stamp(name, one, item) for item in items]
+        stamps, seen = self._observations(name, one, items, position)
         if stamps != sorted(stamps):
             raise SourceError(
                 f"{name}: the records are not sorted by {one.changed}, the oldest first: sort them, or say `ascending: false`"
             )
-        seen = [self._observation(name, one, item, stamp, position) for item, stamp in zip(items, stamps, strict=True)]
         newest = _written(stamps[-1]) if stamps else None
         if newest is None or len(items) < one.size:
             return cursors.Read(seen, (newest, "") if newest else None, complete=True)
@@ -99,8 +104,7 @@ class RestSource:
         newest, place = (str(position.after[0]), str(position.after[1])) if position.after else (None, "")
         body = self._api.page(one, self._asked(one, position.start), place)
         items = self._items(name, body)
-        stamps = [self._stamp(name, one, item) for item in items]
-        seen = [self._observation(name, one, item, stamp, position) for item, stamp in zip(items, stamps, strict=True)]
+        stamps, seen = self._observations(name, one, items, position)
         if newest is None and stamps:
             newest = _written(max(stamps))
         following = self._api.following(one, body, place, len(items)) if items else None
@@ -121,16 +125,36 @@ class RestSource:
             raise SourceError(f"{name}: no list of records stands at {one.items or 'the top of the body'}")
         return items
 
+    def _observations(
+        self, name: str, one: Resource, items: Sequence[Mapping[str, Any]], position: cursors.Position
+    ) -> tuple[list[datetime], list[Observation]]:
+        """The stamps of those that can be read, in order, and all observations. Raises ValueError."""
+
+        def read(item: Mapping[str, Any]) -> tuple[datetime, Observation]:
+            stamp = self._stamp(name, one, item)
+            return stamp, self._observation(name, one, item, stamp, position)
+
+        full = one.size is not None and len(items) >= one.size
+        good, odd = each(
+            items,
+            read,
+            record_type=name,
+            id=lambda item: look(one.id, item),
+            now=self._setting.now(),
+            all_or_none=position.start is None or (full and bool(one.ascending)),
+        )
+        return [stamp for _, (stamp, _) in good], [seen for _, (_, seen) in good] + odd
+
     def _stamp(self, name: str, one: Resource, item: Mapping[str, Any]) -> datetime:
         moment = _instant(look(one.changed, item))
         if moment is None:
-            raise SourceError(f"{name}: no instant stands at {one.changed} of a record")
+            raise ValueError(f"{name}: no instant stands at {one.changed} of a record")
         return moment
 
     def _observation(self, name: str, one: Resource, item: Mapping[str, Any], stamp: datetime, position: cursors.Position) -> Observation:
         id = look(one.id, item)
         if isinstance(id, (dict, list, bool)) or id is None or str(id) == "":
-            raise SourceError(f"{name}: no id stands at {one.id} of a record")
+            raise ValueError(f"{name}: no id stands at {one.id} of a record")
         record_id = clean(str(id))[:1000]
         actor = look(one.actor, item) if one.actor else None
         return Observation(

@@ -11,7 +11,7 @@ from connectors.sources.salesforce import outbound, soql
 from connectors.sources.salesforce.api import Api
 from connectors.sources.salesforce.fields import Described
 from connectors.sources.salesforce.options import OutboundMessages, SalesforceOptions
-from crmbridge.contract import FieldInfo, Member, Reply, Setting, WebhookRequest
+from crmbridge.contract import FieldInfo, Member, Reply, Setting, WebhookRequest, each
 from crmbridge.errors import SourceError
 from crmbridge.http import Refused
 from crmbridge.model import Cursor, Observation, Page, RecordSpec, clean, cursors, parse_instant
@@ -115,7 +115,15 @@ class SalesforceSource:
                 self._api.forget()
                 self._readable(stream)
             raise
-        seen = [self._observation(stream, described, spec, one, position) for one in rows.records]
+        good, odd = each(
+            rows.records,
+            lambda one: self._observation(stream, described, spec, one, position),
+            record_type=stream,
+            id=lambda one: one.get("Id"),
+            now=self._setting.now(),
+            all_or_none=position.start is None,
+        )
+        seen = [one for _, one in good] + odd
         last = (_stamp(rows.records[-1]), _id(rows.records[-1])) if rows.records else None
         return cursors.Read(seen, last, complete=rows.done and len(rows.records) < self._options.page)
 

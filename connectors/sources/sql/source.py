@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from connectors.sources.sql.options import SqlOptions, Table
-from crmbridge.contract import Setting
+from crmbridge.contract import Setting, each
 from crmbridge.errors import SourceError
 from crmbridge.model import Cursor, FieldType, Observation, Page, clean, cursors, normalise
 
@@ -84,8 +84,15 @@ class SqlSource:
         if rows and (missing := sorted({table.id, table.changed} - rows[0].keys())):
             raise SourceError(_lacks(name, missing, rows[0]))
         last = (_stamp(rows[-1][table.changed]), _stamp(rows[-1][table.id])) if rows else None
-        seen = [self._observation(name, table, row, position) for row in rows]
-        return cursors.Read(seen, last, complete=len(rows) < self._options.page)
+        good, odd = each(
+            rows,
+            lambda row: self._observation(name, table, row, position),
+            record_type=name,
+            id=lambda row: row[table.id],
+            now=self._setting.now(),
+            all_or_none=position.start is None,
+        )
+        return cursors.Read([one for _, one in good] + odd, last, complete=len(rows) < self._options.page)
 
     def _page(self, table: Table, position: cursors.Position) -> list[Row]:
         changed, id = self._name(table.changed), self._name(table.id)
@@ -125,7 +132,7 @@ class SqlSource:
 
     def _observation(self, name: str, table: Table, row: Row, position: cursors.Position) -> Observation:
         if row[table.id] is None:
-            raise SourceError(f"{name}: a row has no {table.id}")
+            raise ValueError(f"{name}: a row has no {table.id}")
         special = {table.id, table.changed, table.created, table.deleted, table.actor}
         made = row[table.created] if table.created else None
         spec = self._setting.records.get(name)

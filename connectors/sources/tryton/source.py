@@ -18,7 +18,7 @@ from connectors.sources.tryton.fields import EMAILS, infos, look, values
 from connectors.sources.tryton.options import TrytonOptions
 from connectors.sources.tryton.told import Told
 from connectors.sources.tryton.words import CREATED, WRITTEN
-from crmbridge.contract import FieldInfo, Member, Setting
+from crmbridge.contract import FieldInfo, Member, Setting, each
 from crmbridge.errors import SourceError
 from crmbridge.model import Cursor, FieldValue, Observation, Page, clean, cursors, from_us, to_us
 
@@ -157,8 +157,16 @@ class TrytonSource:
             instants = {row["id"]: instants.get(row["id"], []) for row in rows}
             before = self._before(this, revisions, instants)
             seen = self._states(this, fields, instants, before)
+        good, odd = each(
+            rows,
+            lambda row: self._observation(this, row, ends[row["id"]], before.pop(row["id"], None)),
+            record_type=this.model,
+            id=lambda row: row["id"],
+            now=self._setting.now(),
+            all_or_none=this.position.start is None,
+        )
+        seen += [one for _, one in good] + odd
         for row in rows:
-            seen.append(self._observation(this, row, ends[row["id"]], before.pop(row["id"], None)))
             this.told.tell(row["id"], ends[row["id"]])
         last = (ends[rows[-1]["id"]], rows[-1]["id"]) if rows else None
         return cursors.Read(sorted(seen, key=lambda one: one.occurred_at), last, complete)
@@ -172,11 +180,17 @@ class TrytonSource:
         self, this: _Pass, fields: Sequence[str], instants: Mapping[int, Sequence[int]], before: dict[int, Record]
     ) -> list[Observation]:
         """The states in between, in order; each is told once."""
-        found: list[Observation] = []
-        for one in history.states(self._api, this.model, fields, instants):
-            found.append(self._observation(this, one.record, one.at, before.pop(one.id, None)))
+        states = list(history.states(self._api, this.model, fields, instants))
+        good, odd = each(
+            states,
+            lambda one: self._observation(this, one.record, one.at, before.pop(one.id, None)),
+            record_type=this.model,
+            id=lambda one: one.id,
+            now=self._setting.now(),
+        )
+        for one in states:
             this.told.tell(one.id, one.at)
-        return found
+        return [seen for _, seen in good] + odd
 
     # --- what is gone
 

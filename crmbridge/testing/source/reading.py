@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,22 @@ from crmbridge.model import Kind, normalise
 from crmbridge.testing.source.parts import OVERLAP, Can, SourceParts, needs
 from crmbridge.testing.standin import StandIn
 from crmbridge.testing.world import World
+
+_POISON, _POISONED = "a poisonous title", "nobody can read this title"
+
+
+def _poison(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """Let every value with those words raise where this connector reads it."""
+    package = ".".join(module.split(".")[:3])
+
+    def poisoned(raw: Any, *more: Any) -> Any:
+        if raw == _POISON:
+            raise ValueError(_POISONED)
+        return normalise(raw, *more)
+
+    for name, one in list(sys.modules.items()):
+        if name.startswith(package) and getattr(one, "normalise", None) is normalise:
+            monkeypatch.setattr(one, "normalise", poisoned)
 
 
 class Reading(SourceParts):
@@ -43,6 +60,26 @@ class Reading(SourceParts):
         (made,) = world.poll()
         assert (made.kind, made.record_id, self.says(made, "title")) == (Kind.CREATED, new, "Acme")
         assert world.poll() == []
+
+    @needs(Can.POLL)
+    def test_an_odd_row_costs_only_itself(self, world: World, crm: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One that cannot be read is put aside and named, the others and the next ones are told; mended, it is told too."""
+        self.begun(crm, world)
+        _poison(monkeypatch, type(world.source).__module__)
+        good = [crm.create(title="Good")]
+        crm.tick()
+        odd = crm.create(title=_POISON)
+        crm.tick()
+        good.append(crm.create(title="Fine"))
+        assert sorted(one.record_id for one in world.poll()) == sorted(good)
+        assert world.failed() == [_POISONED]
+        crm.tick(5)
+        crm.update(good[0], stage="won")
+        assert [one.record_id for one in world.poll()] == [good[0]]
+        crm.tick(5)
+        crm.update(odd, title="Mended")
+        assert [(one.record_id, self.says(one, "title")) for one in world.poll()] == [(odd, "Mended")]
+        assert world.failed() == []
 
     @needs(Can.POLL)
     def test_a_b_a_is_three(self, world: World, crm: StandIn) -> None:

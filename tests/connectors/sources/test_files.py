@@ -167,18 +167,18 @@ class TestFiles(Contract):
     @pytest.mark.parametrize(
         ("name", "data", "words"),
         [
-            ("deals-1.csv", b"id,title\n1,a\n2\n", "line 3 has 1 values, and the heading 2 names"),
+            ("deals-1.csv", b"id,title\n2\n", "line 2 has 1 values, and the heading 2 names"),
             ("deals-1.csv", b"id,id\n1,a\n", "line 1 names a column twice"),
             ("deals-1.csv", b"id,title\n,a\n", "line 2 has no id"),
             ("deals-1.csv", b"id,title\n1,\xff\n", "line 2 is not utf-8"),
             ("deals-1.csv", b'id,title\n1,"never ends\n', "unexpected end of data"),
             ("deals-1.csv", b"id,title\n1," + b"x" * 1_100_000 + b"\n", "line 2 is longer than"),
-            ("deals-1.jsonl", b'{"id": 1}\n{"id": \n', "line 2: the body is not JSON"),
+            ("deals-1.jsonl", b'{"id": \n', "line 1: the body is not JSON"),
             ("deals-1.jsonl", b"[1]\n", "line 1 is no JSON object"),
             ("deals-1.jsonl", b'{"id": 1, "id": 2}\n', "a key stands twice"),
         ],
     )
-    def test_what_cannot_be_read_is_told_with_its_line(self, make, worlds, crm, name, data, words):
+    def test_a_file_of_which_nothing_can_be_read_is_told_with_its_line(self, make, worlds, crm, name, data, words):
         """And not passed over; the person mends the file, or takes it away."""
         (crm.folder / name).write_bytes(data)
         world = worlds(make({"types": {"Deal": {"match": "deals-*"}}}))
@@ -187,6 +187,27 @@ class TestFiles(Contract):
         assert name in str(told.value)
         (crm.folder / name).unlink()
         assert world.poll() == []
+
+    @pytest.mark.parametrize(
+        ("name", "data", "words", "good"),
+        [
+            ("deals-1.csv", b"id,title\n1,a\n2\n3,c\n", "line 3 has 1 values, and the heading 2 names", ["1", "3"]),
+            ("deals-1.csv", b"id,title\n1,a\n,b\n3,c\n", "line 3 has no id", ["1", "3"]),
+            ("deals-1.csv", b"id,title\n1,a\n2,\xff\n3,c\n", "line 3 is not utf-8", ["1", "3"]),
+            ("deals-1.csv", b'id,title\n1,a\n2,"never ends\n3,c\n', "line 4: unexpected end of data", ["1"]),
+            ("deals-1.jsonl", b'{"id": 1}\n{"id": \n{"id": 3}\n', "line 2: the body is not JSON", ["1", "3"]),
+            ("deals-1.jsonl", b'{"id": 1}\n[2]\n{"id": 3}\n', "line 2 is no JSON object", ["1", "3"]),
+        ],
+    )
+    def test_a_broken_row_is_told_with_its_line_and_the_others_are_read(self, make, worlds, crm, name, data, words, good):
+        """A person finds it by file and line; what stands behind it is no worse for it."""
+        (crm.folder / name).write_bytes(data)
+        world = worlds(make({"types": {"Deal": {"match": "deals-*"}}}))
+        assert world.poll() == []
+        assert [id for id in "123" if world.knows("Deal", id)] == good
+        (reason,) = world.failed()
+        assert words in reason
+        assert name in reason
 
     def test_links_to_elsewhere_are_not_followed(self, make, crm, tmp_path):
         """Who may write into the folder may not read what crmbridge may."""
