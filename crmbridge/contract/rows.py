@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from crmbridge.errors import CrmbridgeError
-from crmbridge.http import describe
 from crmbridge.model import Observation, clean, digest
+from crmbridge.telemetry import redact
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -41,15 +41,15 @@ def each(
             raise
         except Exception as error:
             first = first or error
-            reason = str(error) if isinstance(error, ValueError) and str(error) else describe(error)
-            odd.append(_unreadable(row, reason, record_type, id, now))
+            words = str(error) if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: {error}"
+            odd.append(_unreadable(row, redact(words)[:300], record_type, id, now))
     if first is not None and not good and (all_or_none or len(odd) >= _MANY):
         raise first
     return good, odd
 
 
 def _unreadable(row: Any, reason: str, record_type: str, id: Callable[[Any], Any], now: datetime) -> Observation:
-    seen = repr(row)[:_SEEN]
+    seen = redact(repr(row))[:_SEEN]
     try:
         named = id(row)
     except Exception:

@@ -72,7 +72,8 @@ class Reading(SourceParts):
         crm.tick()
         good.append(crm.create(title="Fine"))
         assert sorted(one.record_id for one in world.poll()) == sorted(good)
-        assert world.failed() == [_POISONED]
+        (reason,) = world.failed()
+        assert _POISONED in reason
         crm.tick(5)
         crm.update(good[0], stage="won")
         assert [one.record_id for one in world.poll()] == [good[0]]
