@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -16,33 +16,37 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from crmbridge import __version__, assemble
 from crmbridge.chirp.embedded import feed_secret, feed_verbs, open_feed
 from crmbridge.chirp.feed import Feed
+from crmbridge.config import files
 from crmbridge.config.load import Config, DestinationConfig, SourceConfig, load
 from crmbridge.contract import Destination, Source, WebhookSource
 from crmbridge.errors import CrmbridgeError, StoreError
 from crmbridge.http import describe
-from crmbridge.intake.desk import Desk
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.poller import Poller
 from crmbridge.intake.soon import Soon
 from crmbridge.intake.webhooks import Webhooks
+from crmbridge.lookout import Lookout
+from crmbridge.publisher.parcels import Silence
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.server import Server
 from crmbridge.store import SqliteStore
 from crmbridge.store.interface import Batch, PauseKind, Retention, SourcePosition
 from crmbridge.store.underway import Left, UnderWay
+from crmbridge.supervise import Parts
 from crmbridge.telemetry import Metrics, configure_logging, tell_systemd, watchdog_interval
+from crmbridge.troubles.alerts import Alerts
+from crmbridge.troubles.facts import Happened
+from crmbridge.troubles.pulse import Pulse
+from crmbridge.troubles.watch import Watch
 from crmbridge.web.admin import admin_routes
-from crmbridge.web.alerts import Alerts
 from crmbridge.web.custody import Custody
 from crmbridge.web.hooks import health_routes, hook_routes
 from crmbridge.web.operations import Operations
-from crmbridge.web.status import destination_status, removed_status, set_gauges, source_status
 
 _log = logging.getLogger(__name__)
 GRACE = 10.0  # seconds that attempts under way may take when we stop
 _CLOSING = 3.0  # seconds that a connector may take to close
 _ALERT_EVERY = 10  # seconds between two looks for troubles
-_CLOCK_JUMP = 5.0  # seconds by which wall and monotonic clock may differ between two looks
 
 
 def utc_now() -> datetime:
@@ -60,11 +64,11 @@ class App:
         self.metrics = Metrics()
         self._now = now
         self._started = now()
-        self._reload_error = ""
         self._reloading = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._failure = ""
-        self._parts: dict[str, asyncio.Task[Any]] = {}
+        self._parts = Parts(now, describe)
+        self._pulse = Pulse(now, time.monotonic)
         self._pollers: dict[str, Poller] = {}
         self._publishers: dict[str, Publisher] = {}
         self._scheduler = AsyncIOScheduler(timezone=timezone.utc)
@@ -80,7 +84,7 @@ class App:
         config.store_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.store = SqliteStore(config.store_path)
         self.under_way = UnderWay(config.store_path.with_name(config.store_path.name + ".underway"))
-        await self._remember_the_end(self.under_way.left)
+        unclean = await self._remember_the_end(self.under_way.left)
         self.feed: Feed | None = None
         if config.embeds_feed:
             self.feed, self._feed_database = open_feed(config, self._now)
@@ -99,7 +103,7 @@ class App:
         )
         await self.interpreter.remember()
         self._pauses = await self.store.pauses()
-        self.alerts = Alerts(self.store, config.store_path.parent, config.network, now=self._now, recorded=self._nudge)
+        self.alerts = Alerts(self.store, config.network, now=self._now, recorded=self._nudge)
         sources = self._build_sources(config, config.sources)
         self.webhooks = Webhooks(
             self.store,
@@ -124,7 +128,28 @@ class App:
             moved=self._moved,
             on_resume=lambda name: self.config.destinations[name].options.on_resume if name in self.config.destinations else "all",
         )
-        routes = [*health_routes(self.unready), *hook_routes(self.webhooks, self._now), *(self.feed.routes() if self.feed else [])]
+        self.lookout = Lookout(
+            store=self.store,
+            custody=self.custody,
+            interpreter=self.interpreter,
+            webhooks=self.webhooks,
+            parts=self._parts,
+            alerts=self.alerts,
+            watch=Watch(await self.store.alerts()),
+            pulse=self._pulse,
+            metrics=self.metrics,
+            now=self._now,
+            began=self._started,
+            shadow=self._shadow,
+            config=lambda: self.config,
+            pollers=lambda: self._pollers,
+            publishers=lambda: self._publishers,
+            pauses=lambda: self._pauses,
+            files=files.fingerprints(config.path, config.model.include),
+            unclean=unclean,
+        )
+        health = health_routes(self.unready, self.lookout.degraded)
+        routes = [*health, *hook_routes(self.webhooks, self._now), *(self.feed.routes() if self.feed else [])]
         if self.feed:
             routes.append(web.get("/", _to_the_feed))
         self.server = Server(routes, name="server")
@@ -136,16 +161,18 @@ class App:
         }
         if self.feed:
             verbs |= feed_verbs(self.feed)
-        self.admin = Server([*health_routes(self.unready), *admin_routes(verbs, self._exposition)], name="admin")
+        self.admin = Server([*health, *admin_routes(verbs, self.lookout.exposition)], name="admin")
         await self.server.start(listen or config.model.server.listen)
         await self.admin.start(config.admin_listen)
         self._begin(config, self._build_destinations(config, config.destinations), sources)
-        self._spawn("webhooks", self.webhooks.run())
-        self._spawn("upkeep", self._watch())
+        self._parts.begin("webhooks", self.webhooks.run)
+        self._parts.begin("upkeep", self._upkeep)
         self._scheduler.add_job(
             self._retain, "interval", hours=1, coalesce=True, max_instances=1, misfire_grace_time=None, next_run_time=self._now()
         )
-        self._scheduler.add_job(self._alert, "interval", seconds=_ALERT_EVERY, coalesce=True, max_instances=1, misfire_grace_time=None)
+        self._scheduler.add_job(
+            self.lookout.alert, "interval", seconds=_ALERT_EVERY, coalesce=True, max_instances=1, misfire_grace_time=None
+        )
         if config.model.alerts.heartbeat:
             self._scheduler.add_job(
                 self._beat, "interval", minutes=1, coalesce=True, max_instances=1, misfire_grace_time=None, next_run_time=self._now()
@@ -155,13 +182,16 @@ class App:
         tell_systemd(f"READY=1\nSTATUS=reading {len(config.sources)} sources, publishing to {len(config.destinations)} destinations")
         _log.info("crmbridge runs", extra={"version": __version__, "server": self.server.address, "rules": len(config.rules)})
 
-    async def _remember_the_end(self, left: Left) -> None:
+    async def _remember_the_end(self, left: Left) -> Happened | None:
         """What the last process was working on when it ended is handled with care, and put aside after three times."""
         if left.nothing:
-            return
+            return None
         await self.store.crashed(left.requests, left.records, left.deliveries)
+        count = len(left.requests) + len(left.records) + len(left.deliveries)
+        unclean = Happened("", f"{count} requests, records or messages were being worked on", self._now())
         facts = {"requests": list(left.requests), "records": [str(one) for one in left.records], "deliveries": list(left.deliveries)}
         _log.warning("the last process ended while it worked on these", extra={name: ids for name, ids in facts.items() if ids})
+        return unclean
 
     def _build_sources(self, config: Config, names: Iterable[str]) -> dict[str, Any]:
         """The sources of `names`. Raises CrmbridgeError."""
@@ -196,23 +226,13 @@ class App:
             closed=lambda: self.custody.refusing,
         )
         self._pollers[config.name] = poller
-        self._spawn(f"source {config.name}", poller.run())
+        self._parts.begin(f"source {config.name}", poller.run)
 
     def _start_publisher(self, destination: DestinationConfig, built: Destination) -> None:
         publisher = Publisher(built, destination.policy, store=self.store, metrics=self.metrics, now=self._now, under_way=self.under_way)
-        publisher.halted = self._halt(destination.name)
+        publisher.silenced = self._silence(destination.name)
         self._publishers[destination.name] = publisher
-        self._spawn(f"destination {destination.name}", publisher.run())
-
-    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._parts[name] = task
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        if not task.cancelled() and (error := task.exception()):
-            _log.critical("a part of crmbridge failed", exc_info=error, extra={"part": task.get_name()})
-            self._fail(f"{task.get_name()} failed")
+        self._parts.begin(f"destination {destination.name}", publisher.run)
 
     def _nudge(self, destinations: set[str]) -> None:
         for name in destinations:
@@ -241,23 +261,23 @@ class App:
             return "stopping"
         return self.custody.refusing
 
-    async def _watch(self) -> None:
+    async def _upkeep(self) -> None:
         """Every second: has the database failed, has the clock jumped, does systemd want a sign of life?"""
         interval = watchdog_interval()
-        last_sign, wall, tick = 0.0, self._now(), time.monotonic()
+        pause, last_sign = min(1.0, interval or 1.0), 0.0
+        self._pulse.look(0.0)  # it began when we were made
         while True:
-            await asyncio.sleep(min(1.0, interval or 1.0))
+            await asyncio.sleep(pause)
             if self.store.database.failure:
                 self._fail("the database cannot be written")
             await self.custody.look()
-            drift = (self._now() - wall).total_seconds() - (time.monotonic() - tick)
-            if abs(drift) > _CLOCK_JUMP:
-                _log.warning("the clock jumped", extra={"seconds": round(drift)})
-                if drift < 0:
+            if drift := self._pulse.look(pause):
+                _log.warning("the clock jumped", extra={"seconds": round(drift.total_seconds())})
+                if drift < timedelta(0):
                     with contextlib.suppress(StoreError):
-                        await self.store.shift(timedelta(seconds=drift), self._now())
+                        await self.store.shift(drift, self._now())
                 self._nudge(set(self._publishers))
-            wall, tick = self._now(), time.monotonic()
+            tick = time.monotonic()
             if interval and tick - last_sign >= interval and not self.store.database.failure:
                 tell_systemd("WATCHDOG=1")
                 last_sign = tick
@@ -279,10 +299,6 @@ class App:
 
     async def status(self) -> dict[str, Any]:
         """What a person on call wants to know first."""
-        overview = await self.operations.overview()
-        sources = {name: (one.connector.name, self._pollers.get(name)) for name, one in self.config.sources.items()}
-        destinations = {name: (one.connector.name, self._publishers.get(name)) for name, one in self.config.destinations.items()}
-        gone = {row["destination"] for row in overview["deliveries"]} - destinations.keys()
         return {
             "version": __version__,
             "config": str(self.config.path),
@@ -290,27 +306,8 @@ class App:
             "ready": self.unready() or "ready",
             "server": self.server.address,
             "rules": len(self.config.rules),
-            "last_reload": self._reload_error or "ok",
-            "mute": self.custody.mute,
-            "shadow": self._shadow,
-            "pauses": overview["pauses"],
-            "sources": [
-                source_status(name, type_, poller, self._desk(name), overview, self._started) for name, (type_, poller) in sources.items()
-            ],
-            "destinations": [
-                destination_status(name, type_, publisher, overview, self._now()) for name, (type_, publisher) in destinations.items()
-            ]
-            + [removed_status(name, overview) for name in sorted(gone)],
-            "inbox": overview["inbox"],
+            **await self.lookout.status(),
         }
-
-    def _desk(self, name: str) -> Desk | None:
-        """The desk of a source that calls us."""
-        return self.webhooks.desks.get(name) if name in self.webhooks.sources else None
-
-    async def _exposition(self) -> bytes:
-        set_gauges(self.metrics, await self.status())
-        return self.metrics.exposition()
 
     # --- silence that people order, and alarms
 
@@ -320,21 +317,21 @@ class App:
             return "it runs with --shadow"
         return f"{self.custody.mute}; `crmbridge adopt`" if self.custody.mute else ""
 
-    def _halt(self, name: str) -> str:
-        """Why a destination is silent, and what ends that; empty if nobody wants it."""
+    def _silence(self, name: str) -> Silence | None:
+        """Why a destination is silent; None if nobody wants that."""
         if mute := self._mute():
-            return f"silent: {mute}"
+            return Silence(mute)
         for pause in self._pauses:
             if pause.kind is PauseKind.ALL or (pause.kind is PauseKind.DESTINATION and pause.name == name):
-                return f"paused by hand: {pause.reason}; `crmbridge resume`"
-        return ""
+                return Silence(f"{pause.reason}; `crmbridge resume {pause.name or 'all'}`", by_hand=True, since=pause.since)
+        return None
 
     async def _steered(self) -> None:
         """Pauses have changed."""
         self._pauses = await self.store.pauses()
         refusing = {wait.destination for wait in await self.store.waits() if wait.until is None}
         for name, publisher in self._publishers.items():
-            publisher.halted = self._halt(name)
+            publisher.silenced = self._silence(name)
             if name not in refusing:
                 publisher.paused = None
             publisher.nudge()
@@ -355,12 +352,6 @@ class App:
         await self._steered()
         return {"held": held}
 
-    async def _alert(self) -> None:
-        try:
-            await self.alerts.look(await self.status(), self.config.model.alerts)
-        except (StoreError, OSError) as error:
-            _log.error("nobody can be told of troubles", extra={"reason": str(error)})
-
     async def _beat(self) -> None:
         if not self.unready():
             await self.alerts.beat(self.config.model.alerts)
@@ -372,17 +363,18 @@ class App:
         async with self._reloading:
             tell_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
             try:
+                before = files.fingerprints(self.config.path, self.config.model.include)
                 config = await asyncio.to_thread(load, self.config.path)
                 await self._refuse_unsafe(config)
                 await self._apply(config)
             except Exception as error:  # whatever it is, people must hear of it, and the old one runs on
-                self._reload_error = str(error) if isinstance(error, CrmbridgeError) else describe(error)
+                self.lookout.reload_error = str(error) if isinstance(error, CrmbridgeError) else describe(error)
                 self.metrics.reload_ok.set(0)
                 self.metrics.reloads.labels("refused").inc()
-                _log.error("the new configuration is refused; the old one runs on", extra={"reason": self._reload_error})
-                raise CrmbridgeError(self._reload_error) from error
+                _log.error("the new configuration is refused; the old one runs on", extra={"reason": self.lookout.reload_error})
+                raise CrmbridgeError(self.lookout.reload_error) from error
             else:
-                self._reload_error = ""
+                self.lookout.reload_error, self.lookout.files = "", before
                 self.metrics.reload_ok.set(1)
                 self.metrics.reloads.labels("applied").inc()
                 _log.info("the configuration was reloaded", extra={"rules": len(config.rules)})
@@ -406,12 +398,11 @@ class App:
         if config.embeds_feed and self.feed is None:
             raise CrmbridgeError("the embedded feed cannot be added while crmbridge runs: restart it")
         open_states = ("queued", "sending", "held", "unknown")
-        for row in (await self.operations.overview())["deliveries"]:
-            gone = row["destination"] not in config.destinations
-            if gone and row["state"] in open_states:
-                raise CrmbridgeError(
-                    f"the destination {row['destination']} has {row['count']} {row['state']} messages: it cannot be removed yet"
-                )
+        overview = await self.store.overview()
+        for name in overview.destinations - config.destinations.keys():
+            for state, count in overview.counts(name).items():
+                if state in open_states:
+                    raise CrmbridgeError(f"the destination {name} has {count} {state} messages: it cannot be removed yet")
 
     async def _apply(self, config: Config) -> None:
         old = self.config
@@ -439,18 +430,13 @@ class App:
     async def _end_publisher(self, name: str) -> None:
         publisher = self._publishers.pop(name)
         await publisher.stop(GRACE)
-        await self._end_part(f"destination {name}")
+        await self._parts.end(f"destination {name}")
         await _released(f"destination {name}", publisher.close)
 
     async def _end_poller(self, name: str) -> None:
         if poller := self._pollers.pop(name, None):
-            await self._end_part(f"source {name}")
+            await self._parts.end(f"source {name}")
             await _released(f"source {name}", poller.close)
-
-    async def _end_part(self, name: str) -> None:
-        task = self._parts.pop(name)
-        task.cancel()
-        await asyncio.wait({task})  # what it raised was logged when it ended
 
     # --- stopping
 
@@ -462,8 +448,7 @@ class App:
         ends = [self._end_poller(name) for name in list(self._pollers)] + [self._end_publisher(name) for name in list(self._publishers)]
         await asyncio.gather(*ends)  # together: a source that hangs must not take the grace of attempts under way
         await self.server.stop()
-        for name in list(self._parts):
-            await self._end_part(name)
+        await self._parts.end_all()
         await self.admin.stop()
         await self.alerts.close()
         if self.feed:

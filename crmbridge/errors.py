@@ -5,6 +5,7 @@ CrmbridgeError
   InvalidRequest       answer 4xx, store nothing
     InvalidSignature   answer 401, store nothing
   SourceError          poll failed: the same cursor again after a backoff
+    LoginRefused       the CRM does not know us: a person must act
   StoreError           the database cannot be used; says what to do
   RenderError          a rule cannot say this: dead letter `unrenderable`
   DeliveryError
@@ -74,6 +75,10 @@ class SourceError(CrmbridgeError):
     def __init__(self, message: str, retry_at: datetime | None = None) -> None:
         super().__init__(message)
         self.retry_at = retry_at
+
+
+class LoginRefused(SourceError):
+    """The CRM does not know us, or not any more. It is tried again, and a person must act."""
 
 
 class StoreError(CrmbridgeError):

@@ -165,7 +165,8 @@ class Metrics:
         self.reloads = self._counter("reloads", "Configuration reloads, by outcome", "outcome")
         self.paused = self._gauge("destination_paused", "1 while a destination waits for a person", "destination")
         self.waiting = self._gauge("deliveries_open", "Deliveries that are not finished, by state", "destination", "state")
-        self.degraded = self._gauge("degraded", "Things that need a person, by kind", "kind")
+        self.troubles = self._gauge("trouble", "What is wrong now, and of how many things", "code", "severity", "about")
+        self.trouble_since = self._gauge("trouble_since_seconds", "Since when it is wrong", "code", "about")
         self.reload_ok = self._gauge("last_reload_successful", "1 if the last reload was applied")
         self.polled_at = self._gauge("last_poll_timestamp_seconds", "When a source was last read", "source")
         self.latency = Histogram(

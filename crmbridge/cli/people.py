@@ -19,30 +19,32 @@ _STATES = ("queued", "sending", "held", "unknown", "dead")
 @config_option
 @output_option
 def status(path: Path, output: str) -> None:
-    """How it goes: sources, destinations, what waits and why."""
-    show_data(ask_daemon(path, "status"), output, _status)
+    """How it goes: what is wrong and what to do, sources, destinations, what waits. Exit code 1 if something is wrong."""
+    answer = ask_daemon(path, "status")
+    show_data(answer, output, _status)
+    if not answer["ok"]:
+        raise SystemExit(1)
 
 
 def _status(data: dict[str, Any]) -> Iterator[str]:
     yield f"crmbridge {data['version']}  {data['ready']}  {data['rules']} rules  http://{data['server']}  since {data['started'][:19]}"
-    if data["mute"]:
-        yield f"NOTHING IS PUBLISHED: {data['mute']}; see `crmbridge adopt`"
-    if data["shadow"]:
-        yield "nothing is published: it runs with --shadow"
-    for one in data["pauses"]:
-        what = "everything" if one["kind"] == "all" else f"the {one['kind']} {one['name']}"
-        yield f"{what} is paused since {one['since'][:19]}: {one['reason']}"
-    if data["last_reload"] != "ok":
-        yield f"the last reload was refused: {data['last_reload']}"
+    for one in data["troubles"]:
+        yield ""
+        yield f"{one['severity'].upper()} {one['code']} since {one['since'][:19]}: {one['what']}"
+        yield f"  to do: {one['do']}"
     yield ""
-    yield from table([[one["name"], one["type"], one.get("polled_at") or one.get("url"), one["state"]] for one in data["sources"]],
+    yield from table([[one["name"], one["type"], one.get("polled_at") or one.get("url"), _state(one)] for one in data["sources"]],
                      ["SOURCE", "TYPE", "READ AT", "STATE"])  # fmt: skip
     yield ""
-    yield from table([[one["name"], one["type"], *(one[state] for state in _STATES), one["state"]] for one in data["destinations"]],
+    yield from table([[one["name"], one["type"], *(one[state] for state in _STATES), _state(one)] for one in data["destinations"]],
                      ["DESTINATION", "TYPE", *(state.upper() for state in _STATES), "STATE"])  # fmt: skip
     for one in data["inbox"]:
-        what = "could not be interpreted (crmbridge dead list)" if one["failed"] else "wait to be interpreted"
-        yield f"{one['count']} requests of {one['source']} {what}"
+        if not one["failed"]:
+            yield f"{one['count']} {'records' if one['records'] else 'requests'} of {one['source']} wait to be interpreted"
+
+
+def _state(one: dict[str, Any]) -> str:
+    return f"{one['state']}: {one['words']}" if one["words"] else one["state"]
 
 
 @click.command()
@@ -82,7 +84,8 @@ def show(name: str, path: Path, output: str) -> None:
 def delivery_lines(one: dict[str, Any]) -> Iterator[str]:
     """A delivery for people."""
     if "request" in one:
-        yield f"request {one['request']} of {one['source']}, {one['received_at'][:19]}: {one['reason']}"
+        what = f"record {one['record']}" if one["record"] else f"request {one['request']}"
+        yield f"{what} of {one['source']}, {one['received_at'][:19]}: {one['reason']}"
         yield one["body"]
         return
     yield f"delivery {one['id']}  {one['state']}  {one['reason']}".rstrip()

@@ -48,6 +48,7 @@ class SourceConfig:
     connector: Connector
     options: Any
     every: timedelta
+    expect: timedelta | None
     records: Mapping[str, RecordSpec]
 
 
@@ -218,7 +219,7 @@ class _Loader:
                 if one.currency is not None and one.currency not in spec:
                     where = ("sources", name, "records", record, "fields", field_name, "currency")
                     self._add(self.main, where, f"{one.currency} is not among the configured fields{did_you_mean(one.currency, spec)}")
-        return SourceConfig(name=name, connector=connector, options=options, every=common.every, records=records)
+        return SourceConfig(name=name, connector=connector, options=options, every=common.every, expect=common.expect, records=records)
 
     def _destination(self, name: str, value: Any) -> DestinationConfig | None:
         options, connector = self._connector("destinations", name, value, DestinationModel)

@@ -171,6 +171,14 @@ class AlertsModel(Options):
 
     to: Identifier | None = Field(None, description="A destination that is told of paused destinations, silent sources, dead letters.")
     channel: str | None = Field(None, description="Where inside it, if not its own default.", min_length=1)
+    after: Duration = Field(
+        timedelta(minutes=1),
+        description="What may end by itself, like a source that fails, is told after so long.",
+    )
+    late: Duration = Field(
+        timedelta(minutes=5),
+        description="Messages and requests that wait longer than this, unless a person wants it, are a trouble.",
+    )
     heartbeat: Secret | None = Field(None, description="An address that is read once a minute while all is well; its silence is the alarm.")
 
 
@@ -215,6 +223,9 @@ class SourceModel(Options):
 
     records: dict[str, RecordModel] = Field(default_factory=dict, description="The record types and their fields.")
     every: Duration = Field(timedelta(seconds=30), description="For a polled source: the interval, give or take a tenth.")
+    expect: Duration | None = Field(
+        None, description="How often something should come from it, by poll or webhook; nothing for so long is a trouble."
+    )
 
 
 class SurgeModel(Options):

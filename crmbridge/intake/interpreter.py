@@ -60,6 +60,15 @@ class Intake:
     unseen_is_new: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """Why a rule's condition could not be decided last, and how often that was."""
+
+    reason: str
+    at: datetime
+    count: int
+
+
 @dataclass(slots=True)
 class _Interpreted:
     """What the observations of one part turned out to be."""
@@ -102,6 +111,8 @@ class Interpreter:
         self._guard = FloodGuard()
         self._suspects: dict[RecordRef, int] = {}
         """Records during whose interpretation earlier processes ended, and how often."""
+        self.undecided: dict[str, Undecided] = {}
+        """Rules whose conditions could not be decided, by their ids."""
         self._aside: set[tuple[str, str]] = set()
         """Source and inner name of the records that wait for a person."""
 
@@ -326,6 +337,8 @@ class Interpreter:
         for outcome in outcomes:
             for verdict in outcome.verdicts:
                 if verdict.failed:
+                    before = self.undecided.get(verdict.rule)
+                    self.undecided[verdict.rule] = Undecided(verdict.reason, self._now(), before.count + 1 if before else 1)
                     self._metrics.rule_errors.labels(verdict.rule).inc()
                     _log.warning("a condition could not be decided", extra={"rule": verdict.rule, "reason": verdict.reason})
             for one in outcome.unrenderable:

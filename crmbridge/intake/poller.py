@@ -8,10 +8,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from crmbridge.contract import Acknowledging, Baseline, Caller, Source, Streaming
-from crmbridge.errors import SourceError, StoreError
-from crmbridge.http import describe
+from crmbridge.errors import LoginRefused, SourceError, StoreError
+from crmbridge.http import Refused, describe
 from crmbridge.intake.interpreter import Intake, Interpreter
 from crmbridge.model import Page
 from crmbridge.store.interface import SourcePosition, Store
@@ -23,16 +24,49 @@ _OVERTIME = 120.0  # seconds a read may take: connectors have deadlines, this is
 _JITTER = 0.1  # of the interval, so that many daemons do not poll in step
 
 
+class Cause(StrEnum):
+    """Why a poll failed, as far as what helps depends on it."""
+
+    LOGIN = "login"  # the CRM does not know us: a person must act
+    LIMITED = "limited"  # the CRM asks us to wait
+    STORE = "store"  # our own database
+    FAULT = "fault"  # nobody foresaw it
+    OTHER = "other"
+
+
 @dataclass(slots=True)
 class PollState:
     """What `status` says of a polled source."""
 
     failures: int = 0
     last_error: str = ""
+    cause: Cause | None = None
+    failing_since: datetime | None = None
+    retry_at: datetime | None = None
     last_success: datetime | None = None
     read: int = 0
     """Observations read since the start, for progress."""
     baselined: bool = False
+    heard_at: datetime | None = None
+    """When a poll brought something last."""
+
+
+def cause(error: Exception) -> Cause:
+    """What kind of failure an error is. Pure."""
+    match error:
+        case LoginRefused():
+            return Cause.LOGIN
+        case Refused() if error.status in (401, 403):
+            return Cause.LOGIN
+        case Refused() if error.status == 429:
+            return Cause.LIMITED
+        case SourceError() if error.retry_at is not None:
+            return Cause.LIMITED
+        case StoreError():
+            return Cause.STORE
+        case SourceError() | TimeoutError():
+            return Cause.OTHER
+    return Cause.FAULT
 
 
 def backoff(failures: int, chance: float) -> float:
@@ -149,6 +183,8 @@ class Poller:
         if isinstance(self._source, Acknowledging):
             await self._call(self._source.ack, page.cursor)
         self.state.read += len(page.observations)
+        if page.observations:
+            self.state.heard_at = self._now()
         if silent and not page.has_more and position.baselined:
             _log.info(
                 "baseline learnt: what exists is known, nothing of it was published",
@@ -158,6 +194,7 @@ class Poller:
 
     def _succeeded(self, position: SourcePosition) -> None:
         self.state.failures, self.state.last_error, self.state.last_success = 0, "", self._now()
+        self.state.cause = self.state.failing_since = self.state.retry_at = None
         self.state.baselined = position.baselined
         self._metrics.polls.labels(self.name, "ok").inc()
         self._metrics.polled_at.labels(self.name).set(self._now().timestamp())
@@ -165,6 +202,8 @@ class Poller:
     def _failed(self, error: Exception) -> float:
         state = self.state
         state.failures += 1
+        state.cause, state.failing_since = cause(error), state.failing_since or self._now()
+        state.retry_at = error.retry_at if isinstance(error, SourceError) else None
         state.last_error = str(error) if isinstance(error, (SourceError, StoreError)) else describe(error)
         self._metrics.polls.labels(self.name, "failed").inc()
         pause = backoff(state.failures, self._chance())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from crmbridge.contract import Reply, WebhookRequest, WebhookSource
@@ -21,6 +22,18 @@ from crmbridge.telemetry import Metrics
 _log = logging.getLogger(__name__)
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
 """Headers that have proved who sends, and that nobody needs any more."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What came to one source's door."""
+
+    accepted_at: datetime | None = None
+    """When a request was accepted last."""
+    refused: int = 0
+    """Requests that were refused since one was accepted."""
+    refusal: str = ""
+    refused_since: datetime | None = None
 
 
 class Webhooks:
@@ -51,6 +64,8 @@ class Webhooks:
         self._under_way = under_way or UnderWay()
         self._opened = asyncio.Event()
         self.desks: dict[str, Desk] = {}
+        self.heard: dict[str, Heard] = {}
+        """By the name of the source."""
         self._sources: Mapping[str, WebhookSource] = {}
         self.sources = sources
 
@@ -72,9 +87,11 @@ class Webhooks:
         source = self._sources.get(name)
         if source is None:
             raise InvalidRequest("no such hook", 404)
+        heard = self.heard.setdefault(name, Heard())
         try:
             source.verify(request)
         except InvalidRequest as error:
+            heard.refused, heard.refusal, heard.refused_since = heard.refused + 1, str(error), heard.refused_since or self._now()
             self._metrics.received.labels(name, str(error.status)).inc()
             _log.warning("a webhook was refused", extra={"source": name, "status": error.status, "reason": str(error)})
             raise
@@ -88,6 +105,7 @@ class Webhooks:
             _log.error("a webhook could not be stored", extra={"source": name, "reason": str(error)})
             return source.reply(False)
         self._metrics.received.labels(name, "2xx").inc()
+        heard.accepted_at, heard.refused, heard.refusal, heard.refused_since = request.received_at, 0, "", None
         self.desks[name].put(row)
         return source.reply(True)
 
@@ -103,7 +121,7 @@ class Webhooks:
         try:
             while True:
                 self._opened.clear()
-                for name in desks_needed((await self._store.overview())["inbox"], self._sources):
+                for name in desks_needed((await self._store.overview()).inbox, self._sources):
                     self._desk(name)
                 for name in self.desks.keys() - working.keys():
                     working[name] = asyncio.create_task(self.desks[name].run(), name=f"hooks {name}")

@@ -23,6 +23,7 @@ from crmbridge.publisher.breaker import Breaker
 from crmbridge.publisher.decide import Cap, Decision, Policy
 from crmbridge.publisher.looking import Looker
 from crmbridge.publisher.pace import Pace, Paces
+from crmbridge.publisher.parcels import Silence, clear, lane, parcels
 from crmbridge.publisher.wake import rest
 from crmbridge.store import underway
 from crmbridge.store.interface import Scope, Store, Wait
@@ -32,6 +33,7 @@ from crmbridge.telemetry import Metrics
 _log = logging.getLogger(__name__)
 _SHORTEST_SLEEP = 0.01  # seconds: what is left of a wait may be less than a clock can tell
 _LONGEST_SLEEP = 30.0  # seconds; then we look again, whatever we were told
+_OF_THE_MESSAGE = frozenset({"expired", "rejected"})  # outcomes that say nothing of the destination
 _GONE = frozenset({"missing", "message_not_found"})  # what networks say of a message that somebody took away
 _PATIENCE = 1.0  # seconds between two tries of what must be done before anything else
 _OVERTIME = 30.0  # seconds an attempt may take: connectors have deadlines, this is for those that break theirs
@@ -65,11 +67,16 @@ class Publisher:
         """What the destination, or the way to it, said last."""
         self.paused: Wait | None = None
         """Silence until a person acts: the destination refuses us."""
-        self.halted = ""
-        """Why nothing may be said, and what ends that; empty if nobody wants silence."""
+        self.silenced: Silence | None = None
+        """Why nothing may be said; None if nobody wants silence."""
+        self.failing_since: datetime | None = None
+        """Since when nothing gets through; None while it does."""
+        self.unreached = False
+        """It could not be spoken to when we began, and nothing has got through since."""
         self.fault = ""
         """What went wrong in this loop itself, unforeseen; empty while it goes well."""
         self._stumbles = 0
+        self._delivers = False  # something was answered since we began
         self._store = store
         self._working_on = under_way or UnderWay()
         self._metrics = metrics
@@ -182,9 +189,10 @@ class Publisher:
             self._pause(wait)
             await self._store.settle([], [wait], wait.since)
         except Exception as error:  # nothing is proved: an attempt may fare better, and says more if not
-            _log.warning(
-                "a destination could not be checked", extra={"destination": self.name, "reason": str(error) or type(error).__name__}
-            )
+            reason = str(error) or type(error).__name__
+            if not self._delivers:
+                self.unreached, self.last_failure, self.failing_since = True, reason, self._now()
+            _log.warning("a destination could not be checked", extra={"destination": self.name, "reason": reason})
 
     async def _turn(self) -> float:
         """Begin what may begin now; returns for how many seconds nothing else can (0: look again at once)."""
@@ -220,9 +228,9 @@ class Publisher:
             _log.error("a message is put aside", extra={"destination": self.name, "delivery": id, "reason": why})
         deliveries = await self._kept_back(lease.deliveries)
         begun = self._monotonic()  # not before: the pace counts from when a request may really go out
-        for batch in _batches(deliveries, 1 if probing else limits.batch):
+        for batch in parcels(deliveries, 1 if probing else limits.batch):
             for one in batch:
-                self._last_lane = _lane(one)
+                self._last_lane = lane(one)
                 self._lanes.begin(self._last_lane, begun)
                 if self._pace:
                     self._pace.begin(begun)
@@ -261,7 +269,7 @@ class Publisher:
 
     def _silence(self, tick: float) -> float:
         """For how long the whole destination must be silent."""
-        if self.paused or self.halted:
+        if self.paused or self.silenced:
             return _LONGEST_SLEEP
         if (until := self._silent.get(None)) is not None:
             if until > tick:
@@ -319,9 +327,9 @@ class Publisher:
                         outcomes = await self._call(self.destination.publish_many, parcel)
                         if len(outcomes) != len(batch):
                             raise OutcomeUnknown(f"{len(batch)} messages were sent and {len(outcomes)} outcomes came back")
-                        return [_clear(one) for one in outcomes]
+                        return [clear(one) for one in outcomes]
                     (only,) = batch
-                    return [_clear(await self._say(only))]
+                    return [clear(await self._say(only))]
             except Exception as error:
                 if not isinstance(error, DeliveryError):
                     _log.debug("an attempt raised", exc_info=error, extra={"destination": self.name})
@@ -413,7 +421,10 @@ class Publisher:
         one = decision.settlement
         good = one.outcome == "delivered"
         (self._delivered if good else self._metrics.deliveries.labels(self.name, one.outcome)).inc()
-        self.last_failure = "" if good else one.error
+        if good or decision.healthy:
+            self._delivers, self.unreached, self.last_failure, self.failing_since = True, False, "", None
+        elif one.outcome not in _OF_THE_MESSAGE:
+            self.last_failure, self.failing_since = one.error, self.failing_since or now
         if good:
             self._latency.observe(max(0.0, (now - one.delivery.due).total_seconds()))
         level = logging.INFO if good else logging.WARNING
@@ -451,21 +462,3 @@ class Publisher:
         """Release the destination."""
         await self._call(self.destination.close)
         self._call.close()
-
-
-def _clear(outcome: object) -> Receipt | DeliveryError:
-    """What a connector answered; anything but a receipt or an error of ours says nothing."""
-    if isinstance(outcome, (Receipt, DeliveryError)):
-        return outcome
-    return OutcomeUnknown(f"the connector answered {type(outcome).__name__} instead of a receipt")
-
-
-def _lane(delivery: Delivery) -> str:
-    return delivery.message.channel.key if delivery.message.channel else ""
-
-
-def _batches(deliveries: Sequence[Delivery], size: int) -> list[Sequence[Delivery]]:
-    """Parcels of at most `size`; an edit goes alone, and what ended a process before."""
-    alone = [one for one in deliveries if one.message.edit or one.crashes]
-    others = [one for one in deliveries if not (one.message.edit or one.crashes)] if alone else deliveries
-    return [[one] for one in alone] + [others[start : start + size] for start in range(0, len(others), size)]

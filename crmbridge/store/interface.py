@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from crmbridge.model import ChangeEvent, Cursor, Delivery, Fields, Message, Receipt, RecordRef, State
 
@@ -50,6 +50,43 @@ class Waiting:
     """They are records that were put aside, not webhook requests."""
     count: int
     oldest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many open or dead deliveries of a destination are alike."""
+
+    destination: str
+    state: State
+    kind: str
+    """The first word of the reason for its state: surge, draft, cap, rejected, expired ..."""
+    looked_for: bool
+    """For unknown ones: the destination is still being asked."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything at one instant, counted."""
+
+    tallies: Sequence[Tally]
+    oldest: Mapping[str, datetime]
+    """When the oldest queued delivery of each destination was accepted."""
+    inbox: Sequence[Waiting]
+    sources: Mapping[str, SourcePosition]
+
+    def counts(self, destination: str) -> dict[str, int]:
+        """Its deliveries by state."""
+        found: dict[str, int] = {}
+        for one in self.tallies:
+            if one.destination == destination:
+                found[one.state.value] = found.get(one.state.value, 0) + one.count
+        return found
+
+    @property
+    def destinations(self) -> set[str]:
+        """Those that have a delivery which is open or dead."""
+        return {one.destination for one in self.tallies}
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +406,7 @@ class Store(Protocol):
     async def published(self, scope: Scope, limit: int = 100) -> list[Published]:
         """What went out and was not taken back, newest first; `since` and `until` of the scope mean the publication."""
 
-    async def overview(self) -> dict[str, Any]: ...
+    async def overview(self) -> Overview: ...
 
     # alerts
     async def alerts(self) -> dict[str, datetime]: ...

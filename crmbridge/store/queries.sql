@@ -260,11 +260,12 @@ WHERE id = :id AND state IN ('dead', 'unknown')
 UPDATE deliveries SET state = 'delivered', reason = :reason, settled_at = :now, look_at = NULL WHERE id = :id AND state = 'unknown'
 
 -- name: counts
--- Open deliveries by destination and state; each half reads one partial index.
-SELECT destination, state, count(*) FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued' GROUP BY destination
+-- Open and dead deliveries by what they are and why; each part reads one partial index and no row.
+SELECT destination, state, '', 0, count(*) FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued' GROUP BY destination
 UNION ALL
-SELECT destination, state, count(*) FROM deliveries INDEXED BY deliveries_watched
-WHERE state IN ('sending', 'held', 'unknown', 'dead') GROUP BY destination, state
+SELECT destination, state, substr(reason, 1, instr(reason || ':', ':') - 1) AS kind, look_at IS NOT NULL AS looked_for, count(*)
+FROM deliveries INDEXED BY deliveries_kinds WHERE state IN ('sending', 'held', 'unknown', 'dead')
+GROUP BY destination, state, kind, looked_for
 
 -- name: oldest_queued
 -- How long the oldest has been waiting, by destination.

@@ -27,7 +27,7 @@ class Custody:
         self.mute = ""
         """Why nothing may be published before a person says `adopt`."""
         self._store = store
-        self._databases = databases
+        self.databases = databases
         self._now = now
         self._reserve = Reserve(store.database.path)
 
@@ -66,9 +66,9 @@ class Custody:
             await asyncio.to_thread(target.mkdir, mode=0o700, parents=True)
         except OSError as error:
             raise CrmbridgeError(f"{target}: {error.strerror}; name a folder that does not exist yet") from error
-        for name, database in self._databases.items():
+        for name, database in self.databases.items():
             await database.backup(target / name)
-        return {"folder": str(target), "files": list(self._databases)}
+        return {"folder": str(target), "files": list(self.databases)}
 
     @property
     def refusing(self) -> str:

@@ -29,14 +29,19 @@ def hook_routes(webhooks: Webhooks, now: Callable[[], datetime]) -> list[web.Rou
     return [web.post(address, receive), web.post(address + "/{rest:[A-Za-z0-9_.~-]{1,200}}", receive)]
 
 
-def health_routes(ready: Callable[[], str]) -> list[web.RouteDef]:
-    """/healthz: the process answers. /readyz: it can take in; `ready` gives the reason why not, empty if it can."""
+def health_routes(ready: Callable[[], str], degraded: Callable[[], int] = lambda: 0) -> list[web.RouteDef]:
+    """/healthz: the process answers. /readyz: it can take in; `ready` gives the reason why not, empty if it can.
+
+    `degraded`: how many troubles need somebody. That many leave it ready: many CRMs never send a webhook again.
+    """
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
         reason = ready()
-        return web.Response(text=f"{reason or 'ready'}\n", status=503 if reason else 200)
+        count = degraded()
+        more = f"degraded: {count} troubles, see `crmbridge status`\n" if count else ""
+        return web.Response(text=f"{reason or 'ready'}\n{more}", status=503 if reason else 200)
 
     return [web.get("/healthz", healthz), web.get("/readyz", readyz)]

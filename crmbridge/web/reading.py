@@ -63,15 +63,17 @@ class Reading:
         """Counts by destination and state, the inbox, pauses, and how far each source has been read."""
         facts = await self._store.overview()
         return {
-            "deliveries": [{"destination": name, "state": state, "count": count} for name, state, count in facts["deliveries"]],
-            "oldest": {name: at.isoformat() for name, at in facts["oldest"].items()},
+            "deliveries": [
+                {"destination": name, "state": state, "count": count}
+                for name in sorted(facts.destinations)
+                for state, count in facts.counts(name).items()
+            ],
+            "oldest": {name: at.isoformat() for name, at in facts.oldest.items()},
             "inbox": [
                 {"source": one.source, "failed": one.failed, "records": one.records, "count": one.count, "oldest": one.oldest.isoformat()}
-                for one in facts["inbox"]
+                for one in facts.inbox
             ],
-            "sources": {
-                name: {"baselined": at.baselined, "polled_at": shapes.moment(at.polled_at)} for name, at in facts["sources"].items()
-            },
+            "sources": {name: {"baselined": at.baselined, "polled_at": shapes.moment(at.polled_at)} for name, at in facts.sources.items()},
             "waits": [
                 {"destination": one.destination, "channel": one.channel, "until": shapes.moment(one.until), "reason": one.reason}
                 for one in await self._store.waits()

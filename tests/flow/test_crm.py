@@ -95,7 +95,7 @@ def test_a_crm_that_is_away_is_shown_and_comes_back(bridge, salesforce, networks
     salesforce.update(id, stage="won")
     (message,) = salesforce.told()
     assert called(bridge, message).status_code == 200
-    until(lambda: "the login is refused" in bridge.ask("status")["sources"][0]["state"], "it is shown")
+    until(lambda: "the login is refused" in bridge.ask("status")["sources"][0]["words"], "it is shown")
     assert networks.said_at_the_sink == []
     salesforce.refusing = False
     until(lambda: networks.said_at_the_sink == ["Parkers signed"], "it is said in the end", 40)

@@ -104,7 +104,7 @@ def test_reload(daemon, networks):
             daemon.process.send_signal(signal.SIGHUP)
             until(lambda: daemon.ask("status")["last_reload"] != "ok", "the signal is heeded")
         assert 'did you mean "sink"' in daemon.ask("status")["last_reload"]
-        assert "the last reload was refused" in daemon.cli("status").stdout
+        assert "reload_refused" in daemon.cli("status").stdout
         assert "crmbridge_last_reload_successful 0.0" in daemon.admin("GET", "/metrics")[1]
         seen = len(networks.sink.seen)
         daemon.post(daemon.body(2 if how == "verb" else 3))
@@ -185,19 +185,22 @@ def test_a_wrong_token_pauses_its_destination_only(daemon, networks):
     networks.slack.default, good = answer(200, {"ok": False, "error": "invalid_auth"}), networks.slack.default
     daemon.keep("wins", "sink").start()
     assert daemon.post(daemon.body(1)) == 202
-    until(lambda: daemon.destination("wins")["state"].startswith("paused"), "the destination pauses")
+    until(lambda: daemon.destination("wins")["state"] == "refused", "the destination pauses")
 
     assert daemon.post(daemon.body(2, name="Hill")) == 202
     until(lambda: len(networks.sink.seen) == 2, "the other destination goes on")
-    status = json.loads(daemon.cli("status", "-o", "json").stdout)
+    said = daemon.cli("status", "-o", "json")
+    assert said.returncode == 1  # something needs a person
+    status = json.loads(said.stdout)
     (wins, sink) = status["destinations"]
     assert (wins["queued"], sink["state"]) == (2, "ok")
-    assert "invalid_auth" in wins["state"]
-    assert "`crmbridge resume wins`" in wins["state"]
+    assert "invalid_auth" in wins["words"]
+    assert "`crmbridge resume wins`" in wins["words"]
+    assert [(one["code"], one["about"]) for one in status["troubles"]] == [("destination_refused", "wins")]
     assert requests.get(f"{daemon.url}/readyz", timeout=5).status_code == 200
     metrics = daemon.admin("GET", "/metrics")[1]
     assert 'crmbridge_destination_paused{destination="wins"} 1.0' in metrics
-    assert 'crmbridge_degraded{kind="paused_destination"} 1.0' in metrics
+    assert 'crmbridge_trouble{about="wins",code="destination_refused",severity="error"} 1.0' in metrics
     assert [one.path for one in networks.slack.seen] == ["/auth.test"], "the login tells; the messages wait"
 
     networks.slack.default = good

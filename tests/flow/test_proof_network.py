@@ -79,7 +79,7 @@ def test_a_limit_is_never_undercut(tmp_path, figures, limits):
             assert time.monotonic() - began < limits * 1.2 + 60, counts
             if counts["wait"] > 1.5 and counts["windows"] > seen:
                 seen = counts["windows"]
-                until(lambda: daemon.destination("slack")["state"].startswith("waits until"), "the wait is known")
+                until(lambda: daemon.destination("slack")["state"] == "waiting", "the wait is known")
                 time.sleep(0.2)  # and durable
                 if chance.random() < 0.5:
                     daemon.kill()

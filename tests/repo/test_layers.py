@@ -7,14 +7,15 @@ ROOT = Path(__file__).parents[2]
 LAYERS = [
     {"cli"},
     {"app"},
-    {"assemble"},
+    {"assemble", "lookout"},
     {"simulate"},
     {"testing"},
     {"web", "chirp"},
+    {"troubles"},
     {"config"},
     {"registry", "intake", "publisher"},
     {"rules", "store"},
-    {"contract", "http", "db", "server"},
+    {"contract", "http", "db", "server", "supervise"},
     {"model", "errors", "telemetry"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

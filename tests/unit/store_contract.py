@@ -308,9 +308,34 @@ class StoreContract:
         await lease(store, limit=1)
 
         facts = await store.overview()
-        assert {("out", "queued", 1), ("out", "sending", 1), ("out", "dead", 1)} == set(facts["deliveries"])
-        assert facts["inbox"] == [Waiting("crm", False, False, 1, NOW)]
-        assert facts["oldest"] == {"out": NOW}
+        assert facts.counts("out") == {"queued": 1, "sending": 1, "dead": 1}
+        assert [(one.kind, one.count) for one in facts.tallies if one.state is State.DEAD] == [("unrenderable", 1)]
+        assert facts.destinations == {"out"}
+        assert facts.inbox == [Waiting("crm", False, False, 1, NOW)]
+        assert facts.oldest == {"out": NOW}
+
+    async def test_what_waits_for_a_person_is_counted_by_its_reason(self, store):
+        """By the first word of it; doubts that the destination is still asked about apart from those of a person."""
+        kinds = {"a": "surge", "b": "surge", "c": "by hand: later", "d": "cap: 3 per_day"}
+        new = [
+            NewDelivery(key=key, message=message(record=other(n)), state=State.HELD, reason=why)
+            for n, (key, why) in enumerate(kinds.items())
+        ]
+        await store.record(batch(*(Entry(record=one.message.record, deliveries=[one]) for one in new)), NOW)
+        for key, look in (("u", NOW), ("v", None)):
+            await store.record(batch(entry(key, record=other(ord(key)))), NOW)
+            (one,) = (await lease(store)).deliveries
+            unknown = Settlement(delivery=one, state=State.UNKNOWN, outcome="unknown", reason="it may be", doubt_from=NOW, look_at=look)
+            await store.settle([unknown], [], NOW)
+
+        found = {(one.state.value, one.kind, one.looked_for): one.count for one in (await store.overview()).tallies}
+        assert found == {
+            ("held", "surge", False): 2,
+            ("held", "by hand", False): 1,
+            ("held", "cap", False): 1,
+            ("unknown", "it may be", True): 1,
+            ("unknown", "it may be", False): 1,
+        }
 
     async def test_retention_leaves_what_is_open(self, store):
         """Journal and delivered go in their time; open and dead deliveries, their changes, receipts and snapshots stay."""

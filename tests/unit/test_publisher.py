@@ -97,7 +97,7 @@ async def until(condition, seconds=5.0):
 
 
 async def states(store):
-    return {(state, count) for _, state, count in (await store.overview())["deliveries"]}
+    return {(one.state.value, one.count) for one in (await store.overview()).tallies}
 
 
 async def test_everything_is_published_once(store):

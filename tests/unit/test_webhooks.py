@@ -70,7 +70,7 @@ class Door:
     async def quiet(self):
         """Nothing waits any more."""
         end = time.monotonic() + 10
-        while any(not one.failed for one in (await self.store.overview())["inbox"]):
+        while any(not one.failed for one in (await self.store.overview()).inbox):
             assert time.monotonic() < end
             assert not self.task.done(), self.task.exception()
             await asyncio.sleep(0.005)

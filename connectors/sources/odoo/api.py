@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from connectors.sources.odoo.options import OdooOptions
 from crmbridge.contract import Setting, login_secret
-from crmbridge.errors import SourceError
+from crmbridge.errors import LoginRefused, SourceError
 from crmbridge.http import Refused, Session, Token, Tokens, understood
 from crmbridge.telemetry import redact
 
@@ -136,7 +136,7 @@ class Api:
         """
         uid = self._rpc("common", "authenticate", [self._options.database, self._options.user, self._password(), {}])
         if not _is_id(uid):
-            raise SourceError("the login is refused: the user, the password or the API key is wrong, or this user may not log in")
+            raise LoginRefused("the login is refused: the user, the password or the API key is wrong, or this user may not log in")
         return Token(secrets.token_hex(16), facts={"uid": str(uid)})
 
     def _given(self, _: Token | None) -> Token:

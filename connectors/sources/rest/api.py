@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 from connectors.sources.rest.options import Basic, Bearer, Header, OAuth2, Resource, RestOptions
 from crmbridge.contract import Setting, login_secret
-from crmbridge.errors import SourceError
+from crmbridge.errors import LoginRefused, SourceError
 from crmbridge.http import Refused, Session, Token, Tokens, Vendor, look, understood
 
 _LIFE: Final = timedelta(minutes=30)
@@ -108,7 +108,7 @@ class Api:
         try:
             answer = understood(lambda: self._session.post(auth.token_url, data=form), words=_words, now=self._now())
         except Refused as error:
-            raise SourceError(f"the login is refused: {error}", error.retry_at) from None
+            raise LoginRefused(f"the login is refused: {error}", error.retry_at) from None
         value = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(value, str) or not value:
             raise SourceError("the login brought no access_token")

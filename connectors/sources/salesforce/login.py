@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from connectors.sources.salesforce.options import JwtBearer, SalesforceOptions
-from crmbridge.errors import SourceError
+from crmbridge.errors import LoginRefused, SourceError
 from crmbridge.http import Refused, Session, Token, understood
 
 _LIFE: Final = timedelta(minutes=60)
@@ -40,7 +40,7 @@ class Login:
                 lambda: self._session.post(f"{self._options.url}/services/oauth2/token", data=form), words=words, now=self._now()
             )
         except Refused as error:
-            raise SourceError(f"the login is refused: {error}", error.retry_at or self._now() + _AGAIN) from None
+            raise LoginRefused(f"the login is refused: {error}", error.retry_at or self._now() + _AGAIN) from None
         value, instance = (answer.get(name) if isinstance(answer, dict) else None for name in ("access_token", "instance_url"))
         if not isinstance(value, str) or not value:
             raise SourceError("the login brought no access_token")

@@ -7,6 +7,11 @@ CREATE UNIQUE INDEX inbox_record ON inbox (source, record) WHERE record IS NOT N
 
 ALTER TABLE deliveries ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;  -- how often the process ended while this was made ready to be sent
 
+-- What waits for a person, by what it is and why: counted every few seconds.
+CREATE INDEX deliveries_kinds ON deliveries (state, destination, reason, look_at) WHERE state IN ('sending', 'held', 'unknown', 'dead');
+-- Troubles have other names now: what lasts is told once more.
+DELETE FROM alerts;
+
 -- Records of polled sources during whose interpretation the process ended.
 CREATE TABLE suspects (
     source      TEXT    NOT NULL,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from crmbridge.model import Delivery, Message, Receipt, RecordRef, State, dump_json, dump_message, from_us, to_us
-from crmbridge.store.interface import MAX_ORDER, Attempt, Entry, NewDelivery, Pause, PauseKind, Published, Scope, Waiting
+from crmbridge.store.interface import MAX_ORDER, Attempt, Entry, NewDelivery, Overview, Pause, PauseKind, Published, Scope, Tally, Waiting
 from crmbridge.store.sqlite import rows
 from crmbridge.store.sqlite.rows import Q, insert
 
@@ -59,14 +59,14 @@ class Orders(rows.Base):
     async def receipts_named(self, remote_id: str) -> list[str]:
         return await self.database.read(lambda db: [row[0] for row in db.execute(Q["receipts_named"], (remote_id,))])
 
-    async def overview(self) -> dict[str, Any]:
-        def query(db: sqlite3.Connection) -> dict[str, Any]:
-            return {
-                "deliveries": [tuple(row) for row in db.execute(Q["counts"])],
-                "oldest": {name: from_us(at) for name, at in db.execute(Q["oldest_queued"])},
-                "inbox": [Waiting(row[0], bool(row[1]), bool(row[2]), row[3], from_us(row[4])) for row in db.execute(Q["inbox_counts"])],
-                "sources": {row["name"]: rows.position(row) for row in db.execute(Q["source_all"])},
-            }
+    async def overview(self) -> Overview:
+        def query(db: sqlite3.Connection) -> Overview:
+            return Overview(
+                tallies=[Tally(row[0], State(row[1]), row[2], bool(row[3]), row[4]) for row in db.execute(Q["counts"])],
+                oldest={name: from_us(at) for name, at in db.execute(Q["oldest_queued"])},
+                inbox=[Waiting(row[0], bool(row[1]), bool(row[2]), row[3], from_us(row[4])) for row in db.execute(Q["inbox_counts"])],
+                sources={row["name"]: rows.position(row) for row in db.execute(Q["source_all"])},
+            )
 
         return await self.database.read(query)
 

@@ -1,0 +1,144 @@
+"""Looks at every part of a daemon, says what is wrong, and tells people and programs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from crmbridge.config import files
+from crmbridge.config.load import Config
+from crmbridge.http import describe
+from crmbridge.intake.interpreter import Interpreter
+from crmbridge.intake.poller import Poller
+from crmbridge.intake.webhooks import Webhooks
+from crmbridge.model import State
+from crmbridge.publisher.publisher import Publisher
+from crmbridge.store.interface import Pause, PauseKind, Scope, Store
+from crmbridge.supervise import Parts
+from crmbridge.telemetry import Metrics
+from crmbridge.troubles import gather
+from crmbridge.troubles.alerts import Alerts
+from crmbridge.troubles.facts import DatabaseFacts, Facts, Happened
+from crmbridge.troubles.pulse import Pulse
+from crmbridge.troubles.status import set_gauges, shown
+from crmbridge.troubles.trouble import Severity
+from crmbridge.troubles.watch import Watch
+from crmbridge.web.custody import Custody
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Lookout:
+    """`config`, `pollers`, `publishers` and `pauses` give what is there now: a reload exchanges it."""
+
+    store: Store
+    custody: Custody
+    interpreter: Interpreter
+    webhooks: Webhooks
+    parts: Parts
+    alerts: Alerts
+    watch: Watch
+    pulse: Pulse
+    metrics: Metrics
+    now: Callable[[], datetime]
+    began: datetime
+    shadow: bool
+    config: Callable[[], Config]
+    pollers: Callable[[], Mapping[str, Poller]]
+    publishers: Callable[[], Mapping[str, Publisher]]
+    pauses: Callable[[], Sequence[Pause]]
+    files: Mapping[str, str]
+    """What the files of the configuration held when it was read."""
+    reload_error: str = ""
+    unclean: Happened | None = None
+    """How the last process ended, if nobody had asked it to."""
+
+    async def status(self) -> dict[str, Any]:
+        """What a person on call wants to know first."""
+        facts = await self._facts()
+        return shown(facts, self.watch.look(facts))
+
+    async def exposition(self) -> bytes:
+        """The metrics."""
+        facts = await self._facts()
+        set_gauges(self.metrics, facts, self.watch.look(facts))
+        return self.metrics.exposition()
+
+    async def alert(self) -> None:
+        """Tell of what began and what ended."""
+        try:
+            await self.alerts.look(self.watch.look(await self._facts()), self.config().model.alerts)
+        except Exception as error:  # the next look may do better
+            _log.error("nobody can be told of troubles", extra={"reason": describe(error)})
+
+    def degraded(self) -> int:
+        """How many troubles need somebody, as far as the last look saw."""
+        return sum(one.severity is not Severity.NOTE for one in self.watch.last)
+
+    async def _facts(self) -> Facts:
+        config, now, pollers, publishers = self.config(), self.now(), self.pollers(), self.publishers()
+        model, overview = config.model, await self.store.overview()
+        sources = [
+            gather.source(
+                name,
+                one.connector.name,
+                pollers.get(name),
+                self.webhooks.desks.get(name) if name in self.webhooks.sources else None,
+                self.webhooks.heard.get(name),
+                overview,
+                self.began,
+                one.expect,
+            )
+            for name, one in config.sources.items()
+        ]
+        destinations = [
+            gather.destination(name, one.connector.name, publishers.get(name), overview, now) for name, one in config.destinations.items()
+        ]
+        gone = [gather.gone(name, overview) for name in sorted(overview.destinations - config.destinations.keys())]
+        held, secrets, free = await asyncio.to_thread(_read, config)
+        return Facts(
+            now=now,
+            late=model.alerts.late,
+            sources=sources,
+            destinations=destinations + gone,
+            inbox=overview.inbox,
+            tallies=overview.tallies,
+            pauses=[(pause, await self.store.count([State.QUEUED], _behind(pause))) for pause in self.pauses()],
+            undecided=[Happened(rule, one.reason, one.at, one.count) for rule, one in self.interpreter.undecided.items()],
+            reload_error=self.reload_error,
+            changed_files=files.changed(self.files, held),
+            secrets=secrets,
+            mute=self.custody.mute,
+            shadow=self.shadow,
+            databases=[DatabaseFacts(name, one.refusing, one.full) for name, one in self.custody.databases.items()],
+            free=free,
+            clock=self.pulse.clock,
+            loop=self.pulse.loop,
+            parts=[Happened(name, one.what, one.at, one.count) for name, one in self.parts.faults.items()],
+            unclean=self.unclean,
+            heartbeat=self.alerts.heartbeat if model.alerts.heartbeat else "",
+            alerts_to=model.alerts.to,
+            alerts_waiting=await self.alerts.waiting_since() if model.alerts.to else None,
+        )
+
+
+def _read(config: Config) -> tuple[dict[str, str], list[str], int]:
+    """From the disk: what the configuration's files hold now, the secrets that cannot be read, the bytes that are left."""
+    held = files.fingerprints(config.path, config.model.include)
+    return held, files.unreadable(config), shutil.disk_usage(config.store_path.parent).free
+
+
+def _behind(pause: Pause) -> Scope:
+    """What a pause keeps waiting."""
+    match pause.kind:
+        case PauseKind.DESTINATION:
+            return Scope(destination=pause.name)
+        case PauseKind.RULE:
+            return Scope(rule=pause.name)
+    return Scope()

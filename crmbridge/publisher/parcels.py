@@ -1,0 +1,39 @@
+"""What goes out together, and what comes back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from crmbridge.errors import DeliveryError, OutcomeUnknown
+from crmbridge.model import Delivery, Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why nothing may be said, and what ends that."""
+
+    words: str
+    by_hand: bool = False
+    """A person wants it; else nothing at all may be said by this process."""
+    since: datetime | None = None
+
+
+def clear(outcome: object) -> Receipt | DeliveryError:
+    """What a connector answered; anything but a receipt or an error of ours says nothing."""
+    if isinstance(outcome, (Receipt, DeliveryError)):
+        return outcome
+    return OutcomeUnknown(f"the connector answered {type(outcome).__name__} instead of a receipt")
+
+
+def lane(delivery: Delivery) -> str:
+    """The name of a delivery's lane within its destination."""
+    return delivery.message.channel.key if delivery.message.channel else ""
+
+
+def parcels(deliveries: Sequence[Delivery], size: int) -> list[Sequence[Delivery]]:
+    """Parcels of at most `size`; an edit goes alone, and what ended a process before."""
+    alone = [one for one in deliveries if one.message.edit or one.crashes]
+    others = [one for one in deliveries if not (one.message.edit or one.crashes)] if alone else deliveries
+    return [[one] for one in alone] + [others[start : start + size] for start in range(0, len(others), size)]

@@ -1,0 +1,242 @@
+"""From what a daemon knows of its parts to what is wrong. Pure: the clock is among the facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from crmbridge.intake.poller import Cause
+from crmbridge.model import State
+from crmbridge.store.interface import PauseKind
+from crmbridge.troubles.facts import DestinationFacts, DestinationState, Facts, SourceFacts
+from crmbridge.troubles.trouble import Code, Severity, Trouble
+
+LOW_DISK: Final = 100 * 1024 * 1024
+"""Bytes; below that people are told while there is still time."""
+LATELY: Final = timedelta(minutes=10)
+"""How long something that happened once is told of."""
+_POLLS: Final = 10  # intervals without a good poll, before a source that does not fail is stalled
+_STALLED: Final = timedelta(minutes=5)
+_REFUSALS: Final = 3  # webhooks refused since one was accepted: one may be a stranger's
+
+_ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
+
+
+def find(facts: Facts) -> list[Trouble]:
+    """All that is wrong, the worst first."""
+    order = list(Severity)
+    found = [*_daemon(facts), *_orders(facts), *_sources(facts), *_destinations(facts), *_messages(facts), *_telling(facts)]
+    return sorted(found, key=lambda one: order.index(one.severity))
+
+
+def failing(troubles: list[Trouble]) -> bool:
+    """Whether something of it needs anybody's attention."""
+    return any(one.severity is not Severity.NOTE for one in troubles)
+
+
+def _trouble(code: Code, severity: Severity, about: str, what: str, do: str, *, count: int = 1, since: datetime | None = None) -> Trouble:
+    return Trouble(code=code, severity=severity, about=about, what=what, do=do, count=count, since=since)
+
+
+# --- the daemon itself
+
+
+def _daemon(facts: Facts) -> Iterator[Trouble]:
+    if facts.mute:
+        yield _trouble(Code.ADOPT, _ERROR, "", f"Nothing is published: {facts.mute}", "crmbridge adopt")
+    if facts.reload_error:
+        words = f"The changed configuration is refused, the old one runs on: {facts.reload_error}"
+        yield _trouble(Code.RELOAD_REFUSED, _ERROR, "", words, "crmbridge lint, then crmbridge reload")
+    elif facts.changed_files:
+        words = f"The configuration has changed since it was read: {', '.join(facts.changed_files)}"
+        yield _trouble(Code.CONFIG_CHANGED, _WARNING, "", words, "crmbridge lint, then crmbridge reload")
+    for why in facts.secrets:
+        yield _trouble(
+            Code.SECRET_UNREADABLE, _ERROR, why.partition(":")[0], f"A secret cannot be read any more: {why}", "crmbridge doctor"
+        )
+    for one in facts.databases:
+        if one.full:
+            words = f"The disk is full: nothing new is taken in ({one.name})"
+            yield _trouble(Code.DISK_FULL, _ERROR, one.name, words, "make room on the disk; it goes on by itself")
+        elif one.refusing:
+            words = f"The database {one.name} refuses writes: {one.refusing}"
+            yield _trouble(Code.DATABASE_REFUSES, _ERROR, one.name, words, "make its disk writable; it goes on by itself")
+    if facts.free is not None and facts.free < LOW_DISK and not any(one.full for one in facts.databases):
+        words = f"Only {facts.free // 2**20} MB are left on the disk of the database"
+        yield _trouble(Code.DISK_LOW, _WARNING, "", words, "make room on the disk")
+    if facts.clock and facts.now - facts.clock.at < LATELY:
+        words, do = f"The clock of this machine jumped {facts.clock.what}", "check time synchronisation (timedatectl)"
+        yield _trouble(Code.CLOCK_JUMPED, _WARNING, "", words, do, count=facts.clock.count, since=facts.clock.at)
+    if facts.loop and facts.now - facts.loop.at < LATELY:
+        words, do = (
+            f"The daemon answered nobody for {facts.loop.what}",
+            "look at the log before that, and at the load of this machine",
+        )
+        yield _trouble(Code.LOOP_HELD, _WARNING, "", words, do, count=facts.loop.count, since=facts.loop.at)
+    for part in facts.parts:
+        if facts.now - part.at < LATELY:
+            words = f"A part of crmbridge failed and was begun again ({part.about}): {part.what}"
+            yield _trouble(Code.PART_FAILED, _ERROR, part.about, words, "report it, with the log of that moment", count=part.count)
+    if facts.unclean and facts.now - facts.unclean.at < LATELY:
+        words = f"The last process ended without being asked to: {facts.unclean.what}"
+        yield _trouble(
+            Code.ENDED_UNCLEANLY, _WARNING, "", words, "look at the log and at the kernel's (journalctl -k)", since=facts.unclean.at
+        )
+
+
+def _orders(facts: Facts) -> Iterator[Trouble]:
+    if facts.shadow:
+        yield _trouble(Code.SHADOW, _NOTE, "", "Nothing is published: it runs with --shadow", "run it without --shadow")
+    for pause, waits in facts.pauses:
+        name = "all" if pause.kind is PauseKind.ALL else pause.name
+        what = "Everything" if pause.kind is PauseKind.ALL else f"The {pause.kind} {pause.name}"
+        if waits and facts.now - pause.since > facts.late:
+            words = f"{what} is paused ({pause.reason}), and {waits} messages wait behind that"
+            yield _trouble(Code.PAUSE_FORGOTTEN, _WARNING, name, words, f"crmbridge resume {name}", count=waits, since=pause.since)
+        else:
+            yield _trouble(Code.PAUSED, _NOTE, name, f"{what} is paused: {pause.reason}", f"crmbridge resume {name}", since=pause.since)
+
+
+def _telling(facts: Facts) -> Iterator[Trouble]:
+    if facts.heartbeat:
+        yield _trouble(Code.HEARTBEAT_FAILED, _WARNING, "", f"The heartbeat is not taken: {facts.heartbeat}", "check alerts.heartbeat")
+    if facts.alerts_waiting and facts.now - facts.alerts_waiting > facts.late:
+        words = f"Alerts do not get out: the oldest waits for {facts.alerts_to} since {facts.alerts_waiting:%Y-%m-%d %H:%M}"
+        do = f"crmbridge queue list --destination {facts.alerts_to}"
+        yield _trouble(Code.ALERTS_UNHEARD, _ERROR, facts.alerts_to or "", words, do, since=facts.alerts_waiting)
+
+
+# --- sources
+
+
+def _sources(facts: Facts) -> Iterator[Trouble]:
+    for one in facts.sources:
+        yield from _polled(one, facts.now)
+        yield from _called(one, facts.now)
+    for waiting in facts.inbox:
+        about, count = waiting.source, waiting.count
+        if waiting.failed and waiting.records:
+            words = f"{count} records of {about} could not be interpreted and are put aside"
+            yield _trouble(Code.RECORDS_ASIDE, _ERROR, about, words, "crmbridge dead list", count=count, since=waiting.oldest)
+        elif waiting.failed:
+            words = f"{count} webhook requests of {about} could not be interpreted"
+            yield _trouble(Code.REQUESTS_FAILED, _ERROR, about, words, "crmbridge dead list", count=count, since=waiting.oldest)
+        elif facts.now - waiting.oldest > facts.late:
+            words = f"{count} webhook requests of {about} wait to be interpreted, the oldest since {waiting.oldest:%H:%M:%S}"
+            yield _trouble(Code.REQUESTS_LATE, _WARNING, about, words, "crmbridge status", count=count, since=waiting.oldest)
+    for rule in facts.undecided:
+        if facts.now - rule.at < LATELY:
+            words = f"The rule {rule.about} could not be decided {rule.count} times lately: {rule.what}"
+            yield _trouble(
+                Code.RULE_UNDECIDED, _WARNING, rule.about, words, "crmbridge lint and crmbridge explain RECORD", count=rule.count
+            )
+
+
+_FAILURES: Final = {
+    Cause.LOGIN: (Code.SOURCE_LOGIN, _ERROR, "refuses the login"),
+    Cause.LIMITED: (Code.SOURCE_LIMITED, _WARNING, "asks us to wait"),
+    Cause.FAULT: (Code.SOURCE_FAULTY, _ERROR, "fails in an unforeseen way"),
+}
+
+
+def _polled(one: SourceFacts, now: datetime) -> Iterator[Trouble]:
+    do, since = f"crmbridge doctor {one.name}", one.failing_since
+    if one.failures:
+        code, severity, says = _FAILURES.get(one.cause or Cause.OTHER, (Code.SOURCE_FAILING, _WARNING, "could not be read"))
+        if code is Code.SOURCE_FAILING and one.polled_at is None:
+            code, says = Code.SOURCE_NEVER_READ, "could never be read yet"
+        again = f"; again at {one.retry_at:%Y-%m-%d %H:%M:%S}" if one.retry_at and one.retry_at > now else ""
+        yield _trouble(code, severity, one.name, f"The source {one.name} {says}: {one.error}{again}", do, count=one.failures, since=since)
+    elif one.polled and now - max(one.polled_at or one.began, one.began) > max(_STALLED, _POLLS * one.every):
+        words = f"The source {one.name} was not read since {one.polled_at or one.began:%Y-%m-%d %H:%M}, though nothing says why"
+        yield _trouble(Code.SOURCE_STALLED, _WARNING, one.name, words, do, since=one.polled_at)
+    if one.expect and now - max(one.heard_at or one.began, one.began) > one.expect:
+        last = f"since {one.heard_at:%Y-%m-%d %H:%M}" if one.heard_at else "yet"
+        words = f"Nothing came from the source {one.name} {last}, though something is expected more often"
+        yield _trouble(Code.SOURCE_QUIET, _WARNING, one.name, words, do, since=one.heard_at or one.began)
+
+
+def _called(one: SourceFacts, now: datetime) -> Iterator[Trouble]:
+    if one.unreadable:
+        words = f"What webhooks of {one.name} name cannot be read: {one.unreadable}"
+        yield _trouble(Code.HOOK_UNREADABLE, _WARNING, one.name, words, f"crmbridge doctor {one.name}", since=one.unreadable_since)
+    if one.refused >= _REFUSALS:
+        words = f"The last {one.refused} webhooks to {one.name} were refused, and none accepted: {one.refusal}"
+        do = "compare the secret here with the sender's, and both clocks"
+        yield _trouble(Code.HOOK_REFUSED, _WARNING, one.name, words, do, count=one.refused, since=one.refused_since)
+
+
+# --- destinations
+
+
+def _destinations(facts: Facts) -> Iterator[Trouble]:
+    for one in facts.destinations:
+        yield from _destination(one, facts)
+
+
+def _destination(one: DestinationFacts, facts: Facts) -> Iterator[Trouble]:
+    name, doctor = one.name, f"crmbridge doctor {one.name}"
+    match one.state:
+        case DestinationState.REFUSED:
+            words = f"The destination {name} is paused: {one.failure}"
+            yield _trouble(Code.DESTINATION_REFUSED, _ERROR, name, words, f"put it right, then crmbridge resume {name}", since=one.since)
+        case DestinationState.ILL:
+            words = f"The destination {name} looks ill, one probe at a time: {one.failure}"
+            yield _trouble(Code.DESTINATION_ILL, _WARNING, name, words, doctor, since=one.since)
+        case DestinationState.FAILING:
+            yield _trouble(Code.DESTINATION_FAILING, _WARNING, name, f"The destination {name} fails: {one.failure}", doctor)
+        case DestinationState.UNREACHED:
+            words = f"The destination {name} could not be reached when crmbridge began: {one.failure}"
+            yield _trouble(Code.DESTINATION_UNREACHED, _WARNING, name, words, doctor, since=one.since)
+        case DestinationState.WAITING if one.until is not None:
+            words = f"The destination {name} asks us to wait until {one.until:%Y-%m-%d %H:%M:%S}: {one.failure}"
+            yield _trouble(Code.DESTINATION_LIMITED, _WARNING, name, words, f"crmbridge queue list --destination {name}", since=one.since)
+        case DestinationState.GONE if any(one.counts.get(state) for state in ("queued", "sending", "held", "unknown")):
+            words = f"Messages wait for {name}, which is not configured"
+            do = f"put {name} back, or crmbridge queue drop --destination {name}"
+            yield _trouble(Code.DESTINATION_GONE, _ERROR, name, words, do)
+    if one.fault:
+        words = f"Publishing to {name} stumbles: {one.fault}"
+        yield _trouble(Code.DESTINATION_FAULTY, _ERROR, name, words, "report it, with the log of that moment")
+    if one.state in (DestinationState.OK, DestinationState.FAILING) and one.oldest_queued and facts.now - one.oldest_queued > facts.late:
+        words = f"Messages for {name} wait since {one.oldest_queued:%Y-%m-%d %H:%M:%S}"
+        do = f"crmbridge queue list --destination {name}"
+        yield _trouble(Code.DESTINATION_LATE, _WARNING, name, words, do, since=one.oldest_queued)
+
+
+# --- messages
+
+
+_DEAD: Final = {
+    "unrenderable": (Code.DEAD_UNRENDERABLE, "could not be rendered"),
+    "expired": (Code.DEAD_EXPIRED, "were not said in time"),
+    "quarantined": (Code.DEAD_QUARANTINED, "ended the process, or cannot be read"),
+}
+_HELD: Final = {
+    "surge": (Code.HELD_SURGE, "are held by the flood guard"),
+    "draft": (Code.HELD_DRAFT, "of draft rules wait for your word"),
+    "cap": (Code.HELD_CAP, "are held because the cap is reached"),
+    "adopted": (Code.HELD_ADOPTED, "may have been said before the database was adopted"),
+}
+
+
+def _messages(facts: Facts) -> Iterator[Trouble]:
+    counts: dict[tuple[Code, str], tuple[str, str, int]] = {}
+    for one in facts.tallies:
+        name = one.destination
+        match one.state:
+            case State.DEAD:
+                code, words = _DEAD.get(one.kind, (Code.DEAD_REJECTED, "were refused by the network"))
+                do = f"crmbridge dead list --destination {name}, then dead retry or dead drop"
+            case State.HELD:
+                code, words = _HELD.get(one.kind, (Code.HELD_BY_HAND, "were held by hand"))
+                do = f"crmbridge queue list --state held --destination {name}, then queue release or queue drop"
+            case State.UNKNOWN if not one.looked_for:
+                code, words, do = Code.UNKNOWN, "may or may not be published", "crmbridge unknown list, then unknown resolve"
+            case _:
+                continue
+        counts[code, name] = (words, do, counts.get((code, name), ("", "", 0))[2] + one.count)
+    for (code, name), (words, do, count) in counts.items():
+        severity = _WARNING if code in (Code.HELD_DRAFT, Code.HELD_BY_HAND) else _ERROR
+        yield _trouble(code, severity, name, f"{count} messages for {name} {words}", do, count=count)

@@ -1,0 +1,121 @@
+"""The facts of sources and destinations, from the parts that work for them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from crmbridge.intake.desk import Desk
+from crmbridge.intake.poller import Poller
+from crmbridge.intake.webhooks import Heard
+from crmbridge.publisher.publisher import Publisher
+from crmbridge.store.interface import Overview
+from crmbridge.troubles.facts import DestinationFacts, DestinationState, SourceFacts, SourceState
+
+
+def source(
+    name: str,
+    type_: str,
+    poller: Poller | None,
+    desk: Desk | None,
+    heard: Heard | None,
+    overview: Overview,
+    began: datetime,
+    expect: timedelta | None,
+) -> SourceFacts:
+    """One source. `began`: since when this process reads it."""
+    known = overview.sources.get(name)
+    failing = poller.state.failures if poller else 0
+    unread = desk.last_error if desk and desk.failures else ""
+    if failing or unread:
+        state = SourceState.FAILING
+    elif poller is None:
+        state = SourceState.LISTENING
+    elif known is None:
+        state = SourceState.STARTING
+    else:
+        state = SourceState.READING if known.baselined else SourceState.LEARNING
+    words = ""
+    if unread:
+        words = f"what webhooks name cannot be read: {unread}"
+    elif poller and failing:
+        words = f"{failing} times: {poller.state.last_error}"
+    elif poller and state is SourceState.LEARNING:
+        words = f"what exists is being learnt: {poller.state.read} records so far"
+    times = [at for at in (heard.accepted_at if heard else None, poller.state.heard_at if poller else None) if at]
+    return SourceFacts(
+        name=name,
+        type=type_,
+        state=state,
+        words=words,
+        polled=poller is not None,
+        hook=desk is not None,
+        every=poller.every if poller else timedelta(0),
+        began=began,
+        polled_at=known.polled_at if known else None,
+        read=poller.state.read if poller else 0,
+        failures=failing,
+        cause=poller.state.cause if poller else None,
+        error=poller.state.last_error if poller else "",
+        failing_since=poller.state.failing_since if poller else None,
+        retry_at=poller.state.retry_at if poller else None,
+        unreadable=unread,
+        unreadable_since=desk.failing_since if desk else None,
+        expect=expect,
+        heard_at=max(times, default=None),
+        refused=heard.refused if heard else 0,
+        refusal=heard.refusal if heard else "",
+        refused_since=heard.refused_since if heard else None,
+    )
+
+
+def destination(name: str, type_: str, publisher: Publisher | None, overview: Overview, now: datetime) -> DestinationFacts:
+    """One destination; without a publisher it is being exchanged."""
+    oldest, counts = overview.oldest.get(name), overview.counts(name)
+    if publisher is None:
+        return DestinationFacts(name=name, type=type_, state=DestinationState.STARTING, oldest_queued=oldest, counts=counts)
+    state, words, since, until = _state(publisher, now)
+    return DestinationFacts(
+        name=name,
+        type=type_,
+        state=state,
+        words=words,
+        since=since,
+        fault=publisher.fault,
+        failure=_failure(publisher),
+        until=until,
+        oldest_queued=oldest,
+        counts=counts,
+    )
+
+
+def gone(name: str, overview: Overview) -> DestinationFacts:
+    """A destination that is no longer configured, for which something waits or died."""
+    words = "not configured: put it back, and what waits goes out"
+    return DestinationFacts(
+        name=name, type="-", state=DestinationState.GONE, words=words, oldest_queued=overview.oldest.get(name), counts=overview.counts(name)
+    )
+
+
+def _failure(publisher: Publisher) -> str:
+    wait = publisher.waits.get(None)
+    return (publisher.paused.reason if publisher.paused else "") or publisher.last_failure or (wait.reason if wait else "")
+
+
+def _state(publisher: Publisher, now: datetime) -> tuple[DestinationState, str, datetime | None, datetime | None]:
+    """State, words, since when, until when."""
+    if publisher.silenced:
+        state = DestinationState.PAUSED if publisher.silenced.by_hand else DestinationState.SILENT
+        return state, publisher.silenced.words, publisher.silenced.since, None
+    if paused := publisher.paused:
+        words = f"{paused.reason}; put it right, then `crmbridge resume {publisher.name}` or `reload`"
+        return DestinationState.REFUSED, words, paused.since, None
+    wait = publisher.waits.get(None)
+    if wait and wait.until and wait.until > now:
+        return DestinationState.WAITING, f"until {wait.until.isoformat(timespec='seconds')}: {wait.reason}", wait.since, wait.until
+    if publisher.breaker.open_until is not None:
+        return DestinationState.ILL, f"one probe at a time: {publisher.last_failure}", publisher.failing_since, None
+    if publisher.unreached:
+        return DestinationState.UNREACHED, publisher.last_failure, publisher.failing_since, None
+    if publisher.last_failure:
+        return DestinationState.FAILING, publisher.last_failure, publisher.failing_since, None
+    return DestinationState.OK, "", None, None

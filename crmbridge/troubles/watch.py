@@ -1,0 +1,28 @@
+"""Remembers since when each trouble is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from crmbridge.troubles.facts import Facts
+from crmbridge.troubles.find import find
+from crmbridge.troubles.trouble import Trouble
+
+
+class Watch:
+    """One daemon's memory of its troubles."""
+
+    def __init__(self, known: Mapping[str, datetime] | None = None) -> None:
+        """`known`: what people were told of before, by name, with since when."""
+        self._since = dict(known or {})
+        self.last: list[Trouble] = []
+        """What the last look found."""
+
+    def look(self, facts: Facts) -> list[Trouble]:
+        """All troubles, each with its beginning: as the facts have it, else when it was found first."""
+        found = [replace(one, since=one.since or self._since.get(one.name, facts.now)) for one in find(facts)]
+        self._since = {one.name: one.since for one in found if one.since}
+        self.last = found
+        return found
