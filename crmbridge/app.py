@@ -156,6 +156,7 @@ class App:
         verbs = {name: getattr(self.operations, name) for name in Operations.VERBS} | {
             "status": self.status,
             "reload": self._reload_verb,
+            "seen": self.lookout.seen,
             "adopt": self._adopt_verb,
             "backup": self.custody.backup,
         }
@@ -171,12 +172,16 @@ class App:
             self._retain, "interval", hours=1, coalesce=True, max_instances=1, misfire_grace_time=None, next_run_time=self._now()
         )
         self._scheduler.add_job(
-            self.lookout.alert, "interval", seconds=_ALERT_EVERY, coalesce=True, max_instances=1, misfire_grace_time=None
+            self.lookout.alert,
+            "interval",
+            seconds=min(_ALERT_EVERY, config.model.alerts.after.total_seconds()),
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
         )
-        if config.model.alerts.heartbeat:
-            self._scheduler.add_job(
-                self._beat, "interval", minutes=1, coalesce=True, max_instances=1, misfire_grace_time=None, next_run_time=self._now()
-            )
+        self._scheduler.add_job(
+            self.lookout.beat, "interval", minutes=1, coalesce=True, max_instances=1, misfire_grace_time=None, next_run_time=self._now()
+        )
         self._scheduler.start()
         self.metrics.reload_ok.set(1)
         tell_systemd(f"READY=1\nSTATUS=reading {len(config.sources)} sources, publishing to {len(config.destinations)} destinations")
@@ -352,10 +357,6 @@ class App:
         await self._steered()
         return {"held": held}
 
-    async def _beat(self) -> None:
-        if not self.unready():
-            await self.alerts.beat(self.config.model.alerts)
-
     # --- reloading
 
     async def reload(self) -> None:
@@ -383,6 +384,7 @@ class App:
 
     async def _reload_verb(self) -> dict[str, Any]:
         await self.reload()
+        self._scheduler.add_job(self.lookout.beat)  # its address may be another now
         return {"rules": len(self.config.rules)}
 
     async def _refuse_unsafe(self, config: Config) -> None:

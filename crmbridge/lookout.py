@@ -77,6 +77,18 @@ class Lookout:
         except Exception as error:  # the next look may do better
             _log.error("nobody can be told of troubles", extra={"reason": describe(error)})
 
+    async def beat(self) -> None:
+        """A sign of life, while changes can be taken in."""
+        if not self.custody.refusing:
+            await self.alerts.beat(self.config().model.alerts)
+
+    async def seen(self) -> dict[str, Any]:
+        """A person knows of what happened once and is over: it is told no longer."""
+        self.pulse.clock = self.pulse.loop = self.unclean = None
+        self.parts.faults.clear()
+        self.interpreter.undecided.clear()
+        return await self.status()
+
     def degraded(self) -> int:
         """How many troubles need somebody, as far as the last look saw."""
         return sum(one.severity is not Severity.NOTE for one in self.watch.last)
@@ -101,6 +113,7 @@ class Lookout:
             gather.destination(name, one.connector.name, publishers.get(name), overview, now) for name, one in config.destinations.items()
         ]
         gone = [gather.gone(name, overview) for name in sorted(overview.destinations - config.destinations.keys())]
+        own = self.custody.own
         held, secrets, free = await asyncio.to_thread(_read, config)
         return Facts(
             now=now,
@@ -116,7 +129,10 @@ class Lookout:
             secrets=secrets,
             mute=self.custody.mute,
             shadow=self.shadow,
-            databases=[DatabaseFacts(name, one.refusing, one.full) for name, one in self.custody.databases.items()],
+            databases=[
+                DatabaseFacts(name, one.refusing, self.custody.full if one is own else bool(one.refusing and one.full))
+                for name, one in self.custody.databases.items()
+            ],
             free=free,
             clock=self.pulse.clock,
             loop=self.pulse.loop,

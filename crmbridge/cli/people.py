@@ -17,9 +17,12 @@ _STATES = ("queued", "sending", "held", "unknown", "dead")
 
 @click.command()
 @config_option
+@click.option("--seen", is_flag=True, help="You know of what happened once and is over: do not tell of it any longer.")
 @output_option
-def status(path: Path, output: str) -> None:
+def status(path: Path, seen: bool, output: str) -> None:
     """How it goes: what is wrong and what to do, sources, destinations, what waits. Exit code 1 if something is wrong."""
+    if seen:
+        ask_daemon(path, "seen")
     answer = ask_daemon(path, "status")
     show_data(answer, output, _status)
     if not answer["ok"]:

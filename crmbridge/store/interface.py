@@ -321,7 +321,10 @@ class Store(Protocol):
 
     # what ended the process before
     async def crashed(self, requests: Sequence[int], records: Sequence[RecordRef], deliveries: Sequence[int]) -> None:
-        """The process ended while these were worked on. Requests and deliveries that did it too often are put aside."""
+        """The process ended while these were worked on; of the deliveries no request was out, so that they are queued again.
+
+        Requests and deliveries that did it too often are put aside.
+        """
 
     async def suspects(self) -> dict[RecordRef, int]:
         """Records during whose interpretation the process ended, and how often."""

@@ -48,8 +48,8 @@ SELECT source, record_type, record_id, crashes FROM suspects
 DELETE FROM suspects WHERE source = ? AND record_type = ? AND record_id = ?
 
 -- name: deliveries_crashed
--- The process ended while these were made ready to be sent; one that did it too often is a dead letter. A JSON list of ids.
-UPDATE deliveries SET crashes = crashes + 1, state = iif(crashes + 1 >= :most, 'dead', state),
+-- The process ended while these were made ready to be sent: no request was out. One that did it too often is a dead letter. A JSON list of ids.
+UPDATE deliveries SET crashes = crashes + 1, state = iif(crashes + 1 >= :most, 'dead', 'queued'),
   reason = iif(crashes + 1 >= :most, 'quarantined', reason), last_error = iif(crashes + 1 >= :most, :why, last_error)
 WHERE state = 'sending' AND id IN (SELECT value FROM json_each(:ids))
 

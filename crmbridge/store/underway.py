@@ -3,7 +3,8 @@
 A webhook, a record or a message that ends the process (it takes all memory, it hangs until a watchdog acts) is found again
 by the next process, and would end that one too. So each is named in a small file mapped into memory before code works on
 its content, and the name is taken back afterwards. That costs no system call and no fsync: pages of a mapped file survive
-whatever ends the process, and a power cut is nobody's fault.
+whatever ends the process. A power cut is nobody's fault, and what the file holds after one may be old: so it counts within one boot
+of the machine only.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ MOST: Final = 3
 """What ended the process so often is put aside."""
 _SLOT, _SLOTS = 4096, 64  # bytes; things under way at once (what finds no room is not noted)
 _HEAD = 2  # bytes that hold the length of a name
+_BOOT = 64  # bytes in front of the slots that name the boot of the machine
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _log = logging.getLogger(__name__)
 
 
@@ -98,14 +101,16 @@ class UnderWay:
             except OSError as error:  # nothing depends on it but the next process's knowledge
                 _log.warning("what is under way cannot be noted", extra={"path": str(path), "reason": error.strerror})
                 return
-            self.left = _read(self._memory)
-            self._memory[:] = bytes(_SLOT * _SLOTS)
+            boot = _boot()
+            if self._memory[:_BOOT] == boot:
+                self.left = _read(self._memory)
+            self._memory[:] = boot + bytes(_SLOT * _SLOTS)
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[Slot]:
         """A place of one's own."""
         index = self._free.pop() if self._free and self._memory is not None else None
-        slot = Slot(self._memory if index is not None else None, (index or 0) * _SLOT)
+        slot = Slot(self._memory if index is not None else None, _BOOT + (index or 0) * _SLOT)
         try:
             yield slot
         finally:
@@ -117,17 +122,26 @@ class UnderWay:
 def _mapped(path: Path) -> mmap.mmap:
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        os.posix_fallocate(descriptor, 0, _SLOT * _SLOTS)  # a page that the disk has no room for would end us when it is written
-        return mmap.mmap(descriptor, _SLOT * _SLOTS)
+        os.posix_fallocate(descriptor, 0, _BOOT + _SLOT * _SLOTS)  # a page that the disk has no room for would end us when it is written
+        return mmap.mmap(descriptor, _BOOT + _SLOT * _SLOTS)
     finally:
         os.close(descriptor)
+
+
+def _boot() -> bytes:
+    """The name of this boot; of every one where the machine does not say, so that nothing counts."""
+    try:
+        name = _BOOT_ID.read_bytes().strip()
+    except OSError:
+        name = os.urandom(16)
+    return name[:_BOOT].ljust(_BOOT, b"\0")
 
 
 def _read(memory: mmap.mmap) -> Left:
     requests: list[int] = []
     records: list[RecordRef] = []
     deliveries: list[int] = []
-    for start in range(0, _SLOT * _SLOTS, _SLOT):
+    for start in range(_BOOT, _BOOT + _SLOT * _SLOTS, _SLOT):
         length = int.from_bytes(memory[start : start + _HEAD], "big")
         if not 0 < length <= _SLOT - _HEAD:
             continue

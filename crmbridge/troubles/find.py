@@ -66,22 +66,37 @@ def _daemon(facts: Facts) -> Iterator[Trouble]:
         words = f"Only {facts.free // 2**20} MB are left on the disk of the database"
         yield _trouble(Code.DISK_LOW, _WARNING, "", words, "make room on the disk")
     if facts.clock and facts.now - facts.clock.at < LATELY:
-        words, do = f"The clock of this machine jumped {facts.clock.what}", "check time synchronisation (timedatectl)"
+        words, do = (
+            f"The clock of this machine jumped {facts.clock.what}",
+            "check time synchronisation (timedatectl), then crmbridge status --seen",
+        )
         yield _trouble(Code.CLOCK_JUMPED, _WARNING, "", words, do, count=facts.clock.count, since=facts.clock.at)
     if facts.loop and facts.now - facts.loop.at < LATELY:
         words, do = (
             f"The daemon answered nobody for {facts.loop.what}",
-            "look at the log before that, and at the load of this machine",
+            "look at the log before that, then crmbridge status --seen",
         )
         yield _trouble(Code.LOOP_HELD, _WARNING, "", words, do, count=facts.loop.count, since=facts.loop.at)
     for part in facts.parts:
         if facts.now - part.at < LATELY:
             words = f"A part of crmbridge failed and was begun again ({part.about}): {part.what}"
-            yield _trouble(Code.PART_FAILED, _ERROR, part.about, words, "report it, with the log of that moment", count=part.count)
+            yield _trouble(
+                Code.PART_FAILED,
+                _ERROR,
+                part.about,
+                words,
+                "report it, with the log of that moment, then crmbridge status --seen",
+                count=part.count,
+            )
     if facts.unclean and facts.now - facts.unclean.at < LATELY:
         words = f"The last process ended without being asked to: {facts.unclean.what}"
         yield _trouble(
-            Code.ENDED_UNCLEANLY, _WARNING, "", words, "look at the log and at the kernel's (journalctl -k)", since=facts.unclean.at
+            Code.ENDED_UNCLEANLY,
+            _WARNING,
+            "",
+            words,
+            "look at the log and at the kernel's (journalctl -k), then crmbridge status --seen",
+            since=facts.unclean.at,
         )
 
 
@@ -129,7 +144,7 @@ def _sources(facts: Facts) -> Iterator[Trouble]:
         if facts.now - rule.at < LATELY:
             words = f"The rule {rule.about} could not be decided {rule.count} times lately: {rule.what}"
             yield _trouble(
-                Code.RULE_UNDECIDED, _WARNING, rule.about, words, "crmbridge lint and crmbridge explain RECORD", count=rule.count
+                Code.RULE_UNDECIDED, _WARNING, rule.about, words, "crmbridge explain RECORD, then crmbridge status --seen", count=rule.count
             )
 
 

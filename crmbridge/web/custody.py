@@ -31,6 +31,11 @@ class Custody:
         self._now = now
         self._reserve = Reserve(store.database.path)
 
+    @property
+    def own(self) -> Database:
+        """The store's database, which everything needs."""
+        return self._store.database
+
     async def begin(self) -> None:
         """Is this the database that ran here last? One that is not must not speak."""
         await asyncio.to_thread(self._reserve.keep)
@@ -69,6 +74,12 @@ class Custody:
         for name, database in self.databases.items():
             await database.backup(target / name)
         return {"folder": str(target), "files": list(self.databases)}
+
+    @property
+    def full(self) -> bool:
+        """Nothing new is taken in for want of space."""
+        database = self._store.database
+        return self._reserve.given_up or bool(database.refusing and database.full)
 
     @property
     def refusing(self) -> str:

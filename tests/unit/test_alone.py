@@ -412,9 +412,9 @@ async def test_a_message_that_ended_the_process_goes_alone_and_is_then_put_aside
     assert network.seen[:1] == ["k0"]
 
     await store.record(batch(entry("k9", record=other(9))), NOW)
-    (last,) = (await store.lease("out", now=NOW, limit=1, per_lane=1, skip=[])).deliveries
     for _ in range(MOST):
-        await store.crashed([], [], [last.id])
+        (last,) = (await store.lease("out", now=NOW, limit=1, per_lane=1, skip=[])).deliveries
+        await store.crashed([], [], [last.id])  # no request of it was out: it is queued again
     (dead,) = await store.select([State.DEAD], Scope())
     assert (dead.key, dead.reason) == ("k9", "quarantined")
     assert await store.requeue(dead, dead.message, NOW)

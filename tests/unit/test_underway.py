@@ -89,3 +89,18 @@ def test_without_a_file_it_works_all_the_same(tmp_path, caplog):
 def test_the_file_is_ours_alone(tmp_path):
     UnderWay(tmp_path / "u")
     assert os.stat(tmp_path / "u").st_mode & 0o777 == 0o600
+
+
+def test_what_was_left_before_the_machine_began_anew_tells_nothing(tmp_path, monkeypatch):
+    """After a power cut the file may be older than what was done: a message that is out would be said again."""
+    (tmp_path / "boot").write_text("first boot\n")
+    monkeypatch.setattr(underway, "_BOOT_ID", tmp_path / "boot")
+    with UnderWay(tmp_path / "u").slot() as slot:
+        slot.begin(underway.deliveries([1]))
+        assert UnderWay(tmp_path / "u").left == Left((), (), (1,))
+        slot.begin(underway.deliveries([1]))
+        (tmp_path / "boot").write_text("second boot\n")
+        assert UnderWay(tmp_path / "u").left.nothing
+        monkeypatch.setattr(underway, "_BOOT_ID", tmp_path / "nowhere")
+        slot.begin(underway.deliveries([1]))
+        assert UnderWay(tmp_path / "u").left.nothing
