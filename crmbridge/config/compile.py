@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
 
 from crmbridge.config.document import Document, KeyPath
@@ -215,9 +216,14 @@ class _Compiler:
                 self._add(place.at(key), f"{model.to} {words}")
 
     def _blocks(self, raw: Any, place: Place, fields: RecordSpec | None) -> Blocks:
+        """A text with something to fill in becomes a template; every constant stays what it is, as JSON knows it."""
         if isinstance(raw, str):
-            return self._compile(compile_template, raw, place, fields)
+            return self._compile(compile_template, raw, place, fields) if any(mark in raw for mark in _MARKS) else raw
+        if isinstance(raw, Decimal):  # as the configuration is read
+            return int(raw) if raw == raw.to_integral_value() else float(raw)
         if isinstance(raw, Mapping):
+            if "" in raw:  # it would be taken for a stored text
+                self._add(place, "a name is empty")
             return {name: self._blocks(value, place.at(name), fields) for name, value in raw.items()}
         if isinstance(raw, list):
             return [self._blocks(value, place.at(index), fields) for index, value in enumerate(raw)]
@@ -319,6 +325,8 @@ def surge(option: SurgeModel | Literal["off"] | None) -> Surge | None:
     return None if option == "off" else Surge(option.over, option.per)
 
 
+_MARKS: Final = ("{{", "{%", "{#")
+"""Where a template has something to fill in, or to leave out."""
 _CHANNEL_ADVICE = {True: "channel: {for: record.AccountId, title: record.Account.Name}", False: 'channel: "#wins"'}
 
 

@@ -62,7 +62,7 @@ class Step:
     edit: bool = False
     """Let what this step said last about the record say the new text."""
     blocks: Blocks = None
-    """A layout, each text of it a Template."""
+    """A layout; each text of it that has something to fill in is a Template."""
     max_age: timedelta | None = None
     """How long after the change it may still be said."""
     surge: Surge | None = None
@@ -80,7 +80,7 @@ class Step:
 
 
 Blocks = Any
-"""Mappings and lists as in JSON, with a Template wherever a text stands; None for no layout."""
+"""Mappings and lists as in JSON, with a Template wherever a text has something to fill in; None for no layout."""
 
 
 def templates_in(blocks: Blocks) -> Iterator[Template]:

@@ -77,11 +77,17 @@ def test_what_may_be_shortened_is_marked(said):
 
 
 def test_blocks_keep_words_apart(said):
-    """Every text in them is rendered like any other, and knows whose words are whose."""
-    blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "*{{ record.Name }}* signed"}, "fields": []}, {"type": "divider"}]
+    """Every text with something to fill in is rendered like any other, and knows whose words are whose; constants stay as they are."""
+    blocks = [
+        {"type": "section", "text": {"type": "mrkdwn", "text": "*{{ record.Name }}* signed"}, "fields": []},
+        {
+            "type": "rich_text",
+            "elements": [{"type": "rich_text_list", "border": 0, "ratio": 0.5, "emoji": False, "note": "{# not said #}"}],
+        },
+    ]
     message = said({"to": "wins", "text": "x", "blocks": blocks}).message
-    assert message.blocks[0]["text"]["text"] == (Literal("*"), Value("Parkers & Sons"), Literal("* signed"))
-    assert message.blocks[1] == {"type": (Literal("divider"),)}
+    assert message.blocks[0]["text"] == {"type": "mrkdwn", "text": (Literal("*"), Value("Parkers & Sons"), Literal("* signed"))}
+    assert message.blocks[1]["elements"] == [{"type": "rich_text_list", "border": 0, "ratio": 0.5, "emoji": False, "note": ()}]
     assert load_message(dump_message(message)) == message
 
 

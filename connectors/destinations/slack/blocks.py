@@ -76,7 +76,8 @@ def _value(value: Any, kind: str, name: str, limit: int | None, where: str) -> A
     if isinstance(value, tuple):
         return _words(value, kind, name, limit, where)
     if isinstance(value, str):
-        return _within(clean(value), limit, where)
+        # A rule's own words are written for their place too: a bare & in mrkdwn is one of them.
+        return _words((Literal(value),), kind, name, limit, where) if name == "text" else _within(clean(value), limit, where)
     if isinstance(value, Mapping):
         return _object(value, kind, name, where)
     if isinstance(value, list):
