@@ -1,0 +1,125 @@
+"""The keys of a files source: which of the files in a folder are read, and as what."""
+
+import os
+
+from crmbridge.errors import SourceError
+from flow.wire.bridge import Stage, facts
+from flow.wire.keys import ABSENT
+from flow.wire.proofs import proofs_of
+
+
+class Files(Stage):
+    """Two exports, one after the other: what the second changes is told."""
+
+    YAML = """
+crmbridge: 1
+sources:
+  crm:
+    type: files
+    folder: in
+    types: {Deal: {match: "deals-*.csv"}}
+    records: {Deal: {fields: {stage: public, name: public, at: internal}}}
+destinations: {out: {type: console}}
+"""
+
+    def prepare(self):
+        for name in ("in", "other"):
+            (self.folder / name).mkdir()
+
+    def export(self, name, content, age=60):
+        """A file that was written so many seconds ago."""
+        path = self.folder / "in" / name
+        path.write_bytes(content.encode("latin-1"))
+        stamp = self.now().timestamp() - age
+        os.utime(path, (stamp, stamp))
+
+    def polled(self, *names):
+        """What a poll tells, or why it cannot."""
+        try:
+            return facts(self.poll(), *names)
+        except SourceError as error:
+            return str(error).partition(": ")[2]
+
+    def exported(self, first, second, *names, form="deals-{}.csv"):
+        """What is told of the second file."""
+        self.start()
+        self.export(form.format(1), first, age=3600)
+        learnt = self.polled(*names)
+        self.export(form.format(2), second)
+        return learnt or self.polled(*names)
+
+
+proves = proofs_of(Files)
+OPEN, WON = "id,name,stage,at\n1,Parkers,open,2026-11-22T10:00:00Z\n", "id,name,stage,at\n1,Parkers,won,2026-11-22T09:00:00Z\n"
+
+
+@proves("sources.files.folder", ("in", [["1", "won"]]), ("other", []))
+@proves("sources.files.types.match", ("deals-*.csv", [["1", "won"]]), ("leads-*.csv", []))
+@proves("sources.files.types.changed", (ABSENT, [["1", "won"]]), ("at", []))
+def two_exports(stage):
+    """What is told of a record that an older state comes of."""
+    return stage.exported(OPEN, WON, "record_id", "stage")
+
+
+@proves("sources.files.types.id", ("id", [["1", "won"]]), ("key", [["a", "won"]]))
+def two_ids(stage):
+    """Which record changed."""
+    return stage.exported("id,key,stage\n1,a,open\n", "id,key,stage\n1,a,won\n", "record_id", "stage")
+
+
+@proves("sources.files.types.delimiter", (",", [["won;x"]]), (";", "line 2 has no id; mend the file, or take it away"))
+def a_semicolon(stage):
+    """How a line is cut."""
+    return stage.exported("id,stage\n1,open\n", "id,stage\n1,won;x\n", "stage")
+
+
+@proves("sources.files.types.encoding", ("latin-1", [["won\x80"]]), ("cp1252", [["won€"]]))
+def a_byte(stage):
+    """What a byte that is no ASCII is read as."""
+    return stage.exported("id,stage\n1,open\n", "id,stage\n1,won\x80\n", "stage")
+
+
+@proves(
+    "sources.files.types.format",
+    ("jsonl", [["won"]]),
+    ("csv", "line 2 has no id; mend the file, or take it away"),
+    given={"sources/crm/types/Deal/match": "*.txt"},
+)
+def json_lines(stage):
+    """What a file of JSON lines is read as, whose name says nothing of it."""
+    first, second = ('{"id": 1, "stage": "open"}\n' * 2, '{"id": 1, "stage": "won"}\n' * 2)
+    return stage.exported(first, second, "stage", form="{}.txt")
+
+
+@proves("sources.files.types.created", (ABSENT, [["created", "2"], ["created", "3"]]), ("made", [["created", "3"]]))
+def an_older_record(stage):
+    """Which of two records that were not exported before are told as new."""
+    second = "id,made,stage\n2,2020-01-01T00:00:00Z,open\n3,2026-11-22T11:30:00Z,open\n"
+    return stage.exported("id,made,stage\n1,2020-01-01T00:00:00Z,open\n", second, "kind", "record_id")
+
+
+@proves("sources.files.types.deleted", (ABSENT, []), ("gone", [["deleted", "1"]]))
+def a_deleted_record(stage):
+    """What a mark in a column means."""
+    return stage.exported("id,gone,stage\n1,,open\n", "id,gone,stage\n1,yes,open\n", "kind", "record_id")
+
+
+@proves("sources.files.types.url", (ABSENT, [[None]]), ("https://crm.example/{id}", [["https://crm.example/1"]]))
+def the_address_of_a_record(stage):
+    """What a change says of it."""
+    return stage.exported(OPEN, WON, "url")
+
+
+@proves("sources.files.settle", (5, [["won"]]), (90, []))
+def a_fresh_file(stage):
+    """Whether a file is read that was written a minute ago."""
+    return stage.exported(OPEN, WON, "stage")
+
+
+@proves("sources.files.page", (10, [10, 5, 0]), (20, [15, 0]))
+def rows_of_one_read(stage):
+    """How many rows each transaction brings, of fifteen."""
+    stage.start()
+    stage.export("deals-1.csv", "id,stage\n" + "".join(f"{id},open\n" for id in range(15)))
+    stage.polled()
+    return stage.batches

@@ -1,0 +1,150 @@
+"""The keys of a sql source: which database, which rows, which columns."""
+
+import contextlib
+import socket
+import sqlite3
+import threading
+
+from crmbridge.errors import SourceError
+from flow.wire.bridge import Stage, facts
+from flow.wire.keys import ABSENT
+from flow.wire.proofs import proofs_of
+
+
+class Sql(Stage):
+    """A database with two tables of deals, in one of which a deal is won and in the other lost."""
+
+    YAML = """
+crmbridge: 1
+sources:
+  crm:
+    type: sql
+    sqlite: crm.db
+    tables: {Deal: {table: deals, changed: at}}
+    records: {Deal: {fields: {stage: public}}}
+destinations: {out: {type: console}}
+"""
+
+    def prepare(self):
+        for name, ends in (("crm.db", ("won", "lost")), ("other.db", ("moved", "gone"))):
+            db = self._stack.enter_context(contextlib.closing(sqlite3.connect(self.folder / name, isolation_level=None)))
+            for table in ("deals", "leads"):
+                db.execute(f"CREATE TABLE {table} (id, key, stage, at, other_at, made, gone, who)")
+            setattr(self, name.partition(".")[0], db)
+            setattr(self, f"{name.partition('.')[0]}_ends", ends)
+
+    def row(self, table, id, stage, at, *, made="2020-01-01T00:00:00", gone=None):
+        """Write a row into that table of both databases; `stage` by database where it is a pair."""
+        for db, ends in ((self.crm, self.crm_ends), (self.other, self.other_ends)):
+            word = ends[stage] if isinstance(stage, int) else stage
+            db.execute(f"DELETE FROM {table} WHERE id = ?", (id,))
+            db.execute(
+                f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, 'Ann')",
+                (id, f"k{id}", word, f"2026-11-22T{at}", "2026-11-22T08:00:00" if at > "11" else "2026-11-22T09:00:00", made, gone),
+            )
+
+    def changed(self, *names, id=1, at="11:30:00", **more):
+        """What a poll tells of a row that is written after a first poll."""
+        self.start()
+        for table in ("deals", "leads"):
+            self.row(table, 1, "open", "10:00:00")
+        assert self.poll() == []
+        for index, table in enumerate(("deals", "leads")):
+            self.row(table, id, more.pop("stage", index) if table == "deals" else index, at, **more)
+        return facts(self.poll(), *names)
+
+
+proves = proofs_of(Sql)
+QUERY = "SELECT * FROM leads WHERE stage <> 'x'"
+ONE_OF_TWO = {"sources/crm/tables/Deal/table": ABSENT}
+
+
+@proves("sources.sql.sqlite", ("crm.db", [["won"]]), ("other.db", [["moved"]]))
+@proves("sources.sql.tables.table", ("deals", [["won"]]), ("leads", [["lost"]]))
+@proves("sources.sql.tables.query", (QUERY, [["lost"]]), ("SELECT * FROM deals", [["won"]]), given=ONE_OF_TWO)
+def a_row_changes(stage):
+    """What it is now."""
+    return stage.changed("stage")
+
+
+@proves("sources.sql.tables.id", ("id", [["1"]]), ("key", [["k1"]]))
+def whose_row(stage):
+    """Which record changed."""
+    return stage.changed("record_id")
+
+
+@proves("sources.sql.tables.changed", ("at", [["2026-11-22T11:30:00+00:00"]]), ("made", [["2020-01-01T00:00:00+00:00"]]))
+def when_it_changed(stage):
+    """The instant of the change."""
+    return stage.changed("occurred_at")
+
+
+@proves("sources.sql.tables.created", (ABSENT, [["created", "2"]]), ("made", []))
+def a_row_comes_into_sight(stage):
+    """What is told of a row that was made long ago and was not there before."""
+    return stage.changed("kind", "record_id", id=2)
+
+
+@proves("sources.sql.tables.deleted", (ABSENT, [["updated"]]), ("gone", [["deleted"]]))
+def a_row_is_marked(stage):
+    """What a mark in a column means."""
+    return stage.changed("kind", gone=1)
+
+
+@proves("sources.sql.tables.actor", (ABSENT, [[None]]), ("who", [["Ann"]]))
+def who_changed_it(stage):
+    """Who changed a row."""
+    return stage.changed("actor")
+
+
+@proves("sources.sql.tables.url", (ABSENT, [[None]]), ("https://crm.example/{id}", [["https://crm.example/1"]]))
+def the_address_of_a_row(stage):
+    """What a change says of it."""
+    return stage.changed("url")
+
+
+@proves("sources.sql.overlap", (60, []), (7200, [["2"]]))
+def a_late_commit(stage):
+    """Whether a row is found whose stamp lies an hour before what was read."""
+    return stage.changed("record_id", id=2, at="09:00:00")
+
+
+@proves("sources.sql.page", (10, [10, 5]), (20, [15]))
+def rows_of_one_read(stage):
+    """How many rows each transaction brings, of fifteen."""
+    for id in range(15):
+        stage.row("deals", id, "open", "10:00:00")
+    stage.start().poll()
+    return stage.batches
+
+
+POSTGRES = {"sources/crm/sqlite": ABSENT}
+
+
+@proves(
+    "sources.sql.postgres",
+    ("postgresql://ann@$postgres/crm?sslmode=disable&gssencmode=disable", ["ann", "crm"]),
+    ("postgresql://bob@$postgres/erp?sslmode=disable&gssencmode=disable", ["bob", "erp"]),
+    given=POSTGRES,
+)
+def who_asks_postgresql(stage):
+    """The user and the database that a connection begins with."""
+    begun = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        begun.append(connection.recv(4096))
+
+        threading.Thread(target=answer, daemon=True).start()
+        stage.places["$postgres"] = f"127.0.0.1:{listener.getsockname()[1]}"
+        stage.path.write_text(stage.path.read_text().replace("$postgres", stage.places["$postgres"]))
+        with contextlib.suppress(SourceError):
+            stage.start().poll()
+        listener.shutdown(socket.SHUT_RDWR)
+    words = begun[0][8:].decode().split("\0")
+    said = dict(zip(words[::2], words[1::2], strict=False))
+    return [said["user"], said["database"]]
