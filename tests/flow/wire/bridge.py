@@ -20,7 +20,7 @@ from crmbridge.errors import InvalidRequest
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.poller import Poller
 from crmbridge.intake.webhooks import Webhooks
-from crmbridge.model import ChangeEvent, Choice, Delivery, State
+from crmbridge.model import ChangeEvent, Choice, Delivery, RecordRef, State
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.store import SqliteStore
 from crmbridge.store.interface import Scope
@@ -210,6 +210,11 @@ class Stage:
         if found:
             self._read = found[-1].seq
         return [one.event for one in found if not one.stale]
+
+    def knows(self, record_type: str, id: str) -> bool:
+        """Whether the record was ever seen."""
+        ref = RecordRef("crm", record_type, id)
+        return ref in self._run(self.store.known([ref])).snapshots
 
     def publish(self, name: str = "out", within: float = 5.0) -> None:
         """Let the destination's publisher do all that is due within so many seconds of its clock."""

@@ -2,10 +2,11 @@
 
 import os
 
-from crmbridge.errors import SourceError
 from flow.wire.bridge import Stage, facts
 from flow.wire.keys import ABSENT
 from flow.wire.proofs import proofs_of
+
+from crmbridge.errors import SourceError
 
 
 class Files(Stage):

@@ -5,10 +5,11 @@ import socket
 import sqlite3
 import threading
 
-from crmbridge.errors import SourceError
 from flow.wire.bridge import Stage, facts
 from flow.wire.keys import ABSENT
 from flow.wire.proofs import proofs_of
+
+from crmbridge.errors import SourceError
 
 
 class Sql(Stage):
