@@ -1,0 +1,80 @@
+"""The stage of sources that have a stand-in of their vendor: the one that is configured, and another beside it."""
+
+import json
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from flow.wire.bridge import Stage, facts
+
+from crmbridge.errors import SourceError
+
+
+class Vendor(Stage):
+    """`$crm` and `$far` are two of the vendor's servers on one clock, which is crmbridge's too."""
+
+    def make(self) -> Any:
+        """A stand-in."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        self.crm, self.far = self.server("crm", self.make()), self.server("far", self.make())
+
+    def now(self) -> Any:
+        return self.crm.now
+
+    def tick(self, seconds: float) -> None:
+        """Time passes for all."""
+        for one in (self.crm, self.far):
+            one.tick(seconds)
+
+    def polled(self, *names: str) -> Any:
+        """What a poll tells, or why it cannot."""
+        try:
+            return facts(self.poll(), *names)
+        except SourceError as error:
+            return str(error)
+
+    def begun(self) -> str:
+        """One record that was there before a first poll, which learns it; returns its id."""
+        self.start()
+        id = self.crm.create()
+        self.tick(120)
+        assert self.polled("record_id") == []
+        self.crm.told()
+        self.tick(120)
+        return id
+
+    def told(self, *names: str) -> list[Any]:
+        """What the webhooks tell that the vendor has to send; a refusal's status."""
+        refused = [status for request in self.crm.told() if (status := self.receive(request)) >= 300]
+        return refused + facts(self.news(), *names)
+
+    def tried(self) -> None:
+        """One poll, however it ends."""
+        self.start()
+        self.polled()
+
+    def seen(self, server: Any = None) -> list[Any]:
+        """Requests by path, query, headers and body."""
+        return [Request(one) for one in (server or self.crm).requests]
+
+
+class Request:
+    """One request as a test looks at it."""
+
+    def __init__(self, seen: Any) -> None:
+        address = urlsplit(seen.path)
+        self.path = address.path
+        self.query = {name: values[0] for name, values in parse_qs(address.query).items()}
+        self.headers = seen.headers
+        self.body = seen.body
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The body as a form."""
+        return {name: values[0] for name, values in parse_qs(self.body.decode()).items()}
