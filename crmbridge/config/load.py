@@ -105,7 +105,8 @@ class Config:
     @property
     def network(self) -> Network:
         network = self.model.network
-        return Network(proxy=network.proxy, ca_file=network.ca_file, deadline=network.deadline.total_seconds())
+        authorities = str(self.folder / network.ca_file) if network.ca_file else None  # wherever crmbridge is started
+        return Network(proxy=network.proxy, ca_file=authorities, deadline=network.deadline.total_seconds())
 
 
 def admin_address(path: Path) -> str:

@@ -139,7 +139,9 @@ class NetworkModel(Options):
     """How connectors reach the outside."""
 
     proxy: str | None = Field(None, description="An HTTP proxy for all connectors, like http://proxy.example.com:3128.")
-    ca_file: str | None = Field(None, description="A PEM file of the certificate authorities to trust instead of the public ones.")
+    ca_file: str | None = Field(
+        None, description="A PEM file of the certificate authorities to trust instead of the public ones; relative to this file."
+    )
     deadline: Duration = Field(
         timedelta(seconds=8), description="The longest one call to a vendor may take, from first byte to last; at most 25s."
     )
