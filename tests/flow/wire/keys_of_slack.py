@@ -5,6 +5,8 @@ from flow.wire.core import Core
 from flow.wire.keys import ABSENT
 from flow.wire.proofs import proofs_of
 
+from crmbridge.testing.server import cut
+
 
 class Slack(Core):
     """The same changes, told to a Slack workspace."""
@@ -70,6 +72,19 @@ def the_incoming_webhook(stage):
     """The address that is posted to."""
     stage.start().change()
     return [one.path for one in stage.posts()]
+
+
+@proves(
+    "destinations.on_unknown",
+    ("resend", [2, []]),
+    ("hold", [1, ["unknown"]]),
+    given={"destinations/wins": {"type": "slack", "webhook_url": "$slack/services/T/B/one"}},
+)
+def a_lost_answer(stage):
+    """How often is posted what was posted once without an answer, and what waits."""
+    stage.slack.then(cut)
+    stage.start().change()
+    return [len(stage.posts()), [one.state.value for one in stage.outbox()]]
 
 
 LAYOUT = [

@@ -1,7 +1,16 @@
 """Stand-ins of the networks: each answers as its network does, and keeps what it was told."""
 
+import functools
+import ipaddress
 import itertools
 import json
+import ssl
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from crmbridge.testing import ScriptedServer
 
@@ -45,3 +54,26 @@ def chirp():
         exchange.reply(200, json.dumps({"results": results}).encode(), {"Content-Type": "application/json"})
 
     return ScriptedServer(answer)
+
+
+def encrypted(certificate):
+    """An endpoint that speaks TLS with this certificate and its key, in one PEM file."""
+    server = ScriptedServer()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server._server.socket = context.wrap_socket(server._server.socket, server_side=True)
+    server.url = server.url.replace("http:", "https:")
+    return server
+
+
+@functools.cache
+def certificate(_):
+    """A certificate of this machine, signed by itself, and its key, as PEM; made once."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(x509.random_serial_number()).not_valid_before(datetime(2000, 1, 1)).not_valid_after(datetime(2100, 1, 1))
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    made = made.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]), critical=False)
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM) + key.private_bytes(*form)
