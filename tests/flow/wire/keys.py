@@ -31,6 +31,9 @@ class Key:
 
     name: str
     way: tuple[Any, ...]
+    model: type[Options] | None = None
+    """The model whose attribute it is; None for what chooses a model."""
+    attribute: str = ""
     holds: bool = False
     """It is always a mapping and says nothing by itself: what proves the keys below it proves it."""
 
@@ -38,7 +41,7 @@ class Key:
 @cache
 def every_key() -> dict[str, Key]:
     """By name. A discriminator of a union stands once; keys of one of its models are named after it, like `auth.basic.username`."""
-    found = [*_below(ConfigModel, "", ()), Key("include.rules", ("include", "rules"))]
+    found = [*_below(ConfigModel, "", ()), Key("include.rules", ("include", "rules"), IncludeModel, "rules")]
     assert list(IncludeModel.model_fields) == ["rules"]
     found += _below(RuleModel, "rules.", ("rules", FIRST))
     for kind, common in (("sources", SourceModel), ("destinations", DestinationModel)):
@@ -59,7 +62,13 @@ def _below(model: type[BaseModel], prefix: str, way: tuple[Any, ...], without: s
         word = info.alias or attribute
         name, at = f"{prefix}{word}", (*way, word)
         inner, further = _models(info.annotation), (*at, *([FIRST] if _many(info) else []))
-        yield Key(name, at, bool(inner) and not {str, type(None)} & {*get_args(info.annotation)} - ({str} if _many(info) else set()))
+        yield Key(
+            name,
+            at,
+            model,
+            attribute,
+            bool(inner) and not {str, type(None)} & {*get_args(info.annotation)} - ({str} if _many(info) else set()),
+        )
         chosen_by = info.discriminator
         if isinstance(chosen_by, str):
             yield Key(f"{name}.{chosen_by}", at)

@@ -173,8 +173,8 @@ class Networked(Core):
     def told(self):
         """One change is told."""
         self.start().change()
-        self.publish("out", within=1)
-        self.publish("wins", within=1)
+        self.publish("out", within=0.5)
+        self.publish("wins", within=0.5)
         return self
 
     def failures(self):

@@ -7,6 +7,8 @@ import pytest
 from flow.wire.keys import every_key
 from flow.wire.proofs import PROOFS
 
+from crmbridge.contract import Options
+
 for module in sorted(Path(__file__).parent.glob("keys_of_*.py")):
     importlib.import_module(f"flow.wire.{module.stem}")
 
@@ -29,7 +31,36 @@ def test_a_key_is_heard(proof, tmp_path):
     assert seen == expected
 
 
+def test_no_model_is_forgotten():
+    """All options there are in the code are keys here, however they are nested."""
+    walked = {ancestor for one in every_key().values() if one.model for ancestor in one.model.__mro__}
+    there = [one for one in descendants(Options) if one.__module__.startswith(("crmbridge.", "connectors."))]
+    assert [one.__name__ for one in there if one.model_fields and one not in walked and not is_chosen(one)] == []
+
+
+def descendants(model):
+    """All models that are made of this one."""
+    return {one for child in model.__subclasses__() for one in (child, *descendants(child))}
+
+
+def is_chosen(model):
+    """Whether all it has is the word that chooses it, as `signature: {scheme: none}`."""
+    return set(model.model_fields) <= {"scheme"}
+
+
 def test_every_proof_is_of_a_key():
     """What is proved is there, and nothing that is proved is excused."""
     assert sorted({one.key for one in PROOFS} - every_key().keys()) == []
     assert sorted(ONE_VALUE.keys() & {one.key for one in PROOFS} | ONE_VALUE.keys() - every_key().keys()) == []
+
+
+def test_every_key_is_proved():
+    """A new key needs a proof, or a reason why it has one value only."""
+    proved = {one.key for one in PROOFS} | ONE_VALUE.keys()
+    missing = [name for name, key in every_key().items() if not (proved_below(name, proved) if key.holds else name in proved)]
+    assert missing == []
+
+
+def proved_below(name, proved):
+    """Whether a key that only holds others holds one that is proved."""
+    return any(one.startswith(f"{name}.") for one in proved)
