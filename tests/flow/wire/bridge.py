@@ -65,6 +65,8 @@ class Stage:
     """One run: a folder, stand-ins, crmbridge's parts. A context manager; `YAML` is what its configuration is made from."""
 
     YAML = ""
+    PATIENCE = 60.0
+    """Seconds after which a run hangs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -160,7 +162,7 @@ class Stage:
 
     def _run(self, work: Any) -> Any:
         async def limited() -> Any:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(self.PATIENCE):
                 return await work
 
         return self._runner.run(limited())

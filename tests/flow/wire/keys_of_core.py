@@ -198,10 +198,14 @@ def who_is_trusted(stage):
     return [one.path for one in stage.told().tls.seen if one.path != "/auth.test"]
 
 
-@proves_network("network.proxy", ("$proxy", ["http://far.example/in", "http://slack.example/chat.postMessage"]), ("$sink", []), given=FAR)
+THROUGH = ["http://far.example/in", "http://slack.example/chat.postMessage"]
+
+
+@proves_network("network.proxy", ("$proxy", [THROUGH, []]), ("$slack", [[], THROUGH]), given=FAR)
 def through_which_proxy(stage):
-    """What one of two proxies is asked for."""
-    return [one.path for one in stage.told().proxy.seen if not one.path.endswith("/auth.test")]
+    """What each of two proxies is asked for."""
+    stage.told()
+    return [[one.path for one in server.seen if not one.path.endswith("/auth.test")] for server in (stage.proxy, stage.slack)]
 
 
 @proves_network(

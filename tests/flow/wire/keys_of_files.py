@@ -105,6 +105,30 @@ def a_deleted_record(stage):
     return stage.exported("id,gone,stage\n1,,open\n", "id,gone,stage\n1,yes,open\n", "kind", "record_id")
 
 
+ALL = {"sources/crm/records": ABSENT}
+COLUMNS = ["at", "gone", "made", "name", "stage"]
+
+
+def but(name):
+    """All columns but one."""
+    return [one for one in COLUMNS if one != name]
+
+
+@proves("sources.files.types.id", ("id", COLUMNS), ("name", ["at", "gone", "id", "made", "stage"]), given=ALL)
+@proves("sources.files.types.changed", (ABSENT, COLUMNS), ("at", but("at")), given=ALL)
+@proves("sources.files.types.created", (ABSENT, COLUMNS), ("made", but("made")), given=ALL)
+@proves("sources.files.types.deleted", (ABSENT, COLUMNS), ("gone", but("gone")), given=ALL)
+def which_columns_are_fields(stage):
+    """The fields of a change where none are configured: all columns that say nothing else."""
+    heading = "id,name,stage,at,made,gone\n1,Parkers,"
+    stage.start()
+    stage.export("deals-1.csv", f"{heading}open,2026-11-22T10:00:00Z,2020-01-01T00:00:00Z,\n", age=3600)
+    stage.poll()
+    stage.export("deals-2.csv", f"{heading}won,2026-11-22T10:30:00Z,2020-01-01T00:00:00Z,\n")
+    (event,) = stage.poll()
+    return sorted(event.fields)
+
+
 @proves("sources.files.types.url", (ABSENT, [[None]]), ("https://crm.example/{id}", [["https://crm.example/1"]]))
 def the_address_of_a_record(stage):
     """What a change says of it."""

@@ -73,11 +73,11 @@ def which_version(stage):
     return next(one.path for one in stage.seen() if one.path.endswith("/search"))
 
 
-@proves("sources.hubspot.page", (200, 200), (50, 50))
+@proves("sources.hubspot.page", (200, [200, [25]]), (20, [20, [20, 5]]))
 def how_many(stage):
-    """How many records a search asks for."""
-    stage.tried()
-    return stage.crm.searches[0]["limit"]
+    """How many records a search asks for, and what each transaction brings of 25."""
+    learnt = stage.many()
+    return [stage.crm.searches[0]["limit"], learnt]
 
 
 @proves("sources.hubspot.overlap", (120, -120), (600, -600))

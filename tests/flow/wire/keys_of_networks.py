@@ -165,6 +165,23 @@ def an_unencrypted_endpoint(stage):
         return [one.message for one in error.problems]
 
 
+SECRET_ADDRESS = {**FAR, "destinations/first": {**ENDPOINT, "url": {"file": "address"}}}
+
+
+@proves(
+    "destinations.webhook.url",
+    ({"file": "address"}, ["http://sink.example/in"]),
+    ({"file": "other"}, ["http://sink.example/b"]),
+    given={**FAR, "destinations/first": {**ENDPOINT, "allow_http": True}},
+)
+@proves("destinations.webhook.allow_http", (False, []), (True, ["http://sink.example/in"]), given=SECRET_ADDRESS)
+def a_secret_address(stage):
+    """What the proxy was asked for, where the address is a secret."""
+    (stage.folder / "address").write_text("http://sink.example/in")
+    (stage.folder / "other").write_text("http://sink.example/b")
+    return [one.path for one in posts(stage.told().sink)]
+
+
 # --- files, the console
 
 

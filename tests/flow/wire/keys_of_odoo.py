@@ -66,11 +66,11 @@ def which_language(stage):
     return stage.searches()[0]["context"].get("lang")
 
 
-@proves("sources.odoo.page", (500, 500), (20, 20))
+@proves("sources.odoo.page", (500, [500, [25]]), (20, [20, [20, 5]]))
 def how_many(stage):
-    """How many records a search asks for."""
-    stage.tried()
-    return stage.searches()[0]["limit"]
+    """How many records a search asks for, and what each transaction brings of 25."""
+    learnt = stage.many()
+    return [stage.searches()[0]["limit"], learnt]
 
 
 @proves("sources.odoo.overlap", (60, [["write_date", ">=", "2026-11-22 11:59:00"]]), (3600, [["write_date", ">=", "2026-11-22 11:00:00"]]))

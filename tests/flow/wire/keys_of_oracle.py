@@ -70,11 +70,11 @@ def which_language(stage):
     return [value for name, value in stage.lists()[0].headers.items() if value in ("LIC", "LDC")]
 
 
-@proves("sources.oracle_crm_on_demand.page", (100, "100"), (20, "20"))
+@proves("sources.oracle_crm_on_demand.page", (100, ["100", [25]]), (20, ["20", [20, 6]]))
 def how_many(stage):
-    """How many records a list asks for."""
-    stage.tried()
-    return stage.lists()[0].query["limit"]
+    """How many records a list asks for, and what each transaction brings of 25."""
+    learnt = stage.many()
+    return [stage.lists()[0].query["limit"], learnt]
 
 
 @proves(

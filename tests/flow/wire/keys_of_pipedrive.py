@@ -51,11 +51,11 @@ def which_server(stage):
     return [bool(stage.seen(one)) for one in (stage.crm, stage.far)]
 
 
-@proves("sources.pipedrive.page", (500, "500"), (20, "20"))
+@proves("sources.pipedrive.page", (500, ["500", [25]]), (20, ["20", [20, 20, 5]]))
 def how_many(stage):
-    """How many records a list asks for."""
-    stage.tried()
-    return stage.lists()[0]["limit"]
+    """How many records a list asks for, and what each transaction brings of 25."""
+    learnt = stage.many()
+    return [stage.lists()[0]["limit"], learnt]
 
 
 @proves("sources.pipedrive.overlap", (60, "2026-11-22T11:59:00Z"), (3600, "2026-11-22T11:00:00Z"))

@@ -111,11 +111,11 @@ def which_version(stage):
     return stage.seen()[1].path.split("/")[3]
 
 
-@proves("sources.salesforce.page", (500, "500"), (20, "20"))
+@proves("sources.salesforce.page", (500, ["500", [25]]), (20, ["20", [20, 5]]))
 def how_many(stage):
-    """How many records a query asks for."""
-    stage.tried()
-    return stage.queries()[0].rpartition(" LIMIT ")[2]
+    """How many records a query asks for, and what each transaction brings of 25."""
+    learnt = stage.many()
+    return [stage.queries()[0].rpartition(" LIMIT ")[2], learnt]
 
 
 @proves("sources.salesforce.overlap", (60, ["2026-11-22T11:59:00"]), (3600, ["2026-11-22T11:00:00"]))

@@ -41,7 +41,7 @@ destinations: {out: {type: console}}
             db.execute(f"DELETE FROM {table} WHERE id = ?", (id,))
             db.execute(
                 f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, 'Ann')",
-                (id, f"k{id}", word, f"2026-11-22T{at}", "2026-11-22T08:00:00" if at > "11" else "2026-11-22T09:00:00", made, gone),
+                (id, f"k{id}", word, f"2026-11-22T{at}", "2026-11-22T10:45:00" if at > "11" else "2026-11-22T09:00:00", made, gone),
             )
 
     def changed(self, *names, id=1, at="11:30:00", **more):
@@ -117,6 +117,30 @@ def rows_of_one_read(stage):
         stage.row("deals", id, "open", "10:00:00")
     stage.start().poll()
     return stage.batches
+
+
+ALL = {"sources/crm/records": ABSENT}
+COLUMNS = ["gone", "key", "made", "other_at", "stage", "who"]
+
+
+def but(*names):
+    """All columns but these."""
+    return [one for one in COLUMNS if one not in names]
+
+
+@proves("sources.sql.tables.id", ("id", COLUMNS), ("key", ["gone", "id", *but("gone", "key")]), given=ALL)
+@proves("sources.sql.tables.changed", ("at", COLUMNS), ("other_at", ["at", *but("other_at")]), given=ALL)
+@proves("sources.sql.tables.created", (ABSENT, COLUMNS), ("made", but("made")), given=ALL)
+@proves("sources.sql.tables.deleted", (ABSENT, COLUMNS), ("gone", but("gone")), given=ALL)
+@proves("sources.sql.tables.actor", (ABSENT, COLUMNS), ("who", but("who")), given=ALL)
+def which_columns_are_fields(stage):
+    """The fields of a change where none are configured: all columns that say nothing else."""
+    stage.start()
+    stage.row("deals", 1, "open", "10:00:00")
+    stage.poll()
+    stage.row("deals", 1, "won", "11:30:00")
+    (event,) = stage.poll()
+    return sorted(event.fields)
 
 
 POSTGRES = {"sources/crm/sqlite": ABSENT}

@@ -62,11 +62,11 @@ def in_whose_words(stage):
     return [context["language"], context.get("company")]
 
 
-@proves("sources.tryton.page", (500, "500"), (20, "20"))
+@proves("sources.tryton.page", (500, ["500", [25]]), (20, ["20", [20, 5]]))
 def how_many(stage):
-    """How many records a search asks for."""
-    stage.tried()
-    return stage.searches()[0].query["s"]
+    """How many records a search asks for, and what each transaction brings of 25."""
+    learnt = stage.many()
+    return [stage.searches()[0].query["s"], learnt]
 
 
 @proves("sources.tryton.overlap", (60, "11:59:00"), (3600, "11:00:00"))
