@@ -179,8 +179,7 @@ class _Loader:
             defaults=model.defaults if model else DefaultsModel(),
             strict_conditions=model is not None and model.strict_conditions,
         )
-        given: list[Any] = [one.options for one in sources.values()] + [one.options for one in destinations.values()]
-        for _, secret in secrets_in([*given, *([model.alerts] if model else [])]):
+        for _, secret in configured_secrets(model, sources, destinations):
             secret.within(self.path.parent.absolute())
         compiled, problems = compile_rules(rules, known)
         self.problems += problems
@@ -198,7 +197,7 @@ class _Loader:
             destinations=destinations,
             rules=compiled,
             engine=Engine(compiled, records, ZoneInfo(model.timezone)),
-            warnings=self._warnings(sources, destinations),
+            warnings=self._warnings(model, sources, destinations),
         )
 
     # --- parts
@@ -319,15 +318,12 @@ class _Loader:
                 found.append(RuleSource(rule, Place(document, path)))
         return found
 
-    def _warnings(self, sources: Mapping[str, SourceConfig], destinations: Mapping[str, DestinationConfig]) -> list[Problem]:
-        found = []
-        for kind, group in (("sources", sources), ("destinations", destinations)):
-            for name, one in group.items():
-                for path, secret in secrets_in(one.options):
-                    if secret.literal:
-                        message = "the secret itself stands in the file; write {env: NAME}, {file: PATH} or {credential: NAME}"
-                        found.append(self.main.problem((kind, name, *path), message))
-        return sorted(found)
+    def _warnings(
+        self, model: ConfigModel, sources: Mapping[str, SourceConfig], destinations: Mapping[str, DestinationConfig]
+    ) -> list[Problem]:
+        message = "the secret itself stands in the file; write {env: NAME}, {file: PATH} or {credential: NAME}"
+        secrets = configured_secrets(model, sources, destinations)
+        return sorted(self.main.problem(path, message) for path, secret in secrets if secret.literal)
 
     # --- problems
 
@@ -392,14 +388,21 @@ def secrets_in(options: Any, path: KeyPath = ()) -> list[tuple[KeyPath, Secret]]
 def unreadable_secrets(config: Config, document: Document) -> list[Problem]:
     """What a daemon could not read on this machine."""
     found = []
-    for kind, group in (("sources", config.sources), ("destinations", config.destinations)):
-        for name, one in group.items():
-            for path, secret in secrets_in(one.options):
-                try:
-                    secret.reveal()
-                except ValueError as error:
-                    found.append(document.problem((kind, name, *path), str(error)))
+    for path, secret in configured_secrets(config.model, config.sources, config.destinations):
+        try:
+            secret.reveal()
+        except ValueError as error:
+            found.append(document.problem(path, str(error)))
     return found
+
+
+def configured_secrets(
+    model: ConfigModel | None, sources: Mapping[str, SourceConfig], destinations: Mapping[str, DestinationConfig]
+) -> list[tuple[KeyPath, Secret]]:
+    """Every secret of a configuration, with its path."""
+    groups = (("sources", sources), ("destinations", destinations))
+    found = [hit for kind, group in groups for name, one in group.items() for hit in secrets_in(one.options, (kind, name))]
+    return found + (secrets_in(model.alerts, ("alerts",)) if model else [])
 
 
 # --- pydantic's errors in our words -----------------------------------------------------------

@@ -37,8 +37,10 @@ def test_a_missing_secret_is_found_at_start_and_its_value_never_shown(tmp_path, 
         "sources: {crm: {type: webhook, signature: {scheme: bearer, secret: [{env: HOOK}, {file: no/such}]},"
         " map: {record_type: {value: T}, record_id: body.id, fields: body}}}\n"
         "destinations: {out: {type: console}}\n"
+        "alerts: {heartbeat: {env: BEAT}}\n"
     )
     monkeypatch.delenv("HOOK", raising=False)
+    monkeypatch.delenv("BEAT", raising=False)
     load(path, secrets=False)
 
     with pytest.raises(ConfigError) as error:
@@ -48,7 +50,23 @@ def test_a_missing_secret_is_found_at_start_and_its_value_never_shown(tmp_path, 
     assert [str(problem) for problem in error.value.problems] == [
         "crmbridge.yaml:2:69: sources.crm.signature.secret[0]: the secret env HOOK is empty or not set",
         f"crmbridge.yaml:2:82: sources.crm.signature.secret[1]: the secret file {file} cannot be read: No such file or directory",
+        "crmbridge.yaml:4:10: alerts.heartbeat: the secret env BEAT is empty or not set",
     ]
+
+
+def test_no_secret_stands_in_the_file_itself(tmp_path):
+    """Wherever the configuration takes one: a linter says so, and nothing of it."""
+    path = tmp_path / "crmbridge.yaml"
+    path.write_text(
+        "crmbridge: 1\n"
+        "sources: {crm: {type: webhook, signature: {scheme: bearer, secret: canary-hook},"
+        " map: {record_type: {value: T}, record_id: body.id, fields: body}}}\n"
+        "destinations: {wins: {type: slack, token: canary-token, channel: C1}}\n"
+        "alerts: {heartbeat: https://beat.example/canary}\n"
+    )
+    warnings = load(path).warnings
+    assert [one.path for one in warnings] == ["sources.crm.signature.secret[0]", "destinations.wins.token", "alerts.heartbeat"]
+    assert "canary" not in "".join(map(str, warnings))
 
 
 def test_a_relative_secret_lies_beside_the_configuration(tmp_path, monkeypatch):
