@@ -55,13 +55,17 @@ def shortened(text: Text, fits: Callable[[Text], bool]) -> Text:
     """
     if fits(text) or not any(isinstance(span, Value) and span.shrink for span in text):
         return text
-    low, high = 0, max(len(span.text) for span in text if isinstance(span, Value) and span.shrink)
-    if not fits(_cut(text, 1)):
+    # No network shows what cannot be seen: it is no reason for a cut, and takes no room from words.
+    seen = tuple(Value(visible(span.text), True) if isinstance(span, Value) and span.shrink else span for span in text)
+    if fits(seen):
+        return seen
+    low, high = 0, max(len(span.text) for span in seen if isinstance(span, Value) and span.shrink)
+    if not fits(_cut(seen, 1)):
         return text
     while low + 1 < high:  # the longest that values may be
         middle = (low + high) // 2
-        low, high = (middle, high) if fits(_cut(text, middle)) else (low, middle)
-    return _cut(text, max(low, 1))
+        low, high = (middle, high) if fits(_cut(seen, middle)) else (low, middle)
+    return _cut(seen, max(low, 1))
 
 
 def _cut(text: Text, most: int) -> Text:

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connectors.destinations.chirp.destination import post_of
@@ -101,6 +101,7 @@ SPANS = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(SPANS, min_size=1, max_size=5), MARKUP)
+@example([Value("<" * 1800, True), Value("<" * 1800, True), Value("\0" * 1800, True), Value("</" * 900, True)], "")
 def test_the_elements_are_those_of_a_harmless_post(parts: list[Literal | Value], title: str) -> None:
     elements(parts, title[:200])
 

@@ -30,8 +30,20 @@ def test_what_may_not_be_shortened_stays():
 
 def test_no_cluster_is_torn():
     """A letter keeps its accent, an emoji its parts."""
-    assert plain(shortened((Value("abcde\u0301fgh", True),), within(6))) == "abcd…"
+    assert plain(shortened((Value("abcdx\u0301fgh", True),), within(6))) == "abcd…"
     assert plain(shortened((Value("ab👩‍👩‍👧‍👦cdefgh", True),), within(7))) == "ab…"
+
+
+def test_what_cannot_be_seen_takes_no_room():
+    """No value is cut for what no network shows: its words stay whole, and what shows nothing gains no ellipsis."""
+    text = (
+        Value("\u200b" * 30 + "Parkers", True),
+        Literal(" signed "),
+        Value("a roll-out in forty countries", True),
+        Value("\0" * 40, True),
+    )
+
+    assert plain(shortened(text, within(30))) == "Parkers signed a roll-out in…"
 
 
 @given(some, st.integers(0, 60))
