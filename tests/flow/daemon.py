@@ -43,13 +43,22 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def until(condition, what, seconds=20.0):
-    """Wait for `condition()`, and give what it gave."""
-    end = time.monotonic() + seconds
+STILL = 60.0  # seconds without any sign of progress, after which what is waited for will not come on a busy machine either
+
+
+def until(condition, what, seconds=STILL, *, moved=None):
+    """Wait for `condition()`, and give what it gave.
+
+    `moved` says how far the work is that leads there. The seconds count from its last change: a busy machine is slow, and only
+    what stands still has failed.
+    """
+    end, far = time.monotonic() + seconds, moved and moved()
     while True:
         if found := condition():
             return found
-        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        if moved and (now := moved()) != far:
+            end, far = time.monotonic() + seconds, now
+        assert time.monotonic() < end, f"{'nothing moved' if moved else 'not'} within {seconds:g} s: {what}; {far or ''}"
         time.sleep(0.05)
 
 
@@ -228,7 +237,7 @@ class Daemon:
     def kill(self):
         """As a power cut does, but for the page cache."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(STILL)
 
     def stop(self):
         """Ask it to end; returns its exit code."""
@@ -250,7 +259,7 @@ class Daemon:
         """A verb with this configuration; `run` as a process of its own."""
         command = [*arguments, "-c", str(self.path)]
         if arguments[0] == "run":
-            return subprocess.run([CRMBRIDGE, *command], capture_output=True, text=True, timeout=60, check=False)
+            return subprocess.run([CRMBRIDGE, *command], capture_output=True, text=True, timeout=STILL, check=False)
         said = inside(command, stdin)
         _discreet(said.stdout + said.stderr)
         return said
@@ -261,7 +270,7 @@ class Daemon:
         class Unix(http.client.HTTPConnection):
             def connect(inner):
                 inner.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                inner.sock.settimeout(30)
+                inner.sock.settimeout(STILL)
                 inner.sock.connect(str(self.folder / "data" / "crmbridge.sock"))
 
         connection = Unix("admin")
@@ -280,15 +289,15 @@ class Daemon:
     def destination(self, name):
         return next(one for one in self.ask("status")["destinations"] if one["name"] == name)
 
-    def quiet(self, seconds=25.0):
-        """Wait until nothing waits: no request, no delivery."""
+    def waiting(self):
+        """How much waits: requests, and deliveries of each destination."""
+        status = self.ask("status")
+        requests = sum(one["count"] for one in status["inbox"] if not one["failed"])
+        return requests, *(one["queued"] + one["sending"] for one in status["destinations"])
 
-        def nothing():
-            status = self.ask("status")
-            waiting = [one for one in status["inbox"] if not one["failed"]]
-            return not waiting and not any(one["queued"] + one["sending"] for one in status["destinations"])
-
-        until(nothing, f"quiet; {self.ask('status')}", seconds)
+    def quiet(self, seconds=STILL):
+        """Wait until nothing waits: no request, no delivery. It may take what it takes, but something moves within `seconds`."""
+        until(lambda: not any(self.waiting()), f"quiet; {self.ask('status')}", seconds, moved=self.waiting)
 
     # --- sending
 
@@ -299,7 +308,7 @@ class Daemon:
         """A signed webhook; returns the status."""
         signature = hmac.new(HOOK_SECRET.encode(), body, hashlib.sha256).hexdigest()
         headers = {"X-Signature": signature, "Content-Type": "application/json", **headers}
-        return requests.post(f"{self.url}/hooks/crm", data=body, headers=headers, timeout=10).status_code
+        return requests.post(f"{self.url}/hooks/crm", data=body, headers=headers, timeout=STILL).status_code
 
     def raw(self, data, wait=15.0):
         """Bytes as they are; the status line's number, or None if the connection was closed without one."""

@@ -98,7 +98,7 @@ def test_a_crm_that_is_away_is_shown_and_comes_back(bridge, salesforce, networks
     until(lambda: "the login is refused" in bridge.ask("status")["sources"][0]["words"], "it is shown")
     assert networks.said_at_the_sink == []
     salesforce.refusing = False
-    until(lambda: networks.said_at_the_sink == ["Parkers signed"], "it is said in the end", 40)
+    until(lambda: networks.said_at_the_sink == ["Parkers signed"], "it is said in the end")
 
 
 def test_a_deal_in_hubspot_is_told_once(daemon, networks):

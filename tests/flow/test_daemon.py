@@ -427,7 +427,7 @@ def test_no_secret_is_ever_shown(daemon, networks):
         daemon.post(daemon.body(n, name=f"A{n}"))
     daemon.post(daemon.body(), **{"X-Signature": SECRETS["hook"]})
     requests.post(f"{daemon.url}/hooks/crm", data=b"{}", headers={"Authorization": f"Bearer {SECRETS['hook']}"}, timeout=5)
-    until(lambda: len(networks.sink.seen) >= 3 and len(networks.slack.seen) >= 2 and networks.x.seen, "attempts", 30)
+    until(lambda: len(networks.sink.seen) >= 3 and len(networks.slack.seen) >= 2 and networks.x.seen, "attempts")
     shown = [
         daemon.admin("POST", f"/api/v1/{verb}", "{}")[1]
         for verb in ("status", "overview", "dead_list", "unknown_list", "tail", "user_list", "nonsense")

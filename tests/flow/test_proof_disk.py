@@ -7,7 +7,7 @@ import time
 
 import pytest
 import requests
-from flow.daemon import CRMBRIDGE, until
+from flow.daemon import CRMBRIDGE, STILL, until
 from flow.proofs.forms import forms
 from flow.proofs.harness import Bridge, Sink, Source, judge, keyed, nothing_is_dead
 from shared import need
@@ -45,7 +45,7 @@ def fill(folder):
 
 
 def status(daemon, path="readyz"):
-    return requests.get(f"{daemon.url}/{path}", timeout=5).status_code
+    return requests.get(f"{daemon.url}/{path}", timeout=STILL).status_code
 
 
 @forms("cycles", 2, 20, timeout=1800)
@@ -64,9 +64,9 @@ def test_a_full_disk_refuses_and_recovers(tmp_path, sink, figures, cycles):
                 time.sleep(1)
                 fill(tmp_path / "disk")
                 probe = iter(range(10**9, 10**10))
-                until(lambda probe=probe: refused(daemon, next(probe)), "a hook is refused", 30)
+                until(lambda probe=probe: refused(daemon, next(probe)), "a hook is refused")
                 at = time.monotonic()
-                until(lambda: status(daemon) == 503, "/readyz says so", 10)
+                until(lambda: status(daemon) == 503, "/readyz says so")
                 unready.append(time.monotonic() - at)
                 assert status(daemon, "healthz") == 200
                 assert daemon.process.poll() is None
@@ -76,10 +76,10 @@ def test_a_full_disk_refuses_and_recovers(tmp_path, sink, figures, cycles):
                     (tmp_path / "disk" / "ballast").unlink()
                 else:
                     remount(f"size={SIZE * (cycle + 2)}m")
-                until(lambda: status(daemon) == 200, "/readyz is well again", 20)
+                until(lambda: status(daemon) == 200, "/readyz is well again")
                 ready.append(time.monotonic() - at)
             facts = source.finish()
-        daemon.quiet(60)
+        daemon.quiet()
         nothing_is_dead(daemon)
         assert daemon.stop() == 0
         said = sink.counts()["said"]
@@ -147,11 +147,12 @@ def test_a_failed_sync_ends_the_daemon_and_loses_nothing(tmp_path, sink, strace,
         log.close()
         until(lambda: answers(daemon), "it runs")
         with Source(daemon, 60) as source:
-            assert daemon.process.wait(30) == 1
+            until(lambda: daemon.process.poll() is not None, "the sync fails", moved=daemon.recorded)
+            assert daemon.process.returncode == 1
             assert "the database cannot be written" in daemon.output
             daemon.start()
             facts = source.finish()
-        daemon.quiet(60)
+        daemon.quiet()
         nothing_is_dead(daemon)
         assert daemon.stop() == 0
         said = sink.counts()["said"]

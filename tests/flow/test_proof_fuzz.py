@@ -14,7 +14,7 @@ from datetime import UTC
 from pathlib import Path
 
 import pytest
-from flow.daemon import HOOK_SECRET, until
+from flow.daemon import HOOK_SECRET, STILL
 from flow.proofs.forms import forms
 from flow.proofs.harness import SURGE, Bridge, Sink, keyed
 from flow.proofs.mutate import mutant
@@ -101,7 +101,7 @@ def test_whatever_arrives_is_answered(daemon, figures, count):
         if signed:
             signature = hmac.digest(HOOK_SECRET.encode(), body, hashlib.sha256).hex()
             headers = {"Content-Type": "application/json"} | headers | {"X-Signature": signature}
-        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=STILL)
         at = work(daemon)
         with contextlib.closing(connection):
             connection.request("POST", "/hooks/crm", body, headers)
@@ -111,8 +111,7 @@ def test_whatever_arrives_is_answered(daemon, figures, count):
         assert status in ALLOWED, (status, body, headers)
 
     send()
-    until(lambda: not [one for one in daemon.ask("status")["inbox"] if not one["failed"]], "all is interpreted", 60)
-    daemon.quiet(60)
+    daemon.quiet()
     kept = sum(one["count"] for one in daemon.ask("status")["inbox"])
     assert kept < seen[202], "nothing was interpreted"
     seconds = round(time.monotonic() - began)

@@ -20,7 +20,7 @@ def run(tmp_path, figures, name, count, end):
         with Source(daemon, SOON if count <= 20 else LATE) as source:
             cycles(daemon, source, count, lambda: end(daemon), seed=count)
             n = source.finish()["acknowledged"]
-        daemon.quiet(100 if count <= 20 else 600)
+        daemon.quiet()
         nothing_is_dead(daemon)
         assert daemon.stop() == 0
         assert "Traceback" not in daemon.output

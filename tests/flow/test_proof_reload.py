@@ -60,7 +60,7 @@ def test_a_refused_configuration_changes_nothing(tmp_path, figures, count):
             until(lambda: metrics(daemon)[("crmbridge_last_reload_successful",)] == 1, "the good one is applied")
             applied = time.monotonic() - at
             n = source.finish()["acknowledged"]
-        daemon.quiet(60)
+        daemon.quiet()
         nothing_is_dead(daemon)
         assert "Traceback" not in daemon.output
         assert daemon.stop() == 0

@@ -55,11 +55,11 @@ def free_port() -> int:
 
 
 def answer(request) -> int:
-    with urllib.request.urlopen(request, timeout=5) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return response.status
 
 
-def wait_for(condition, seconds=20.0):
+def wait_for(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -101,7 +101,7 @@ def test_it_runs_with_nothing_but_its_state_folder(bwrap, tmp_path):
         # bwrap stays as the parent and dies of a signal without passing it on: the daemon itself is told.
         for inner in Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split():
             os.kill(int(inner), signal.SIGTERM)
-        code = daemon.wait(20)
+        code = daemon.wait(60)
         said = (tmp_path / "log").read_text()
     assert "mdwe 0" in said, "the kernel does not know PR_SET_MDWE"
     assert "crmbridge has stopped" in said
@@ -110,7 +110,7 @@ def test_it_runs_with_nothing_but_its_state_folder(bwrap, tmp_path):
 
 def _over_socket(path: Path) -> str:
     with socket.socket(socket.AF_UNIX) as admin:
-        admin.settimeout(5)
+        admin.settimeout(60)
         admin.connect(str(path))
         admin.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         return b"".join(iter(lambda: admin.recv(65536), b"")).decode()

@@ -342,9 +342,9 @@ def test_alerts_and_heartbeat(daemon, networks):
         told = [one.json()["data"] for one in list(networks.sink.seen) if one.method == "POST"]
         return [one["text"] for one in told if one["rule"] == "alerts"]
 
-    until(lambda: alarms(), "somebody is told", 30)
+    until(lambda: alarms(), "somebody is told")
     assert "The destination wins is paused: Slack refused: invalid_auth" in alarms()[0]
     assert any(one.path == "/beat" for one in networks.sink.seen)
     fine(daemon.cli("resume", "wins"))
-    until(lambda: len(alarms()) == 2, "it is over", 30)
+    until(lambda: len(alarms()) == 2, "it is over")
     assert alarms()[1] == "crmbridge: Over: destination_refused wins"

@@ -189,11 +189,11 @@ def journal(bridge):
     ]
 
 
-def wait(bridge, tryton, seconds=120.0):
+def wait(bridge, tryton):
     """Until as much is journalled as must be."""
     wanted = sum(map(len, tryton.wanted.values()))
     began = time.monotonic()
-    until(lambda: len(journal(bridge)) >= wanted, f"{wanted} changes; {bridge.output[-1500:]}", seconds)
+    until(lambda: len(journal(bridge)) >= wanted, f"{wanted} changes; {bridge.output[-1500:]}", moved=lambda: len(journal(bridge)))
     return round(time.monotonic() - began, 1)
 
 
@@ -305,7 +305,7 @@ def test_every_change_is_journalled_once_and_said_once(bridge, tryton, figures):
     wait(bridge, tryton)
 
     time.sleep(7)  # some polls more: nothing is told again
-    bridge.quiet(120)
+    bridge.quiet()
     found = journal(bridge)
     told = collections.defaultdict(list)
     for id, kind, description, before in found:

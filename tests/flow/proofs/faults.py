@@ -72,7 +72,7 @@ class Bench:
     def run(self, path: Path, *options: str, synchronous: str = "FULL") -> Run:
         """The driver under strace."""
         command = [self.strace, "-f", "-qq", *options, sys.executable, driver.__file__, str(path), str(self.migrations), synchronous]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
         return Run(ended.returncode, ended.stdout.splitlines(), ended.stderr)
 
     def calls(self) -> Counter[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 import requests
-from flow.daemon import HOOK_SECRET, Daemon, until
+from flow.daemon import HOOK_SECRET, STILL, Daemon, until
 from flow.proofs.source import mark
 
 HERE = Path(__file__).parent
@@ -76,7 +76,7 @@ class Listener:
 
     def get(self, path: str):
         """What it says of itself."""
-        return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=20).json()
+        return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=STILL).json()
 
     def __enter__(self) -> Self:
         return self
@@ -118,9 +118,9 @@ class Source:
         command = [sys.executable, str(HERE / "source.py"), *(f"--{name}={value}" for name, value in options.items())]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def finish(self, seconds: float = 90.0) -> dict[str, object]:
-        """Begin nothing new, finish what is begun; every number was taken in."""
-        said, _ = self.process.communicate(timeout=seconds)
+    def finish(self) -> dict[str, object]:
+        """Begin nothing new, finish what is begun; every number was taken in. It gives up by itself when nothing is taken in."""
+        said, _ = self.process.communicate()
         facts = json.loads(said)
         assert facts["acknowledged"] == facts["begun"], facts
         return facts
@@ -141,6 +141,11 @@ class Bridge(Daemon):
         super().__init__(folder)
         self.config = configuration(self.port, destinations)
         self.write()
+
+    def recorded(self) -> int:
+        """How many changes it has journalled."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.folder}/data/crmbridge.db?mode=ro", uri=True)) as store:
+            return store.execute("SELECT count(*) FROM events").fetchone()[0]
 
     def sending(self, destination: str) -> int:
         """After a kill: how many attempts it had begun at a destination, read from a copy of its database."""
@@ -189,7 +194,7 @@ def until_up(daemon: Daemon) -> None:
     def up() -> bool:
         assert daemon.process.poll() is None, daemon.output[-4000:]
         with contextlib.suppress(requests.RequestException):
-            return requests.get(f"{daemon.url}/healthz", timeout=5).ok
+            return requests.get(f"{daemon.url}/healthz", timeout=STILL).ok
         return False
 
-    until(up, "the daemon answers", 30)
+    until(up, "the daemon answers")

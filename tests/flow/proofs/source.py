@@ -1,8 +1,8 @@
 """A CRM that numbers its changes and knows which of them were taken in: a process of its own.
 
 Every number is one record; it is sent, signed, until it is answered 2xx. Standard input is its switch: when that closes, it
-begins no new number beyond `--least`, finishes those it has begun, and prints one line of JSON. A number that is not taken in
-within a minute after that is given up, and said.
+begins no new number beyond `--least`, finishes those it has begun, and prints one line of JSON. When after that no number at
+all is taken in for a minute, it gives up those that are left, and says so.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import time
 from collections import Counter
 
-GIVE_UP = 60.0  # seconds after the switch
+GIVE_UP = 60.0  # seconds, after the switch, in which nothing was taken in
 
 
 def mark(number: int) -> str:
@@ -45,7 +45,7 @@ class Source:
         self.waits: list[float] = []
         self.began = time.monotonic()
         self.off = asyncio.Event()
-        self.end = float("inf")
+        self.moved = self.began  # when a number was taken in
 
     async def run(self) -> None:
         """Send until switched off and done."""
@@ -67,13 +67,12 @@ class Source:
         reader = writer = None
         while (number := await self.take()) is not None:
             data = request(number, self.given.lanes, self.given.secret.encode())
-            first = time.monotonic()
-            while (began := time.monotonic()) < max(self.end, first + GIVE_UP):
+            while (began := time.monotonic()) < self.moved + GIVE_UP or not self.off.is_set():
                 try:
                     if writer is None:
                         reader, writer = await asyncio.open_connection("127.0.0.1", self.given.port)
                     writer.write(data)
-                    status, stays = await asyncio.wait_for(answer(reader), 15)
+                    status, stays = await asyncio.wait_for(answer(reader), GIVE_UP / 2)
                 except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
                     status, stays = 0, False
                 self.statuses[status] += 1
@@ -84,7 +83,8 @@ class Source:
                     writer = None
                 if 200 <= status < 300:
                     self.acknowledged += 1
-                    self.waits.append(time.monotonic() - began)
+                    self.moved = time.monotonic()
+                    self.waits.append(self.moved - began)
                     break
                 await asyncio.sleep(0.05)
 
@@ -110,7 +110,7 @@ class Switch(asyncio.Protocol):
         self.source = source
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.source.end = time.monotonic() + GIVE_UP
+        self.source.moved = time.monotonic()
         self.source.off.set()
 
 
