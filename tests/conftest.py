@@ -11,10 +11,46 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from shared import ROOT, need
+from shared import ROOT, examples, need
 
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # speed fails no test
+settings.register_profile(
+    "any machine",
+    deadline=None,  # speed fails no test
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=examples(100),
+    print_blob=True,  # a failure says how it is had again, on a machine without its database too
+)
 settings.load_profile("any machine")
+
+
+# What takes time into account: real clocks, stamps, zones, days. The rest has a simulated clock, or none: the proofs count.
+TIME = (
+    "connectors/",
+    "flow/test_asking.py",
+    "flow/test_chirp_",
+    "flow/test_cli.py",
+    "flow/test_crm.py",
+    "flow/test_daemon.py",
+    "flow/test_examples.py",
+    "flow/test_init.py",
+    "flow/test_steer.py",
+    "unit/",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the marker `time` to what takes time into account."""
+    folder = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(folder).as_posix().startswith(TIME):
+            item.add_marker(pytest.mark.time)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """The seed of a run that was given one: `--hypothesis-seed` with it draws the same examples again."""
+    seed = config.getoption("--hypothesis-seed", default=None)
+    return f"hypothesis seed: {seed}" if seed is not None else None
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 
+_EXAMPLES = float(os.environ.get("CRMBRIDGE_EXAMPLES", "1"))
+
+
+def examples(usual: int) -> int:
+    """How many examples a property is tried with: CRMBRIDGE_EXAMPLES=10 makes it ten times the usual number."""
+    return max(1, round(usual * _EXAMPLES))
+
 
 def need(there: object, what: str, command: str) -> None:
     """Skip with the command that brings a real part; with CRMBRIDGE_REQUIRE=all a missing part is a failure."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from shared import examples
 from store_contract import event, message, other
 
 from crmbridge.contract import Limits, Rate
@@ -300,7 +301,7 @@ MACHINES = {"resend": Outbox, "hold": Holding, "find": Asking}
 @pytest.mark.parametrize("how", MACHINES)
 def test_the_outbox_in_any_order(how):
     """Accept, deliver, crash, lose answers, jump, restart, reload, pause, hold: short form."""
-    short = settings(max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+    short = settings(max_examples=examples(100), stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(MACHINES[how], settings=short)
 
 

@@ -20,7 +20,7 @@ from flow.proofs.harness import SURGE, Bridge, Sink, keyed
 from flow.proofs.mutate import mutant
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shared import ROOT
+from shared import ROOT, examples
 
 from crmbridge.config.load import load
 from crmbridge.errors import ConfigError, RenderError
@@ -93,9 +93,9 @@ def work(daemon):
 def test_whatever_arrives_is_answered(daemon, figures, count):
     """Any body, signed or not, under any headers: 2xx or the 4xx that fits, within a second; it is interpreted or kept for a
     person, and the daemon is as well as before."""
-    began, seen, slowest = time.monotonic(), {}, [0.0]
+    began, seen, slowest, count = time.monotonic(), {}, [0.0], examples(count)
 
-    @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=count, suppress_health_check=list(HealthCheck), database=None)
     @given(BODIES, HEADERS | st.just({}), st.integers(0, 3))
     def send(body, headers, signed):
         if signed:
@@ -126,7 +126,7 @@ def test_whatever_arrives_is_answered(daemon, figures, count):
 @forms("count", 1000, 50_000, timeout=3600)
 def test_whatever_is_written_is_read_or_refused(tmp_path, figures, count):
     """Mutants of a real configuration: the loader gives a configuration or problems with their places, and nothing else."""
-    began, refused, slowest = time.monotonic(), 0, 0.0
+    began, refused, slowest, count = time.monotonic(), 0, 0.0, examples(count)
     text = (ROOT / "examples" / "parkers" / "crmbridge.yaml").read_text("utf-8")
     chance = random.Random(count)
     path = tmp_path / "crmbridge.yaml"
@@ -178,9 +178,9 @@ READ = st.one_of(
 @forms("count", 1000, 100_000, timeout=3600)
 def test_whatever_a_template_says_is_rendered_or_refused(figures, count):
     """Any source over any record: words, or CompileError or RenderError, within a second."""
-    began, ended, slowest = time.monotonic(), Counter(), [0.0]
+    began, ended, slowest, count = time.monotonic(), Counter(), [0.0], examples(count)
 
-    @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=count, suppress_health_check=list(HealthCheck), database=None)
     @given(SOURCES, READ)
     def render(source, value):
         scope = Scope({"name": value, "x": value}, {"name": value}, {"kind": "updated"}, UTC)

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from shared import examples
 
 from connectors.destinations.chirp.destination import post_of
 from crmbridge.chirp import text as words
@@ -99,7 +100,7 @@ SPANS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.lists(SPANS, min_size=1, max_size=5), MARKUP)
 @example([Value("<" * 1800, True), Value("<" * 1800, True), Value("\0" * 1800, True), Value("</" * 900, True)], "")
 def test_the_elements_are_those_of_a_harmless_post(parts: list[Literal | Value], title: str) -> None:
@@ -108,7 +109,7 @@ def test_the_elements_are_those_of_a_harmless_post(parts: list[Literal | Value],
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=10_000)
 @given(st.lists(SPANS, min_size=1, max_size=5), MARKUP)
 def test_the_elements_are_those_of_a_harmless_post_ten_thousand_times(parts: list[Literal | Value], title: str) -> None:
     elements(parts, title[:200])

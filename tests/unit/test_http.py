@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 import requests
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crmbridge import http
@@ -492,7 +492,6 @@ def test_retry_after(value: str, seconds: float | None) -> None:
     assert retry_after({}, NOW) is None
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_retry_after_never_raises(value: str) -> None:
     found = retry_after({"Retry-After": value}, NOW)
@@ -557,7 +556,6 @@ def test_other_links_are_refused(given: str) -> None:
         web_link(given)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="htps:/.a<>|\n \u202eé\ud800%@[]"))
 def test_links_are_ascii_without_mark_up(path: str) -> None:
     found = web_link(f"https://a.example/{path}")
@@ -592,7 +590,6 @@ def test_what_is_visible() -> None:
         assert visible(kept) == kept
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(codec=None)))
 def test_visible_text_is_stable_and_encodable(text: str) -> None:
     found = visible(text)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shared import examples
 
 from crmbridge import telemetry
 from crmbridge.telemetry import (
@@ -155,7 +156,7 @@ def adds_no_line(message, fact):
     assert len(one_line(message + "x").splitlines()) == 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(HOSTILE, HOSTILE)
 def test_any_text_is_one_line(message, fact):
     """For both forms, and it can be written as UTF-8."""
@@ -164,7 +165,7 @@ def test_any_text_is_one_line(message, fact):
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=10_000)
 @given(HOSTILE, HOSTILE)
 def test_any_text_is_one_line_ten_thousand_times(message, fact):
     """The same, at length."""

@@ -13,6 +13,7 @@ import requests
 import responses
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from shared import examples
 
 from connectors.destinations.slack import CONNECTOR
 from connectors.destinations.slack.blocks import flattened
@@ -382,7 +383,7 @@ def check_marks(*text: Literal | Value) -> None:
 PIECES = st.text(alphabet="<>!@#|&;*_~`:/\n -.1ahere\u200b\u202e", max_size=12)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600))
 @given(PIECES, st.sampled_from(CONTEXTS), PIECES)
 @example("a:", ("", "b:"), "")
 @example("x\n", ("", "> 5"), "")
@@ -423,7 +424,7 @@ def stays_text(parts: list[Literal | Value], room: float) -> None:
         assert emoji(plain) == emoji(own), plain
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(PARTS, st.floats(0, 1))
 def test_shortened_or_laid_out_it_is_text(parts: list[Literal | Value], room: float) -> None:
     stays_text(parts, room)
@@ -431,7 +432,7 @@ def test_shortened_or_laid_out_it_is_text(parts: list[Literal | Value], room: fl
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=10_000)
 @given(PARTS, st.floats(0, 1))
 def test_shortened_or_laid_out_it_is_text_ten_thousand_times(parts: list[Literal | Value], room: float) -> None:
     stays_text(parts, room)

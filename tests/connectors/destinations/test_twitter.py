@@ -17,6 +17,7 @@ import responses
 import yaml
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from shared import examples
 
 from connectors.destinations.twitter import CONNECTOR
 from connectors.destinations.twitter.destination import fitting
@@ -255,7 +256,7 @@ def test_addresses_are_those_of_twitter_text(vectors: Path) -> None:
 MIXED = st.text(alphabet="ab. /:-é日😷👩\u200d🚀\ufe0f1\u20e3©#@\n\u200bcomhttps", max_size=60)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(MIXED)
 @example("https://a.com/日本 x.de,y.fr 1️⃣ ©a.com")
 def test_our_length_is_the_parsers(parse: Callable[..., Any], text: str) -> None:
@@ -434,7 +435,7 @@ def test_no_attack_becomes_an_entity(attack: str) -> None:
 PIECES = st.text(alphabet="@#$.:/ aZ1_é日com\n\u200b\u200d-＠＃?(", max_size=8)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(
     st.lists(
         st.one_of(st.builds(Value, PIECES), st.builds(Literal, st.sampled_from([part for pair in CONTEXTS for part in pair]))), max_size=5
@@ -465,7 +466,7 @@ def stays_text(parts: list[Literal | Value], room: float) -> None:
     assert short == text or weight(post_text(short)) <= limit
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.lists(SPANS, max_size=5), st.floats(0, 1))
 def test_shortened_it_is_text(parts: list[Literal | Value], room: float) -> None:
     stays_text(parts, room)
@@ -473,13 +474,12 @@ def test_shortened_it_is_text(parts: list[Literal | Value], room: float) -> None
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=10_000)
 @given(st.lists(SPANS, max_size=5), st.floats(0, 1))
 def test_shortened_it_is_text_ten_thousand_times(parts: list[Literal | Value], room: float) -> None:
     stays_text(parts, room)
 
 
-@settings(deadline=None)
 @given(PIECES)
 def test_an_address_that_the_rule_began_goes_on(words: str) -> None:
     assume(visible(words))
