@@ -1,6 +1,7 @@
 """The command line: every verb, its help, its exit codes, and what it says for programs."""
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -8,7 +9,7 @@ import sqlite3
 import subprocess
 
 import pytest
-from flow.daemon import CRMBRIDGE, Daemon, Networks, inside
+from flow.daemon import CRMBRIDGE, Daemon, Networks, inside, until
 from shared import ROOT
 
 from crmbridge.cli.demo import FILES
@@ -298,19 +299,23 @@ def test_orders_ask_first(tmp_path):
 
 def test_tail_shows_changes(tmp_path):
     """As they come in, one line each, for people and for programs."""
-    with Networks() as networks, Daemon(tmp_path, networks) as daemon:
+    with Networks() as networks, Daemon(tmp_path, networks) as daemon, (tmp_path / "tail").open("w") as out:
         daemon.keep("sink").start()
-        tail = subprocess.Popen([CRMBRIDGE, "tail", "--seconds", "3", "-o", "json", "-c", daemon.path], stdout=subprocess.PIPE, text=True)
-        try:
-            import time
+        tail = subprocess.Popen([CRMBRIDGE, "tail", "-o", "json", "-c", daemon.path], stdout=out)
 
-            time.sleep(1.2)
+        def told(record):
+            lines = (tmp_path / "tail").read_text().splitlines()
+            return [one for one in map(json.loads, lines) if one["record"] == f"crm/Deal/{record}"]
+
+        try:
+            number = itertools.count(1)
+            until(lambda: told(9) or not daemon.post(daemon.body(9, next(number), name=f"probe {number}")), "it listens")
             daemon.post(daemon.body(1, 1, stage="open"))
             daemon.post(daemon.body(1, 2))
-            out, _ = tail.communicate(timeout=15)
+            until(lambda: len(told(1)) == 2, "both are shown")
         finally:
-            if tail.poll() is None:
-                tail.kill()
-        events = [json.loads(line) for line in out.splitlines()]
-        assert [one["before"] for one in events] == [{}, {"stage": "open"}]
-        assert events[1]["fields"]["stage"] == "won"
+            tail.kill()
+            tail.wait()
+        assert [one["before"] for one in told(1)] == [{}, {"stage": "open"}]
+        assert told(1)[1]["fields"]["stage"] == "won"
+        assert daemon.cli("tail", "--seconds", "0.1").returncode == 0
