@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from shared import need
+from shared import ROOT, need
 
 CONFIG = """
 crmbridge: 1
@@ -80,6 +80,7 @@ def test_it_runs_with_nothing_but_its_state_folder(bwrap, tmp_path):
     (tmp_path / "crmbridge.yaml").write_text(CONFIG.replace("PORT", str(port)).replace("FOLDER", str(tmp_path)))
     command = str(Path(sys.executable).with_name("crmbridge"))
     wrapped = [bwrap, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/var/tmp"]
+    wrapped += ["--ro-bind", str(ROOT), str(ROOT)]  # a checkout may lie in /var/tmp
     wrapped += ["--bind", str(tmp_path / "state"), str(tmp_path / "state"), "--unshare-user", "--uid", "10001", "--gid", "10001"]
     wrapped += ["--unshare-ipc", "--unshare-uts", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv"]
     wrapped += ["--setenv", "PATH", "/usr/bin:/bin", "--chdir", "/"]
