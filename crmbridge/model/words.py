@@ -118,7 +118,7 @@ def visible(text: str) -> str:
     return unicodedata.normalize("NFC", text.replace("\r\n", "\n").translate(_UNSEEN))
 
 
-_LINK_BEGUN = re.compile(r"https?://[^\s/<>|]+/[^\s<>|]*\Z", re.IGNORECASE)
+_LINK_BEGUN = re.compile(r"https?://[^\s/<>|]*[^\s/<>|:]/[^\s<>|]*\Z", re.IGNORECASE)  # `http://http://` names no host yet
 
 
 def inside_link(before: str) -> bool:

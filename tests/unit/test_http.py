@@ -575,6 +575,7 @@ def test_inside_a_link() -> None:
         "<https://a.example/|",
         "a.example/",
         "https:///x",
+        "http://http://",
     ):
         assert not inside_link(text), text
     assert not inside_link("http://a/|" * 20_000)
