@@ -16,6 +16,6 @@ folder=$(mktemp -d)
 trap 'rm -r "$folder"' EXIT
 chmod 755 "$folder" # PostgreSQL reads it as another user
 cc -shared -fPIC -O1 -Wall -Werror -o "$folder/waits.so" "$tests/waits.c"
-echo "as if it were $(date -d "$when" '+%F %T %Z'), $seconds seconds from now: ${TZ:+TZ=$TZ }tests/on_another_day.sh '$when' $*"
+echo "as if it were $(date -d "$when" '+%F %T %Z'), $seconds seconds from now: ${TZ:+TZ=$TZ }tests/on_another_day.sh '$when' ${*@Q}"
 cd "$tests/.."
 LD_PRELOAD="$folder/waits.so $library" FAKETIME=$(printf '%+d' "$seconds") .venv/bin/pytest -m "not long and not clock" "$@"
