@@ -1,6 +1,7 @@
 """A real `crmbridge run` in a folder of its own, and loopback stand-ins of the networks it speaks to."""
 
 import contextlib
+import functools
 import hashlib
 import hmac
 import http.client
@@ -289,15 +290,17 @@ class Daemon:
     def destination(self, name):
         return next(one for one in self.ask("status")["destinations"] if one["name"] == name)
 
-    def waiting(self):
-        """How much waits: requests, and deliveries of each destination."""
+    def waiting(self, looked_for=()):
+        """How much waits: requests, and deliveries of each destination; what is in doubt too at those where it is `looked_for`."""
         status = self.ask("status")
         requests = sum(one["count"] for one in status["inbox"] if not one["failed"])
-        return requests, *(one["queued"] + one["sending"] for one in status["destinations"])
+        doubts = (one["unknown"] for one in status["destinations"] if one["name"] in looked_for)
+        return requests, *(one["queued"] + one["sending"] for one in status["destinations"]), *doubts
 
-    def quiet(self, seconds=STILL):
-        """Wait until nothing waits: no request, no delivery. It may take what it takes, but something moves within `seconds`."""
-        until(lambda: not any(self.waiting()), f"quiet; {self.ask('status')}", seconds, moved=self.waiting)
+    def quiet(self, looked_for=()):
+        """Wait until nothing waits: no request, no delivery. It may take what it takes, but something moves within a minute."""
+        waiting = functools.partial(self.waiting, looked_for)
+        until(lambda: not any(waiting()), f"quiet; {self.ask('status')}", moved=waiting)
 
     # --- sending
 
