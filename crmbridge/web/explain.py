@@ -10,6 +10,7 @@ from crmbridge.rules.engine import Engine
 from crmbridge.store.interface import Journalled
 from crmbridge.web import shapes
 from crmbridge.web.orders import Orders
+from crmbridge.web.reading import LIMIT
 from crmbridge.web.scope import Refused, remote_ids
 
 _CHANGES, _DELIVERIES, _RECORDS = 20, 200, 10
@@ -37,12 +38,22 @@ class Explaining(Orders):
                     return [found[0].message.record], found[0].event_id or None
         if name.count("/") >= 2 and not name.startswith("http"):
             ref = RecordRef(*name.split("/", 2))
-            known = await self._store.known([ref])
-            return ([ref] if known.snapshots or await self._store.events_of(ref, 1) else []), None
-        for part in [name, *reversed([part for part in re.split(r"[/?=&#]+", name) if part])]:
+            known = (await self._store.known([ref])).snapshots or await self._store.events_of(ref, 1) or ref in await self._aside()
+            return ([ref] if known else []), None
+        parts = [name, *reversed([part for part in re.split(r"[/?=&#]+", name) if part])]
+        for part in parts:
             if records := await self._store.records_named(part, _RECORDS):
                 return records, None
+        aside = await self._aside()
+        for part in parts:
+            if records := [ref for ref in aside if part in (ref.id, ref.inner, str(ref))]:
+                return records[:_RECORDS], None
         return [], None
+
+    async def _aside(self) -> dict[RecordRef, str]:
+        """Records that were read, could not be interpreted and wait for a person, with why."""
+        failed = await self._store.failed_requests(LIMIT)
+        return {RecordRef(row.source, *row.record.split("/", 1)): f"request:{row.id}: {why}" for row, why in failed if row.record}
 
     async def _explained(self, record: RecordRef, wanted: str | None, changes: int) -> dict[str, Any]:
         engine = self._engine()
@@ -79,6 +90,8 @@ class Explaining(Orders):
 
     async def _notes(self, record: RecordRef, engine: Engine, journal: list[Journalled], learnt: bool) -> list[str]:
         notes = []
+        if why := (await self._aside()).get(record):
+            notes.append(f"its newest state could not be interpreted and is put aside, see `crmbridge dead list`: {why}")
         if not journal and learnt:
             notes.append("it was learnt silently, when this source was first read: nothing of it has changed since")
         elif not journal:

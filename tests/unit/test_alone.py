@@ -160,6 +160,20 @@ def test_an_observation_survives_being_written():
             load_observation(body)
 
 
+async def test_a_message_that_cannot_be_written_costs_only_itself(store):
+    """A layout of which no JSON can be made: the change and its other messages are recorded."""
+    layout = {"to": "wins", "text": "x", "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "{{ record.S }}"}}]}
+    part = Part(store, engine(publish=[{"to": "out", "text": "{{ record.S }}"}, layout]))
+    (rule,) = part.interpreter.engine.rules
+    odd = replace(rule, steps=(rule.steps[0], replace(rule.steps[1], blocks=[{"odd": object()}])))
+    part.interpreter.engine = Engine([odd], {}, part.interpreter.engine.zone)
+    await part.take(seen("1", S="a"))
+
+    assert await part.said() == ["a"]
+    (dead,) = await store.select([State.DEAD], Scope())
+    assert (dead.reason, dead.message.step, dead.last_error.partition(": ")[0]) == ("unrenderable", "wins", "it cannot be written")
+
+
 # --- what ended the process
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -135,8 +136,13 @@ def channel_of(message: Message) -> str:
 
 
 def delivery_row(entry: Entry, new: NewDelivery, moment: int) -> tuple[Any, ...]:
-    message = new.message
-    state = State.DEAD if new.error else new.state
+    message, error = new.message, new.error
+    try:
+        dumped = dump_message(message)
+    except Exception as odd:  # a layout that is not JSON: it costs this message, and nothing that is recorded with it
+        message = replace(message, text=(), link=None, blocks=None, extra={})
+        dumped, error = dump_message(message), f"it cannot be written: {type(odd).__name__}: {odd}"[:300]
+    state = State.DEAD if error else new.state
     return (
         new.key,
         entry.event.id if entry.event else "",
@@ -147,11 +153,11 @@ def delivery_row(entry: Entry, new: NewDelivery, moment: int) -> tuple[Any, ...]
         message.rule,
         message.step,
         message.thread,
-        dump_message(message),
+        dumped,
         state,
-        "unrenderable" if new.error else new.reason,
+        "unrenderable" if error else new.reason,
         moment,
-        new.error,
+        error,
         moment,
         to_us(message.expires_at) if message.expires_at else None,
         moment if state is State.HELD else None,

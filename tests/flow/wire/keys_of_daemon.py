@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+from datetime import datetime, timezone
 
 import requests
 from flow.daemon import CRMBRIDGE
@@ -89,8 +90,55 @@ def who_hears_of_troubles(stage):
     stage.until(lambda: stage.count("alerts"), "somebody is told, or would be")
     stage.until(lambda: stage.deliveries("queued") + stage.deliveries("sending") == 0, "nothing waits")
     said = [[one.json()["data"] for one in server.seen] for server in (stage.other, third)]
-    assert all("has dead letters" in one["text"] for one in [*said[0], *said[1]])
+    assert all("were refused by the network" in one["text"] for one in [*said[0], *said[1]])
     return [(one[0]["channel"] or True) if one else None for one in said]
+
+
+BEATEN = {"alerts/to": "other", "alerts/heartbeat": "http://127.0.0.1:1/beat"}
+
+
+@proves("alerts.after", ("1s", True), ("1h", False), given=BEATEN)
+def whether_it_is_told_already(stage):
+    """A heartbeat that nobody takes, once it has lasted for a second: whether it is told when something worse is."""
+    stage.sink.default = lambda exchange: exchange.reply(400, b"", {})
+    stage.go()
+    stage.until(lambda: troubles(stage, "heartbeat_failed", older=1), "the heartbeat is missed for a second")
+    stage.change()
+    stage.until(lambda: any("refused by the network" in one for one in alarms(stage)), "something worse is told")
+    return any("heartbeat" in one for one in alarms(stage))
+
+
+@proves("alerts.late", ("1s", "pause_forgotten"), ("1h", "paused"))
+def whether_a_pause_is_forgotten(stage):
+    """What a pause of more than a second is called, behind which a message waits."""
+    stage.go().ask("pause", name="out", reason="quiet")
+    stage.change()
+    stage.until(lambda: stage.deliveries("queued") == 1, "a message waits")
+    return stage.until(lambda: troubles(stage, "pause", older=1), "the pause is a second old")[0]
+
+
+@proves("sources.expect", ("1s", True), ("1h", False))
+def whether_something_is_expected(stage):
+    """Whether a source of which nothing is heard for a second is a trouble."""
+    stage.go()
+    stage.until(lambda: age(stage.ask_from_a_thread("status")["started"]) > 1, "it runs for a second")
+    return stage.meanwhile(lambda: troubles(stage, "source_quiet")) == ["source_quiet"]
+
+
+def troubles(stage, code, older=0.0):
+    """The troubles whose codes begin so, and that are there for so many seconds."""
+    found = stage.ask_from_a_thread("status")["troubles"]
+    return [one["code"] for one in found if one["code"].startswith(code) and age(one["since"]) > older]
+
+
+def age(moment):
+    """Seconds since."""
+    return (datetime.now(timezone.utc) - datetime.fromisoformat(moment)).total_seconds()
+
+
+def alarms(stage):
+    """What was told to who looks after it."""
+    return [one.json()["data"]["text"] for one in list(stage.other.seen) if one.method == "POST"]
 
 
 @proves("alerts.heartbeat", ("$other/one", ["/one"]), ("$other/two", ["/two"]))

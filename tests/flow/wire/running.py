@@ -96,23 +96,23 @@ class Running(Core):
 
     def ask(self, verb: str, path: str = "crmbridge.sock", **arguments: Any) -> Any:
         """A verb over the admin socket; None where nobody listens."""
+        return self.meanwhile(lambda: self.ask_from_a_thread(verb, path, **arguments))
 
-        def call() -> Any:
-            connection = http.client.HTTPConnection("admin")
-            connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                connection.sock.connect(str(self.folder / path))
-                connection.request("POST", f"/api/v1/{verb}", json.dumps(arguments))
-                answer = connection.getresponse()
-                said = json.loads(answer.read())
-            except OSError:
-                return None
-            finally:
-                connection.close()
-            assert answer.status == 200, said
-            return said
-
-        return self.meanwhile(call)
+    def ask_from_a_thread(self, verb: str, path: str = "crmbridge.sock", **arguments: Any) -> Any:
+        """The same while the daemon goes on, as within `until`."""
+        connection = http.client.HTTPConnection("admin")
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.sock.connect(str(self.folder / path))
+            connection.request("POST", f"/api/v1/{verb}", json.dumps(arguments))
+            answer = connection.getresponse()
+            said = json.loads(answer.read())
+        except OSError:
+            return None
+        finally:
+            connection.close()
+        assert answer.status == 200, said
+        return said
 
     def heard(self, server: Any, least: int = 1) -> list[Any]:
         """What a stand-in heard, once it is so much."""
