@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from crmbridge.cli.common import Failure, ask_daemon, config_option, output_option, show, table
+from crmbridge.cli.common import Failure, NotRunning, ask_daemon, config_option, output_option, show, table
 from crmbridge.config.load import Config, load
 
 
@@ -29,9 +29,8 @@ def _call(path: Path, verb: str, **arguments: Any) -> Any:
         raise Failure("this configuration has no embedded feed: a destination of type chirp without a url")
     try:
         return ask_daemon(path, verb, **arguments)
-    except Failure as error:
-        if not str(error).startswith("no crmbridge runs"):
-            raise
+    except NotRunning:
+        pass
     return asyncio.run(_locally(config, verb, arguments))
 
 

@@ -27,6 +27,10 @@ class Failure(Exception):
         self.code = code
 
 
+class NotRunning(Failure):
+    """No daemon runs with that configuration."""
+
+
 _PATIENCE = 900.0  # seconds: an order on a hundred thousand deliveries, or a replay of a month, takes minutes
 DEFAULTS = ("crmbridge.yaml", "/etc/crmbridge/crmbridge.yaml")
 
@@ -85,7 +89,7 @@ def ask_daemon(path: Path, verb: str, **arguments: Any) -> Any:
         return _ask(address, verb, arguments)
     except (FileNotFoundError, ConnectionRefusedError):
         load(path, secrets=False)  # its problems, if it has any, are the better answer
-        raise Failure(f"no crmbridge runs with {path} (nobody listens on {address})") from None
+        raise NotRunning(f"no crmbridge runs with {path} (nobody listens on {address})") from None
 
 
 def _ask(socket_path: str, verb: str, arguments: dict[str, Any]) -> Any:

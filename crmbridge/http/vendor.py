@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import requests
@@ -14,6 +13,7 @@ from crmbridge.errors import SourceError
 from crmbridge.http.answers import retry_after
 from crmbridge.http.mark import describe
 from crmbridge.http.session import Session, read
+from crmbridge.http.strict import lenient_numbers
 from crmbridge.http.tokens import Token, Tokens
 from crmbridge.telemetry import redact
 
@@ -119,8 +119,8 @@ def understood(
 
 def _json(answer: requests.Response) -> Any:
     try:
-        return json.loads(answer.content, parse_float=Decimal)
-    except (ValueError, RecursionError, InvalidOperation):
+        return lenient_numbers(answer.content.decode(json.detect_encoding(answer.content)))
+    except (ValueError, RecursionError):
         return None
 
 

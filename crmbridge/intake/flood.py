@@ -13,10 +13,6 @@ from typing import Final, NamedTuple
 
 from crmbridge.rules.rule import Surge
 
-REASON: Final = "surge"
-"""What a delivery that is held by the guard says of it."""
-
-
 ALL: Final = "*"
 """In place of a channel: all channels of a destination that a rule makes from records."""
 WIDER: Final = 10

@@ -17,7 +17,7 @@ from crmbridge.contract import wanted
 from crmbridge.errors import RenderError, StoreError
 from crmbridge.http import describe
 from crmbridge.intake.change import Interpretation, Sighting, interpret
-from crmbridge.intake.flood import ALL, REASON, WIDER, Admission, FloodGuard, Lane, Trial
+from crmbridge.intake.flood import ALL, WIDER, Admission, FloodGuard, Lane, Trial
 from crmbridge.model import (
     Audience,
     ChangeEvent,
@@ -27,6 +27,7 @@ from crmbridge.model import (
     RecordRef,
     RecordSpec,
     State,
+    Why,
     digest,
     dump_observation,
 )
@@ -320,7 +321,7 @@ class Interpreter:
             return [NewDelivery(key=one.key, message=message)]
         lane = Lane(message.rule, message.destination, message.channel.key if message.channel else "")
         admission = trial.admit(lane, one.surge)
-        held = NewDelivery(key=one.key, message=message, state=State.HELD, reason=REASON)
+        held = NewDelivery(key=one.key, message=message, state=State.HELD, reason=Why.SURGE)
         if message.channel is not None and message.channel.title:  # made from a record
             wide = trial.admit(lane._replace(channel=ALL), replace(one.surge, over=one.surge.over * WIDER))
             if wide is not Admission.GO:
@@ -401,7 +402,7 @@ def restrained(one: Rendered, *, shadow: bool = False) -> NewDelivery:
     """A message whose rule is not live: a draft waits for a person, a shadow is only recorded."""
     if shadow or one.mode is Mode.SHADOW:
         return NewDelivery(key=one.key, message=one.message, state=State.SUPERSEDED, reason="shadow")
-    return NewDelivery(key=one.key, message=one.message, state=State.HELD, reason="draft")
+    return NewDelivery(key=one.key, message=one.message, state=State.HELD, reason=Why.DRAFT)
 
 
 def summary(first: Message, surge: Surge, event: ChangeEvent) -> NewDelivery:

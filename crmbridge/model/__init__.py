@@ -17,7 +17,19 @@ from crmbridge.model.changes import (
     load_observation,
 )
 from crmbridge.model.encoding import dump_json, load_json
-from crmbridge.model.messages import Channel, Delivery, Message, Network, Receipt, State, dump_message, dump_text, load_message, load_text
+from crmbridge.model.messages import (
+    Channel,
+    Delivery,
+    Message,
+    Network,
+    Receipt,
+    State,
+    Why,
+    dump_message,
+    dump_text,
+    load_message,
+    load_text,
+)
 from crmbridge.model.moments import from_us, to_us
 from crmbridge.model.values import (
     Audience,
@@ -62,6 +74,7 @@ __all__ = [
     "State",
     "Text",
     "Value",
+    "Why",
     "clean",
     "digest",
     "dump_fields",

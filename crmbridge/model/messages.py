@@ -127,6 +127,30 @@ class State(StrEnum):
     SUPERSEDED = "superseded"  # a later message took its place
 
 
+class Why(StrEnum):
+    """Why a delivery is held or dead. It begins the reason that is stored with it; what follows is for people."""
+
+    SURGE = "surge"  # held: the flood guard
+    DRAFT = "draft"  # held: its rule is a draft
+    CAP = "cap"  # held: its destination has been told enough
+    BY_HAND = "by hand"  # held: a person said so
+    ADOPTED = "adopted"  # held: it may have been said before the database was adopted
+    REJECTED = "rejected"  # dead: the network will never take it
+    UNRENDERABLE = "unrenderable"  # dead: its rule cannot say this
+    EXPIRED = "expired"  # dead: it was not said in time
+    QUARANTINED = "quarantined"  # dead: it ended the process, or its row cannot be read
+
+    def because(self, words: str = "") -> str:
+        """The whole reason."""
+        return f"{self.value}: {words}" if words else self.value
+
+    @classmethod
+    def of(cls, reason: str) -> Why | None:
+        """What a stored reason begins with; None for one that says something else."""
+        word = reason.partition(":")[0]
+        return cls(word) if word in cls._value2member_map_ else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """Proof of publication, kept so that a later message can reply to, edit or delete this one."""

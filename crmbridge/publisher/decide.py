@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, OutcomeUnknown, RateLimited, Rejected
-from crmbridge.model import Audience, Delivery, Receipt, State
+from crmbridge.model import Audience, Delivery, Receipt, State, Why
 from crmbridge.store.interface import Settlement, Wait
 
 RESENT: Final = "resent: an earlier attempt may have been published"
@@ -91,12 +91,16 @@ def disclosed(delivery: Delivery, policy: Policy) -> Decision | None:
     if message.destination == policy.destination and _WIDTH[policy.audience] <= _WIDTH[message.audience]:
         return None
     text = f"it was made for {message.destination}, read by the {message.audience}; {policy.destination} is read by the {policy.audience}"
-    return Decision(Settlement(delivery=delivery, state=State.DEAD, outcome="rejected", reason="rejected: audience", error=text))
+    return Decision(
+        Settlement(delivery=delivery, state=State.DEAD, outcome="rejected", reason=Why.REJECTED.because("audience"), error=text)
+    )
 
 
 def expired(delivery: Delivery) -> Decision:
     """It was too old to be said; the lease has recorded it already."""
-    dead = Settlement(delivery=delivery, state=State.DEAD, outcome="expired", reason="expired", error="it was not said within its max_age")
+    dead = Settlement(
+        delivery=delivery, state=State.DEAD, outcome="expired", reason=Why.EXPIRED, error="it was not said within its max_age"
+    )
     return Decision(dead)
 
 
@@ -132,9 +136,7 @@ def failed(delivery: Delivery, error: DeliveryError, policy: Policy, now: dateti
             receipt = Receipt(remote_id="", extra={"found": "the network refused the repeat as a duplicate"})
             return delivered(delivery, receipt)
         case Rejected():
-            dead = Settlement(
-                delivery=delivery, state=State.DEAD, outcome="rejected", reason=f"rejected: {error.code}".rstrip(": "), error=text
-            )
+            dead = Settlement(delivery=delivery, state=State.DEAD, outcome="rejected", reason=Why.REJECTED.because(error.code), error=text)
             return Decision(dead, healthy=True)
         case RateLimited():
             # An instant that has passed (a clock ahead of the vendor's, `Retry-After: 0`) would make us hammer.

@@ -17,7 +17,7 @@ from typing import Any
 from crmbridge import http
 from crmbridge.contract import Batched, Caller, Deletable, Destination, Editable, Findable
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, Rejected, StoreError
-from crmbridge.model import Delivery, Message, Receipt, State
+from crmbridge.model import Delivery, Message, Receipt, State, Why
 from crmbridge.publisher import decide
 from crmbridge.publisher.breaker import Breaker
 from crmbridge.publisher.decide import Cap, Decision, Policy
@@ -262,7 +262,7 @@ class Publisher:
         for name, most, since in cap.windows(now):
             remaining = most - await self._store.spent(self.name, since)
             left = min(left, remaining)
-            if remaining <= 0 and (held := await self._store.hold(Scope(destination=self.name), f"cap: {most} {name}", now)):
+            if remaining <= 0 and (held := await self._store.hold(Scope(destination=self.name), Why.CAP.because(f"{most} {name}"), now)):
                 facts = {"destination": self.name, "cap": f"{most} {name}", "held": held}
                 _log.warning("the cap is reached: what waits is held, see `crmbridge queue list --state held`", extra=facts)
         return left

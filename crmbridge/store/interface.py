@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from crmbridge.model import ChangeEvent, Cursor, Delivery, Fields, Message, Receipt, RecordRef, State
+from crmbridge.model import ChangeEvent, Cursor, Delivery, Fields, Message, Receipt, RecordRef, State, Why
 
 MAX_BATCH = 200
 """Events in one `record`, at most: a larger transaction would make every other writer wait."""
@@ -58,8 +58,8 @@ class Tally:
 
     destination: str
     state: State
-    kind: str
-    """The first word of the reason for its state: surge, draft, cap, rejected, expired ..."""
+    why: Why | None
+    """Of a held or dead one."""
     looked_for: bool
     """For unknown ones: the destination is still being asked."""
     count: int

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from crmbridge.intake.poller import Cause
-from crmbridge.model import State
+from crmbridge.model import State, Why
 from crmbridge.store.interface import PauseKind
 from crmbridge.troubles.facts import DestinationFacts, DestinationState, Facts, SourceFacts
 from crmbridge.troubles.trouble import Code, Severity, Trouble
@@ -223,16 +223,16 @@ def _destination(one: DestinationFacts, facts: Facts) -> Iterator[Trouble]:
 # --- messages
 
 
-_DEAD: Final = {
-    "unrenderable": (Code.DEAD_UNRENDERABLE, "could not be rendered"),
-    "expired": (Code.DEAD_EXPIRED, "were not said in time"),
-    "quarantined": (Code.DEAD_QUARANTINED, "ended the process, or cannot be read"),
+_DEAD: Final[dict[Why | None, tuple[Code, str]]] = {
+    Why.UNRENDERABLE: (Code.DEAD_UNRENDERABLE, "could not be rendered"),
+    Why.EXPIRED: (Code.DEAD_EXPIRED, "were not said in time"),
+    Why.QUARANTINED: (Code.DEAD_QUARANTINED, "ended the process, or cannot be read"),
 }
-_HELD: Final = {
-    "surge": (Code.HELD_SURGE, "are held by the flood guard"),
-    "draft": (Code.HELD_DRAFT, "of draft rules wait for your word"),
-    "cap": (Code.HELD_CAP, "are held because the cap is reached"),
-    "adopted": (Code.HELD_ADOPTED, "may have been said before the database was adopted"),
+_HELD: Final[dict[Why | None, tuple[Code, str]]] = {
+    Why.SURGE: (Code.HELD_SURGE, "are held by the flood guard"),
+    Why.DRAFT: (Code.HELD_DRAFT, "of draft rules wait for your word"),
+    Why.CAP: (Code.HELD_CAP, "are held because the cap is reached"),
+    Why.ADOPTED: (Code.HELD_ADOPTED, "may have been said before the database was adopted"),
 }
 
 
@@ -242,10 +242,10 @@ def _messages(facts: Facts) -> Iterator[Trouble]:
         name = one.destination
         match one.state:
             case State.DEAD:
-                code, words = _DEAD.get(one.kind, (Code.DEAD_REJECTED, "were refused by the network"))
+                code, words = _DEAD.get(one.why, (Code.DEAD_REJECTED, "were refused by the network"))
                 do = f"crmbridge dead list --destination {name}, then dead retry or dead drop"
             case State.HELD:
-                code, words = _HELD.get(one.kind, (Code.HELD_BY_HAND, "were held by hand"))
+                code, words = _HELD.get(one.why, (Code.HELD_BY_HAND, "were held by hand"))
                 do = f"crmbridge queue list --state held --destination {name}, then queue release or queue drop"
             case State.UNKNOWN if not one.looked_for:
                 code, words, do = Code.UNKNOWN, "may or may not be published", "crmbridge unknown list, then unknown resolve"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from crmbridge.errors import DeliveryError, RenderError
 from crmbridge.intake.interpreter import rerender, restrained, unrenderable
-from crmbridge.model import Audience, ChangeEvent, Delivery, Literal, Message, Receipt, RecordRef, State, digest, plain, to_us
+from crmbridge.model import Audience, ChangeEvent, Delivery, Literal, Message, Receipt, RecordRef, State, Why, digest, plain, to_us
 from crmbridge.publisher.decide import RESENT
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.rules.engine import Outcome
@@ -34,7 +34,7 @@ class Orders(Reading):
     async def queue_hold(self, where: Where, reason: str = "", most: int | None = None) -> dict[str, Any]:
         """What is queued waits for a person."""
         scope = await self._meant(where, [State.QUEUED])
-        return {"count": await self._store.hold(scope, f"by hand: {reason}" if reason else "by hand", self._now(), most)}
+        return {"count": await self._store.hold(scope, Why.BY_HAND.because(reason), self._now(), most)}
 
     async def queue_release(self, where: Where, outdated: bool = False, most: int | None = None) -> dict[str, Any]:
         """What is held goes on; what its record no longer is, is left unsaid, unless `outdated` is wanted too."""

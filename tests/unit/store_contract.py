@@ -10,7 +10,7 @@ import pytest
 from shared import NOW
 
 from crmbridge.errors import StoreError
-from crmbridge.model import ChangeEvent, Channel, Cursor, Kind, Literal, Message, Receipt, RecordRef, State, Value, event_id
+from crmbridge.model import ChangeEvent, Channel, Cursor, Kind, Literal, Message, Receipt, RecordRef, State, Value, Why, event_id
 from crmbridge.store.interface import (
     Batch,
     Conflict,
@@ -309,7 +309,7 @@ class StoreContract:
 
         facts = await store.overview()
         assert facts.counts("out") == {"queued": 1, "sending": 1, "dead": 1}
-        assert [(one.kind, one.count) for one in facts.tallies if one.state is State.DEAD] == [("unrenderable", 1)]
+        assert [(one.why, one.count) for one in facts.tallies if one.state is State.DEAD] == [(Why.UNRENDERABLE, 1)]
         assert facts.destinations == {"out"}
         assert facts.inbox == [Waiting("crm", False, False, 1, NOW)]
         assert facts.oldest == {"out": NOW}
@@ -328,13 +328,13 @@ class StoreContract:
             unknown = Settlement(delivery=one, state=State.UNKNOWN, outcome="unknown", reason="it may be", doubt_from=NOW, look_at=look)
             await store.settle([unknown], [], NOW)
 
-        found = {(one.state.value, one.kind, one.looked_for): one.count for one in (await store.overview()).tallies}
+        found = {(one.state, one.why, one.looked_for): one.count for one in (await store.overview()).tallies}
         assert found == {
-            ("held", "surge", False): 2,
-            ("held", "by hand", False): 1,
-            ("held", "cap", False): 1,
-            ("unknown", "it may be", True): 1,
-            ("unknown", "it may be", False): 1,
+            (State.HELD, Why.SURGE, False): 2,
+            (State.HELD, Why.BY_HAND, False): 1,
+            (State.HELD, Why.CAP, False): 1,
+            (State.UNKNOWN, None, True): 1,
+            (State.UNKNOWN, None, False): 1,
         }
 
     async def test_retention_leaves_what_is_open(self, store):

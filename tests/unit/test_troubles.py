@@ -11,7 +11,7 @@ from crmbridge.config.models import AlertsModel
 from crmbridge.errors import LoginRefused, SourceError, StoreError
 from crmbridge.http import Refused, describe
 from crmbridge.intake.poller import Cause, cause
-from crmbridge.model import Network, State, plain
+from crmbridge.model import Network, State, Why, plain
 from crmbridge.store import SqliteStore
 from crmbridge.store.interface import Pause, PauseKind, Scope, Tally, Waiting
 from crmbridge.supervise import Parts
@@ -45,8 +45,8 @@ def destination(state=DestinationState.OK, **facts):
     return {"destinations": [replace(GOOD_DESTINATION, state=state, failure="why", since=NOW - MINUTE, **facts)]}
 
 
-def tally(state, kind, *, looked_for=False):
-    return {"tallies": [Tally("wins", state, kind, looked_for, 7)]}
+def tally(state, reason, *, looked_for=False):
+    return {"tallies": [Tally("wins", state, Why.of(reason), looked_for, 7)]}
 
 
 def inbox(*, failed, records=False, age=HOUR):
@@ -165,7 +165,7 @@ def test_what_is_no_trouble(facts):
 
 
 def test_messages_of_one_kind_are_counted_together_and_the_worst_stands_first():
-    tallies = [Tally("wins", State.DEAD, "rejected", False, 2), Tally("wins", State.DEAD, "refused", False, 3)]
+    tallies = [Tally("wins", State.DEAD, Why.REJECTED, False, 2), Tally("wins", State.DEAD, None, False, 3)]
     found = find(replace(GOOD, tallies=tallies, shadow=True, changed_files=["a"]))
 
     assert [(one.code, one.count) for one in found] == [(Code.DEAD_REJECTED, 5), (Code.CONFIG_CHANGED, 1), (Code.SHADOW, 1)]
@@ -303,7 +303,7 @@ async def test_what_may_end_by_itself_is_told_when_it_lasts(told):
 
 
 async def test_many_troubles_make_one_message_of_bounded_length(told):
-    await told.look(tallies=[Tally(f"d{n}", State.DEAD, "rejected", False, 1) for n in range(30)], mute="x" * 5000)
+    await told.look(tallies=[Tally(f"d{n}", State.DEAD, Why.REJECTED, False, 1) for n in range(30)], mute="x" * 5000)
 
     (words,) = await told.words()
     assert words.endswith("and 11 more: crmbridge status")

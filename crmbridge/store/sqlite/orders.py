@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from crmbridge.model import Delivery, Message, Receipt, RecordRef, State, dump_json, dump_message, from_us, to_us
+from crmbridge.model import Delivery, Message, Receipt, RecordRef, State, Why, dump_json, dump_message, from_us, to_us
 from crmbridge.store.interface import MAX_ORDER, Attempt, Entry, NewDelivery, Overview, Pause, PauseKind, Published, Scope, Tally, Waiting
 from crmbridge.store.sqlite import rows
 from crmbridge.store.sqlite.rows import Q, insert
@@ -62,7 +62,7 @@ class Orders(rows.Base):
     async def overview(self) -> Overview:
         def query(db: sqlite3.Connection) -> Overview:
             return Overview(
-                tallies=[Tally(row[0], State(row[1]), row[2], bool(row[3]), row[4]) for row in db.execute(Q["counts"])],
+                tallies=[Tally(row[0], State(row[1]), Why.of(row[2]), bool(row[3]), row[4]) for row in db.execute(Q["counts"])],
                 oldest={name: from_us(at) for name, at in db.execute(Q["oldest_queued"])},
                 inbox=[Waiting(row[0], bool(row[1]), bool(row[2]), row[3], from_us(row[4])) for row in db.execute(Q["inbox_counts"])],
                 sources={row["name"]: rows.position(row) for row in db.execute(Q["source_all"])},
