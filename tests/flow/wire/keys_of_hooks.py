@@ -167,6 +167,7 @@ def senders(stage):
         "hmac one, header b": {"x_b": mac("one").hex()},
         "hmac one, base64": {"x_a": base64.b64encode(mac("one")).decode()},
         "hmac one, prefix": {"x_a": f"sha256={mac('one').hex()}"},
+        "hmac one, another prefix": {"x_a": f"sha512={mac('one').hex()}"},
         "bearer one": {"authorization": f"Bearer {KEYS['one']}"},
         "bearer two": {"authorization": f"Bearer {KEYS['two']}"},
         "basic one": {"authorization": basic("ann", "one")},

@@ -4,6 +4,8 @@ from flow.wire.core import Core
 from flow.wire.keys import ABSENT
 from flow.wire.proofs import proofs_of
 
+from crmbridge.model import idempotency_key
+
 proves = proofs_of(Core)
 STEP = {"to": "out", "text": "{{ record.name }}"}
 
@@ -41,37 +43,41 @@ def a_change_is_told(stage):
     return stage.texts()
 
 
-@proves("rules.publish.to", ("out", [1, 0]), ("other", [0, 1]))
+@proves(
+    "rules.publish.to",
+    ("out", [["out", "company"]]),
+    ("other", [["other", "team"]]),
+    given={"destinations/other/audience": "team"},
+)
 def whom_it_is_told(stage):
-    """Which of two endpoints hears of it."""
+    """What each of two endpoints hears of: the step, which is named after it, and who may read it."""
     stage.start().change()
-    return [len(stage.said("out")), len(stage.said("other"))]
+    return [[one["step"], one["audience"]] for name in ("out", "other") for one in stage.said(name)]
 
 
-@proves("rules.id", ("told", "told"), ("won", "won"), given={})
-def the_rule_is_named(stage):
-    """An endpoint is told which rule speaks."""
+def spoken(stage):
+    """The rule and the step that an endpoint is told of, and whether the message's key is theirs."""
     stage.start().change()
-    return stage.said()[0]["rule"]
+    (event,), (one,) = stage.news(), stage.said()
+    return [one["rule"], one["step"], one["key"] == idempotency_key(event.id, one["rule"], one["step"], 0)]
 
 
-@proves("rules.publish.id", (ABSENT, "out"), ("team", "team"))
-def the_step_is_named(stage):
-    """An endpoint is told which step speaks."""
-    stage.start().change()
-    return stage.said()[0]["step"]
+@proves("rules.id", ("told", ["told", "out", True]), ("won", ["won", "out", True]))
+@proves("rules.publish.id", (ABSENT, ["told", "out", True]), ("team", ["told", "team", True]))
+def who_speaks(stage):
+    """The names that are told, and that a message's key is made of."""
+    return spoken(stage)
 
 
 @proves("rules.formerly", (ABSENT, False), (["old"], True), given={"rules/0/id": "new"})
 @proves("rules.publish.formerly", (ABSENT, False), (["before"], True), given={"rules/0/publish/0/id": "after", "rules/0/id": "old"})
 def a_rename_keeps_the_key(stage):
-    """The key of a message, and whether it is the one that rule `old` and step `out` or `before` gave it."""
-    from crmbridge.model import idempotency_key
-
-    stage.start().change()
+    """Whether the key is the one that the rule `old` gave with its step `out`, or `before` where that was renamed to `after`."""
+    step = spoken(stage)[1]
+    stage.change(stage="lost")
     (event,) = stage.news()
-    step = "before" if stage.said()[0]["step"] == "after" else "out"
-    return stage.said()[0]["key"] == idempotency_key(event.id, "old", step, 0)
+    key = idempotency_key(event.id, "old", "before" if step == "after" else "out", 0)
+    return stage.said()[1]["key"] == key
 
 
 @proves("rules.publish.channel", (ABSENT, [None, None]), ("#wins", ["#wins", ""]))

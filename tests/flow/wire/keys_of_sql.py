@@ -143,6 +143,15 @@ def which_columns_are_fields(stage):
     return sorted(event.fields)
 
 
+@proves("sources.sql.tables.id", ("id", [15, 0]), ("key", [0, 15]), given={"sources/crm/page": 10})
+def rows_of_one_stamp(stage):
+    """How many of fifteen rows with one stamp are known by their id, and by their key, which sorts otherwise."""
+    for id in range(15):
+        stage.row("deals", id, "open", "10:00:00")
+    stage.start().poll()
+    return [sum(stage.knows("Deal", f"{name}{id}") for id in range(15)) for name in ("", "k")]
+
+
 POSTGRES = {"sources/crm/sqlite": ABSENT}
 
 

@@ -1,6 +1,8 @@
 """Every key of the configuration has two values that the outside can tell apart."""
 
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,12 @@ def test_every_key_is_proved():
 def proved_below(name, proved):
     """Whether a key that only holds others holds one that is proved."""
     return any(one.startswith(f"{name}.") for one in proved)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_code_that_is_deaf_to_a_key_is_noticed(figures):
+    """Every place that asks for a key is made deaf in turn, and all places of each key at once: the latter no proof may miss."""
+    done = subprocess.run([sys.executable, Path(__file__).with_name("deaf.py")], capture_output=True, text=True, check=False)
+    figures("deaf to a key", result="; ".join(done.stdout.splitlines()[:2]))
+    assert done.returncode == 0, done.stdout
