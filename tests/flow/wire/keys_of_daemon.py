@@ -204,7 +204,8 @@ def written(stage):
     try:
         stage.until(ready, "the daemon is ready")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        stage.until(lambda: process.poll() is not None, "the daemon has ended")
+        assert process.returncode == 0
     finally:
         process.kill()
         process.wait()
