@@ -36,6 +36,7 @@ from crmbridge.rules.expression import did_you_mean
 from crmbridge.rules.rule import Rule
 
 _MAX_INCLUDED: Final = 500
+_LITERAL: Final = "the secret itself stands in the file; write {env: NAME}, {file: PATH} or {credential: NAME}"
 PUBLIC_AGE: Final = timedelta(hours=6)
 """How long after a change the public may still be told, unless the configuration says otherwise."""
 
@@ -179,7 +180,8 @@ class _Loader:
             defaults=model.defaults if model else DefaultsModel(),
             strict_conditions=model is not None and model.strict_conditions,
         )
-        for _, secret in configured_secrets(model, sources, destinations):
+        secrets = configured_secrets(model, sources, destinations)
+        for _, secret in secrets:
             secret.within(self.path.parent.absolute())
         compiled, problems = compile_rules(rules, known)
         self.problems += problems
@@ -197,7 +199,7 @@ class _Loader:
             destinations=destinations,
             rules=compiled,
             engine=Engine(compiled, records, ZoneInfo(model.timezone)),
-            warnings=self._warnings(model, sources, destinations),
+            warnings=sorted(self.main.problem(path, _LITERAL) for path, secret in secrets if secret.literal),
         )
 
     # --- parts
@@ -317,13 +319,6 @@ class _Loader:
             if rule is not None:
                 found.append(RuleSource(rule, Place(document, path)))
         return found
-
-    def _warnings(
-        self, model: ConfigModel, sources: Mapping[str, SourceConfig], destinations: Mapping[str, DestinationConfig]
-    ) -> list[Problem]:
-        message = "the secret itself stands in the file; write {env: NAME}, {file: PATH} or {credential: NAME}"
-        secrets = configured_secrets(model, sources, destinations)
-        return sorted(self.main.problem(path, message) for path, secret in secrets if secret.literal)
 
     # --- problems
 
