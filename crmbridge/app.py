@@ -26,6 +26,7 @@ from crmbridge.intake.poller import Poller
 from crmbridge.intake.soon import Soon
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.lookout import Lookout
+from crmbridge.model import State
 from crmbridge.publisher.parcels import Silence
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.server import Server
@@ -399,12 +400,9 @@ class App:
                 raise CrmbridgeError(f"{name} cannot change while crmbridge runs: restart it")
         if config.embeds_feed and self.feed is None:
             raise CrmbridgeError("the embedded feed cannot be added while crmbridge runs: restart it")
-        open_states = ("queued", "sending", "held", "unknown")
-        overview = await self.store.overview()
-        for name in overview.destinations - config.destinations.keys():
-            for state, count in overview.counts(name).items():
-                if state in open_states:
-                    raise CrmbridgeError(f"the destination {name} has {count} {state} messages: it cannot be removed yet")
+        for one in (await self.store.overview()).tallies:
+            if one.destination not in config.destinations and one.state is not State.DEAD:
+                raise CrmbridgeError(f"the destination {one.destination} has {one.count} {one.state} messages: it cannot be removed yet")
 
     async def _apply(self, config: Config) -> None:
         old = self.config
