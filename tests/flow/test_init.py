@@ -23,7 +23,7 @@ def test_every_beginning_is_a_good_one(tmp_path, crm, network):
     given = [f"{name}={answers.get(name) or one['default']}" for name, one in asked.items()]
     options = [part for one in given for part in ("--set", one)]
     said = inside(["init", tmp_path / "new", "--crm", crm, "--network", network, "--defaults", *options])
-    assert said.returncode == 0, said.stderr
+    assert said.returncode == 0, said.stdout + said.stderr
     assert "linted, and its test passes" in said.stdout
     path = tmp_path / "new" / "crmbridge.yaml"
     lint = inside(["lint", "-c", path])
