@@ -31,6 +31,7 @@ TIME = (
     "flow/test_cli.py",
     "flow/test_crm.py",
     "flow/test_daemon.py",
+    "flow/test_earlier.py",
     "flow/test_examples.py",
     "flow/test_init.py",
     "flow/test_steer.py",

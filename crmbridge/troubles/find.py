@@ -131,15 +131,16 @@ def _sources(facts: Facts) -> Iterator[Trouble]:
         yield from _called(one, facts.now)
     for waiting in facts.inbox:
         about, count = waiting.source, waiting.count
+        do = "crmbridge dead list, then crmbridge dead retry or dead drop"
         if waiting.failed and waiting.records:
             words = f"{count} records of {about} could not be interpreted and are put aside"
-            yield _trouble(Code.RECORDS_ASIDE, _ERROR, about, words, "crmbridge dead list", count=count, since=waiting.oldest)
+            yield _trouble(Code.RECORDS_ASIDE, _ERROR, about, words, do, count=count, since=waiting.oldest)
         elif waiting.failed:
             words = f"{count} webhook requests of {about} could not be interpreted"
-            yield _trouble(Code.REQUESTS_FAILED, _ERROR, about, words, "crmbridge dead list", count=count, since=waiting.oldest)
+            yield _trouble(Code.REQUESTS_FAILED, _ERROR, about, words, do, count=count, since=waiting.oldest)
         elif facts.now - waiting.oldest > facts.late:
             words = f"{count} webhook requests of {about} wait to be interpreted, the oldest since {waiting.oldest:%H:%M:%S}"
-            yield _trouble(Code.REQUESTS_LATE, _WARNING, about, words, "crmbridge status", count=count, since=waiting.oldest)
+            yield _trouble(Code.REQUESTS_LATE, _WARNING, about, words, f"crmbridge doctor {about}", count=count, since=waiting.oldest)
     for rule in facts.undecided:
         if facts.now - rule.at < LATELY:
             words = f"The rule {rule.about} could not be decided {rule.count} times lately: {rule.what}"
@@ -178,7 +179,7 @@ def _called(one: SourceFacts, now: datetime) -> Iterator[Trouble]:
         yield _trouble(Code.HOOK_UNREADABLE, _WARNING, one.name, words, f"crmbridge doctor {one.name}", since=one.unreadable_since)
     if one.refused >= _REFUSALS:
         words = f"The last {one.refused} webhooks to {one.name} were refused, and none accepted: {one.refusal}"
-        do = "compare the secret here with the sender's, and both clocks"
+        do = f"compare the secret here with the sender's, and both clocks: crmbridge doctor {one.name}"
         yield _trouble(Code.HOOK_REFUSED, _WARNING, one.name, words, do, count=one.refused, since=one.refused_since)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from crmbridge.telemetry import redact
 from crmbridge.troubles.facts import Facts
 from crmbridge.troubles.find import find
 from crmbridge.troubles.trouble import Trouble
@@ -22,7 +23,7 @@ class Watch:
 
     def look(self, facts: Facts) -> list[Trouble]:
         """All troubles, each with its beginning: as the facts have it, else when it was found first."""
-        found = [replace(one, since=one.since or self._since.get(one.name, facts.now)) for one in find(facts)]
+        found = [replace(one, what=redact(one.what), since=one.since or self._since.get(one.name, facts.now)) for one in find(facts)]
         self._since = {one.name: one.since for one in found if one.since}
         self.last = found
         return found

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from crmbridge.model import Delivery, State
+from crmbridge.model import Delivery, State, load_observation
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.rules.engine import Engine
-from crmbridge.store.interface import Attempt, SourcePosition, Store
+from crmbridge.store.interface import Attempt, InboxRow, SourcePosition, Store
 from crmbridge.web import scope as scopes
 from crmbridge.web import shapes
 from crmbridge.web.scope import Refused, Where
@@ -133,8 +134,20 @@ class Reading:
         if found is None:
             raise Refused(f"there is no failed request {number}")
         row, reason = found
+        body = self._seen(row) if row.record else row.body.decode("utf-8", "replace")
         return {"request": row.id, "source": row.source, "record": row.record, "received_at": row.received_at.isoformat(),
-                "reason": reason, "body": row.body.decode("utf-8", "replace")}  # fmt: skip
+                "reason": reason, "body": body}  # fmt: skip
+
+    def _seen(self, row: InboxRow) -> str:
+        """What was seen of a record that was put aside, without its secret fields."""
+        try:
+            one = load_observation(row.body)
+        except ValueError:
+            return "(it cannot be shown)"
+        hidden = shapes.secret_fields(row.source, one.record_type, self._engine().records)
+        return json.dumps(
+            {"fields": shapes.values(one.fields, hidden), "before": shapes.values(one.before or {}, hidden)}, ensure_ascii=False
+        )
 
     async def tail(self, after: int | None = None, limit: int = 100) -> dict[str, Any]:
         """Changes behind a journal number; without one, where the journal ends now."""

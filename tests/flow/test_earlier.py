@@ -46,6 +46,7 @@ def test_its_store_and_feed_go_on(earlier):
     with Networks() as networks, Daemon(earlier) as daemon:
         config = yaml.safe_load((EARLIER / "crmbridge.yaml").read_text("utf-8"))
         config["store"]["path"] = "data/crmbridge.db"
+        config["retention"] = {"journal": "99999d", "delivered": "99999d"}  # it grows older with every day
         config["server"]["listen"] = f"127.0.0.1:{daemon.port}"
         config["destinations"]["wins"]["api_url"] = networks.slack.url
         daemon.config = config

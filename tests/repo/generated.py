@@ -3,14 +3,18 @@
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from crmbridge import registry
 from crmbridge.config.reference import json_schema, option_table, reference
 from crmbridge.testing import Can, SourceContract
+from crmbridge.troubles.find import find
+from crmbridge.troubles.trouble import Code
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- options: begin -->", "<!-- options: end -->"
+TROUBLES_BEGIN, TROUBLES_END = "<!-- troubles: begin -->", "<!-- troubles: end -->"
 SOURCES_BEGIN, SOURCES_END = "<!-- sources: begin -->", "<!-- sources: end -->"
 
 
@@ -28,7 +32,24 @@ def wanted() -> dict[Path, str]:
     path = ROOT / "connectors" / "README.md"
     before, _, rest = path.read_text("utf-8").partition(SOURCES_BEGIN)
     files[path] = f"{before}{SOURCES_BEGIN}\n{source_table()}\n{SOURCES_END}{rest.partition(SOURCES_END)[2]}"
+    path = ROOT / "crmbridge" / "troubles" / "README.md"
+    before, _, rest = path.read_text("utf-8").partition(TROUBLES_BEGIN)
+    files[path] = f"{before}{TROUBLES_BEGIN}\n{trouble_table()}\n{TROUBLES_END}{rest.partition(TROUBLES_END)[2]}"
     return files
+
+
+def trouble_table() -> str:
+    """Each kind of trouble with an example of its words."""
+    spec = importlib.util.spec_from_file_location("troubles_of_tests", ROOT / "tests" / "unit" / "test_troubles.py")
+    sys.path.insert(0, str(ROOT / "tests"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    shown = {}
+    for code, _, facts in module.TROUBLES:
+        (found,) = find(replace(module.GOOD, **facts))
+        shown.setdefault(code, f"| `{code}` | {found.severity} | {found.what} | {found.do} |")
+    lines = [shown[code] for code in Code]
+    return "\n".join(["| code | severity | for example | to do |", "| --- | --- | --- | --- |", *lines])
 
 
 def source_table() -> str:

@@ -14,7 +14,7 @@ from test_webhooks import Door
 
 from crmbridge.errors import StoreError
 from crmbridge.intake import interpreter as interpreter_module
-from crmbridge.model import Cursor, RecordRef, State, dump_observation, load_observation
+from crmbridge.model import Cursor, FieldSpec, RecordRef, Sensitivity, State, dump_observation, load_observation
 from crmbridge.rules.engine import Engine
 from crmbridge.store import SqliteStore
 from crmbridge.store.interface import Scope, SourcePosition
@@ -138,6 +138,25 @@ async def test_while_nothing_can_be_written_nothing_is_put_aside(store):
         await part.take(seen("1", S="a"))
     store.record = real
     assert await aside(store) == []
+
+
+async def test_a_secret_field_of_what_is_put_aside_is_shown_to_nobody(store):
+    """It is kept, for the record may be told one day; people see what they may."""
+    from crmbridge.web.operations import Operations
+
+    good = engine()
+    spec = {"S": FieldSpec(), "Pin": FieldSpec(sensitivity=Sensitivity.SECRET)}
+    part = Part(store, Poisoned(good.rules, {("crm", "Deal"): spec}, good.zone), {"Deal": spec})
+    await part.take(seen("poison", S="poison", Pin="1234"))
+    operations = Operations(store, engine=lambda: part.interpreter.engine, now=lambda: NOW)
+    ((row, _),) = await store.failed_requests()
+
+    assert b"1234" in (await store.failed_request(row.id))[0].body
+    shown = await operations.show(f"request:{row.id}")
+    assert (shown["record"], shown["body"]) == ("Deal/poison", '{"fields": {"Pin": "***", "S": "poison"}, "before": {}}')
+    assert "1234" not in str(await operations.dead_list()) + str(await operations.explain("poison"))
+    (note, *_) = (await operations.explain("crm/Deal/poison"))["records"][0]["notes"]
+    assert "nobody foresaw this" in note
 
 
 async def test_what_cannot_even_be_written_down_is_kept_as_words(store):

@@ -75,6 +75,7 @@ class Records:
             read,
             record_type=model,
             id=lambda row: row["id"],
+            spec=spec,
             now=self._setting.now(),
             all_or_none=position is not None and position.start is None,
         )

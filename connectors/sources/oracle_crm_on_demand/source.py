@@ -118,6 +118,7 @@ class OracleSource:
             lambda raw: self._observation(name, raw, position),
             record_type=name,
             id=lambda raw: raw.get(dialect.ID),
+            spec=self._setting.records[name],
             now=self._setting.now(),
             all_or_none=position.start is None,
         )

@@ -158,6 +158,7 @@ class PipedriveSource:
             lambda row: self._observation(name, row, self._values(name, row), position),
             record_type=name,
             id=lambda row: row.get("id"),
+            spec=self._records[name],
             now=self._setting.now(),
             all_or_none=position is not None and position.start is None,
         )

@@ -140,6 +140,7 @@ class RestSource:
             read,
             record_type=name,
             id=lambda item: look(one.id, item),
+            spec=self._setting.records.get(name),
             now=self._setting.now(),
             all_or_none=position.start is None or (full and bool(one.ascending)),
         )

@@ -120,6 +120,7 @@ class SalesforceSource:
             lambda one: self._observation(stream, described, spec, one, position),
             record_type=stream,
             id=lambda one: one.get("Id"),
+            spec=spec,
             now=self._setting.now(),
             all_or_none=position.start is None,
         )

@@ -89,6 +89,7 @@ class SqlSource:
             lambda row: self._observation(name, table, row, position),
             record_type=name,
             id=lambda row: row[table.id],
+            spec=self._setting.records.get(name),
             now=self._setting.now(),
             all_or_none=position.start is None,
         )

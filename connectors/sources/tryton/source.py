@@ -161,6 +161,7 @@ class TrytonSource:
             rows,
             lambda row: self._observation(this, row, ends[row["id"]], before.pop(row["id"], None)),
             record_type=this.model,
+            spec=self._records[this.model],
             id=lambda row: row["id"],
             now=self._setting.now(),
             all_or_none=this.position.start is None,
