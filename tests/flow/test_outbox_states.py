@@ -19,6 +19,7 @@ from crmbridge.contract import Limits, Rate
 from crmbridge.errors import AuthFailed, OutcomeUnknown, RateLimited, Rejected, Transient
 from crmbridge.model import Receipt, State
 from crmbridge.publisher.decide import OnUnknown, Policy
+from crmbridge.publisher.parcels import Silence
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.simulate import SimulatedStore, Simulation
 from crmbridge.store.interface import Batch, Entry, NewDelivery, Scope
@@ -203,13 +204,13 @@ class Outbox(RuleBasedStateMachine):
 
     @rule()
     def halt_and_go_on(self):
-        self.publisher.halted = "a person"
+        self.publisher.silenced = Silence("a person", by_hand=True)
         before = len(self.world.there)
         self.simulation.pass_time(1.0)  # what was under way ends
         before = len(self.world.there)
         self.simulation.pass_time(120.0)
         assert len(self.world.there) == before
-        self.publisher.halted = ""
+        self.publisher.silenced = None
         self.publisher.nudge()
 
     @rule(channel=st.sampled_from(["#a", "#b"]))

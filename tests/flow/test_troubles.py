@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import time
@@ -91,8 +92,9 @@ class Watched:
         assert f'crmbridge_trouble{{about="{about}",code="{code}",severity="{severity}"}}' in self.daemon.admin("GET", "/metrics")[1]
         self.told.append(code)
         if code not in NOTES:
-            words = found[code]["what"].partition(":")[0].partition(" since ")[0]
-            until(lambda: any(words in one for one in self.alerts()), f"somebody is told of {code}: {self.alerts()}", SOON)
+            words = re.escape(found[code]["what"].partition(":")[0].partition(" since ")[0])
+            pattern = re.sub(r"\d[\d.\\]*", r"[\\d.]+ ?", words)  # how many, and for how long, may have changed since
+            until(lambda: any(re.search(pattern, one) for one in self.alerts()), f"{code} is told: {self.alerts()}", SOON)
 
     def over(self, code, about):
         """It is over, and people are told that too; all is well then."""

@@ -373,10 +373,6 @@ def source(records=None, **map_):
         (b'"\xed\xa0\x80"', "not UTF-8"),
         (b'"a\x00b"', "not JSON"),
         (b'"a\nb"', "not JSON"),
-        (b"1" * 5_000, "limit"),
-        (b"[-" + b"9" * 100_000 + b"]", "limit"),
-        (b"1e99999999999999999999", "exponent"),
-        (b"[1e-99999999999999999999]", "exponent"),
     ],
 )
 def test_json_traps(body, message):
@@ -400,6 +396,13 @@ def test_json_that_is_fine():
     strict_json(b"[" * 64 + b"]" * 64)
     strict_json(b'{"s": "' + b"[{" * 500 + b'"}')
     assert {"a": [{"k": 1}, {"k": Decimal("0.10")}]} == strict_json(b'{"a": [{"k": 1}, {"k": 0.10}]}')
+
+
+@pytest.mark.parametrize("digits", ["1" * 5_000, "-" + "9" * 100_000, "1e99999999999999999999", "1e-99999999999999999999"])
+def test_a_number_that_nobody_reads_is_its_text(digits):
+    """A sender who is believed and refused sends no more; the other values are good."""
+    assert str(strict_json(f'{{"a": {digits}, "b": 1.50, "c": 2}}'.encode())["a"]) == digits
+    assert strict_json(f"[{digits}, 1.50, 2]".encode())[1:] == [Decimal("1.50"), 2]
 
 
 @pytest.mark.parametrize(
