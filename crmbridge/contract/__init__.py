@@ -11,7 +11,7 @@ from crmbridge.contract.calls import Caller, Maybe
 from crmbridge.contract.connector import Connector, Setting, wanted
 from crmbridge.contract.destination import Ability, Batched, Deletable, Destination, Editable, Findable, Limits, Rate
 from crmbridge.contract.options import Options, Secret, Secrets, login_secret, revealed
-from crmbridge.contract.rows import each
+from crmbridge.contract.rows import Rows, each, without
 from crmbridge.contract.source import (
     Acknowledging,
     Baseline,
@@ -49,6 +49,7 @@ __all__ = [
     "Reply",
     "Rereading",
     "Rewindable",
+    "Rows",
     "Secret",
     "Secrets",
     "Setting",
@@ -61,4 +62,5 @@ __all__ = [
     "login_secret",
     "revealed",
     "wanted",
+    "without",
 ]

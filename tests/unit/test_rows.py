@@ -24,8 +24,8 @@ def rows(*values):
 
 
 def page(some, **facts):
-    good, odd = each(some, read, record_type="Deal", id=lambda row: row["id"], now=NOW, **facts)
-    return [found for _, found in good], odd
+    found = each(some, read, record_type="Deal", id=lambda row: row["id"], now=NOW, **facts)
+    return [number for _, number in found.good], found.observations(lambda _: ())
 
 
 def test_odd_rows_are_told_and_the_others_read():
@@ -52,7 +52,17 @@ def test_only_configured_fields_are_kept_and_no_secret():
         forget("canary-token-in-a-row")
     assert odd.fields == {"row": "id: (int), n: (str), name: 'Parkers ***', pin: (str), mobile: (str), amount: (Decimal)"}
     assert odd.record_id == "7"
-    _, (odd,) = each([[1, 2]], lambda row: row["x"], record_type="Deal", id=lambda row: row["x"], now=NOW)
+    _, (odd,) = page([{"id": 8, "n": "x", "pin": "4711", "name": "4711"}], spec=SPEC)
+    assert "4711" in odd.fields["row"]  # as the name, which may be seen
+
+    def chokes(row):
+        return int(row["pin"])
+
+    (odd,) = each([{"pin": "4711-secret"}], chokes, record_type="Deal", id=lambda row: 1, now=NOW, spec=SPEC).observations()
+    assert odd.unreadable == "invalid literal for int() with base 10: '***'"
+    with pytest.raises(ValueError, match=r"'\*\*\*'"):
+        each([{"pin": "4711-secret"}], chokes, record_type="Deal", id=lambda row: 1, now=NOW, spec=SPEC, all_or_none=True)
+    (odd,) = each([[1, 2]], lambda row: row["x"], record_type="Deal", id=lambda row: row["x"], now=NOW).observations()
     assert odd.fields == {"row": "a list"}
 
 
@@ -75,3 +85,10 @@ def test_what_is_about_more_than_a_row_goes_through():
 
     with pytest.raises(SourceError):
         each(rows(1), lost, record_type="Deal", id=lambda row: row["id"], now=NOW)
+
+
+def test_what_cannot_be_read_stands_where_its_row_stood():
+    """Two states of one record may be on one page: the later one counts."""
+    found = each(rows(1, "x", 2), read, record_type="Deal", id=lambda row: row["id"], now=NOW)
+    places = found.observations(lambda number: [number])
+    assert [getattr(one, "unreadable", one) for one in places] == [2, "x is no number", 3]

@@ -99,7 +99,7 @@ class FilesSource:
             try:
                 found, offset, line = rows.read(file, _form(path, one), one, now.offset, now.line, self._options.page)
                 at = datetime.fromtimestamp(written[now.name], timezone.utc)
-                good, odd = each(
+                read = each(
                     found,
                     lambda row: self._observation(name, one, row, at, progress),
                     record_type=name,
@@ -109,7 +109,7 @@ class FilesSource:
                 )
             except ValueError as error:
                 raise SourceError(f"{path}: {error}; mend the file, or take it away") from None
-        seen = [observation for _, observation in good] + [replace(row, unreadable=f"{path}: {row.unreadable}") for row in odd]
+        seen = [replace(one, unreadable=f"{path}: {one.unreadable}") if one.unreadable else one for one in read.observations()]
         if len(found) < self._options.page:
             return seen, progress.finished(written[now.name]), True
         return seen, replace(progress, now=replace(now, offset=offset, line=line)), True

@@ -91,14 +91,14 @@ class Changes:
         rows, following = self._api.archived(record_type, after)
         if following and following == after:
             raise SourceError(f"HubSpot's recycle bin of {record_type} does not get on behind {after}")
-        good, odd = each(
+        found = each(
             rows,
             lambda row: _gone(record_type, row, walked - _LOOK_BACK),
             record_type=record_type,
             id=lambda row: row["id"],
             now=self._setting.now(),
         )
-        seen = [one for _, one in good if one] + odd
+        seen = found.observations(lambda one: (one,) if one else ())
         if following:
             return Read(seen, (walked, f"{begun}:{following}"), complete=False)
         return Read(seen, (begun, ""), complete=True)

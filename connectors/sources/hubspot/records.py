@@ -80,7 +80,7 @@ class Records:
         raw = {str(one["id"]): one for one in self._api.read(record_type, ids, self._asked(record_type, spec))}
         known = self._labelled(record_type, [one.get("properties") or {} for one in raw.values()])
         companies = self._companies(record_type, list(raw), of_company(spec))
-        good, odd = each(
+        found = each(
             raw.items(),
             lambda pair: self._observations(record_type, *pair, spec, known, companies.get(pair[0]), position),
             record_type=record_type,
@@ -88,7 +88,7 @@ class Records:
             now=self._now(),
             all_or_none=position is not None and position.start is None,
         )
-        return [seen for _, some in good for seen in some] + odd
+        return found.observations(lambda some: some)
 
     def _labelled(self, record_type: str, given: Sequence[Mapping[str, Any]]) -> Mapping[str, Property]:
         """The properties, with labels for all values that have one: a stage may be newer than what is kept of them, and told

@@ -70,7 +70,7 @@ class Records:
             fields = self._own(model, row, spec)
             return fields, self._observation(model, row, fields, position)
 
-        good, odd = each(
+        found = each(
             rows,
             read,
             record_type=model,
@@ -79,8 +79,8 @@ class Records:
             now=self._setting.now(),
             all_or_none=position is not None and position.start is None,
         )
-        self._add_related(model, [row for row, _ in good], spec, [fields for _, (fields, _) in good])
-        return [one for _, (_, one) in good] + odd
+        self._add_related(model, [row for row, _ in found.good], spec, [fields for _, (fields, _) in found.good])
+        return found.observations(lambda pair: (pair[1],))
 
     def _observation(self, model: str, row: Row, fields: Mapping[str, FieldValue], position: cursors.Position | None) -> Observation:
         at, made = stamp(row, "write_date"), stamp(row, "create_date")

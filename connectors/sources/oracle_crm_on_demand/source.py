@@ -113,7 +113,7 @@ class OracleSource:
         return Row(str(id), stamp, f"{moment:{_STAMP}}", self._zone.is_plain(stamp))
 
     def _observations(self, name: str, found: Sequence[Raw], position: cursors.Position) -> list[Observation]:
-        good, odd = each(
+        rows = each(
             found,
             lambda raw: self._observation(name, raw, position),
             record_type=name,
@@ -122,7 +122,7 @@ class OracleSource:
             now=self._setting.now(),
             all_or_none=position.start is None,
         )
-        return [one for _, one in good] + odd
+        return rows.observations()
 
     def _observation(self, name: str, raw: Raw, position: cursors.Position) -> Observation:
         created = self._zone.instant(str(raw.get(dialect.CREATED)), self._setting.now())

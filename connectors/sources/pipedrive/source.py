@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from connectors.sources.pipedrive.api import TYPES, Api
 from connectors.sources.pipedrive.options import PipedriveOptions, Webhook
-from crmbridge.contract import FieldInfo, Member, Reply, Setting, WebhookRequest, each, login_secret, revealed
+from crmbridge.contract import FieldInfo, Member, Reply, Rows, Setting, WebhookRequest, each, login_secret, revealed
 from crmbridge.errors import InvalidRequest, InvalidSignature, SourceError
 from crmbridge.http import look, strict_json
 from crmbridge.model import Choice, Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, normalise, parse_instant
@@ -80,8 +80,7 @@ class PipedriveSource:
         found: list[Observation] = []
         for start in range(0, len(ids), _AT_ONCE):
             rows, _ = self._api.page(record_type, ids=",".join(ids[start : start + _AT_ONCE]))
-            seen, odd = self._observations(record_type, rows)
-            found += seen + odd
+            found += self._observations(record_type, rows).observations()
         return found
 
     def members(self, record_type: str, id: str) -> Sequence[Member]:
@@ -131,11 +130,11 @@ class PipedriveSource:
         asked |= {"updated_since": f"{moment:%Y-%m-%dT%H:%M:%SZ}"} if moment else {}
         asked |= {"status": "deleted"} if deleted else {}
         rows, following = self._api.page(name, **asked, **({"cursor": mark} if mark else {}))
-        seen, odd = self._observations(name, rows, position)
-        stamps = [one.occurred_at for one in seen]
+        found = self._observations(name, rows, position)
+        stamps = [one.occurred_at for _, one in found.good]
         if stamps != sorted(stamps):
             raise SourceError(f"{name}: Pipedrive did not sort by update_time")
-        seen += odd
+        seen = found.observations()
         last = _stamp(stamps[-1]) if stamps else None
         if last is None or len(rows) < self._options.page:
             return cursors.Read(seen, (last, "") if last else None, complete=True)
@@ -149,11 +148,11 @@ class PipedriveSource:
 
     def _observations(
         self, name: str, rows: Sequence[Mapping[str, Any]], position: cursors.Position | None = None
-    ) -> tuple[list[Observation], list[Observation]]:
-        """Records that could be read, in order, and those that could not; who and what is new since names were learnt is asked for once."""
+    ) -> Rows[Mapping[str, Any], Observation]:
+        """What was read; who and what is new since names were learnt is asked for once."""
         if any(self._strange(name, row) for row in rows):
             self._learn(afresh=True)
-        good, odd = each(
+        return each(
             rows,
             lambda row: self._observation(name, row, self._values(name, row), position),
             record_type=name,
@@ -162,7 +161,6 @@ class PipedriveSource:
             now=self._setting.now(),
             all_or_none=position is not None and position.start is None,
         )
-        return [one for _, one in good], odd
 
     def _strange(self, name: str, row: Mapping[str, Any]) -> bool:
         """Whether something in a row has a name that we do not know yet; in an odd row nothing has."""

@@ -135,7 +135,7 @@ class RestSource:
             return stamp, self._observation(name, one, item, stamp, position)
 
         full = one.size is not None and len(items) >= one.size
-        good, odd = each(
+        found = each(
             items,
             read,
             record_type=name,
@@ -144,7 +144,7 @@ class RestSource:
             now=self._setting.now(),
             all_or_none=position.start is None or (full and bool(one.ascending)),
         )
-        return [stamp for _, (stamp, _) in good], [seen for _, (_, seen) in good] + odd
+        return [stamp for _, (stamp, _) in found.good], found.observations(lambda pair: (pair[1],))
 
     def _stamp(self, name: str, one: Resource, item: Mapping[str, Any]) -> datetime:
         moment = _instant(look(one.changed, item))

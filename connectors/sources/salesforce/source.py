@@ -115,18 +115,18 @@ class SalesforceSource:
                 self._api.forget()
                 self._readable(stream)
             raise
-        good, odd = each(
+        complete = rows.done and len(rows.records) < self._options.page
+        found = each(
             rows.records,
             lambda one: self._observation(stream, described, spec, one, position),
             record_type=stream,
             id=lambda one: one.get("Id"),
             spec=spec,
             now=self._setting.now(),
-            all_or_none=position.start is None,
+            all_or_none=position.start is None or not complete,
         )
-        seen = [one for _, one in good] + odd
-        last = (_stamp(rows.records[-1]), _id(rows.records[-1])) if rows.records else None
-        return cursors.Read(seen, last, complete=rows.done and len(rows.records) < self._options.page)
+        last = (_stamp(found.good[-1][0]), _id(found.good[-1][0])) if found.good else None
+        return cursors.Read(found.observations(), last, complete=complete)
 
     def _read_deletions(self, stream: str, position: cursors.Position) -> cursors.Read:
         """All at once: the API has no pages here. Where there is nothing to look for yet, the stream stays as it is."""

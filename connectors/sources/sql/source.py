@@ -84,7 +84,7 @@ class SqlSource:
         if rows and (missing := sorted({table.id, table.changed} - rows[0].keys())):
             raise SourceError(_lacks(name, missing, rows[0]))
         last = (_stamp(rows[-1][table.changed]), _stamp(rows[-1][table.id])) if rows else None
-        good, odd = each(
+        found = each(
             rows,
             lambda row: self._observation(name, table, row, position),
             record_type=name,
@@ -93,7 +93,7 @@ class SqlSource:
             now=self._setting.now(),
             all_or_none=position.start is None,
         )
-        return cursors.Read([one for _, one in good] + odd, last, complete=len(rows) < self._options.page)
+        return cursors.Read(found.observations(), last, complete=len(rows) < self._options.page)
 
     def _page(self, table: Table, position: cursors.Position) -> list[Row]:
         changed, id = self._name(table.changed), self._name(table.id)

@@ -157,7 +157,7 @@ class TrytonSource:
             instants = {row["id"]: instants.get(row["id"], []) for row in rows}
             before = self._before(this, revisions, instants)
             seen = self._states(this, fields, instants, before)
-        good, odd = each(
+        found = each(
             rows,
             lambda row: self._observation(this, row, ends[row["id"]], before.pop(row["id"], None)),
             record_type=this.model,
@@ -166,7 +166,7 @@ class TrytonSource:
             now=self._setting.now(),
             all_or_none=this.position.start is None,
         )
-        seen += [one for _, one in good] + odd
+        seen += found.observations()
         for row in rows:
             this.told.tell(row["id"], ends[row["id"]])
         last = (ends[rows[-1]["id"]], rows[-1]["id"]) if rows else None
@@ -182,7 +182,7 @@ class TrytonSource:
     ) -> list[Observation]:
         """The states in between, in order; each is told once."""
         states = list(history.states(self._api, this.model, fields, instants))
-        good, odd = each(
+        found = each(
             states,
             lambda one: self._observation(this, one.record, one.at, before.pop(one.id, None)),
             record_type=this.model,
@@ -191,7 +191,7 @@ class TrytonSource:
         )
         for one in states:
             this.told.tell(one.id, one.at)
-        return [seen for _, seen in good] + odd
+        return found.observations()
 
     # --- what is gone
 
