@@ -92,6 +92,7 @@ class App:
         databases = {config.store_path.name: self.store.database} | ({config.feed_path.name: self._feed_database} if self.feed else {})
         self.custody = Custody(self.store, databases, self._now)
         await self.custody.begin()
+        await self.custody.resolve_orphans(config.destinations)
         self.interpreter = Interpreter(
             self.store,
             config.engine,
@@ -192,7 +193,8 @@ class App:
         """What the last process was working on when it ended is handled with care, and put aside after three times."""
         if left.nothing:
             return None
-        await self.store.crashed(left.requests, left.records, left.deliveries)
+        await self.store.crashed(left.requests, left.records, left.deliveries, self._now())
+        self.under_way.forget()
         count = len(left.requests) + len(left.records) + len(left.deliveries)
         unclean = Happened("", f"{count} requests, records or messages were being worked on", self._now())
         facts = {"requests": list(left.requests), "records": [str(one) for one in left.records], "deliveries": list(left.deliveries)}
@@ -271,7 +273,7 @@ class App:
         """Every second: has the database failed, has the clock jumped, does systemd want a sign of life?"""
         interval = watchdog_interval()
         pause, last_sign = min(1.0, interval or 1.0), 0.0
-        self._pulse.look(0.0)  # it began when we were made
+        self._pulse.reset()
         while True:
             await asyncio.sleep(pause)
             if self.store.database.failure:
@@ -366,8 +368,7 @@ class App:
             tell_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
             try:
                 before = files.fingerprints(self.config.path, self.config.model.include)
-                config = await asyncio.to_thread(load, self.config.path)
-                await self._refuse_unsafe(config)
+                await self._refuse_unsafe(config := await asyncio.to_thread(load, self.config.path))
                 await self._apply(config)
             except Exception as error:  # whatever it is, people must hear of it, and the old one runs on
                 self.lookout.reload_error = str(error) if isinstance(error, CrmbridgeError) else describe(error)
@@ -414,9 +415,8 @@ class App:
         }
         gone = {name for name, one in old.sources.items() if rebuilt or config.sources.get(name) != one}
         # Everything that can fail comes before anything that changes.
-        destinations = self._build_destinations(
-            config, [name for name in config.destinations if name in ended or name not in self._publishers]
-        )
+        new = [name for name in config.destinations if name in ended or name not in self._publishers]
+        destinations = self._build_destinations(config, new)
         sources = self._build_sources(config, [name for name in config.sources if name in gone or name not in old.sources])
         self.config = config
         if config.model.log != old.model.log:
@@ -449,6 +449,7 @@ class App:
         await asyncio.gather(*ends)  # together: a source that hangs must not take the grace of attempts under way
         await self.server.stop()
         await self._parts.end_all()
+        self.webhooks.close()
         await self.admin.stop()
         await self.alerts.close()
         if self.feed:

@@ -365,6 +365,18 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query)
 
     def _read(self, query: Unit[T]) -> T:
+        try:
+            connection = self._reader()
+            connection.execute("BEGIN")  # one query function sees one state
+            try:
+                return query(connection)
+            finally:
+                connection.execute("ROLLBACK")
+        except (sqlite3.Error, OSError) as error:  # locked for too long, a disk that cannot be read, no file left to open
+            raise StoreError(f"{self.path} cannot be read: {error}") from error
+
+    def _reader(self) -> sqlite3.Connection:
+        """This thread's connection."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = sqlite3.connect(
@@ -374,14 +386,7 @@ class Database:
             connection.execute("PRAGMA busy_timeout=5000")
             self._local.connection = connection
             self._reader_connections.append(connection)
-        try:
-            connection.execute("BEGIN")  # one query function sees one state
-            try:
-                return query(connection)
-            finally:
-                connection.execute("ROLLBACK")
-        except sqlite3.OperationalError as error:  # locked for too long, or a disk that cannot be read
-            raise StoreError(f"{self.path} cannot be read: {error}") from error
+        return connection
 
     # --- ending
 

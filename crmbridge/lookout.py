@@ -12,13 +12,14 @@ from typing import Any
 
 from crmbridge.config import files
 from crmbridge.config.load import Config
+from crmbridge.errors import StoreError
 from crmbridge.http import describe
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.poller import Poller
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.model import State
 from crmbridge.publisher.publisher import Publisher
-from crmbridge.store.interface import Pause, PauseKind, Scope, Store
+from crmbridge.store.interface import Overview, Pause, PauseKind, Scope, Store
 from crmbridge.supervise import Parts
 from crmbridge.telemetry import Metrics
 from crmbridge.troubles import gather
@@ -57,6 +58,7 @@ class Lookout:
     """What the files of the configuration held when it was read."""
     reload_error: str = ""
     unclean: Happened | None = None
+    _mute: bool = False
     """How the last process ended, if nobody had asked it to."""
 
     async def status(self) -> dict[str, Any]:
@@ -75,11 +77,14 @@ class Lookout:
         try:
             await self.alerts.look(self.watch.look(await self._facts()), self.config().model.alerts)
         except Exception as error:  # the next look may do better
+            self._mute = True
             _log.error("nobody can be told of troubles", extra={"reason": describe(error)})
+        else:
+            self._mute = False
 
     async def beat(self) -> None:
         """A sign of life, while changes can be taken in."""
-        if not self.custody.refusing:
+        if not self.custody.refusing and not self._mute:
             await self.alerts.beat(self.config().model.alerts)
 
     async def seen(self) -> dict[str, Any]:
@@ -87,6 +92,8 @@ class Lookout:
         self.pulse.clock = self.pulse.loop = self.unclean = None
         self.parts.faults.clear()
         self.interpreter.undecided.clear()
+        for heard in self.webhooks.heard.values():
+            heard.refused, heard.refused_since = 0, None
         return await self.status()
 
     def degraded(self) -> int:
@@ -95,7 +102,11 @@ class Lookout:
 
     async def _facts(self) -> Facts:
         config, now, pollers, publishers = self.config(), self.now(), self.pollers(), self.publishers()
-        model, overview = config.model, await self.store.overview()
+        model, overview, refusing = config.model, Overview((), {}, (), {}), ""
+        try:
+            overview = await self.store.overview()
+        except StoreError as error:  # then that is the trouble, and all others are told as far as they are known
+            refusing = str(error)
         sources = [
             gather.source(
                 name,
@@ -103,6 +114,7 @@ class Lookout:
                 pollers.get(name),
                 self.webhooks.desks.get(name) if name in self.webhooks.sources else None,
                 self.webhooks.heard.get(name),
+                self.interpreter.news.get(name),
                 overview,
                 self.began,
                 one.expect,
@@ -113,7 +125,6 @@ class Lookout:
             gather.destination(name, one.connector.name, publishers.get(name), overview, now) for name, one in config.destinations.items()
         ]
         gone = [gather.gone(name, overview) for name in sorted(overview.destinations - config.destinations.keys())]
-        own = self.custody.own
         held, secrets, free = await asyncio.to_thread(_read, config)
         return Facts(
             now=now,
@@ -122,7 +133,7 @@ class Lookout:
             destinations=destinations + gone,
             inbox=overview.inbox,
             tallies=overview.tallies,
-            pauses=[(pause, await self.store.count([State.QUEUED], _behind(pause))) for pause in self.pauses()],
+            pauses=[(pause, 0 if refusing else await self.store.count([State.QUEUED], _behind(pause))) for pause in self.pauses()],
             undecided=[Happened(rule, one.reason, one.at, one.count) for rule, one in self.interpreter.undecided.items()],
             reload_error=self.reload_error,
             changed_files=files.changed(self.files, held),
@@ -130,7 +141,9 @@ class Lookout:
             mute=self.custody.mute,
             shadow=self.shadow,
             databases=[
-                DatabaseFacts(name, one.refusing, self.custody.full if one is own else bool(one.refusing and one.full))
+                DatabaseFacts(name, one.refusing or refusing, self.custody.full)
+                if one is self.custody.own
+                else DatabaseFacts(name, one.refusing, bool(one.refusing and one.full))
                 for name, one in self.custody.databases.items()
             ],
             free=free,
@@ -140,7 +153,7 @@ class Lookout:
             unclean=self.unclean,
             heartbeat=self.alerts.heartbeat if model.alerts.heartbeat else "",
             alerts_to=model.alerts.to,
-            alerts_waiting=await self.alerts.waiting_since() if model.alerts.to else None,
+            alerts_waiting=await self.alerts.waiting_since() if model.alerts.to and not refusing else None,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,19 @@ class Finding:
 
 
 @click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @config_option
 @output_option
-def doctor(path: Path, output: str) -> None:
-    """Log in at every source and destination, and say what is missing. Publishes nothing. Exit code 1 if something is."""
-    findings = list(examined(load(path)))
+def doctor(names: tuple[str, ...], path: Path, output: str) -> None:
+    """Log in at every source and destination, or at those NAMEd, and say what is missing. Publishes nothing.
+
+    Exit code 1 if something is missing.
+    """
+    config = load(path)
+    if unknown := [name for name in names if name not in config.sources and name not in config.destinations]:
+        known = ", ".join([*config.sources, *config.destinations])
+        raise Failure(f"no source or destination {', '.join(unknown)} is configured; there are {known}", 2)
+    findings = list(examined(config, names))
     data = [{"what": one.what, "ok": not one.problem, "problem": one.problem, "note": one.note} for one in findings]
     show_data(data, output, lambda _: [_line(one) for one in findings])
     if bad := [one for one in findings if one.problem]:
@@ -48,13 +56,15 @@ def _line(one: Finding) -> str:
     return f"{'FAILED' if one.problem else 'fine  '}  {one.what}" + (f": {one.problem or one.note}" if one.problem or one.note else "")
 
 
-def examined(config: Config) -> Iterator[Finding]:
-    """What a look at everything outside finds, one by one."""
+def examined(config: Config, names: Collection[str] = ()) -> Iterator[Finding]:
+    """What a look at everything outside finds, one by one; or at the sources and destinations of `names`."""
     from crmbridge import assemble
     from crmbridge.app import utc_now
 
     yield _disk(config)
     for name, one in config.sources.items():
+        if names and name not in names:
+            continue
         label = f"source {name} ({one.connector.name})"
         try:
             source = assemble.source(config, name, utc_now)

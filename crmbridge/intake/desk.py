@@ -6,11 +6,14 @@ Each source has a desk of its own, so that one whose CRM cannot be read just now
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from crmbridge.contract import Baseline, Caller, Rereading, Source, WebhookRequest, WebhookSource
 from crmbridge.errors import SourceError, StoreError
@@ -25,7 +28,8 @@ from crmbridge.store.underway import UnderWay
 
 _log = logging.getLogger(__name__)
 _BATCH = 100  # requests interpreted together
-_LARGE = 64 * 1024  # bytes of a body whose parsing takes milliseconds
+_LARGE = 32 * 1024  # bytes of a body whose parsing takes tens of milliseconds
+_PIECE = 16 * 1024  # bytes that are parsed before others may go on
 _IN_MEMORY, _BYTES_IN_MEMORY = 1000, 16 * 1024 * 1024  # requests kept at hand; the rest is read from the inbox
 _AT_ONCE = 200  # records that are asked for in one call
 _NEVER = frozenset({400, 404, 405, 410, 413, 414, 422})  # refusals that no waiting cures
@@ -128,9 +132,6 @@ class Desk:
         if len(rows) > 1 and any(row.crashes or row.record is not None for row in rows):
             for row in rows:
                 await self._interpret([row])
-        elif rows[0].crashes:  # the process ended with it before: nothing else of that kind is worked on meanwhile
-            async with self._under_way.alone:
-                await self._interpret_together(rows)
         else:
             await self._interpret_together(rows)
 
@@ -138,28 +139,41 @@ class Desk:
         observations: list[Observation] = []
         closed: list[int] = []
         failed: dict[int, str] = {}
+        parsed = 0
         with self._under_way.slot() as slot:
             for row in rows:
-                slot.begin(underway.requests([row.id]))
+                parsed += len(row.body)
+                if parsed > _PIECE:  # others are answered in between
+                    await asyncio.sleep(0)
+                    parsed = 0
                 try:
-                    # What takes long to parse does so in a thread: others are answered in between.
-                    observations += await self._call(self._parse, row) if len(row.body) > _LARGE else self._parse(row)
+                    async with self._guarded(row):
+                        slot.begin(underway.requests([row.id]))
+                        # What takes long to parse does so in a thread.
+                        observations += await self._call(self._parse, row) if len(row.body) > _LARGE else self._parse(row)
                     closed.append(row.id)
                 except Exception as error:
                     failed[row.id] = _words(error)
                     self._complain(row, error)
-                slot.end()
+                finally:
+                    slot.end()
+        first = rows[0]
         try:
             observations = await self._whole(observations)
-            await self._record(Intake(source=self.name, observations=observations, closed=closed, failed=failed, requests=closed))
+            intake = Intake(source=self.name, observations=observations, closed=closed, failed=failed, requests=closed)
+            await self._record(replace(intake, revision=first.revision) if first.record is not None else intake, first)
         except Exception as error:
             if len(rows) > 1:
                 _log.warning("requests are interpreted one by one", extra={"source": self.name, "reason": describe(error)})
                 for row in rows:
                     await self._interpret([row])
                 return
-            self._complain(rows[0], error)
-            await self._record(Intake(source=self.name, observations=(), failed={rows[0].id: _words(error)}))
+            self._complain(first, error)
+            await self._record(Intake(source=self.name, observations=(), failed={first.id: _words(error)}), first)
+
+    def _guarded(self, row: InboxRow) -> contextlib.AbstractAsyncContextManager[Any]:
+        """While code works on what ended the process before, it works on nothing else of that kind."""
+        return self._under_way.alone if row.crashes else contextlib.nullcontext()
 
     def _complain(self, row: InboxRow, error: Exception) -> None:
         facts = {"source": self.name, "request": row.id, "reason": _words(error)}
@@ -232,10 +246,11 @@ class Desk:
         _log.warning("what webhooks name could not be read", extra=facts)
         return pause
 
-    async def _record(self, intake: Intake) -> None:
+    async def _record(self, intake: Intake, row: InboxRow) -> None:
         while True:
             try:
-                return await self._interpreter.take(intake)
+                async with self._guarded(row):
+                    return await self._interpreter.take(replace(intake, alone=bool(row.crashes)))
             except StoreError as error:
                 _log.error("changes cannot be recorded yet", extra={"source": intake.source, "reason": str(error)})
                 await asyncio.sleep(1)

@@ -6,6 +6,7 @@ What is odd about one record never ends more than that record: it is put aside w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -14,36 +15,36 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from crmbridge.contract import wanted
-from crmbridge.errors import RenderError, StoreError
+from crmbridge.errors import StoreError
 from crmbridge.http import describe
+from crmbridge.intake.aside import Asides, put_aside
 from crmbridge.intake.change import Interpretation, Sighting, interpret
+from crmbridge.intake.deliveries import PIECE, restrained, summary, unrenderable
 from crmbridge.intake.flood import ALL, WIDER, Admission, FloodGuard, Lane, Trial
 from crmbridge.model import (
     Audience,
     ChangeEvent,
-    Literal,
-    Message,
+    Fields,
     Observation,
     RecordRef,
     RecordSpec,
     State,
     Why,
-    digest,
-    dump_observation,
 )
 from crmbridge.rules.engine import Engine, Outcome, Rendered
-from crmbridge.rules.meter import size
-from crmbridge.rules.rule import Mode, Surge
+from crmbridge.rules.meter import LIMIT, size
+from crmbridge.rules.rule import Mode
 from crmbridge.store import underway
-from crmbridge.store.interface import MAX_BATCH, Aside, Batch, Conflict, Entry, Known, NewDelivery, Snapshot, SourcePosition, Store
+from crmbridge.store.interface import MAX_BATCH, Aside, Batch, Conflict, Entry, Gone, Known, NewDelivery, Snapshot, SourcePosition, Store
 from crmbridge.store.underway import MOST, Slot, UnderWay
 from crmbridge.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 _CONFLICTS = 20  # interpretations of one batch before the next try waits
-_PIECE = 10_000  # units of work (rules.meter) after which others may go on
+_LATELY = timedelta(minutes=10)
 _HEAVY = 20_000  # units that the records of one transaction weigh: written as JSON they take tens of milliseconds
-_SEEN = 64 * 1024  # characters that are kept of what nobody can read
+_ENVIRONMENT = (OSError, MemoryError)
+"""What is about the machine, and not about what is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,10 @@ class Intake:
     failed: Mapping[int, str] = field(default_factory=dict)
     requests: Sequence[int] = ()
     """The inbox rows that they came in; a poll has none."""
+    revision: int | None = None
+    """For a record that was put aside and is tried again: what was known of it then."""
+    alone: bool = False
+    """Nothing else that ended a process before is worked on meanwhile."""
     position: SourcePosition | None = None
     silent: bool = False
     unseen_is_new: bool = False
@@ -75,7 +80,7 @@ class _Interpreted:
     """What the observations of one part turned out to be."""
 
     entries: list[Entry] = field(default_factory=list)
-    aside: list[Aside] = field(default_factory=list)
+    aside: dict[RecordRef, Aside] = field(default_factory=dict)
     sightings: Counter[Sighting] = field(default_factory=Counter)
     outcomes: list[Outcome] = field(default_factory=list)
 
@@ -114,13 +119,14 @@ class Interpreter:
         """Records during whose interpretation earlier processes ended, and how often."""
         self.undecided: dict[str, Undecided] = {}
         """Rules whose conditions could not be decided, by their ids."""
-        self._aside: set[tuple[str, str]] = set()
-        """Source and inner name of the records that wait for a person."""
+        self.news: dict[str, datetime] = {}
+        """When something of a source was new last."""
+        self._asides = Asides()
 
     async def remember(self) -> None:
         """Take over from an earlier process what the flood guard must know, and what must be handled with care."""
         self._suspects = await self._store.suspects()
-        self._aside = await self._store.put_aside()
+        self._asides.remember(await self._store.put_aside())
         longest = max((step.surge.per for rule in self.engine.rules for step in rule.steps if step.surge), default=timedelta(0))
         now, tick = self._now(), self._monotonic()
         recent = await self._store.recent(now - longest)
@@ -134,20 +140,21 @@ class Interpreter:
 
     async def take(self, intake: Intake) -> None:
         """Interpret and record `intake` as a whole, in order. What closes it is written with its last part. Raises StoreError."""
-        parts = self._parts(intake.observations)
+        parts = self._parts(intake)
         for index, part in enumerate(parts):
             step = replace(intake, observations=part)
             await self._take_part(step if index == len(parts) - 1 else _unclosed(step))
 
-    def _parts(self, observations: Sequence[Observation]) -> list[list[Observation]]:
+    def _parts(self, intake: Intake) -> list[list[Observation]]:
         """What is recorded at once: not too many, not too heavy, and what ended a process before by itself."""
         parts: list[list[Observation]] = [[]]
-        weight = 0
-        for one in observations:
-            weight += _weight(one)
-            if parts[-1] and (len(parts[-1]) >= MAX_BATCH or weight > _HEAVY or self._suspects):
+        weight, alone = 0, False
+        for one in intake.observations:
+            was_alone, alone = alone, _ref(intake.source, one) in self._suspects
+            weight += _weight(one.fields)
+            if parts[-1] and (len(parts[-1]) >= MAX_BATCH or weight > _HEAVY or alone or was_alone):
                 parts.append([])
-                weight = _weight(one)
+                weight = _weight(one.fields)
             parts[-1].append(one)
         return parts
 
@@ -159,8 +166,11 @@ class Interpreter:
                 await self._interpret_and_record(intake)
             else:
                 await self._take_suspect(intake, suspect)
-        except StoreError:
-            raise
+        except Gone:
+            _log.info("a newer state was told meanwhile", extra={"source": intake.source, "requests": list(intake.closed)})
+        except (StoreError, *_ENVIRONMENT) as error:
+            # Nothing that is read is to blame for the machine: it is taken again.
+            raise error if isinstance(error, StoreError) else StoreError(describe(error)) from error
         except Exception as error:
             half = len(intake.observations) // 2
             if half:
@@ -169,21 +179,22 @@ class Interpreter:
                 await self._take_part(replace(intake, observations=intake.observations[half:]))
             elif intake.observations:
                 (only,) = intake.observations
-                await self._record(intake, aside=[self._put_aside(intake, only, error)])
+                await self._record(intake, aside=[self._put_aside(intake, only, error, None)])
             else:
                 raise
 
     async def _take_suspect(self, intake: Intake, record: RecordRef) -> None:
         """A record during whose interpretation the process ended before: nothing else of that kind is worked on meanwhile."""
-        (only,) = intake.observations
-        if self._suspects[record] >= MOST:
-            reason = f"crmbridge ended {self._suspects[record]} times while it was interpreted"
-            await self._record(intake, aside=[self._put_aside(intake, only, reason)])
-        else:
-            async with self._under_way.alone:
+        async with contextlib.nullcontext() if intake.alone else self._under_way.alone:
+            crashes = self._suspects.get(record, 0)  # somebody else may have been through with it
+            if crashes >= MOST:
+                (only,) = intake.observations
+                reason = f"crmbridge ended {crashes} times while it was interpreted"
+                await self._record(intake, aside=[self._put_aside(intake, only, reason, None)])
+            else:
                 await self._interpret_and_record(intake)
         await self._store.acquit(record)
-        del self._suspects[record]
+        self._suspects.pop(record, None)
 
     async def _interpret_and_record(self, intake: Intake) -> None:
         for _ in range(_CONFLICTS):
@@ -191,7 +202,7 @@ class Interpreter:
             with self._under_way.slot() as slot:
                 found = await self._interpret(intake, trial, slot)
             try:
-                await self._record(intake, found.entries, found.aside)
+                await self._record(intake, found.entries, list(found.aside.values()))
             except Conflict:
                 continue  # someone recorded one of these records meanwhile
             trial.keep()
@@ -200,20 +211,25 @@ class Interpreter:
         raise StoreError(f"the records of {intake.source} changed {_CONFLICTS} times while they were interpreted")
 
     async def _record(self, intake: Intake, entries: Sequence[Entry] = (), aside: Sequence[Aside] = ()) -> None:
-        mended = [one.record for one in entries if (one.record.source, one.record.inner) in self._aside] if self._aside else []
+        # What a person tries again is told again; what a poll only looks back at is not.
+        news = list(aside) if intake.revision is not None else self._asides.new(aside)
+        mended = self._asides.mended(entries)
         batch = Batch(
             source=intake.source,
             entries=entries,
             closed=intake.closed,
             failed=intake.failed,
-            aside=aside,
+            aside=news,
+            needed=intake.closed if intake.revision is not None else (),
             mended=mended,
             position=intake.position,
         )
         await self._store.record(batch, self._now())
-        self._aside.difference_update((one.source, one.inner) for one in mended)
-        for one in aside:
-            self._aside.add((one.record.source, one.record.inner))
+        self._asides.forget(mended)
+        self._asides.recorded(news)
+        if any(one.snapshot for one in entries):
+            self.news[intake.source] = self._now()
+        for one in news:
             self._metrics.quarantined.labels(intake.source).inc()
             _log.error("a record could not be interpreted and is put aside", extra={"record": str(one.record), "reason": one.reason})
 
@@ -232,51 +248,58 @@ class Interpreter:
                     found.sightings[Sighting.REPEATED] += 1
                     continue
                 seen.add(unversioned)
+            snapshot = known.get(record)
+            if intake.revision is not None and snapshot is not None and snapshot.revision > intake.revision:
+                found.sightings[Sighting.STALE] += 1  # it was put aside, and a newer state was told since
+                continue
             name = requests or underway.record(record)
             slot.begin(name)
             try:
-                if observation.unreadable:
-                    raise ValueError(observation.unreadable)
+                _bearable(observation)
                 one = interpret(
                     self._narrowed(intake.source, observation),
                     intake.source,
-                    known.get(record),
+                    snapshot,
                     silent=intake.silent,
                     unseen_is_new=intake.unseen_is_new,
                 )
                 outcome = Outcome() if one.event and one.sighting is not Sighting.STALE else None
-                spent += _weight(observation)
+                spent += _weight(observation.fields)
                 for cost in self.engine.running(one.event, outcome) if one.event and outcome else ():
                     spent += cost
-                    if spent > _PIECE:
+                    if spent > PIECE:
                         slot.end()
                         await asyncio.sleep(0)
                         spent = 0
                         slot.begin(name)
-                entry = self._entry(record, known.get(record), one, outcome, unversioned, trial)
+                entry = self._entry(record, snapshot, one, outcome, unversioned, trial)
+            except _ENVIRONMENT:
+                raise
             except Exception as error:  # whatever it is, it is about this record: the others go on
-                found.aside.append(self._put_aside(intake, observation, error))
+                found.aside[record] = self._put_aside(intake, observation, error, snapshot)
                 continue
             finally:
                 slot.end()
             found.sightings[one.sighting] += 1
             if one.snapshot:
                 known[record] = one.snapshot
+                found.aside.pop(record, None)  # a later state of it can be told
             if outcome:
                 found.outcomes.append(outcome)
             found.entries.append(entry)
         found.entries = _merged(found.entries)
         return found
 
-    def _put_aside(self, intake: Intake, one: Observation, why: Exception | str) -> Aside:
-        """An observation for a person to look at; tried again, it is told as it would have been now."""
-        kept = replace(one, existed=one.existed or intake.silent, created=one.created or (intake.unseen_is_new and not intake.silent))
-        try:
-            seen = dump_observation(kept)
-        except Exception:  # what cannot be written may be just what is wrong with it
-            seen = repr(one)[:_SEEN].encode("utf-8", "replace")
-        reason = why if isinstance(why, str) else str(why) if isinstance(why, ValueError) else describe(why)
-        return Aside(_ref(intake.source, one), seen, reason or "nobody knows why")
+    def _put_aside(self, intake: Intake, one: Observation, why: Exception | str, known: Snapshot | None) -> Aside:
+        return put_aside(
+            intake.source,
+            one,
+            why,
+            spec=self.records.get(intake.source, {}).get(one.record_type, {}),
+            revision=known.revision if known else 0,
+            silent=intake.silent,
+            unseen_is_new=intake.unseen_is_new,
+        )
 
     def _narrowed(self, source: str, observation: Observation) -> Observation:
         records = self.records.get(source, {})
@@ -339,7 +362,7 @@ class Interpreter:
             for verdict in outcome.verdicts:
                 if verdict.failed:
                     before = self.undecided.get(verdict.rule)
-                    self.undecided[verdict.rule] = Undecided(verdict.reason, self._now(), before.count + 1 if before else 1)
+                    self.undecided[verdict.rule] = _again(before, verdict.reason, self._now())
                     self._metrics.rule_errors.labels(verdict.rule).inc()
                     _log.warning("a condition could not be decided", extra={"rule": verdict.rule, "reason": verdict.reason})
             for one in outcome.unrenderable:
@@ -364,6 +387,11 @@ class Interpreter:
             self._recorded(destinations)
 
 
+def _again(before: Undecided | None, reason: str, now: datetime) -> Undecided:
+    """Once more; what was long ago is counted no longer."""
+    return Undecided(reason, now, before.count + 1 if before and now - before.at < _LATELY else 1)
+
+
 def _ref(source: str, one: Observation) -> RecordRef:
     return RecordRef(source, one.record_type, one.record_id)
 
@@ -373,8 +401,16 @@ def _unclosed(intake: Intake) -> Intake:
     return replace(intake, closed=(), failed={}, position=None)
 
 
-def _weight(one: Observation) -> int:
-    return sum(map(size, one.fields.values()))
+def _weight(fields: Fields) -> int:
+    return sum(map(size, fields.values()))
+
+
+def _bearable(one: Observation) -> None:
+    """Raises ValueError for what cannot be interpreted, or would be worked on for too long."""
+    if one.unreadable:
+        raise ValueError(one.unreadable)
+    if _weight(one.fields) > LIMIT or _weight(one.before or {}) > LIMIT:
+        raise ValueError(f"its fields hold more than {LIMIT:,} items")
 
 
 def _merged(entries: list[Entry]) -> list[Entry]:
@@ -396,45 +432,3 @@ def _merged(entries: list[Entry]) -> list[Entry]:
         )
         for index, entry in enumerate(entries)
     ]
-
-
-def restrained(one: Rendered, *, shadow: bool = False) -> NewDelivery:
-    """A message whose rule is not live: a draft waits for a person, a shadow is only recorded."""
-    if shadow or one.mode is Mode.SHADOW:
-        return NewDelivery(key=one.key, message=one.message, state=State.SUPERSEDED, reason="shadow")
-    return NewDelivery(key=one.key, message=one.message, state=State.HELD, reason=Why.DRAFT)
-
-
-def summary(first: Message, surge: Surge, event: ChangeEvent) -> NewDelivery:
-    """What is said in place of the flood that `first` begins."""
-    seconds = round(surge.per.total_seconds())
-    within = f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
-    words = f"More than {surge.over} messages of the rule {first.rule} came within {within}. The rest waits: a person releases or drops it."
-    message = replace(first, step="surge", text=(Literal(words),), link=None, thread=None, edit=False, blocks=None)
-    channel = first.channel.key if first.channel else ""
-    return NewDelivery(key=digest("surge", event.id, first.rule, first.destination, channel), message=message)
-
-
-def unrenderable(outcome: Outcome, event: ChangeEvent) -> list[NewDelivery]:
-    """The dead letters of what could not be said."""
-    return [
-        NewDelivery(key=one.key, message=_unsaid(one.destination, one.rule, one.step, event), error=one.error)
-        for one in outcome.unrenderable
-    ]
-
-
-def _unsaid(destination: str, rule: str, step: str, event: ChangeEvent) -> Message:
-    """The place of a message that could not be rendered."""
-    return Message(destination=destination, channel=None, rule=rule, step=step, text=(), record=event.record, occurred_at=event.occurred_at)
-
-
-def rerender(engine: Engine, event: ChangeEvent, key: str, generation: int = 0) -> Message:
-    """The message that the present rules make for `key`. Raises RenderError, also if they make none."""
-    outcome = engine.run(event, generation)
-    for one in outcome.rendered:
-        if one.key == key:
-            return one.message
-    for failed in outcome.unrenderable:
-        if failed.key == key:
-            raise RenderError(failed.error)
-    raise RenderError("the present rules no longer say anything for this change")

@@ -47,8 +47,6 @@ class PollState:
     read: int = 0
     """Observations read since the start, for progress."""
     baselined: bool = False
-    heard_at: datetime | None = None
-    """When a poll brought something last."""
 
 
 def cause(error: Exception) -> Cause:
@@ -183,8 +181,6 @@ class Poller:
         if isinstance(self._source, Acknowledging):
             await self._call(self._source.ack, page.cursor)
         self.state.read += len(page.observations)
-        if page.observations:
-            self.state.heard_at = self._now()
         if silent and not page.has_more and position.baselined:
             _log.info(
                 "baseline learnt: what exists is known, nothing of it was published",

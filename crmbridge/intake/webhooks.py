@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from crmbridge.contract import Reply, WebhookRequest, WebhookSource
 from crmbridge.errors import InvalidRequest, StoreError
 from crmbridge.intake.desk import Desk, desks_needed
 from crmbridge.intake.interpreter import Interpreter
-from crmbridge.store.interface import Store
+from crmbridge.store.interface import Store, Waiting
 from crmbridge.store.underway import UnderWay
 from crmbridge.telemetry import Metrics
 
@@ -121,7 +121,7 @@ class Webhooks:
         try:
             while True:
                 self._opened.clear()
-                for name in desks_needed((await self._store.overview()).inbox, self._sources):
+                for name in desks_needed(await self._inbox(), self._sources):
                     self._desk(name)
                 for name in self.desks.keys() - working.keys():
                     working[name] = asyncio.create_task(self.desks[name].run(), name=f"hooks {name}")
@@ -136,8 +136,19 @@ class Webhooks:
             for task in working.values():
                 task.cancel()
             await asyncio.gather(*working.values(), return_exceptions=True)
-            for desk in self.desks.values():
-                desk.close()
+
+    async def _inbox(self) -> Sequence[Waiting]:
+        while True:
+            try:
+                return (await self._store.overview()).inbox
+            except StoreError as error:
+                _log.error("the inbox cannot be looked at yet", extra={"reason": str(error)})
+                await asyncio.sleep(1)
+
+    def close(self) -> None:
+        """Take no more calls, for good."""
+        for desk in self.desks.values():
+            desk.close()
 
     def _desk(self, name: str) -> None:
         if name not in self.desks:

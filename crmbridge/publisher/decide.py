@@ -111,6 +111,12 @@ def delivered(delivery: Delivery, receipt: Receipt) -> Decision:
     )
 
 
+def unbegun(delivery: Delivery, now: datetime) -> Decision:
+    """We end before the attempt has begun."""
+    again = Settlement(delivery=delivery, state=State.QUEUED, outcome="transient", reason=delivery.reason, error="", due=now, counted=False)
+    return Decision(again)
+
+
 def unwritable(decision: Decision, text: str) -> Decision:
     """How the attempt ended cannot be recorded as it was told; what can be is."""
     one = decision.settlement

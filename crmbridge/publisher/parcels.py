@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from crmbridge.errors import DeliveryError, OutcomeUnknown
-from crmbridge.model import Delivery, Receipt
+from crmbridge.model import Delivery, Receipt, State
+from crmbridge.store.interface import Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,20 @@ def clear(outcome: object) -> Receipt | DeliveryError:
     if isinstance(outcome, (Receipt, DeliveryError)):
         return outcome
     return OutcomeUnknown(f"the connector answered {type(outcome).__name__} instead of a receipt")
+
+
+def told(one: Settlement, began: datetime, now: datetime) -> dict[str, Any]:
+    """What the log says of an attempt's end."""
+    facts = {
+        "key": one.delivery.key,
+        "rule": one.delivery.message.rule,
+        "attempt": one.delivery.attempts,
+        "state": one.state.value,
+        "ms": round((now - began) / timedelta(milliseconds=1)),
+        "reason": one.error or one.reason,
+    }
+    again = {"again_at": one.due.isoformat(timespec="seconds")} if one.state is State.QUEUED and one.due else {}
+    return facts | again
 
 
 def lane(delivery: Delivery) -> str:

@@ -11,19 +11,19 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from crmbridge import http
 from crmbridge.contract import Batched, Caller, Deletable, Destination, Editable, Findable
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, Rejected, StoreError
-from crmbridge.model import Delivery, Message, Receipt, State, Why
+from crmbridge.model import Delivery, Message, Receipt, Why
 from crmbridge.publisher import decide
 from crmbridge.publisher.breaker import Breaker
 from crmbridge.publisher.decide import Cap, Decision, Policy
 from crmbridge.publisher.looking import Looker
 from crmbridge.publisher.pace import Pace, Paces
-from crmbridge.publisher.parcels import Silence, clear, lane, parcels
+from crmbridge.publisher.parcels import Silence, clear, lane, parcels, told
 from crmbridge.publisher.wake import rest
 from crmbridge.store import underway
 from crmbridge.store.interface import Scope, Store, Wait
@@ -171,19 +171,27 @@ class Publisher:
             # A person restarted or reloaded us: credentials may be good again, and one attempt tells.
             await self._store.end_pause(self.name)
             self.paused = None
-        decisions = [
-            decide.interrupted(one, self.policy, now) for one in await self._store.interrupted() if one.message.destination == self.name
-        ]
+        decisions = [decide.interrupted(one, self.policy, now) for one in await self._store.interrupted(self.name)]
         if decisions:
             await self._store.settle([one.settlement for one in decisions], [], now)
             _log.warning("attempts were interrupted", extra={"destination": self.name, "count": len(decisions)})
 
     async def _introduce(self) -> None:
-        """Log in before the first message needs it: a wrong token is told at once. Where silence was asked for, messages find out."""
-        if self._silence(self._monotonic()) > 0:
-            return
+        """Log in before the first message needs it: a wrong token is told at once. Where silence was asked for, messages find out.
+
+        And again while it is not well and nothing is sent that would show whether it still is not.
+        """
+        first = True
+        while True:
+            if self._silence(self._monotonic()) <= 0 and (first or (self.last_failure and not self._under_way)):
+                await self._check()
+            first = False
+            await asyncio.sleep(_LONGEST_SLEEP)
+
+    async def _check(self) -> None:
         try:
             await self._ask(self.destination.check)
+            self.breaker, self.unreached, self.last_failure, self.failing_since = Breaker(), False, "", None
         except AuthFailed as error:
             wait = decide.refused(self.policy, str(error), self._now())
             self._pause(wait)
@@ -299,14 +307,20 @@ class Publisher:
             _log.critical("an attempt could not be settled", exc_info=error, extra={"destination": self.name})
 
     async def _attempt(self, batch: Sequence[Delivery]) -> None:
-        if any(one.crashes for one in batch):  # the process ended with it before: nothing else of that kind is worked on meanwhile
-            async with self._working_on.alone:
-                return await self._attempt_now(batch)
-        return await self._attempt_now(batch)
+        began = False
+        try:
+            async with self._working_on.alone_until_out(suspect=any(one.crashes for one in batch)) as out:
+                began = True
+                await self._attempt_now(batch, out)
+        except asyncio.CancelledError:
+            if not began:
+                await self._settle([decide.unbegun(one, self._now()) for one in batch])
+            raise
 
-    async def _attempt_now(self, batch: Sequence[Delivery]) -> None:
+    async def _attempt_now(self, batch: Sequence[Delivery], out: Callable[[], object]) -> None:
+        """`out` hears, in whatever thread, that a request begins."""
         began = self._now()
-        outcomes = await self._publish(batch)
+        outcomes = await self._publish(batch, out)
         now = self._now()
         decisions = [self._decide(delivery, outcome, began, now) for delivery, outcome in zip(batch, outcomes, strict=True)]
         self._learn(decisions)
@@ -316,9 +330,14 @@ class Publisher:
         for decision in decisions:
             self._tell(decision, began, now)
 
-    async def _publish(self, batch: Sequence[Delivery]) -> Sequence[Receipt | DeliveryError]:
+    async def _publish(self, batch: Sequence[Delivery], out: Callable[[], object]) -> Sequence[Receipt | DeliveryError]:
         """One outcome for each delivery; never raises but for cancellation."""
-        with self._working_on.slot() as slot, http.marked(slot.end) as mark:  # once a request is out, it is the network's turn
+
+        def begun() -> None:  # from here on it is the network's turn
+            slot.end()
+            out()
+
+        with self._working_on.slot() as slot, http.marked(begun) as mark:
             slot.begin(underway.deliveries([one.id for one in batch]))
             try:
                 async with asyncio.timeout(_OVERTIME):
@@ -370,7 +389,12 @@ class Publisher:
     def _decide(self, delivery: Delivery, outcome: Receipt | DeliveryError, began: datetime, now: datetime) -> Decision:
         if isinstance(outcome, Receipt):
             return decide.delivered(delivery, outcome)
-        return decide.failed(delivery, outcome, self.policy, now, self._chance(), began)
+        try:
+            return decide.failed(delivery, outcome, self.policy, now, self._chance(), began)
+        except Exception as error:  # a connector's error that holds nonsense, like an instant without a zone
+            _log.exception("an outcome cannot be used", extra={"destination": self.name})
+            lost = OutcomeUnknown(f"the connector's answer cannot be used: {http.describe(error)}")
+            return decide.failed(delivery, lost, self.policy, now, self._chance(), began)
 
     def _learn(self, decisions: Sequence[Decision]) -> None:
         """What the attempts say about the destination's health, and the silence they ask for."""
@@ -429,18 +453,7 @@ class Publisher:
             self._latency.observe(max(0.0, (now - one.delivery.due).total_seconds()))
         level = logging.INFO if good else logging.WARNING
         if _log.isEnabledFor(level):
-            facts = {
-                "destination": self.name,
-                "key": one.delivery.key,
-                "rule": one.delivery.message.rule,
-                "attempt": one.delivery.attempts,
-                "state": one.state.value,
-                "ms": round((now - began) / timedelta(milliseconds=1)),
-                "reason": one.error or one.reason,
-            }
-            if one.state is State.QUEUED and one.due:
-                facts["again_at"] = one.due.isoformat(timespec="seconds")
-            _log.log(level, one.outcome, extra=facts)
+            _log.log(level, one.outcome, extra={"destination": self.name, **told(one, began, now)})
 
     # --- ending
 

@@ -13,8 +13,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
 from crmbridge.rules.expression import ZONED
+from crmbridge.rules.values import MAX_TEXT, shown
 from crmbridge.rules.values import number as to_number
-from crmbridge.rules.values import shown
 
 _SYMBOLS: Final = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "CHF": "CHF ", "INR": "₹", "CNY": "CN¥", "BRL": "R$", "KRW": "₩"}
 _WITHOUT_CENTS: Final = frozenset({"JPY", "KRW", "CLP", "ISK", "UGX", "VND", "XAF", "XOF"})
@@ -63,7 +63,7 @@ ZONED.add(as_date)
 
 def slug(value: Any) -> str:
     """Lower-case ASCII words joined by `-`: `Parkers GmbH & Co` -> `parkers-gmbh-co`."""
-    ascii_text = unicodedata.normalize("NFKD", shown(value)).encode("ascii", "ignore").decode()
+    ascii_text = unicodedata.normalize("NFKD", shown(value)[:MAX_TEXT]).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", ascii_text.lower()).strip("-")
 
 

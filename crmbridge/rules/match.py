@@ -124,10 +124,12 @@ class Clause:
 
 def _glimpse(value: FieldValue) -> str:
     """As much of a value as tells people which it was."""
-    if isinstance(value, tuple) and len(value) > _GLIMPSE_ITEMS:
-        return f"{_glimpse(value[:_GLIMPSE_ITEMS])}, ... ({len(value)} items)"
-    text = shown(value[:_GLIMPSE] if isinstance(value, str) else value)[:_GLIMPSE]
-    return f"{text}..." if isinstance(value, str) and len(value) > _GLIMPSE else text
+    if isinstance(value, tuple):
+        begin = ", ".join(_glimpse(item) for item in value[:_GLIMPSE_ITEMS] if item is not None)[:_GLIMPSE]
+        return f"{begin}, ... ({len(value)} items)" if len(value) > _GLIMPSE_ITEMS else begin
+    if isinstance(value, str) and len(value) > _GLIMPSE:
+        return f"{value[:_GLIMPSE]}..."
+    return shown(value)
 
 
 def compile_match(

@@ -6,6 +6,7 @@ counted and not timed, so that a rule that works on a quiet machine works on a b
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 from crmbridge.errors import RenderError
@@ -18,6 +19,7 @@ TOO_COSTLY: Final = (
     f"this record makes it too much work (more than {LIMIT:,} items tried or texts compared): loop over shorter lists, or compare less"
 )
 _CHARACTERS: Final = 6  # bits: 64 characters make a unit
+_INSTANT: Final = 4  # units: a zone is looked up for it
 
 
 class Meter:
@@ -46,6 +48,8 @@ def size(value: Any) -> int:
             if units > LIMIT:
                 break
         return units
+    if isinstance(value, datetime):
+        return _INSTANT
     if isinstance(value, Choice):
         return 1 + (len(value.value) + len(value.label) >> _CHARACTERS)
     if isinstance(value, Joined):

@@ -37,6 +37,8 @@ class InboxRow:
     """`type/id` of a record that was put aside; `body` is then the observation."""
     crashes: int = 0
     """How often the process ended while it was interpreted."""
+    revision: int = 0
+    """For a record: what was known of it when it was put aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class Aside:
     record: RecordRef
     seen: bytes
     reason: str
+    revision: int = 0
+    """Of the record as it was known then: once it has moved on, what was put aside is no news."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +171,15 @@ class Batch:
     """Inbox rows that nobody can interpret, with the reason."""
     aside: Sequence[Aside] = ()
     """What nobody can interpret of what was read: it is kept for a person, and the rest goes on."""
+    needed: Sequence[int] = ()
+    """Inbox rows without which nothing of this is true any more: a newer state has ended them meanwhile. Then Gone is raised."""
     mended: Sequence[RecordRef] = ()
     """Records that were put aside before, and of which a newer state is recorded now."""
     position: SourcePosition | None = None
+
+
+class Gone(Exception):
+    """An inbox row that was needed is not there any more."""
 
 
 class Conflict(Exception):
@@ -320,7 +330,7 @@ class Store(Protocol):
         """Record a batch of at most MAX_BATCH entries; returns how many deliveries were new. Raises Conflict."""
 
     # what ended the process before
-    async def crashed(self, requests: Sequence[int], records: Sequence[RecordRef], deliveries: Sequence[int]) -> None:
+    async def crashed(self, requests: Sequence[int], records: Sequence[RecordRef], deliveries: Sequence[int], now: datetime) -> None:
         """The process ended while these were worked on; of the deliveries no request was out, so that they are queued again.
 
         Requests and deliveries that did it too often are put aside.
@@ -330,8 +340,8 @@ class Store(Protocol):
         """Records during whose interpretation the process ended, and how often."""
 
     async def acquit(self, record: RecordRef) -> None: ...
-    async def put_aside(self) -> set[tuple[str, str]]:
-        """Source and `type/id` of the records that were put aside and not mended yet."""
+    async def put_aside(self) -> dict[tuple[str, str], bytes]:
+        """The records that were put aside and not mended yet: what was seen of each, by source and `type/id`."""
 
     # publisher
     async def lease(self, destination: str, *, now: datetime, limit: int, per_lane: int, skip: Sequence[str], after: str = "") -> Lease:
@@ -339,7 +349,9 @@ class Store(Protocol):
         lanes in turn from the one behind `after`, and never one whose record has an earlier one open in its lane."""
 
     async def settle(self, settlements: Sequence[Settlement], waits: Sequence[Wait], now: datetime) -> None: ...
-    async def interrupted(self) -> list[Delivery]: ...
+    async def interrupted(self, destination: str | None = None) -> list[Delivery]:
+        """Deliveries whose attempt nobody saw end; of all destinations if none is named."""
+
     async def waits(self) -> list[Wait]: ...
     async def end_pause(self, destination: str) -> bool: ...
 

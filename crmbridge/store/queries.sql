@@ -18,9 +18,21 @@ UPDATE inbox SET failure = ? WHERE id = ?
 
 -- name: inbox_aside
 -- A record that cannot be interpreted, as it was seen: the newest state of it counts.
-INSERT INTO inbox (source, received_at, headers, query, body, failure, record) VALUES (?, ?, '{}', '', ?, ?, ?)
+INSERT INTO inbox (source, received_at, headers, query, body, failure, record) VALUES (?, ?, ?, '', ?, ?, ?)
 ON CONFLICT (source, record) WHERE record IS NOT NULL
-DO UPDATE SET received_at = excluded.received_at, body = excluded.body, failure = excluded.failure, crashes = 0
+DO UPDATE SET received_at = excluded.received_at, headers = excluded.headers, body = excluded.body, failure = excluded.failure, crashes = 0
+
+-- name: inbox_there
+-- Is what somebody tries again still to be tried?
+SELECT count(*) FROM inbox WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: inbox_forget
+-- With what was put aside of a record.
+DELETE FROM inbox WHERE source = ? AND record = ?
+
+-- name: suspects_old
+-- What did not come again ends nobody any more.
+DELETE FROM suspects WHERE at < ?
 
 -- name: inbox_mended
 -- They could be interpreted after all, in a newer state.
@@ -33,11 +45,12 @@ WHERE failure IS NULL AND id IN (SELECT value FROM json_each(:ids))
 
 -- name: inbox_records
 -- Records that were put aside.
-SELECT source, record FROM inbox WHERE record IS NOT NULL
+SELECT source, record, body FROM inbox WHERE record IS NOT NULL
 
 -- name: suspects_put
 -- Likewise, for a record of a polled source.
-INSERT INTO suspects (source, record_type, record_id, crashes) VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET crashes = crashes + 1
+INSERT INTO suspects (source, record_type, record_id, crashes, at) VALUES (?, ?, ?, 1, ?)
+ON CONFLICT DO UPDATE SET crashes = crashes + 1, at = excluded.at
 
 -- name: suspects_all
 -- At start.
@@ -203,7 +216,7 @@ WITH ended AS MATERIALIZED (
     value ->> 5 AS uncounted, value ->> 6 AS settled_at, value ->> 7 AS doubt_from, value ->> 8 AS look_at FROM json_each(?))
 UPDATE deliveries SET state = ended.state, reason = ended.reason, due = ended.due, last_error = ended.error,
   attempts = attempts - ended.uncounted, settled_at = ended.settled_at, doubt_from = coalesce(ended.doubt_from, deliveries.doubt_from),
-  look_at = ended.look_at, looks = 0
+  look_at = ended.look_at, looks = 0, crashes = 0
 FROM ended WHERE deliveries.id = ended.id AND deliveries.state = 'sending'
 
 -- name: attempts_insert
@@ -229,7 +242,8 @@ SELECT remote_id, url, extra FROM receipts WHERE destination = ? AND channel = ?
 -- name: interrupted
 -- Attempts whose end nobody recorded: the process died.
 SELECT * FROM deliveries INDEXED BY deliveries_watched
-WHERE state IN ('sending', 'held', 'unknown', 'dead') AND state = 'sending' ORDER BY id
+WHERE state IN ('sending', 'held', 'unknown', 'dead') AND state = 'sending' AND (:destination IS NULL OR destination = :destination)
+ORDER BY id
 
 -- name: wait_put
 -- A wait is extended, never shortened; a person's pause stays.

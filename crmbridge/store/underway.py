@@ -15,7 +15,7 @@ import json
 import logging
 import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -94,6 +94,7 @@ class UnderWay:
         self.left = Left()
         """What the last process was working on when it ended."""
         self._memory: mmap.mmap | None = None
+        self._boot = b""
         self._free = list(range(_SLOTS))
         if path is not None:
             try:
@@ -104,7 +105,26 @@ class UnderWay:
             boot = _boot()
             if self._memory[:_BOOT] == boot:
                 self.left = _read(self._memory)
-            self._memory[:] = boot + bytes(_SLOT * _SLOTS)
+            self._boot = boot
+            if self.left.nothing:
+                self.forget()
+
+    def forget(self) -> None:
+        """What the last process left is recorded: from now on the file is ours."""
+        if self._memory is not None:
+            self._memory[:] = self._boot + bytes(_SLOT * _SLOTS)
+
+    @contextlib.asynccontextmanager
+    async def alone_until_out(self, *, suspect: bool) -> AsyncIterator[Callable[[], object]]:
+        """Hold `alone` for a suspect until the block ends, or what is given is called, from whatever thread; else hold nothing."""
+        if not suspect:
+            yield lambda: None
+            return
+        loop = asyncio.get_running_loop()
+        await self.alone.acquire()
+        with contextlib.ExitStack() as held:
+            held.callback(self.alone.release)
+            yield lambda: loop.call_soon_threadsafe(held.close)
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[Slot]:

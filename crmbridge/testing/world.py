@@ -103,6 +103,7 @@ class World:
         if self._desks is not None:
             self._desks.cancel()
             self.run(_ended(self._desks))
+        self._webhooks.close()
         if hasattr(self.source, "close"):
             self.run(self._poller.close())
         self.store.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -26,6 +26,8 @@ class Alerts:
         """`recorded` hears which destination has a message."""
         self.heartbeat = ""
         """Why the last sign of life was not taken; empty if it was."""
+        self._told: dict[str, Severity] = {}
+        """How bad people think it is."""
         self._store = store
         self._now = now
         self._recorded = recorded
@@ -36,12 +38,13 @@ class Alerts:
         now = self._now()
         known = await self._store.alerts()
         there = {one.name for one in troubles if one.severity is not Severity.NOTE}
-        begun = [one for one in troubles if one.name in there - known.keys() and _lasts(one, now, model)]
+        begun = [one for one in troubles if one.name in there and self._news(one, known) and _lasts(one, now, model)]
         ended = [name for name in known if name not in there]
         if not begun and not ended:
             return
         for one in begun:
             _log.warning("this needs a person", extra={"trouble": one.name, "what": one.what, "do": one.do})
+        self._told = {name: bad for name, bad in self._told.items() if name in there} | {one.name: one.severity for one in begun}
         words = [f"{one.what[:_LONGEST]} (to do: {one.do})" for one in begun] + [f"Over: {name}" for name in ended]
         if len(words) > _MOST:
             words = [*words[:_MOST], f"and {len(words) - _MOST} more: crmbridge status"]
@@ -50,9 +53,13 @@ class Alerts:
         if model.to:
             self._recorded({model.to})
 
+    def _news(self, one: Trouble, known: Collection[str]) -> bool:
+        """Whether people do not know it, or know it as what may end by itself."""
+        return one.name not in known or (one.severity is Severity.ERROR and self._told.get(one.name) is Severity.WARNING)
+
     async def waiting_since(self) -> datetime | None:
         """Since when the oldest message to who looks after us waits; None if none does."""
-        open_states = (State.QUEUED, State.SENDING, State.HELD, State.UNKNOWN, State.DEAD)
+        open_states = (State.QUEUED, State.SENDING, State.HELD, State.UNKNOWN)  # dead ones are a trouble of their own
         found = await self._store.select(open_states, Scope(rule=RULE), limit=1, oldest=True)
         return found[0].accepted_at if found else None
 

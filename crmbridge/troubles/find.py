@@ -210,11 +210,11 @@ def _destination(one: DestinationFacts, facts: Facts) -> Iterator[Trouble]:
             yield _trouble(Code.DESTINATION_LIMITED, _WARNING, name, words, f"crmbridge queue list --destination {name}", since=one.since)
         case DestinationState.GONE if any(one.counts.get(state) for state in ("queued", "sending", "held", "unknown")):
             words = f"Messages wait for {name}, which is not configured"
-            do = f"put {name} back, or crmbridge queue drop --destination {name}"
+            do = f"put {name} back, or crmbridge queue drop --destination {name} and crmbridge unknown list"
             yield _trouble(Code.DESTINATION_GONE, _ERROR, name, words, do)
     if one.fault:
         words = f"Publishing to {name} stumbles: {one.fault}"
-        yield _trouble(Code.DESTINATION_FAULTY, _ERROR, name, words, "report it, with the log of that moment")
+        yield _trouble(Code.DESTINATION_FAULTY, _ERROR, name, words, "it is tried again by itself; report it, with the log of that moment")
     if one.state in (DestinationState.OK, DestinationState.FAILING) and one.oldest_queued and facts.now - one.oldest_queued > facts.late:
         words = f"Messages for {name} wait since {one.oldest_queued:%Y-%m-%d %H:%M:%S}"
         do = f"crmbridge queue list --destination {name}"

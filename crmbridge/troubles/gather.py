@@ -18,11 +18,12 @@ def source(
     poller: Poller | None,
     desk: Desk | None,
     heard: Heard | None,
+    news: datetime | None,
     overview: Overview,
     began: datetime,
     expect: timedelta | None,
 ) -> SourceFacts:
-    """One source. `began`: since when this process reads it."""
+    """One source. `began`: since when this process reads it; `news`: when something of it was new last."""
     known = overview.sources.get(name)
     failing = poller.state.failures if poller else 0
     unread = desk.last_error if desk and desk.failures else ""
@@ -41,7 +42,7 @@ def source(
         words = f"{failing} times: {poller.state.last_error}"
     elif poller and state is SourceState.LEARNING:
         words = f"what exists is being learnt: {poller.state.read} records so far"
-    times = [at for at in (heard.accepted_at if heard else None, poller.state.heard_at if poller else None) if at]
+    times = [at for at in (heard.accepted_at if heard else None, news) if at]
     return SourceFacts(
         name=name,
         type=type_,

@@ -26,6 +26,10 @@ class Pulse:
         self._monotonic = monotonic
         self._wall, self._tick = now(), monotonic()
 
+    def reset(self) -> None:
+        """It begins now."""
+        self._wall, self._tick = self._now(), self._monotonic()
+
     def look(self, expected: float) -> timedelta:
         """`expected` seconds should have passed since the last look; returns by how much the wall clock jumped, mostly not at all."""
         wall, tick = self._now(), self._monotonic()

@@ -76,6 +76,25 @@ class Code(StrEnum):
     ALERTS_UNHEARD = "alerts_unheard"
 
 
+_FAMILIES = {
+    **dict.fromkeys(
+        (
+            *(Code.SOURCE_NEVER_READ, Code.SOURCE_LOGIN, Code.SOURCE_LIMITED),
+            *(Code.SOURCE_FAILING, Code.SOURCE_FAULTY, Code.SOURCE_STALLED),
+        ),
+        "source",
+    ),
+    **dict.fromkeys(
+        (
+            *(Code.DESTINATION_UNREACHED, Code.DESTINATION_REFUSED, Code.DESTINATION_LIMITED),
+            *(Code.DESTINATION_FAILING, Code.DESTINATION_ILL),
+        ),
+        "destination",
+    ),
+}
+"""Ways in which one thing is unwell."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
     """One trouble. `about` names a source, destination or rule; empty for the daemon itself."""
@@ -93,8 +112,8 @@ class Trouble:
 
     @property
     def name(self) -> str:
-        """The same for as long as the trouble lasts."""
-        return f"{self.code} {self.about}".rstrip()
+        """The same for as long as the trouble lasts: a source that fails in one way and then in another fails all the time."""
+        return f"{_FAMILIES.get(self.code, self.code)} {self.about}".rstrip()
 
     def shown(self) -> dict[str, Any]:
         """As JSON."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 from crmbridge.contract import Baseline, Caller, Rewindable
 from crmbridge.errors import SourceError
 from crmbridge.intake.change import same
+from crmbridge.intake.deliveries import run
 from crmbridge.model import ChangeEvent, Cursor, Kind, Observation, Page, RecordRef, digest
 from crmbridge.store.interface import Batch, Conflict, Entry, Snapshot, SourcePosition
 from crmbridge.web import scope as scopes
@@ -104,7 +105,7 @@ class Asking(Orders):
                 left += 1  # it differs from what we know: that is a change, which a poll tells with what it was
                 continue
             event = _event(record, replace(one, fields={**(snapshot.fields if snapshot else {}), **one.fields}), snapshot)
-            outcome = self._engine().run(event)
+            outcome = await run(self._engine(), event)
             if not outcome.rendered and not outcome.unrenderable:
                 continue
             said = {

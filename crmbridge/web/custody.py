@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 from crmbridge.db import Database
 from crmbridge.errors import CrmbridgeError, StoreError
 from crmbridge.model import Why
+from crmbridge.publisher import decide
+from crmbridge.publisher.decide import OnUnknown, Policy
 from crmbridge.store import SqliteStore, identity
 from crmbridge.store.interface import Scope
 from crmbridge.store.reserve import Reserve
@@ -49,6 +51,16 @@ class Custody:
             return
         instance, epoch = stored or (identity.new_instance(), 0)
         await self._ours(instance, epoch + 1)
+
+    async def resolve_orphans(self, configured: Collection[str]) -> None:
+        """Attempts for destinations that are no longer configured: how they ended, a person must say."""
+        now, held = self._now(), OnUnknown.HOLD
+        gone = [one for one in await self._store.interrupted() if one.message.destination not in configured]
+        ends = [
+            decide.interrupted(one, Policy(destination=one.message.destination, idempotent=False, on_unknown=held), now) for one in gone
+        ]
+        if ends:
+            await self._store.settle([one.settlement for one in ends], [], now)
 
     async def adopt(self, *, hold: bool) -> int:
         """A person says that this database is the one to go on with; what waits is held, unless it is to be said. Returns how much was."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from crmbridge.intake.deliveries import run
 from crmbridge.model import ChangeEvent, Delivery, RecordRef
 from crmbridge.rules.engine import Engine
 from crmbridge.store.interface import Journalled
@@ -84,7 +85,7 @@ class Explaining(Orders):
             "seq": one.seq,
             "recorded_at": one.recorded_at.isoformat(),
             "stale": one.stale,
-            "rules": [] if one.stale else verdicts(engine, one.event),
+            "rules": [] if one.stale else await verdicts(engine, one.event),
             "deliveries": told,
         }
 
@@ -135,9 +136,9 @@ class Explaining(Orders):
         return notes
 
 
-def verdicts(engine: Engine, event: ChangeEvent) -> list[dict[str, Any]]:
+async def verdicts(engine: Engine, event: ChangeEvent) -> list[dict[str, Any]]:
     """Every present rule about such a record: whether it runs for this change, and which clause failed on which values."""
-    looked = {verdict.rule: verdict for verdict in engine.run(event).verdicts}
+    looked = {verdict.rule: verdict for verdict in (await run(engine, event)).verdicts}
     found = []
     for rule in engine.rules:
         if (rule.source, rule.record) != (event.source, event.record_type):

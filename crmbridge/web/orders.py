@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from crmbridge.errors import DeliveryError, RenderError
-from crmbridge.intake.interpreter import rerender, restrained, unrenderable
+from crmbridge.intake.deliveries import rerender, restrained, run, unrenderable
 from crmbridge.model import Audience, ChangeEvent, Delivery, Literal, Message, Receipt, RecordRef, State, Why, digest, plain, to_us
 from crmbridge.publisher.decide import RESENT
 from crmbridge.publisher.publisher import Publisher
@@ -254,7 +254,7 @@ class Orders(Reading):
             for one in page:
                 if one.stale or one.recorded_at >= end or (record is not None and str(one.event.record) != record):
                     continue
-                outcome = self._engine().run(one.event, generation, rule)
+                outcome = await run(self._engine(), one.event, generation, rule)
                 if new := self._replayed(one.event, outcome, generation):
                     entries.append(Entry(record=one.event.record, event=one.event, fresh=False, deliveries=new))
                 changes += 1

@@ -347,4 +347,4 @@ def test_alerts_and_heartbeat(daemon, networks):
     assert any(one.path == "/beat" for one in networks.sink.seen)
     fine(daemon.cli("resume", "wins"))
     until(lambda: len(alarms()) == 2, "it is over")
-    assert alarms()[1] == "crmbridge: Over: destination_refused wins"
+    assert alarms()[1] == "crmbridge: Over: destination wins"

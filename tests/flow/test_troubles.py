@@ -15,6 +15,7 @@ from flow.test_proof_clock import faketime
 from flow.test_proof_disk import MB, fill, small_disk
 
 from crmbridge.testing import ScriptedServer
+from crmbridge.troubles.trouble import Code, Severity, Trouble
 
 ODD = Path(__file__).with_name("odd")
 SOON = 40.0  # seconds in which a trouble is seen, told and over, on a busy machine too
@@ -101,7 +102,7 @@ class Watched:
         until(lambda: not self.codes(), f"{code} is over: {self.codes()}", SOON)
         assert self.daemon.cli("status").returncode == 0
         if code not in NOTES:
-            name = f"Over: {code} {about}".rstrip()
+            name = f"Over: {Trouble(code=Code(code), severity=Severity.ERROR, about=about, what='', do='').name}"
             until(lambda: any(name in one for one in self.alerts()), f"{name}: {self.alerts()}", SOON)
 
     @contextlib.contextmanager

@@ -12,6 +12,7 @@ from shared import NOW
 from crmbridge.errors import StoreError
 from crmbridge.model import ChangeEvent, Channel, Cursor, Kind, Literal, Message, Receipt, RecordRef, State, Value, Why, event_id
 from crmbridge.store.interface import (
+    Aside,
     Batch,
     Conflict,
     Entry,
@@ -500,8 +501,11 @@ class StoreContract:
             await store.forget(RECORD)
         for one in await store.interrupted():
             await store.settle([settled(one, State.DELIVERED, receipt=Receipt(remote_id="1"))], [], NOW)
+        await store.record(Batch(source=RECORD.source, entries=(), aside=[Aside(RECORD, b"seen", "odd")]), NOW)
+        await store.crashed([], [RECORD], [], NOW)
         gone = await store.forget(RECORD)
-        assert gone == {"receipts": 1, "deliveries": 2, "events": 2, "snapshots": 1}
+        assert gone == {"receipts": 1, "deliveries": 2, "events": 2, "aside": 1, "snapshots": 1}
+        assert (await store.put_aside(), await store.suspects()) == ({}, {})
         assert await store.records_named("006", 10) == []
 
     async def test_people_are_told_once(self, store):

@@ -14,10 +14,11 @@ from test_webhooks import Door
 
 from crmbridge.errors import StoreError
 from crmbridge.intake import interpreter as interpreter_module
+from crmbridge.intake.interpreter import Intake
 from crmbridge.model import Cursor, FieldSpec, RecordRef, Sensitivity, State, dump_observation, load_observation
 from crmbridge.rules.engine import Engine
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Scope, SourcePosition
+from crmbridge.store.interface import Scope, Settlement, SourcePosition
 from crmbridge.store.underway import MOST
 
 POISON = RecordRef("crm", "Deal", "poison")
@@ -199,7 +200,7 @@ async def test_a_message_that_cannot_be_written_costs_only_itself(store):
 async def test_a_record_that_ended_the_process_is_taken_alone_and_then_never_again(store):
     """Kept for a person after the third time; until then nothing else of that kind is worked on meanwhile."""
     for _ in range(MOST - 1):
-        await store.crashed([], [POISON], [])
+        await store.crashed([], [POISON], [], NOW)
     part = Part(store)
     await part.interpreter.remember()
     batches, real = [], store.record
@@ -218,7 +219,7 @@ async def test_a_record_that_ended_the_process_is_taken_alone_and_then_never_aga
     assert await store.suspects() == {}  # it did no harm: it begins anew
 
     for _ in range(MOST):
-        await store.crashed([], [POISON], [])
+        await store.crashed([], [POISON], [], NOW)
     part = Part(store)
     await part.interpreter.remember()
     await part.take(seen("poison", S="z"), seen("3", S="d"))
@@ -251,7 +252,7 @@ async def test_a_request_that_ended_the_process_is_taken_alone_and_then_fails(st
     for text in ("1=a", "2=b", "3=c"):
         await door.post(text)
     rows = await store.waiting("crm", 0, 10)
-    await store.crashed([rows[1].id], [], [])
+    await store.crashed([rows[1].id], [], [], NOW)
     again = Door(store)
     parts = []
     take = again.part.interpreter.take
@@ -269,11 +270,146 @@ async def test_a_request_that_ended_the_process_is_taken_alone_and_then_fails(st
     await door.post("4=d")
     ((row),) = await store.waiting("crm", 0, 10)
     for _ in range(MOST):
-        await store.crashed([row.id], [], [])
+        await store.crashed([row.id], [], [], NOW)
     assert await store.waiting("crm", 0, 10) == []
     assert await aside(store) == [(None, "crmbridge ended 3 times while it was worked on")]
     assert await store.retry_request(row.id)
     assert (await store.waiting("crm", 0, 10))[0].crashes == 0
+
+
+async def test_what_fails_again_when_it_is_tried_again_is_kept(store):
+    """Under a number of its own; nothing is lost by trying."""
+    part = Part(store)
+    await part.take(replace(seen("odd", row="{...}"), unreadable="no stamp"))
+    ((row, _),) = await store.failed_requests()
+    assert await store.retry_request(row.id)
+    door = Door(store)
+    async with door:
+        await door.quiet()
+    assert await aside(store) == [("Deal/odd", "no stamp")]
+
+
+async def test_a_later_state_on_the_same_page_ends_what_was_odd_before_it(store):
+    """Tried again later, the odd one would be told as the newest."""
+    part = Part(store, poisoned())
+    await part.take(seen("1", version="1", S="poison"), seen("1", version="2", S="good"))
+    assert (await part.said(), await aside(store)) == (["good"], [])
+    await part.take(seen("2", version="1", S="good"), seen("2", version="2", S="poison"))
+    assert (await part.said(), await aside(store)) == (["good", "good"], [("Deal/2", "RuntimeError: nobody foresaw this")])
+
+
+async def test_a_state_that_was_put_aside_is_no_news_once_its_record_has_moved_on(store):
+    """Even if a desk holds it already when a poll tells the newer one."""
+    part = Part(store, poisoned())
+    await part.take(seen("1", S="poison"))
+    ((row, _),) = await store.failed_requests()
+    await store.retry_request(row.id)
+    (held,) = await store.waiting("crm", 0, 10)
+    await part.take(seen("1", S="new"))
+    assert await store.waiting("crm", 0, 10) == []
+
+    kept = load_observation(held.body)
+    plain_rules = Part(store)
+    await plain_rules.interpreter.take(
+        Intake(source="crm", observations=[kept], closed=[held.id], requests=[held.id], revision=held.revision)
+    )
+    assert await part.said() == ["new"]
+
+
+async def test_a_retry_after_the_record_was_told_by_others_is_stale(store):
+    """The row is still there, but the record has moved on by a webhook of another daemon's poll."""
+    part = Part(store, poisoned())
+    await part.take(seen("1", S="a"))
+    await part.take(seen("1", S="poison"))
+    ((row, _),) = await store.failed_requests()
+    kept = load_observation((await store.failed_request(row.id))[0].body)
+    other_part = Part(store)  # it does not know of what was put aside
+    await other_part.take(seen("1", S="b"))
+    await other_part.interpreter.take(Intake(source="crm", observations=[kept], closed=[row.id], requests=[row.id], revision=1))
+    assert await part.said() == ["a", "b"]
+    assert other_part.count("stale") == 1
+
+
+async def test_what_a_poll_only_looks_back_at_is_told_once(store):
+    """Not with every poll, and not after a person has dropped it."""
+    part = Part(store)
+    odd = replace(seen("odd", row="{...}"), unreadable="no stamp")
+    for _ in range(3):
+        await part.take(odd)
+    assert part.metrics.registry.get_sample_value("crmbridge_quarantined_total", {"source": "crm"}) == 1
+    ((row, _),) = await store.failed_requests()
+    assert await store.drop_request(row.id)
+    await part.take(replace(odd, occurred_at=NOW.replace(year=2027)))
+    assert await aside(store) == []
+    await part.take(replace(odd, unreadable="no id"))
+    assert await aside(store) == [("Deal/odd", "no id")]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(24, "Too many open files"), MemoryError(), sqlite3.OperationalError("unable to open database file")]
+)
+async def test_the_machine_s_troubles_blame_no_record(store, error, monkeypatch):
+    """Nothing is put aside, and the cursor stays: it is taken again."""
+    part = Part(store)
+
+    def fails():
+        raise error
+
+    monkeypatch.setattr(store.database, "_reader", fails)
+    with pytest.raises(StoreError):
+        await part.take(seen("1", S="a"), position=SourcePosition(Cursor("c"), True, NOW))
+    monkeypatch.undo()
+    assert (await aside(store), await store.position("crm")) == ([], SourcePosition())
+
+
+async def test_a_suspect_by_poll_and_by_webhook_hangs_nobody(store):
+    """Whoever has the lock already does not wait for it."""
+    await store.crashed([], [RecordRef("crm", "Deal", "1")], [], NOW)
+    door = Door(store)
+    await door.post("1=a")
+    (row,) = await store.waiting("crm", 0, 10)
+    await store.crashed([row.id], [], [], NOW)
+    again = Door(store)
+    await again.part.interpreter.remember()
+    async with asyncio.timeout(10), again:
+        await again.quiet()
+    assert await again.part.said() == ["a"]
+
+
+async def test_only_a_suspect_is_taken_alone(store):
+    """One that never comes again must not make every page a hundred transactions."""
+    await store.crashed([], [RecordRef("old", "Deal", "gone"), POISON], [], NOW)
+    part, sizes, real = Part(store), [], store.record
+    await part.interpreter.remember()
+
+    async def record(batch, now):
+        sizes.append(len(batch.entries))
+        return await real(batch, now)
+
+    store.record = record
+    await part.take(*(seen(str(n), S="a") for n in range(50)), seen("poison", S="b"), *(seen(f"x{n}", S="c") for n in range(50)))
+    assert sizes == [50, 1, 50]
+
+
+async def test_desks_work_on_when_the_part_is_begun_again(store):
+    """Their threads too."""
+    door = Door(store)
+    async with door:
+        await door.post("1=a")
+        await door.quiet()
+    async with door:
+        await door.post("2=" + "b" * 100_000)
+        await door.quiet()
+    assert await door.failed() == []
+    assert await store.last_event() == 2
+
+
+async def test_a_record_that_would_be_worked_on_for_long_is_put_aside(store):
+    """Ten lists of twenty thousand."""
+    part = Part(store)
+    many = tuple(map(Decimal, range(20_000)))
+    await part.take(seen("1", S="a"), seen("2", S="b", **{f"f{n}": many for n in range(10)}))
+    assert (await part.said(), await aside(store)) == (["a"], [("Deal/2", "its fields hold more than 25,000 items")])
 
 
 # --- the loop
@@ -438,7 +574,7 @@ async def test_a_message_that_ended_the_process_goes_alone_and_is_then_put_aside
     network = Batching()
     await store.record(batch(*(entry(f"k{n}", record=other(n)) for n in range(3))), NOW)
     (first, *_) = (await store.lease("out", now=NOW, limit=3, per_lane=3, skip=[])).deliveries
-    await store.crashed([], [], [first.id])
+    await store.crashed([], [], [first.id], NOW)
     async with Running(store, network, idempotent=True):
         await until(lambda: _seen_or_sent(network, 3))
     assert sorted(network.seen + [key for parcel in network.parcels for key in parcel]) == ["k0", "k1", "k2"]
@@ -447,12 +583,99 @@ async def test_a_message_that_ended_the_process_goes_alone_and_is_then_put_aside
     await store.record(batch(entry("k9", record=other(9))), NOW)
     for _ in range(MOST):
         (last,) = (await store.lease("out", now=NOW, limit=1, per_lane=1, skip=[])).deliveries
-        await store.crashed([], [], [last.id])  # no request of it was out: it is queued again
+        await store.crashed([], [], [last.id], NOW)  # no request of it was out: it is queued again
     (dead,) = await store.select([State.DEAD], Scope())
     assert (dead.key, dead.reason) == ("k9", "quarantined")
     assert await store.requeue(dead, dead.message, NOW)
     (again,) = await store.select([State.QUEUED], Scope())
     assert again.crashes == 0
+
+
+async def test_an_attempt_that_ends_acquits_its_message(store):
+    """Three kills over weeks, each while its destination was down, are no sign against it."""
+    await store.record(batch(entry("k0")), NOW)
+    for _ in range(MOST + 1):
+        (one,) = (await store.lease("out", now=NOW, limit=1, per_lane=1, skip=[])).deliveries
+        await store.crashed([], [], [one.id], NOW)
+        (one,) = (await store.lease("out", now=NOW, limit=1, per_lane=1, skip=[])).deliveries
+        await store.settle([Settlement(delivery=one, state=State.QUEUED, outcome="transient", due=NOW)], [], NOW)
+    assert await store.count([State.QUEUED], Scope()) == 1
+
+
+async def test_a_suspect_waits_for_no_network(store):
+    """Once the request of one is out, the next may be worked on."""
+    from crmbridge import http
+    from crmbridge.store.underway import UnderWay
+
+    under_way, hang, seen_ = UnderWay(), asyncio.Event(), []
+
+    def slow(message, key):
+        seen_.append(key)
+        http.begin()
+        return hang.wait()
+
+    await store.record(batch(entry("k0", record=other(0)), entry("k1", record=other(1))), NOW)
+    for one in (await store.lease("out", now=NOW, limit=2, per_lane=2, skip=[])).deliveries:
+        await store.crashed([], [], [one.id], NOW)
+    running = Running(store, Network(slow), on_unknown="hold")
+    running.publisher._working_on = under_way
+    async with running:
+        await until(lambda: _long(seen_, 2))
+        hang.set()
+    assert sorted(seen_) == ["k0", "k1"]
+
+
+async def test_a_suspect_that_has_not_begun_when_we_end_is_queued(store):
+    """Nothing was sent: nobody need ask whether it was published."""
+    await store.record(batch(entry("k0")), NOW)
+    (one,) = (await store.lease("out", now=NOW, limit=1, per_lane=1, skip=[])).deliveries
+    await store.crashed([], [], [one.id], NOW)
+    network = Network()
+    running = Running(store, network, on_unknown="hold")
+    async with running.publisher._working_on.alone:
+        task = asyncio.create_task(running.publisher.run())
+        await until(lambda: _in(store, State.SENDING))
+        await running.publisher.stop(0.05)
+        await task
+    await running.publisher.close()
+    assert network.seen == []
+    assert await store.count([State.QUEUED], Scope()) == 1
+
+
+async def test_an_expired_row_that_cannot_be_read_holds_up_no_other(store):
+    new = [entry("k0", record=other(0)), entry("k1", record=other(1))]
+    await store.record(batch(*new), NOW)
+    spoil = "UPDATE deliveries SET message = '{}', expires_at = 1 WHERE key = 'k0'"
+    await store.database.write(lambda db: db.execute(spoil))
+    lease = await store.lease("out", now=NOW, limit=5, per_lane=5, skip=[])
+    assert [one.key for one in lease.deliveries] == ["k1"]
+
+
+async def test_an_error_that_holds_nonsense_leaves_no_message_under_way(store):
+    from datetime import datetime
+
+    from crmbridge.errors import RateLimited
+
+    network = Network(lambda message, key: RateLimited("slow", datetime(2026, 1, 1)))  # no zone
+    await store.record(batch(entry("k0")), NOW)
+    async with Running(store, network, on_unknown="hold"):
+        await until(lambda: _in(store, State.UNKNOWN))
+
+
+async def test_a_destination_that_is_well_again_is_seen_to_be_though_nothing_is_sent(store, monkeypatch):
+    from crmbridge.publisher import publisher as module
+
+    monkeypatch.setattr(module, "_LONGEST_SLEEP", 0.02)
+    network, answers = Network(), iter([OSError("no route"), OSError("no route")])
+
+    def check():
+        if error := next(answers, None):
+            raise error
+
+    network.check = check
+    async with Running(store, network) as publisher:
+        await until(lambda: _holds(lambda: publisher.unreached))
+        await until(lambda: _holds(lambda: not publisher.unreached and not publisher.last_failure))
 
 
 async def test_it_is_noted_which_message_is_made_ready_until_its_request_is_out(store, tmp_path):
@@ -475,6 +698,14 @@ async def test_it_is_noted_which_message_is_made_ready_until_its_request_is_out(
         await until(lambda: _in(store, State.UNKNOWN))
     (unknown,) = await store.select([State.UNKNOWN], Scope())
     assert left == [(unknown.id,), ()]
+
+
+async def _long(found, count):
+    return len(found) >= count
+
+
+async def _holds(condition):
+    return condition()
 
 
 async def _seen(network, count):

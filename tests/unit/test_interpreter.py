@@ -11,7 +11,8 @@ from shared import NOW
 
 from crmbridge.config.load import load
 from crmbridge.errors import RenderError, StoreError
-from crmbridge.intake.interpreter import Intake, Interpreter, rerender
+from crmbridge.intake.deliveries import rerender
+from crmbridge.intake.interpreter import Intake, Interpreter
 from crmbridge.model import Cursor, FieldSpec, Observation, RecordRef, State, load_message, plain
 from crmbridge.store import SqliteStore
 from crmbridge.store.interface import Batch, Entry, Scope, Snapshot, SourcePosition

@@ -1,12 +1,15 @@
 """Every kind of trouble from the facts that show it; since when, told to whom, and when it is over."""
 
 import asyncio
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import click
 import pytest
 from shared import NOW
 
+from crmbridge.cli import cli as main
 from crmbridge.config.models import AlertsModel
 from crmbridge.errors import LoginRefused, SourceError, StoreError
 from crmbridge.http import Refused, describe
@@ -125,6 +128,28 @@ def test_each_trouble_is_found_alone_and_says_what_to_do(code, about, facts):
     assert found.do
     assert found.count >= 1
     assert failing([found]) is (found.severity is not Severity.NOTE)
+
+
+@pytest.mark.parametrize(("code", "about", "facts"), TROUBLES, ids=lambda one: str(one) if isinstance(one, Code) else "")
+def test_what_to_do_is_a_command_that_there_is(code, about, facts):
+    """Each `crmbridge ...` of it is understood by the command line, as it stands."""
+    (found,) = find(replace(GOOD, **facts))
+    for words in re.findall(r"crmbridge ([a-z][^,:;]*?)(?: and |, then | or |;|:|,|$)", found.do):
+        command, arguments = main, words.split()
+        while isinstance(command, click.Group):
+            name, *arguments = arguments
+            command = command.get_command(click.Context(command), name)
+            assert command is not None, words
+        given = [*arguments, "--config", "x.yaml"]
+        command.make_context(command.name, given, resilient_parsing=False)
+    assert "crmbridge" in found.do or code in BY_HAND, found.do
+
+
+BY_HAND = {
+    *(Code.DISK_LOW, Code.DISK_FULL, Code.DATABASE_REFUSES),
+    *(Code.SHADOW, Code.HEARTBEAT_FAILED, Code.DESTINATION_FAULTY),
+}
+"""What no command of ours can end: room, rights, another address, another way to start it."""
 
 
 def test_every_code_is_found_somewhere():
@@ -300,6 +325,20 @@ async def test_what_may_end_by_itself_is_told_when_it_lasts(told):
     told.clock += timedelta(seconds=1)
     await told.look(heartbeat="HTTP 500", shadow=True)
     assert await told.words() == ["crmbridge: The heartbeat is not taken: HTTP 500 (to do: check alerts.heartbeat)"]
+
+
+async def test_one_thing_that_fails_in_several_ways_is_told_once_and_over_once(told):
+    """Timeouts and limits in turn are one trouble to whoever is woken by it; what needs a person after all is told again."""
+    for why in (Cause.OTHER, Cause.LIMITED, Cause.OTHER, Cause.LIMITED):
+        told.clock += MINUTE
+        await told.look(**failed(why))
+    assert len(await told.words()) == 1
+    await told.look(**failed(Cause.LOGIN))
+    await told.look(**failed(Cause.LOGIN))
+    await told.look()
+    said = await told.words()
+    assert ["refuses the login" in one for one in said] == [False, True, False]
+    assert said[-1] == "crmbridge: Over: source crm"
 
 
 async def test_many_troubles_make_one_message_of_bounded_length(told):

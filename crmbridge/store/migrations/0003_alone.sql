@@ -18,5 +18,6 @@ CREATE TABLE suspects (
     record_type TEXT    NOT NULL,
     record_id   TEXT    NOT NULL,
     crashes     INTEGER NOT NULL,
+    at          INTEGER NOT NULL,          -- when it was last
     PRIMARY KEY (source, record_type, record_id)
 ) STRICT, WITHOUT ROWID;

@@ -10,7 +10,7 @@ from typing import Any
 
 from crmbridge.db import repeated
 from crmbridge.model import ChangeEvent, RecordRef, dump_json, from_us, load_fields, to_us
-from crmbridge.store.interface import MAX_BATCH, Batch, Conflict, InboxRow, Journalled, Known, Snapshot, SourcePosition
+from crmbridge.store.interface import MAX_BATCH, Batch, Conflict, Gone, InboxRow, Journalled, Known, Snapshot, SourcePosition
 from crmbridge.store.sqlite import rows
 from crmbridge.store.sqlite.rows import Q, insert, ref
 from crmbridge.store.underway import MOST
@@ -57,6 +57,8 @@ class Intake(rows.Base):
         seen = [entry.observation_id for entry in batch.entries if entry.observation_id]
 
         def unit(db: sqlite3.Connection) -> int:
+            if batch.needed and db.execute(Q["inbox_there"], (dump_json(batch.needed),)).fetchone()[0] < len(batch.needed):
+                raise Gone
             if snapshots:
                 if db.execute(Q["snapshots_conflict"], (assumed,)).fetchone():
                     raise Conflict
@@ -65,12 +67,13 @@ class Intake(rows.Base):
             added = insert(db, "deliveries_insert", deliveries)
             if seen:
                 db.execute(Q["observations_insert"], (batch.source, moment, dump_json(seen)))
+            if batch.closed:  # before what is put aside: one that was tried again in vain gets a row of its own
+                db.execute(Q["inbox_close"], (dump_json(batch.closed),))
             for one in batch.aside:
-                db.execute(Q["inbox_aside"], (batch.source, moment, one.seen, one.reason, one.record.inner))
+                known = dump_json({"revision": one.revision})
+                db.execute(Q["inbox_aside"], (batch.source, moment, known, one.seen, one.reason, one.record.inner))
             if batch.mended:
                 db.execute(Q["inbox_mended"], (batch.source, dump_json([one.inner for one in batch.mended])))
-            if batch.closed:
-                db.execute(Q["inbox_close"], (dump_json(batch.closed),))
             for id, failure in batch.failed.items():
                 db.execute(Q["inbox_fail"], (failure, id))
             if batch.position:
@@ -101,13 +104,13 @@ class Intake(rows.Base):
 
     # --- what ended the process before
 
-    async def crashed(self, requests: Sequence[int], records: Sequence[RecordRef], deliveries: Sequence[int]) -> None:
+    async def crashed(self, requests: Sequence[int], records: Sequence[RecordRef], deliveries: Sequence[int], now: datetime) -> None:
         def unit(db: sqlite3.Connection) -> None:
             why = f"crmbridge ended {MOST} times while it was worked on"
             db.execute(Q["inbox_crashed"], {"ids": dump_json(requests), "most": MOST, "why": why})
             db.execute(Q["deliveries_crashed"], {"ids": dump_json(deliveries), "most": MOST, "why": why})
             for one in records:
-                db.execute(Q["suspects_put"], ref(one))
+                db.execute(Q["suspects_put"], (*ref(one), to_us(now)))
 
         await self.database.write(unit)
 
@@ -118,8 +121,8 @@ class Intake(rows.Base):
     async def acquit(self, record: RecordRef) -> None:
         await self.database.write(lambda db: db.execute(Q["suspects_drop"], ref(record)))
 
-    async def put_aside(self) -> set[tuple[str, str]]:
-        return await self.database.read(lambda db: {(source, record) for source, record in db.execute(Q["inbox_records"])})
+    async def put_aside(self) -> dict[tuple[str, str], bytes]:
+        return await self.database.read(lambda db: {(source, record): body for source, record, body in db.execute(Q["inbox_records"])})
 
     # --- the journal
 

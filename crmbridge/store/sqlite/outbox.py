@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from crmbridge.errors import StoreError
 from crmbridge.model import Delivery, dump_json, from_us, to_us
 from crmbridge.store.interface import Doubted, Lease, Settlement, Wait
 from crmbridge.store.sqlite import rows
@@ -54,20 +56,21 @@ class Outbox(rows.Base):
                 leased.append(rows.leased(row))
             except Exception as error:  # whatever is wrong with one row: the others go out
                 unreadable[row["id"]] = f"its row in the database cannot be read: {type(error).__name__}: {error}"[:300]
+        late: list[Delivery] = []
+        for row in expired:
+            with contextlib.suppress(Exception):  # it is dead already, and who hears of it cannot read it either
+                late.append(rows.leased(row, tried=False))
         if unreadable:
-            await self.database.write(lambda db: [db.execute(Q["delivery_unreadable"], (why, id)) for id, why in unreadable.items()])
-        return Lease(
-            leased,
-            from_us(next_due) if next_due is not None else None,
-            [rows.leased(row, tried=False) for row in expired],
-            unreadable,
-        )
+            with contextlib.suppress(StoreError):  # then the next process finds them; what is leased goes out
+                await self.database.write(lambda db: [db.execute(Q["delivery_unreadable"], (why, id)) for id, why in unreadable.items()])
+        return Lease(leased, from_us(next_due) if next_due is not None else None, late, unreadable)
 
     async def settle(self, settlements: Sequence[Settlement], waits: Sequence[Wait], now: datetime) -> None:
         await self.database.write_together(_settle, (settlements, waits, to_us(now)))
 
-    async def interrupted(self) -> list[Delivery]:
-        return await self.database.read(lambda db: [rows.delivery(db, row) for row in db.execute(Q["interrupted"])])
+    async def interrupted(self, destination: str | None = None) -> list[Delivery]:
+        values = {"destination": destination}
+        return await self.database.read(lambda db: [rows.delivery(db, row) for row in db.execute(Q["interrupted"], values)])
 
     async def waits(self) -> list[Wait]:
         return [rows.wait(row) for row in await self.database.read(lambda db: db.execute(Q["waits_all"]).fetchall())]

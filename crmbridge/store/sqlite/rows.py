@@ -66,8 +66,17 @@ def ref(record: RecordRef) -> tuple[str, str, str]:
 
 def inbox_row(row: sqlite3.Row) -> InboxRow:
     headers = load_json(row["headers"])
+    aside = row["record"] is not None  # then they are no headers, but what was known of the record
     return InboxRow(
-        row["id"], row["source"], from_us(row["received_at"]), headers, row["query"], row["body"], row["record"], row["crashes"]
+        id=row["id"],
+        source=row["source"],
+        received_at=from_us(row["received_at"]),
+        headers={} if aside else headers,
+        query=row["query"],
+        body=row["body"],
+        record=row["record"],
+        crashes=row["crashes"],
+        revision=int(headers.get("revision", 0)) if aside else 0,
     )
 
 
@@ -210,7 +219,7 @@ def delivery(db: sqlite3.Connection, row: sqlite3.Row) -> Delivery:
         attempts=row["attempts"],
         last_error=row["last_error"],
         receipt=receipt(own) if own else None,
-        parent=_parent(db, row),
+        parent=_parent_if_any(db, row),
         generation=row["generation"],
         accepted_at=from_us(row["accepted_at"]),
         expires_at=from_us(row["expires_at"]) if row["expires_at"] is not None else None,
@@ -234,6 +243,13 @@ def _message(row: sqlite3.Row) -> Message:
             record=RecordRef(source, kind, name),
             occurred_at=from_us(row["accepted_at"]),
         )
+
+
+def _parent_if_any(db: sqlite3.Connection, row: sqlite3.Row) -> Receipt | None:
+    try:
+        return _parent(db, row)
+    except (ValueError, TypeError):  # what it was frozen as cannot be read
+        return None
 
 
 def _parent(db: sqlite3.Connection, row: sqlite3.Row) -> Receipt | None:

@@ -12,6 +12,7 @@ from crmbridge.store.interface import Retention
 from crmbridge.store.sqlite import rows
 from crmbridge.store.sqlite.rows import Q, ref
 
+_SUSPICIOUS = timedelta(days=1)
 _RECENT = 20_000  # deliveries looked at after a restart
 
 
@@ -24,7 +25,13 @@ class Upkeep(rows.Base):
             "purge_deliveries": to_us(now - retention.delivered),
             "purge_observations": to_us(now - retention.observations),
         }
-        return await self.database.write(lambda db: sum(db.execute(Q[name], (before, limit)).rowcount for name, before in old.items()))
+        suspicious = to_us(now - _SUSPICIOUS)
+
+        def unit(db: sqlite3.Connection) -> int:
+            db.execute(Q["suspects_old"], (suspicious,))
+            return sum(db.execute(Q[name], (before, limit)).rowcount for name, before in old.items())
+
+        return await self.database.write(unit)
 
     async def forget(self, record: RecordRef) -> dict[str, int]:
         def unit(db: sqlite3.Connection) -> dict[str, int]:
@@ -33,6 +40,8 @@ class Upkeep(rows.Base):
             gone = {"receipts": db.execute(Q["forget_receipts"], (str(record),)).rowcount}
             gone["deliveries"] = db.execute(Q["forget_deliveries"], (str(record),)).rowcount
             gone["events"] = db.execute(Q["forget_events"], ref(record)).rowcount
+            gone["aside"] = db.execute(Q["inbox_forget"], (record.source, record.inner)).rowcount
+            db.execute(Q["suspects_drop"], ref(record))
             gone["snapshots"] = db.execute(Q["forget_snapshots"], ref(record)).rowcount
             return gone
 

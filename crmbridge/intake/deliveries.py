@@ -1,0 +1,68 @@
+"""What the rules made of an event, as new deliveries. Pure, but that others may go on in between."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from crmbridge.errors import RenderError
+from crmbridge.model import ChangeEvent, Literal, Message, State, Why, digest
+from crmbridge.rules.engine import Engine, Outcome, Rendered
+from crmbridge.rules.rule import Mode, Surge
+from crmbridge.store.interface import NewDelivery
+
+PIECE = 10_000
+"""Units of work (rules.meter) after which others may go on."""
+
+
+def restrained(one: Rendered, *, shadow: bool = False) -> NewDelivery:
+    """A message whose rule is not live: a draft waits for a person, a shadow is only recorded."""
+    if shadow or one.mode is Mode.SHADOW:
+        return NewDelivery(key=one.key, message=one.message, state=State.SUPERSEDED, reason="shadow")
+    return NewDelivery(key=one.key, message=one.message, state=State.HELD, reason=Why.DRAFT)
+
+
+def summary(first: Message, surge: Surge, event: ChangeEvent) -> NewDelivery:
+    """What is said in place of the flood that `first` begins."""
+    seconds = round(surge.per.total_seconds())
+    within = f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
+    words = f"More than {surge.over} messages of the rule {first.rule} came within {within}. The rest waits: a person releases or drops it."
+    message = replace(first, step="surge", text=(Literal(words),), link=None, thread=None, edit=False, blocks=None)
+    channel = first.channel.key if first.channel else ""
+    return NewDelivery(key=digest("surge", event.id, first.rule, first.destination, channel), message=message)
+
+
+def unrenderable(outcome: Outcome, event: ChangeEvent) -> list[NewDelivery]:
+    """The dead letters of what could not be said."""
+    return [
+        NewDelivery(key=one.key, message=_unsaid(one.destination, one.rule, one.step, event), error=one.error)
+        for one in outcome.unrenderable
+    ]
+
+
+def _unsaid(destination: str, rule: str, step: str, event: ChangeEvent) -> Message:
+    """The place of a message that could not be rendered."""
+    return Message(destination=destination, channel=None, rule=rule, step=step, text=(), record=event.record, occurred_at=event.occurred_at)
+
+
+async def run(engine: Engine, event: ChangeEvent, generation: int = 0, only: str | None = None) -> Outcome:
+    """What the rules make of an event, with others going on in between."""
+    outcome, spent = Outcome(), 0
+    for cost in engine.running(event, outcome, generation, only):
+        spent += cost
+        if spent > PIECE:
+            spent = 0
+            await asyncio.sleep(0)
+    return outcome
+
+
+def rerender(engine: Engine, event: ChangeEvent, key: str, generation: int = 0) -> Message:
+    """The message that the present rules make for `key`. Raises RenderError, also if they make none."""
+    outcome = engine.run(event, generation)
+    for one in outcome.rendered:
+        if one.key == key:
+            return one.message
+    for failed in outcome.unrenderable:
+        if failed.key == key:
+            raise RenderError(failed.error)
+    raise RenderError("the present rules no longer say anything for this change")
