@@ -70,13 +70,13 @@ def _daemon(facts: Facts) -> Iterator[Trouble]:
             f"The clock of this machine jumped {facts.clock.what}",
             "check time synchronisation (timedatectl), then crmbridge status --seen",
         )
-        yield _trouble(Code.CLOCK_JUMPED, _WARNING, "", words, do, count=facts.clock.count, since=facts.clock.at)
+        yield _trouble(Code.CLOCK_JUMPED, _WARNING, "", words, do, count=facts.clock.count)
     if facts.loop and facts.now - facts.loop.at < LATELY:
         words, do = (
             f"The daemon answered nobody for {facts.loop.what}",
             "look at the log before that, then crmbridge status --seen",
         )
-        yield _trouble(Code.LOOP_HELD, _WARNING, "", words, do, count=facts.loop.count, since=facts.loop.at)
+        yield _trouble(Code.LOOP_HELD, _WARNING, "", words, do, count=facts.loop.count)
     for part in facts.parts:
         if facts.now - part.at < LATELY:
             words = f"A part of crmbridge failed and was begun again ({part.about}): {part.what}"

@@ -41,6 +41,11 @@ def configuration(ops, beat):
     }
 
 
+def family(code, about):
+    """What people are told that it is over."""
+    return Trouble(code=Code(code), severity=Severity.ERROR, about=about, what="", do="").name
+
+
 class Watched:
     """A daemon with an odd source and an odd destination, and somebody who is told of troubles."""
 
@@ -93,16 +98,23 @@ class Watched:
         assert f'crmbridge_trouble{{about="{about}",code="{code}",severity="{severity}"}}' in self.daemon.admin("GET", "/metrics")[1]
         self.told.append(code)
         if code not in NOTES:
-            words = re.escape(found[code]["what"].partition(":")[0].partition(" since ")[0])
-            pattern = re.sub(r"\d[\d.\\]*", r"[\\d.]+ ?", words)  # how many, and for how long, may have changed since
-            until(lambda: any(re.search(pattern, one) for one in self.alerts()), f"{code} is told: {self.alerts()}", SOON)
+            until(lambda: self.is_told(code, about, found[code]["what"]), f"{code} is told: {self.alerts()}", SOON)
+
+    def is_told(self, code, about, what):
+        """Since it was last over; where one thing is unwell in several ways, one of them is enough."""
+        name = family(code, about)
+        alerts = self.alerts()
+        last = max((index for index, one in enumerate(alerts) if f"Over: {name}" in one), default=-1)
+        words = re.escape(what.partition(":")[0].partition(" since ")[0]) if name.startswith(code) else f"The {name} "
+        pattern = re.sub(r"\d[\d.\\]*", r"[\\d.]+ ?", words)  # how many, and for how long, may have changed since
+        return any(re.search(pattern, one) for one in alerts[max(last, 0) :])
 
     def over(self, code, about):
         """It is over, and people are told that too; all is well then."""
         until(lambda: not self.codes(), f"{code} is over: {self.codes()}", SOON)
         assert self.daemon.cli("status").returncode == 0
         if code not in NOTES:
-            name = f"Over: {Trouble(code=Code(code), severity=Severity.ERROR, about=about, what='', do='').name}"
+            name = f"Over: {family(code, about)}"
             until(lambda: any(name in one for one in self.alerts()), f"{name}: {self.alerts()}", SOON)
 
     @contextlib.contextmanager
