@@ -6,14 +6,12 @@ Each source has a desk of its own, so that one whose CRM cannot be read just now
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from crmbridge.contract import Baseline, Caller, Rereading, Source, WebhookRequest, WebhookSource
 from crmbridge.errors import SourceError, StoreError
@@ -147,7 +145,11 @@ class Desk:
                     await asyncio.sleep(0)
                     parsed = 0
                 try:
-                    async with self._guarded(row):
+                    if row.crashes:
+                        async with self._under_way.alone:
+                            slot.begin(underway.requests([row.id]))
+                            observations += await self._call(self._parse, row)
+                    else:
                         slot.begin(underway.requests([row.id]))
                         # What takes long to parse does so in a thread.
                         observations += await self._call(self._parse, row) if len(row.body) > _LARGE else self._parse(row)
@@ -170,10 +172,6 @@ class Desk:
                 return
             self._complain(first, error)
             await self._record(Intake(source=self.name, observations=(), failed={first.id: _words(error)}), first)
-
-    def _guarded(self, row: InboxRow) -> contextlib.AbstractAsyncContextManager[Any]:
-        """While code works on what ended the process before, it works on nothing else of that kind."""
-        return self._under_way.alone if row.crashes else contextlib.nullcontext()
 
     def _complain(self, row: InboxRow, error: Exception) -> None:
         facts = {"source": self.name, "request": row.id, "reason": _words(error)}
@@ -249,8 +247,10 @@ class Desk:
     async def _record(self, intake: Intake, row: InboxRow) -> None:
         while True:
             try:
-                async with self._guarded(row):
-                    return await self._interpreter.take(replace(intake, alone=bool(row.crashes)))
+                if not row.crashes:
+                    return await self._interpreter.take(intake)
+                async with self._under_way.alone:  # while code works on it, it works on nothing else of that kind
+                    return await self._interpreter.take(replace(intake, alone=True))
             except StoreError as error:
                 _log.error("changes cannot be recorded yet", extra={"source": intake.source, "reason": str(error)})
                 await asyncio.sleep(1)

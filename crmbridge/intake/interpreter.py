@@ -255,7 +255,7 @@ class Interpreter:
             name = requests or underway.record(record)
             slot.begin(name)
             try:
-                _bearable(observation)
+                spent += _bearable(observation)
                 one = interpret(
                     self._narrowed(intake.source, observation),
                     intake.source,
@@ -264,7 +264,6 @@ class Interpreter:
                     unseen_is_new=intake.unseen_is_new,
                 )
                 outcome = Outcome() if one.event and one.sighting is not Sighting.STALE else None
-                spent += _weight(observation.fields)
                 for cost in self.engine.running(one.event, outcome) if one.event and outcome else ():
                     spent += cost
                     if spent > PIECE:
@@ -402,15 +401,17 @@ def _unclosed(intake: Intake) -> Intake:
 
 
 def _weight(fields: Fields) -> int:
-    return sum(map(size, fields.values()))
+    return sum([1 + (len(value) >> 6) if type(value) is str else size(value) for value in fields.values()])  # most are short texts
 
 
-def _bearable(one: Observation) -> None:
-    """Raises ValueError for what cannot be interpreted, or would be worked on for too long."""
+def _bearable(one: Observation) -> int:
+    """What an observation weighs. Raises ValueError for what cannot be interpreted, or would be worked on for too long."""
     if one.unreadable:
         raise ValueError(one.unreadable)
-    if _weight(one.fields) > LIMIT or _weight(one.before or {}) > LIMIT:
+    weight = _weight(one.fields)
+    if weight > LIMIT or (one.before and _weight(one.before) > LIMIT):
         raise ValueError(f"its fields hold more than {LIMIT:,} items")
+    return weight
 
 
 def _merged(entries: list[Entry]) -> list[Entry]:

@@ -307,9 +307,11 @@ class Publisher:
             _log.critical("an attempt could not be settled", exc_info=error, extra={"destination": self.name})
 
     async def _attempt(self, batch: Sequence[Delivery]) -> None:
+        if not any(one.crashes for one in batch):
+            return await self._attempt_now(batch, None)
         began = False
         try:
-            async with self._working_on.alone_until_out(suspect=any(one.crashes for one in batch)) as out:
+            async with self._working_on.alone_until_out() as out:
                 began = True
                 await self._attempt_now(batch, out)
         except asyncio.CancelledError:
@@ -317,7 +319,7 @@ class Publisher:
                 await self._settle([decide.unbegun(one, self._now()) for one in batch])
             raise
 
-    async def _attempt_now(self, batch: Sequence[Delivery], out: Callable[[], object]) -> None:
+    async def _attempt_now(self, batch: Sequence[Delivery], out: Callable[[], object] | None) -> None:
         """`out` hears, in whatever thread, that a request begins."""
         began = self._now()
         outcomes = await self._publish(batch, out)
@@ -330,12 +332,13 @@ class Publisher:
         for decision in decisions:
             self._tell(decision, began, now)
 
-    async def _publish(self, batch: Sequence[Delivery], out: Callable[[], object]) -> Sequence[Receipt | DeliveryError]:
+    async def _publish(self, batch: Sequence[Delivery], out: Callable[[], object] | None) -> Sequence[Receipt | DeliveryError]:
         """One outcome for each delivery; never raises but for cancellation."""
 
         def begun() -> None:  # from here on it is the network's turn
             slot.end()
-            out()
+            if out:
+                out()
 
         with self._working_on.slot() as slot, http.marked(begun) as mark:
             slot.begin(underway.deliveries([one.id for one in batch]))
