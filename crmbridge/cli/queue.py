@@ -51,7 +51,8 @@ def _listed(data: dict[str, Any]) -> Iterator[str]:
         if data["count"] > len(rows):
             yield f"... and {data['count'] - len(rows)} more"
     for one in data.get("requests", ()):
-        yield f"request:{one['id']}  {one['source']}  {one['received_at'][:19]}  {one['reason']}"
+        what = f"{one['source']}/{one['record']}" if one["record"] else one["source"]
+        yield f"request:{one['id']}  {what}  {one['received_at'][:19]}  {one['reason']}"
     if not rows and not data.get("requests"):
         yield "none"
 
