@@ -98,6 +98,7 @@ class Desk:
                 while rows := await self._next():
                     await self._interpret(rows)
                     self._done = max(self._done, rows[-1].id)
+                    self.failures, self.last_error, self.failing_since = 0, "", None
             except Exception as error:
                 _log.exception("webhooks cannot be interpreted just now", extra={"source": self.name})
                 self.look_again()  # what was at hand is in the inbox

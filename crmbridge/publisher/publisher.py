@@ -77,6 +77,7 @@ class Publisher:
         """What went wrong in this loop itself, unforeseen; empty while it goes well."""
         self._stumbles = 0
         self._delivers = False  # something was answered since we began
+        self._idle = False  # nothing waits for it
         self._store = store
         self._working_on = under_way or UnderWay()
         self._metrics = metrics
@@ -179,11 +180,11 @@ class Publisher:
     async def _introduce(self) -> None:
         """Log in before the first message needs it: a wrong token is told at once. Where silence was asked for, messages find out.
 
-        And again while it is not well and nothing is sent that would show whether it still is not.
+        And again while it is not well, and nothing waits that would show whether it still is not.
         """
         first = True
         while True:
-            if self._silence(self._monotonic()) <= 0 and (first or (self.last_failure and not self._under_way)):
+            if self._silence(self._monotonic()) <= 0 and (first or (self.last_failure and self._idle)):
                 await self._check()
             first = False
             await asyncio.sleep(_LONGEST_SLEEP)
@@ -230,6 +231,7 @@ class Publisher:
         except StoreError as error:
             _log.error("nothing can be published: the store refuses", extra={"destination": self.name, "reason": str(error)})
             return 1.0
+        self._idle = not lease.deliveries and not self._under_way and lease.next_due is None
         for one in lease.expired:
             self._tell(decide.expired(one), now, now)
         for id, why in lease.unreadable.items():

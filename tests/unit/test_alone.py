@@ -487,6 +487,8 @@ async def test_a_desk_that_stumbles_goes_on(store, monkeypatch):
     async with door:
         await door.quiet()
     assert await door.part.said() == ["a"]
+    desk_ = door.webhooks.desks["crm"]
+    assert (desk_.failures, desk_.last_error, desk_.failing_since) == (0, "", None)
 
 
 # --- messages
@@ -676,6 +678,22 @@ async def test_a_destination_that_is_well_again_is_seen_to_be_though_nothing_is_
     async with Running(store, network) as publisher:
         await until(lambda: _holds(lambda: publisher.unreached))
         await until(lambda: _holds(lambda: not publisher.unreached and not publisher.last_failure))
+
+
+async def test_while_something_waits_a_login_proves_nothing(store, monkeypatch):
+    """A destination that lets us in and takes no message stays ill: its waits are not cut short."""
+    from crmbridge.errors import Transient
+    from crmbridge.publisher import publisher as module
+
+    monkeypatch.setattr(module, "_LONGEST_SLEEP", 0.02)
+    network = Network(lambda message, key: Transient("HTTP 503"))
+    await store.record(batch(*(entry(f"k{n}", record=other(n)) for n in range(8))), NOW)
+    async with Running(store, network, chance=lambda: 1.0) as publisher:
+        await until(lambda: _holds(lambda: publisher.breaker.open_until is not None))
+        checks = []
+        network.check = lambda: checks.append(1)
+        await asyncio.sleep(0.2)
+        assert (checks, publisher.last_failure) == ([], "HTTP 503")
 
 
 async def test_it_is_noted_which_message_is_made_ready_until_its_request_is_out(store, tmp_path):
