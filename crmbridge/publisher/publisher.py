@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -123,8 +123,8 @@ class Publisher:
 
     async def run(self) -> None:
         """Publish until `stop`. Resolves first what a crash interrupted. Whatever goes wrong in a turn, there is a next one."""
-        while not await self._resumed():
-            await rest(self._wake, _PATIENCE)
+        while (pause := await self._safely(self._resume)) > 0:
+            await rest(self._wake, pause)
         beside = [asyncio.create_task(self._introduce())]
         if self._looker:
             beside.append(asyncio.create_task(self._looker.run()))
@@ -132,37 +132,29 @@ class Publisher:
             while not self._stopping:
                 self._wake.clear()
                 async with self._turning:
-                    pause = 0.0 if self._stopping else await self._turn_safely()
+                    pause = 0.0 if self._stopping else await self._safely(self._turn)
                 if pause > 0 and not self._stopping:
                     await rest(self._wake, min(pause, _LONGEST_SLEEP))
         finally:
             for task in beside:
                 task.cancel()
 
-    async def _turn_safely(self) -> float:
+    async def _safely(self, work: Callable[[], Awaitable[float]]) -> float:
+        """The pause that `work` asks for; a longer and longer one each time something unforeseen goes wrong in it."""
         try:
-            pause = await self._turn()
+            pause = await work()
         except Exception as error:
             return self._stumbled(error)
         self.fault, self._stumbles = "", 0
         return pause
 
-    async def _resumed(self) -> bool:
-        try:
-            await self._resume()
-        except Exception as error:
-            self._stumbled(error)
-            return False
-        return True
-
     def _stumbled(self, error: Exception) -> float:
-        """Something unforeseen went wrong in the loop; returns the seconds to wait before it goes on."""
         self._stumbles += 1
         self.fault = http.describe(error)
         _log.error("publishing stumbled and goes on", exc_info=error, extra={"destination": self.name, "times": self._stumbles})
         return min(_LONGEST_SLEEP, 0.5 * 2.0 ** min(self._stumbles, 8))
 
-    async def _resume(self) -> None:
+    async def _resume(self) -> float:
         """Take over the waits and the interrupted attempts of an earlier process."""
         now = self._now()
         for wait in await self._store.waits():
@@ -176,6 +168,7 @@ class Publisher:
         if decisions:
             await self._store.settle([one.settlement for one in decisions], [], now)
             _log.warning("attempts were interrupted", extra={"destination": self.name, "count": len(decisions)})
+        return 0.0
 
     async def _introduce(self) -> None:
         """Log in before the first message needs it: a wrong token is told at once. Where silence was asked for, messages find out.
