@@ -22,6 +22,7 @@ import requests
 import yaml
 
 from crmbridge.cli import main
+from crmbridge.publisher.decide import LOOKS
 from crmbridge.testing import ScriptedServer
 
 CRMBRIDGE = Path(sys.executable).with_name("crmbridge")
@@ -298,9 +299,13 @@ class Daemon:
         return requests, *(one["queued"] + one["sending"] for one in status["destinations"]), *doubts
 
     def quiet(self, looked_for=()):
-        """Wait until nothing waits: no request, no delivery. It may take what it takes, but something moves within a minute."""
+        """Wait until nothing waits: no request, no delivery. It may take what it takes, but something moves within a minute.
+
+        Between the last two looks for a lost answer lies a minute in which nothing does.
+        """
         waiting = functools.partial(self.waiting, looked_for)
-        until(lambda: not any(waiting()), f"quiet; {self.ask('status')}", moved=waiting)
+        patience = STILL + (LOOKS[-1].total_seconds() if looked_for else 0)
+        until(lambda: not any(waiting()), f"quiet; it began with {self.ask('status')}", patience, moved=waiting)
 
     # --- sending
 
