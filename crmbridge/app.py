@@ -89,8 +89,8 @@ class App:
         self.feed: Feed | None = None
         if config.embeds_feed:
             self.feed, self._feed_database = open_feed(config, self._now)
-        databases = {config.store_path.name: self.store.database} | ({config.feed_path.name: self._feed_database} if self.feed else {})
-        self.custody = Custody(self.store, databases, self._now)
+        fed = {config.feed_path.name: self._feed_database} if self.feed else {}
+        self.custody = Custody(self.store, {config.store_path.name: self.store.database} | fed, self._now)
         await self.custody.begin()
         await self.custody.resolve_orphans(config.destinations)
         self.interpreter = Interpreter(
@@ -191,14 +191,14 @@ class App:
 
     async def _remember_the_end(self, left: Left) -> Happened | None:
         """What the last process was working on when it ended is handled with care, and put aside after three times."""
-        if left.nothing:
-            return None
+        count = len(left.requests) + len(left.records) + len(left.deliveries)
+        unclean = Happened("", f"{count or 'no'} requests, records or messages were being worked on", self._now())
+        if not count:
+            return unclean if self.under_way.unclean else None
         await self.store.crashed(left.requests, left.records, left.deliveries, self._now())
         self.under_way.forget()
-        count = len(left.requests) + len(left.records) + len(left.deliveries)
-        unclean = Happened("", f"{count} requests, records or messages were being worked on", self._now())
-        facts = {"requests": list(left.requests), "records": [str(one) for one in left.records], "deliveries": list(left.deliveries)}
-        _log.warning("the last process ended while it worked on these", extra={name: ids for name, ids in facts.items() if ids})
+        facts = {"requests": left.requests, "records": list(map(str, left.records)), "deliveries": left.deliveries}
+        _log.warning("the last process ended while it worked on these", extra=facts)
         return unclean
 
     def _build_sources(self, config: Config, names: Iterable[str]) -> dict[str, Any]:
@@ -356,9 +356,9 @@ class App:
                 self._begin(self.config, {}, sources)
 
     async def _adopt_verb(self, hold: bool = True) -> dict[str, Any]:
-        held = await self.custody.adopt(hold=hold)
+        answer = {"held": await self.custody.adopt(hold=hold)}
         await self._steered()
-        return {"held": held}
+        return answer
 
     # --- reloading
 
@@ -380,13 +380,13 @@ class App:
                 self.lookout.reload_error, self.lookout.files = "", before
                 self.metrics.reload_ok.set(1)
                 self.metrics.reloads.labels("applied").inc()
+                self._scheduler.add_job(self.lookout.beat)  # its address may be another now
                 _log.info("the configuration was reloaded", extra={"rules": len(config.rules)})
             finally:
                 tell_systemd("READY=1")
 
     async def _reload_verb(self) -> dict[str, Any]:
         await self.reload()
-        self._scheduler.add_job(self.lookout.beat)  # its address may be another now
         return {"rules": len(self.config.rules)}
 
     async def _refuse_unsafe(self, config: Config) -> None:
@@ -413,14 +413,13 @@ class App:
             for name, publisher in self._publishers.items()
             if rebuilt or publisher.paused or config.destinations.get(name) != old.destinations[name]
         }
-        gone = {name for name, one in old.sources.items() if rebuilt or config.sources.get(name) != one}
-        # Everything that can fail comes before anything that changes.
+        gone = {name for name, one in old.sources.items() if rebuilt or config.sources.get(name) != one}  # what can fail comes first
         new = [name for name in config.destinations if name in ended or name not in self._publishers]
         destinations = self._build_destinations(config, new)
         sources = self._build_sources(config, [name for name in config.sources if name in gone or name not in old.sources])
         self.config = config
-        if config.model.log != old.model.log:
-            configure_logging(level=config.model.log.level, style=config.model.log.style)
+        if (log := config.model.log) != old.model.log:
+            configure_logging(level=log.level, style=log.style)
         self.interpreter.engine = config.engine
         self.interpreter.records = _records(config)
         self.webhooks.sources = {name: one for name, one in self.webhooks.sources.items() if name not in gone} | _hooks(sources)
@@ -450,6 +449,7 @@ class App:
         await self.server.stop()
         await self._parts.end_all()
         self.webhooks.close()
+        self.under_way.close()
         await self.admin.stop()
         await self.alerts.close()
         if self.feed:

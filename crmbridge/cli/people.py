@@ -31,6 +31,8 @@ def status(path: Path, seen: bool, output: str) -> None:
 
 def _status(data: dict[str, Any]) -> Iterator[str]:
     yield f"crmbridge {data['version']}  {data['ready']}  {data['rules']} rules  http://{data['server']}  since {data['started'][:19]}"
+    if data["ok"]:
+        yield "nothing is wrong"
     for one in data["troubles"]:
         yield ""
         yield f"{one['severity'].upper()} {one['code']} since {one['since'][:19]}: {one['what']}"

@@ -46,13 +46,16 @@ def each(
     id: Callable[[R], Any],
     now: datetime,
     spec: RecordSpec | None = None,
+    values: Callable[[R], Any] = lambda row: row,
     all_or_none: bool = False,
 ) -> Rows[R, T]:
     """`read(row)` of each row that can be read, and an unreadable observation in place of each that cannot.
 
     `read` raises ValueError (or anything unforeseen) for an odd row; a CrmbridgeError is about more than a row and goes through.
     `id` gives what names a row, if anything does. `spec` are the configured fields: only their values are kept, and of none that
-    is secret; of all others what kind of value they have. `all_or_none`: on a first read, or where the next page is found by the
+    is secret; of all others what kind of value they have. `values` gives a row's values by name.
+
+    `all_or_none`: on a first read, or where the next page is found by the
     last row of this one, a page on which nothing can be read is an error of the source. Raises that first error then.
     """
     found = Rows[R, T]()
@@ -65,10 +68,10 @@ def each(
         except CrmbridgeError:
             raise
         except Exception as error:
-            reason = _reason(error, row, shown)
+            reason = _reason(error, values(row), shown)
             first = first or (ValueError(reason) if isinstance(error, ValueError) else error)
             odd += 1
-            found._found.append(_unreadable(row, reason, record_type, id, now, shown))
+            found._found.append(_unreadable(row, values(row), reason, record_type, id, now, shown))
     if first is not None and odd == len(found._found) and (all_or_none or odd >= _MANY):
         raise first
     return found
@@ -89,8 +92,10 @@ def without(words: str, values: Iterable[Any]) -> str:
     return words
 
 
-def _unreadable(row: Any, reason: str, record_type: str, id: Callable[[Any], Any], now: datetime, shown: set[str]) -> Observation:
-    seen = redact(_seen(row, shown))[:_SEEN]
+def _unreadable(
+    row: Any, values: Any, reason: str, record_type: str, id: Callable[[Any], Any], now: datetime, shown: set[str]
+) -> Observation:
+    seen = redact(_seen(values, shown))[:_SEEN]
     try:
         named = id(row)
     except Exception:

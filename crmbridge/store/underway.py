@@ -95,6 +95,8 @@ class UnderWay:
         """What the last process was working on when it ended."""
         self._memory: mmap.mmap | None = None
         self._boot = b""
+        self.unclean = False
+        """Whether the last process ended without closing it, since this machine began."""
         self._free = list(range(_SLOTS))
         if path is not None:
             try:
@@ -102,10 +104,9 @@ class UnderWay:
             except OSError as error:  # nothing depends on it but the next process's knowledge
                 _log.warning("what is under way cannot be noted", extra={"path": str(path), "reason": error.strerror})
                 return
-            boot = _boot()
-            if self._memory[:_BOOT] == boot:
-                self.left = _read(self._memory)
-            self._boot = boot
+            self._boot = _boot()
+            if self._memory[:_BOOT] == self._boot:
+                self.unclean, self.left = True, _read(self._memory)
             if self.left.nothing:
                 self.forget()
 
@@ -113,6 +114,11 @@ class UnderWay:
         """What the last process left is recorded: from now on the file is ours."""
         if self._memory is not None:
             self._memory[:] = self._boot + bytes(_SLOT * _SLOTS)
+
+    def close(self) -> None:
+        """We end, and were asked to."""
+        if self._memory is not None:
+            self._memory[:_BOOT] = bytes(_BOOT)
 
     @contextlib.asynccontextmanager
     async def alone_until_out(self) -> AsyncIterator[Callable[[], object]]:

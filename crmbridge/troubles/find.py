@@ -134,7 +134,8 @@ def _sources(facts: Facts) -> Iterator[Trouble]:
         do = "crmbridge dead list, then crmbridge dead retry or dead drop"
         if waiting.failed and waiting.records:
             words = f"{count} records of {about} could not be interpreted and are put aside"
-            yield _trouble(Code.RECORDS_ASIDE, _ERROR, about, words, do, count=count, since=waiting.oldest)
+            mend = "crmbridge dead list, mend it in the CRM or its export, then crmbridge dead drop"
+            yield _trouble(Code.RECORDS_ASIDE, _ERROR, about, words, mend, count=count, since=waiting.oldest)
         elif waiting.failed:
             words = f"{count} webhook requests of {about} could not be interpreted"
             yield _trouble(Code.REQUESTS_FAILED, _ERROR, about, words, do, count=count, since=waiting.oldest)
@@ -192,7 +193,7 @@ def _destinations(facts: Facts) -> Iterator[Trouble]:
 
 
 def _destination(one: DestinationFacts, facts: Facts) -> Iterator[Trouble]:
-    name, doctor = one.name, f"crmbridge doctor {one.name}"
+    name, doctor = one.name, f"crmbridge doctor {one.name}, crmbridge queue list --destination {one.name}"
     match one.state:
         case DestinationState.REFUSED:
             words = f"The destination {name} is paused: {one.failure}"

@@ -9,7 +9,21 @@ from typing import Any, Final
 
 from crmbridge.errors import DeliveryError, RenderError
 from crmbridge.intake.deliveries import rerender, restrained, run, unrenderable
-from crmbridge.model import Audience, ChangeEvent, Delivery, Literal, Message, Receipt, RecordRef, State, Why, digest, plain, to_us
+from crmbridge.model import (
+    Audience,
+    ChangeEvent,
+    Delivery,
+    Literal,
+    Message,
+    Receipt,
+    RecordRef,
+    State,
+    Why,
+    digest,
+    load_observation,
+    plain,
+    to_us,
+)
 from crmbridge.publisher.decide import RESENT
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.rules.engine import Outcome
@@ -90,19 +104,32 @@ class Orders(Reading):
 
     async def dead_retry(self, where: Where, requests: Sequence[int] = ()) -> dict[str, Any]:
         """Queue dead letters again, as they were accepted; an unrenderable one is rendered by the present rules first."""
-        done, problems = 0, []
+        done, problems = 0, list[dict[str, Any]]()
         for delivery in await self._dead(where, requests):
             try:
                 message = delivery.message if delivery.message.text else await self._rendered(delivery)
                 done += await self._store.requeue(delivery, message, self._now())
             except RenderError as error:
                 problems.append({"id": delivery.id, "reason": str(error)})
-        retried = [await self._store.retry_request(id) for id in await self._requests(where, requests)]
+        retried = []
+        for id in await self._requests(where, requests):
+            if why := await self._unreadable(id):
+                problems.append({"id": f"request:{id}", "reason": f"its source could not read it, and trying again reads nothing: {why}"})
+            else:
+                retried.append(await self._store.retry_request(id))
         if done:
             self._changed()
         if any(retried):
             self._requests_changed()
         return {"count": done, "requests": sum(retried), "problems": problems}
+
+    async def _unreadable(self, id: int) -> str:
+        """Why a source could not read what was put aside; empty for everything else."""
+        found = await self._store.failed_request(id)
+        try:
+            return load_observation(found[0].body).unreadable if found and found[0].record is not None else ""
+        except ValueError:
+            return ""
 
     async def dead_drop(self, where: Where, requests: Sequence[int] = ()) -> dict[str, Any]:
         """Leave dead letters unsaid for good; they stay in the journal until retention removes them."""

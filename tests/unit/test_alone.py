@@ -286,7 +286,14 @@ async def test_what_fails_again_when_it_is_tried_again_is_kept(store):
     door = Door(store)
     async with door:
         await door.quiet()
+    ((again, _),) = await store.failed_requests()
     assert await aside(store) == [("Deal/odd", "no stamp")]
+
+    from crmbridge.web.operations import Operations
+
+    answer = await Operations(store, engine=lambda: part.interpreter.engine, now=lambda: NOW).dead_retry({"all": True})
+    assert (answer["requests"], answer["problems"][0]["id"]) == (0, f"request:{again.id}")
+    assert "trying again reads nothing: no stamp" in answer["problems"][0]["reason"]
 
 
 async def test_a_later_state_on_the_same_page_ends_what_was_odd_before_it(store):

@@ -104,3 +104,16 @@ def test_what_was_left_before_the_machine_began_anew_tells_nothing(tmp_path, mon
         monkeypatch.setattr(underway, "_BOOT_ID", tmp_path / "nowhere")
         slot.begin(underway.deliveries([1]))
         assert UnderWay(tmp_path / "u").left.nothing
+
+
+def test_whether_the_last_process_was_asked_to_end(tmp_path, monkeypatch):
+    """Killed while it did nothing is told too; what ended with the machine is not."""
+    first = UnderWay(tmp_path / "u")
+    assert not first.unclean
+    second = UnderWay(tmp_path / "u")
+    assert (second.unclean, second.left.nothing) == (True, True)
+    second.close()
+    assert not UnderWay(tmp_path / "u").unclean
+    (tmp_path / "boot").write_text("another boot\n")
+    monkeypatch.setattr(underway, "_BOOT_ID", tmp_path / "boot")
+    assert not UnderWay(tmp_path / "u").unclean

@@ -103,7 +103,9 @@ class FilesSource:
                     found,
                     lambda row: self._observation(name, one, row, at, progress),
                     record_type=name,
-                    id=lambda row: row.values.get(one.id),
+                    id=lambda row: row.values.get(one.id) or f"{now.name}:{row.line}",
+                    spec=self._setting.records.get(name),
+                    values=lambda row: row.values,
                     now=self._setting.now(),
                     all_or_none=not progress.whole,
                 )

@@ -85,6 +85,8 @@ class Records:
             lambda pair: self._observations(record_type, *pair, spec, known, companies.get(pair[0]), position),
             record_type=record_type,
             id=lambda pair: pair[0],
+            spec=spec,
+            values=lambda pair: pair[1].get("properties"),
             now=self._now(),
             all_or_none=position is not None and position.start is None,
         )

@@ -209,6 +209,16 @@ class TestFiles(Contract):
         assert words in reason
         assert name in reason
 
+    def test_broken_rows_of_several_files_are_told_apart(self, make, worlds, crm):
+        """Each by its file and line."""
+        world = worlds(make({"types": {"Deal": {"match": "deals-*"}}}))
+        for name in ("deals-1.csv", "deals-2.csv"):
+            (crm.folder / name).write_bytes(f"id,title\n1,{name}\n2\n3\n4,d\n".encode())
+        world.poll()
+        assert len(world.failed()) == 4
+        rows = [row.record for row, _ in world.run(world.store.failed_requests())]
+        assert sorted(rows) == [f"Deal/deals-{file}.csv:{line}" for file in (1, 2) for line in (3, 4)]
+
     def test_links_to_elsewhere_are_not_followed(self, make, crm, tmp_path):
         """Who may write into the folder may not read what crmbridge may."""
         (tmp_path / "secret.csv").write_text("id,title\n1,secret\n")
