@@ -68,6 +68,7 @@ def test_a_deal_in_salesforce_is_told_once(bridge, salesforce, networks):
     assert called(bridge, message, "wrong").status_code == 401
     assert requests.post(f"{bridge.url}/hooks/crm", data=message.body, timeout=10).status_code == 401
     until(lambda: networks.said_at_the_sink == ["Deal 0 signed"], "it is said")
+    bridge.quiet()  # and recorded: what a kill leaves open is sent again, under its key
 
     bridge.kill()
     on_time(salesforce)
@@ -140,6 +141,7 @@ def test_a_deal_in_hubspot_is_told_once(daemon, networks):
 
         assert post(daemon, both).status_code == 204
         assert post(daemon, replace(both, body=both.body.replace(b"won", b"wom"))).status_code == 401
+        daemon.quiet()  # what a kill leaves open is sent again, under its key
         daemon.kill()
         on_time(crm)
         crm.update(id, stage="won")
