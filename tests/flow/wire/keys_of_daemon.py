@@ -126,14 +126,15 @@ def whether_something_is_expected(stage):
 
 
 def troubles(stage, code, older=0.0):
-    """The troubles whose codes begin so, and that are there for so many seconds."""
+    """The troubles whose codes begin so, and that were there for so many seconds before the daemon was asked."""
+    asked = datetime.now(timezone.utc)
     found = stage.ask_from_a_thread("status")["troubles"]
-    return [one["code"] for one in found if one["code"].startswith(code) and age(one["since"]) > older]
+    return [one["code"] for one in found if one["code"].startswith(code) and age(one["since"], asked) > older]
 
 
-def age(moment):
-    """Seconds since."""
-    return (datetime.now(timezone.utc) - datetime.fromisoformat(moment)).total_seconds()
+def age(moment, now=None):
+    """Seconds since, by now or by another moment."""
+    return ((now or datetime.now(timezone.utc)) - datetime.fromisoformat(moment)).total_seconds()
 
 
 def alarms(stage):
