@@ -202,7 +202,8 @@ class Session(requests.Session):
                 response = super().send(request, **kwargs)
                 response._content = _read_bounded(response)
             except (OSError, requests.RequestException) as error:
-                if watch.expired and not isinstance(error, requests.Timeout):
+                # a read waits as long as the whole may, so it may end first; a ConnectTimeout stays one: nothing was sent
+                if isinstance(error, requests.ReadTimeout) or (watch.expired and not isinstance(error, requests.Timeout)):
                     raise late from error
                 raise
             if watch.expired:  # the shut socket looked like the end of the headers, or of a body without a length

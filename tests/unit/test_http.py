@@ -201,7 +201,7 @@ def test_the_deadline_is_absolute(transport: Transport, server: ScriptedServer, 
     server.then(behaviour)
     (error, began), took = elapsed(lambda: transport(server.url, QUICK))
     assert isinstance(error, (requests.Timeout, TimeoutError))
-    assert "0.8 s" in str(error) or isinstance(error, requests.ReadTimeout)
+    assert "no complete answer within 0.8 s" in str(error)  # whether the read or the whole ended first
     assert began
     assert took < DEADLINE + 2.5
 

@@ -1,7 +1,6 @@
 """The keys of the whole, but for the daemon's own: records and their fields, destinations of any type, the network, what is included."""
 
 import copy
-import re
 
 import yaml
 from flow.wire import networks
@@ -209,11 +208,12 @@ def through_which_proxy(stage):
     return [[one.path for one in server.seen if not one.path.endswith("/auth.test")] for server in (stage.proxy, stage.slack)]
 
 
-@proves_network("network.deadline", ("1s", [1, 1]), ("2s", [2, 2]), given=SILENT)
+@proves_network(
+    "network.deadline", ("1s", ["no complete answer within 1 s"] * 2), ("2s", ["no complete answer within 2 s"] * 2), given=SILENT
+)
 def how_patiently(stage):
-    """The seconds that are said to have passed for an endpoint that never answers: of the read, or of the whole, as either is first."""
-    said = re.compile(r"no complete answer within (\S+) s|read timeout=([\d.]+)")
-    return [float(said.search(one)[said.search(one).lastindex]) for one in stage.told().failures()]
+    """What is said of an endpoint that never answers."""
+    return [one.partition(": ")[2] for one in stage.told().failures()]
 
 
 # --- included files
