@@ -27,7 +27,6 @@ from crmbridge.troubles.alerts import Alerts
 from crmbridge.troubles.facts import DatabaseFacts, Facts, Happened
 from crmbridge.troubles.pulse import Pulse
 from crmbridge.troubles.status import set_gauges, shown
-from crmbridge.troubles.trouble import Severity
 from crmbridge.troubles.watch import Watch
 from crmbridge.web.custody import Custody
 
@@ -58,8 +57,8 @@ class Lookout:
     """What the files of the configuration held when it was read."""
     reload_error: str = ""
     unclean: Happened | None = None
-    _mute: bool = False
     """How the last process ended, if nobody had asked it to."""
+    _mute: bool = False
 
     async def status(self) -> dict[str, Any]:
         """What a person on call wants to know first."""
@@ -98,7 +97,7 @@ class Lookout:
 
     def degraded(self) -> int:
         """How many troubles need somebody, as far as the last look saw."""
-        return sum(one.severity is not Severity.NOTE for one in self.watch.last)
+        return sum(one.failing for one in self.watch.last)
 
     async def _facts(self) -> Facts:
         config, now, pollers, publishers = self.config(), self.now(), self.pollers(), self.publishers()

@@ -37,7 +37,7 @@ class Alerts:
         """Tell of what began and what ended since the last look. Raises StoreError."""
         now = self._now()
         known = await self._store.alerts()
-        there = {one.name for one in troubles if one.severity is not Severity.NOTE}
+        there = {one.name for one in troubles if one.failing}
         begun = [one for one in troubles if one.name in there and self._news(one, known) and _lasts(one, now, model)]
         ended = [name for name in known if name not in there]
         if not begun and not ended:

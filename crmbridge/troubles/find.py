@@ -32,7 +32,7 @@ def find(facts: Facts) -> list[Trouble]:
 
 def failing(troubles: list[Trouble]) -> bool:
     """Whether something of it needs anybody's attention."""
-    return any(one.severity is not Severity.NOTE for one in troubles)
+    return any(one.failing for one in troubles)
 
 
 def _trouble(code: Code, severity: Severity, about: str, what: str, do: str, *, count: int = 1, since: datetime | None = None) -> Trouble:

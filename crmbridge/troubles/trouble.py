@@ -115,6 +115,11 @@ class Trouble:
         """The same for as long as the trouble lasts: a source that fails in one way and then in another fails all the time."""
         return f"{_FAMILIES.get(self.code, self.code)} {self.about}".rstrip()
 
+    @property
+    def failing(self) -> bool:
+        """Whether it needs anybody's attention."""
+        return self.severity is not Severity.NOTE
+
     def shown(self) -> dict[str, Any]:
         """As JSON."""
         return {
