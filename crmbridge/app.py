@@ -420,8 +420,7 @@ class App:
         self.config = config
         if (log := config.model.log) != old.model.log:
             configure_logging(level=log.level, style=log.style)
-        self.interpreter.engine = config.engine
-        self.interpreter.records = _records(config)
+        self.interpreter.reload(config.engine, _records(config), gone)
         self.webhooks.sources = {name: one for name, one in self.webhooks.sources.items() if name not in gone} | _hooks(sources)
         await asyncio.gather(*(self._end_publisher(name) for name in ended), *(self._end_poller(name) for name in gone))
         self._begin(config, destinations, sources)

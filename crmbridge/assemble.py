@@ -28,7 +28,9 @@ def destination(config: Config, name: str, now: Callable[[], datetime], feed: tu
 
 
 def _setting(config: Config, name: str, now: Callable[[], datetime]) -> Setting:
-    return Setting(name=name, network=config.network, now=now, folder=config.folder, state_folder=config.state_folder())
+    return Setting(
+        name=name, network=config.network, days=config.engine.zone, now=now, folder=config.folder, state_folder=config.state_folder()
+    )
 
 
 def _built(one: SourceConfig | DestinationConfig, setting: Setting) -> Any:

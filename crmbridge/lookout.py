@@ -91,6 +91,7 @@ class Lookout:
         self.pulse.clock = self.pulse.loop = self.unclean = None
         self.parts.faults.clear()
         self.interpreter.undecided.clear()
+        self.interpreter.doubts.forget()
         for heard in self.webhooks.heard.values():
             heard.refused, heard.refused_since = 0, None
         return await self.status()
@@ -134,6 +135,7 @@ class Lookout:
             tallies=overview.tallies,
             pauses=[(pause, 0 if refusing else await self.store.count([State.QUEUED], _behind(pause))) for pause in self.pauses()],
             undecided=[Happened(rule, one.reason, one.at, one.count) for rule, one in self.interpreter.undecided.items()],
+            doubts=self.interpreter.doubts.found,
             reload_error=self.reload_error,
             changed_files=files.changed(self.files, held),
             secrets=secrets,

@@ -15,7 +15,7 @@ from crmbridge.cli.common import Failure, config_option, output_option, table
 from crmbridge.cli.common import show as show_data
 from crmbridge.config.load import Config, load, secrets_in
 from crmbridge.errors import ConfigError
-from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, normalise, plain, shortened
+from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, plain, shortened
 from crmbridge.rules.cases import run_case
 from crmbridge.rules.longest import ROOM, longest
 
@@ -65,7 +65,7 @@ def test(path: Path, only: str | None) -> None:
         if only and only not in rule.id:
             continue
         for case in rule.cases:
-            wrong = run_case(rule, case, config.engine.records, config.engine.zone)
+            wrong = run_case(rule, case, config.engine)
             passed, failed = passed + (not wrong), failed + bool(wrong)
             click.echo(f"{'FAILED' if wrong else 'passed'}  {rule.id}: {case.name}")
             for line in wrong:
@@ -167,8 +167,10 @@ def _change(raw: Any, config: Config) -> ChangeEvent:
         raise Failure(f"the source {raw['source']} has no record type {raw['record']}; it has {', '.join(known)}", 2)
     spec = config.engine.records.get((raw["source"], raw["record"]), {})
 
+    reading = config.engine.reading(raw["source"])
+
     def fields(name: str) -> dict[str, Any]:
-        return {key: normalise(value, spec.get(key, FieldSpec()).type) for key, value in raw.get(name, {}).items()}
+        return {key: reading.read(value, spec.get(key, FieldSpec())) for key, value in raw.get(name, {}).items()}
 
     return ChangeEvent(
         id="render",

@@ -198,7 +198,7 @@ class _Loader:
             sources=sources,
             destinations=destinations,
             rules=compiled,
-            engine=Engine(compiled, records, ZoneInfo(model.timezone)),
+            engine=Engine(compiled, records, self.zone, {name: one.options.reading(self.zone) for name, one in sources.items()}),
             warnings=sorted(self.main.problem(path, _LITERAL) for path, secret in secrets if secret.literal),
         )
 
@@ -211,7 +211,7 @@ class _Loader:
         common = cast("SourceModel", options)
         records = {
             record: {
-                field_name: FieldSpec(type=one.type, sensitivity=one.audience, currency=one.currency)
+                field_name: FieldSpec(type=one.type, sensitivity=one.audience, currency=one.currency, separator=one.separator)
                 for field_name, one in model.fields.items()
             }
             for record, model in common.records.items()

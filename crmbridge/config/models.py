@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     BeforeValidator,
@@ -24,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from crmbridge.contract import Options, Secret
+from crmbridge.contract import Options, Secret, ZoneName
 from crmbridge.model import Audience, FieldType, Kind, Sensitivity
 from crmbridge.publisher.decide import OnUnknown
 from crmbridge.rules.rule import Mode
@@ -195,9 +194,15 @@ class RetentionModel(Options):
 class FieldModel(Options):
     """One field of a record type. Short forms: `Name: public` gives the audience, `Amount: number` the type."""
 
-    type: FieldType = Field(FieldType.ANY, description="How the raw value is read; `any` keeps the source's own type.")
+    type: FieldType = Field(
+        FieldType.ANY,
+        description="How the raw value is read; `any` keeps the source's own type. A set is a list whose order means nothing.",
+    )
     audience: Sensitivity = Field(Sensitivity.INTERNAL, description="Who may read it: public, internal, or secret (no message at all).")
     currency: str | None = Field(None, description="For money: the field that holds the ISO 4217 code.")
+    separator: str = Field(
+        ";", description="For sets and lists: what stands between their items where they come as one text.", min_length=1, max_length=10
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -390,7 +395,7 @@ class ConfigModel(Options):
     """crmbridge.yaml"""
 
     crmbridge: Literal[1] = Field(description="The version of this file's form.")
-    timezone: str = Field("UTC", description="An IANA zone, like Europe/Berlin, in which dates are shown.")
+    timezone: ZoneName = Field("UTC", description="An IANA zone, like Europe/Berlin, in which dates are shown.")
     store: StoreModel = Field(StoreModel(), description=StoreModel.__doc__)
     server: ServerModel = Field(ServerModel(), description=ServerModel.__doc__)
     admin: AdminModel = Field(AdminModel(), description=AdminModel.__doc__)
@@ -412,15 +417,6 @@ class ConfigModel(Options):
         if value != 1:
             raise PydanticCustomError("version", "must be 1: this crmbridge knows no other form")
         return 1
-
-    @field_validator("timezone")
-    @classmethod
-    def _zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise PydanticCustomError("zone", "`{zone}` is not an IANA time zone, like Europe/Berlin", {"zone": value}) from None
-        return value
 
 
 class IncludeModel(Options):

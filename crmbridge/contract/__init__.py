@@ -10,7 +10,7 @@ A destination makes exactly one attempt and never retries; a source makes one re
 from crmbridge.contract.calls import Caller, Maybe
 from crmbridge.contract.connector import Connector, Setting, wanted
 from crmbridge.contract.destination import Ability, Batched, Deletable, Destination, Editable, Findable, Limits, Rate
-from crmbridge.contract.options import Options, Secret, Secrets, login_secret, revealed
+from crmbridge.contract.options import Options, Secret, Secrets, Written, ZoneName, login_secret, revealed
 from crmbridge.contract.rows import Rows, each, without
 from crmbridge.contract.source import (
     Acknowledging,
@@ -58,6 +58,8 @@ __all__ = [
     "Teams",
     "WebhookRequest",
     "WebhookSource",
+    "Written",
+    "ZoneName",
     "each",
     "login_secret",
     "revealed",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ class Setting:
     network: Network = field(default_factory=Network)
     records: Mapping[str, RecordSpec] = field(default_factory=dict)
     """For a source: the configured fields by record type; empty if none are configured."""
+    days: tzinfo = timezone.utc
+    """The configured time zone: where it is decided which day an instant belongs to."""
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
     folder: Path = Path()
     """The folder of the configuration file, for relative paths."""

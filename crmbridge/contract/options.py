@@ -9,14 +9,17 @@ import stat
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
 from crmbridge import telemetry
 from crmbridge.errors import SourceError
+from crmbridge.model import Reading
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +39,39 @@ class Options(BaseModel):
         `public`: the daemon's webhooks can be reached from outside (`server.public_url` is set).
         """
         return []
+
+    def reading(self, days: tzinfo) -> Reading:
+        """How values from this source are read; `days` is the configured time zone. Most give numbers and stamps as JSON has them."""
+        return Reading(days=days)
+
+
+def _zone_name(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise PydanticCustomError("zone", "`{zone}` is not an IANA time zone, like Europe/Berlin", {"zone": name}) from None
+    return name
+
+
+ZoneName = Annotated[str, AfterValidator(_zone_name)]
+"""The name of a time zone, as IANA has it."""
+
+
+class Written(Options):
+    """How a source writes what it gives as text, where nothing but its people can say it."""
+
+    numbers: Literal["1234.5", "1,234.5", "1234,5", "1.234,5", "1 234,5", "1 234.5", "1'234.5", "1,23,456.7"] | None = Field(
+        None, description="How it writes numbers as text, by example; without it, what can mean two numbers (1.250) is not read."
+    )
+    dates: Literal["31/12/2026", "12/31/2026"] | None = Field(
+        None, description="Whether day or month comes first in its dates (1/12/2026, 1.12.2026); ISO 8601 is read always."
+    )
+    zone: ZoneName | None = Field(
+        None, description="The time zone of its stamps that name no offset, like America/Los_Angeles; without it they are in UTC."
+    )
+
+    def reading(self, days: tzinfo) -> Reading:
+        return Reading(self.numbers, self.dates, ZoneInfo(self.zone) if self.zone else None, days)
 
 
 _LOOK_AGAIN: Final = 0.5  # seconds for which a secret's file is not looked at again: many are read for every message

@@ -6,12 +6,27 @@ A field seen for the first time is learnt silently, unless the source itself say
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
-from crmbridge.model import ChangeEvent, Choice, Fields, FieldValue, Kind, Observation, RecordRef, event_id, parse_instant
+from crmbridge.model import (
+    ChangeEvent,
+    Choice,
+    Fields,
+    FieldValue,
+    Kind,
+    Observation,
+    Ordered,
+    RecordRef,
+    Unread,
+    alike,
+    event_id,
+    number_text,
+    parse_instant,
+)
 from crmbridge.store.interface import Snapshot
 
 
@@ -34,15 +49,33 @@ class Interpretation:
     event: ChangeEvent | None = None
 
 
-def interpret(observation: Observation, source: str, known: Snapshot | None, *, silent: bool, unseen_is_new: bool) -> Interpretation:
+Read = Callable[[str, str], FieldValue]
+"""`read(field, text)`: what a text of this field means to its source today."""
+
+
+def interpret(
+    observation: Observation,
+    source: str,
+    known: Snapshot | None,
+    *,
+    silent: bool,
+    unseen_is_new: bool,
+    read: Read = lambda _, text: text,
+    now: datetime | None = None,
+) -> Interpretation:
     """What `observation` means, given what is known of its record.
 
     silent: a first start is learning what exists. unseen_is_new: the source was read from the beginning, so a
-    record without a snapshot did not exist before.
+    record without a snapshot did not exist before. read: how texts are read by now, for what was kept as text before.
+    now: when it was seen, for a change that its own stamp does not tell of.
     """
     record = RecordRef(source, observation.record_type, observation.record_id)
     if known is None:
         return _first_sight(observation, record, silent, unseen_is_new)
+    known = _read_again(known, observation, read)
+    if now is not None and observation.version is not None and observation.version == known.version:
+        # Its stamp stands where it stood: whatever has changed did so since, and nobody knows when.
+        observation = replace(observation, occurred_at=max(observation.occurred_at, now))
     if observation.version and known.version and older(observation.version, known.version):
         gone = observation.deleted or observation.merged_into is not None
         if gone is known.deleted and all(same(known.fields.get(name), value) for name, value in observation.fields.items()):
@@ -75,21 +108,60 @@ def _differs(name: str, known: Snapshot, observation: Observation) -> bool:
     return name in before and not same(before[name], observation.fields[name])
 
 
+def _read_again(known: Snapshot, observation: Observation, read: Read) -> Snapshot:
+    """What is known, with texts and what could not be read as they are read by now, where the record shows something else there."""
+    found: dict[str, FieldValue] = {}
+    for name, new in observation.fields.items():
+        old = known.fields.get(name)
+        if isinstance(old, (str, Unread)) and type(old) is not type(new) and new is not None:
+            again = read(name, old.text if isinstance(old, Unread) else old)
+            if type(again) is type(new):
+                found[name] = again
+    return replace(known, fields={**known.fields, **found}) if found else known
+
+
 def same(one: FieldValue, other: FieldValue) -> bool:
     """Whether two values are one to whom hears of changes.
 
-    A choice is its value: somebody who renames a stage has changed no deal. And a value that is only read as another type
-    by now (the configuration or the vendor says so) is what it was.
+    A choice is its value: somebody who renames a stage has changed no deal. A list is what is in it, unless its order means
+    something. And a value that is only read as another type by now (the configuration or the vendor says so) is what it was.
     """
     if one == other:
         return True
     if one is None or other is None:
         return False
     if isinstance(one, tuple) and isinstance(other, tuple):
-        return len(one) == len(other) and all(map(same, one, other))
+        mine, yours = [_key(item) for item in one], [_key(item) for item in other]
+        return mine == yours or (not isinstance(one, Ordered) and not isinstance(other, Ordered) and set(mine) == set(yours))
     if isinstance(one, Choice) and isinstance(other, Choice):
         return one.value == other.value
+    if isinstance(one, str) and isinstance(other, str):
+        return alike(one) == alike(other)
+    if isinstance(one, Unread) or isinstance(other, Unread):
+        return _written(one) == _written(other)
     return type(one) is not type(other) and _plain(one) == _plain(other)
+
+
+def _written(value: FieldValue) -> object:
+    return value.text if isinstance(value, Unread) else value
+
+
+def _key(item: FieldValue) -> object:
+    """The same for items that are the same."""
+    match item:
+        case tuple():
+            return tuple(map(_key, item))
+        case Choice():
+            return alike(item.value)
+        case bool():
+            return str(item).lower()
+        case Decimal():
+            return number_text(item)
+        case datetime():
+            return item.astimezone(timezone.utc).isoformat()
+        case date():
+            return item.isoformat()
+    return alike(item) if isinstance(item, str) else item
 
 
 def _plain(value: FieldValue) -> object:
@@ -101,7 +173,7 @@ def _plain(value: FieldValue) -> object:
             return str(value).lower()
         case str():
             number = _number(value)
-            return number if number is not None else parse_instant(value) or value.lower()
+            return number if number is not None else parse_instant(value) or alike(value).lower()
         case date() if not isinstance(value, datetime):
             return datetime(value.year, value.month, value.day, tzinfo=timezone.utc)
         case _:

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -20,11 +20,14 @@ from crmbridge.http import describe
 from crmbridge.intake.aside import Asides, put_aside
 from crmbridge.intake.change import Interpretation, Sighting, interpret
 from crmbridge.intake.deliveries import PIECE, restrained, summary, unrenderable
+from crmbridge.intake.doubts import Doubts
 from crmbridge.intake.flood import ALL, WIDER, Admission, FloodGuard, Lane, Trial
 from crmbridge.model import (
     Audience,
     ChangeEvent,
     Fields,
+    FieldSpec,
+    FieldValue,
     Observation,
     RecordRef,
     RecordSpec,
@@ -43,6 +46,7 @@ _log = logging.getLogger(__name__)
 _CONFLICTS = 20  # interpretations of one batch before the next try waits
 _LATELY = timedelta(minutes=10)
 _HEAVY = 20_000  # units that the records of one transaction weigh: written as JSON they take tens of milliseconds
+_UNSAID = FieldSpec()
 _ENVIRONMENT = (OSError, MemoryError)
 """What is about the machine, and not about what is read."""
 
@@ -64,6 +68,10 @@ class Intake:
     position: SourcePosition | None = None
     silent: bool = False
     unseen_is_new: bool = False
+    lacking: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """The configured fields that the source does not have, by record type."""
+    unseen_for: timedelta | None = None
+    """For a poll: how long ago the one before it had seen all there was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,8 @@ class _Interpreted:
     aside: dict[RecordRef, Aside] = field(default_factory=dict)
     sightings: Counter[Sighting] = field(default_factory=Counter)
     outcomes: list[Outcome] = field(default_factory=list)
+    seen: list[tuple[Observation, bool]] = field(default_factory=list)
+    """Observations that told something new, and whether that is a change."""
 
 
 class Interpreter:
@@ -122,6 +132,7 @@ class Interpreter:
         self.news: dict[str, datetime] = {}
         """When something of a source was new last."""
         self._asides = Asides()
+        self.doubts = Doubts()
 
     async def remember(self) -> None:
         """Take over from an earlier process what the flood guard must know, and what must be handled with care."""
@@ -138,8 +149,15 @@ class Interpreter:
             if rule in sources and channel.startswith(f"{sources[rule]}/"):  # made from a record
                 self._guard.remember([(lane._replace(channel=ALL), then, held)])
 
+    def reload(self, engine: Engine, records: Mapping[str, Mapping[str, RecordSpec]], changed: Iterable[str]) -> None:
+        """Go on with other rules and fields; what was odd about the sources that `changed` may be mended."""
+        self.engine, self.records = engine, records
+        for name in changed:
+            self.doubts.forget(name)
+
     async def take(self, intake: Intake) -> None:
         """Interpret and record `intake` as a whole, in order. What closes it is written with its last part. Raises StoreError."""
+        self.doubts.lacking(intake.source, intake.lacking, self._now())
         parts = self._parts(intake)
         for index, part in enumerate(parts):
             step = replace(intake, observations=part)
@@ -206,6 +224,7 @@ class Interpreter:
             except Conflict:
                 continue  # someone recorded one of these records meanwhile
             trial.keep()
+            self._doubt(intake, found.seen)
             self._tell(intake.source, found.entries, found.sightings, found.outcomes)
             return
         raise StoreError(f"the records of {intake.source} changed {_CONFLICTS} times while they were interpreted")
@@ -256,12 +275,15 @@ class Interpreter:
             slot.begin(name)
             try:
                 spent += _bearable(observation)
+                narrowed = self._narrowed(intake.source, observation)
                 one = interpret(
-                    self._narrowed(intake.source, observation),
+                    narrowed,
                     intake.source,
                     snapshot,
                     silent=intake.silent,
                     unseen_is_new=intake.unseen_is_new,
+                    read=self._reader(intake.source, observation.record_type),
+                    now=self._now(),
                 )
                 outcome = Outcome() if one.event and one.sighting is not Sighting.STALE else None
                 for cost in self.engine.running(one.event, outcome) if one.event and outcome else ():
@@ -282,6 +304,7 @@ class Interpreter:
             found.sightings[one.sighting] += 1
             if one.snapshot:
                 known[record] = one.snapshot
+                found.seen.append((narrowed, one.event is not None))
                 found.aside.pop(record, None)  # a later state of it can be told
             if outcome:
                 found.outcomes.append(outcome)
@@ -299,6 +322,18 @@ class Interpreter:
             silent=intake.silent,
             unseen_is_new=intake.unseen_is_new,
         )
+
+    def _reader(self, source: str, record_type: str) -> Callable[[str, str], FieldValue]:
+        """How a text of a field is read by now."""
+        reading, spec = self.engine.reading(source), self.records.get(source, {}).get(record_type, {})
+        return lambda name, text: reading.read(text, spec.get(name, _UNSAID))
+
+    def _doubt(self, intake: Intake, seen: Sequence[tuple[Observation, bool]]) -> None:
+        records, now = self.records.get(intake.source, {}), self._now()
+        for one, changed in seen:
+            self.doubts.values(intake.source, one, records.get(one.record_type, {}), now)
+            if intake.unseen_for is not None:
+                self.doubts.stamps(intake.source, one.occurred_at, intake.unseen_for, now, changed=changed and not intake.silent)
 
     def _narrowed(self, source: str, observation: Observation) -> Observation:
         records = self.records.get(source, {})

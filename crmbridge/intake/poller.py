@@ -108,6 +108,8 @@ class Poller:
         self._closed = closed
         self._call = caller or Caller(f"source {name}", 1)
         self._wake = asyncio.Event()
+        self._whole_at: datetime | None = None
+        """When the last poll began that read all there was."""
 
     async def run(self) -> None:
         """Poll for ever; every failure is counted, shown and waited out."""
@@ -147,7 +149,7 @@ class Poller:
         """Read and record pages until the source has no more. Raises SourceError, StoreError."""
         position = await self._store.position(self.name)
         enumerates = isinstance(self._source, Baseline) and self._source.enumerates()
-        more = True
+        more, begun = True, self._now()
         while more:
             if reason := self._closed():
                 raise StoreError(reason)
@@ -155,6 +157,7 @@ class Poller:
                 page = await self._call(self._source.poll, position.cursor)
             more = page.has_more
             position = await self._take(page, position, enumerates)
+        self._whole_at = begun
         self._succeeded(position)
 
     async def follow(self, source: Streaming) -> None:
@@ -176,6 +179,8 @@ class Poller:
             position=position,
             silent=silent,
             unseen_is_new=enumerates and not silent,
+            lacking=page.lacking,
+            unseen_for=self._now() - self._whole_at if self._whole_at else timedelta(0),
         )
         await self._interpreter.take(intake)
         if isinstance(self._source, Acknowledging):

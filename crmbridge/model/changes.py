@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
@@ -102,6 +103,8 @@ class Page:
     has_more: bool
     learning: bool = False
     """These records may have existed long before they were read first, as in a table that was just added: learn them silently."""
+    lacking: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Of the record types that were looked at: the configured fields that there are not, or no longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from crmbridge.model.changes import Cursor, Observation, Page
-from crmbridge.model.values import parse_instant
+from crmbridge.model.stamps import EPOCHS, both, epoch, parse_instant
 
 VERSION: Final = 1
 COUNTER_OVERLAP: Final = 1000
@@ -25,8 +25,8 @@ Stamp = int | float | str
 """A value of the `changed` column: a number, or text as the database compares it."""
 
 _WRITTEN: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:([T ])[0-9]{2}(?::[0-9]{2}(?::[0-9]{2})?)?)?", re.ASCII)
-_EPOCHS: Final = ((1e8, 1e10, 1), (1e11, 1e13, 1_000), (1e14, 1e16, 1_000_000))
-"""Numbers that are instants (1973 to 2286) in seconds, milliseconds, microseconds: least, greatest, per second."""
+_QUARTER: Final = timedelta(minutes=15)
+_LONGEST_STEP: Final = 26 * 4  # quarters of an hour: no clock was ever set back by more
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,22 @@ class Read:
     """The (changed, id) of its last row, from where the next page goes on; None if it was empty."""
     complete: bool
     """The pass ends with it."""
+    lacking: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """See `Page.lacking`."""
 
 
 def next_page(
-    cursor: Cursor | None, streams: Sequence[str], read_page: Callable[[str, Position], Read], *, overlap: int, now: datetime
+    cursor: Cursor | None,
+    streams: Sequence[str],
+    read_page: Callable[[str, Position], Read],
+    *,
+    overlap: int,
+    now: datetime,
+    zone: tzinfo | None = None,
 ) -> Page:
     """The page behind `cursor`, by one call of `read_page(stream, position)`: each poll makes one pass over every stream in turn.
 
+    `zone`: where the clock hangs that wrote stamps without an offset; None: they are in UTC.
     Raises ValueError for a cursor that is not ours.
     """
     positions, current = load(cursor)
@@ -67,7 +76,7 @@ def next_page(
     name = current or streams[0]
     position = positions.get(name, Position())
     if current is None or position.after is None:
-        position = begin(position, overlap, now)
+        position = begin(position, overlap, now, zone)
     found = read_page(name, position)
     positions[name] = read(position, found.last, complete=found.complete)
     following = name if not found.complete else streams[streams.index(name) + 1] if name != streams[-1] else None
@@ -76,6 +85,7 @@ def next_page(
         cursor=dump({known: positions[known] for known in streams if known in positions}, following),
         has_more=following is not None,
         learning=not position.whole,
+        lacking=found.lacking,
     )
 
 
@@ -84,25 +94,25 @@ def since(streams: Mapping[str, Stamp]) -> Cursor:
     return dump({name: Position(high=stamp, whole=True) for name, stamp in streams.items()}, None)
 
 
-def at(moment: datetime, like: Stamp) -> Stamp:
+def at(moment: datetime, like: Stamp, zone: tzinfo | None = None) -> Stamp:
     """A stamp of `moment`, or a little before, in the form of another one. Raises ValueError if that is no instant."""
-    sample = instant(like)
+    sample = instant(like, zone)
     if sample is None:
         raise ValueError(f"{like!r} is no instant")
-    return back(like, max(0, -int((moment - sample) // timedelta(seconds=1))))
+    return back(like, 0, min(moment, sample), zone)
 
 
-def existed(created: Stamp | datetime | None, position: Position) -> bool:
+def existed(created: Stamp | datetime | None, position: Position, zone: tzinfo | None = None) -> bool:
     """Whether a record is older than the pass that finds it first: it is not new, somebody let us see it."""
-    start = instant(position.start) if position.start is not None else None
-    moment = created if isinstance(created, datetime) else instant(created) if created is not None else None
+    start = instant(position.start, zone) if position.start is not None else None
+    moment = created if isinstance(created, datetime) else instant(created, zone) if created is not None else None
     return start is not None and moment is not None and moment < start
 
 
-def begin(position: Position, overlap: int, now: datetime | None = None) -> Position:
+def begin(position: Position, overlap: int, now: datetime | None = None, zone: tzinfo | None = None) -> Position:
     """A new pass, starting `overlap` seconds before what was seen, and before `now`: one row with a stamp in the
     future (a typing error, a clock ahead) must not hide all that changes until then."""
-    return replace(position, after=None, start=None if position.high is None else back(position.high, overlap, now))
+    return replace(position, after=None, start=None if position.high is None else back(position.high, overlap, now, zone))
 
 
 def read(position: Position, last: tuple[Stamp, Stamp] | None, *, complete: bool) -> Position:
@@ -113,30 +123,41 @@ def read(position: Position, last: tuple[Stamp, Stamp] | None, *, complete: bool
     return replace(position, after=None if complete else last, high=high, whole=position.whole or complete)
 
 
-def instant(stamp: Stamp) -> datetime | None:
-    """A stamp as an instant, if it is one; a naive one is taken as UTC."""
-    if isinstance(stamp, str):
-        return parse_instant(stamp)
-    for least, greatest, per_second in _EPOCHS:
-        if least <= stamp < greatest:
-            return datetime.fromtimestamp(stamp / per_second, timezone.utc)
-    return None
-
-
-def back(stamp: Stamp, seconds: int, now: datetime | None = None) -> Stamp:
-    """A stamp at most `seconds` before `stamp`, and before `now`, in the same form; for a counter, COUNTER_OVERLAP before it."""
+def instant(stamp: Stamp, zone: tzinfo | None = None) -> datetime | None:
+    """A stamp as an instant, if it is one; without an offset it is the first that a clock in `zone` (None: UTC) shows."""
     if not isinstance(stamp, str):
-        for least, greatest, per_second in _EPOCHS:
-            if least <= stamp < greatest:
-                return (stamp if now is None else min(stamp, int(now.timestamp() * per_second))) - seconds * per_second
-        return stamp - COUNTER_OVERLAP
-    moment = parse_instant(stamp)
+        return epoch(stamp)
+    if zone is None:
+        return parse_instant(stamp)
+    wall = _wall(stamp)
+    try:
+        return parse_instant(stamp) if wall is None else both(wall, zone)[0]
+    except OverflowError:
+        return None
+
+
+def back(stamp: Stamp, seconds: int, now: datetime | None = None, zone: tzinfo | None = None) -> Stamp:
+    """A stamp at most `seconds` before `stamp`, and before `now`, in the same form; for a counter, COUNTER_OVERLAP before it.
+
+    A wall clock's stamps (`zone`) are found again where the clock was set back since: that hour's stamps come twice.
+    """
+    if not isinstance(stamp, str):
+        moment = epoch(stamp)
+        if moment is None:
+            return stamp - COUNTER_OVERLAP
+        per_second = next(rate for least, greatest, rate in EPOCHS if least <= abs(stamp) < greatest)
+        return (stamp if now is None else min(stamp, int(now.timestamp() * per_second))) - seconds * per_second
+    wall = _wall(stamp) if zone is not None else None
+    moment = parse_instant(stamp) if wall is None else wall
     if moment is None:
         return stamp
     try:
-        if now is not None:
-            moment = min(moment, now.astimezone(moment.tzinfo))
-        moment -= timedelta(seconds=seconds)
+        if wall is not None and zone is not None:
+            moment = _earliest(wall, zone, timedelta(seconds=seconds), now)
+        else:
+            if now is not None:
+                moment = min(moment, now.astimezone(moment.tzinfo))
+            moment -= timedelta(seconds=seconds)
     except OverflowError:
         return stamp
     # Cut to whole seconds, or to what the stamp itself writes, and without its zone: such a text sorts before
@@ -145,6 +166,30 @@ def back(stamp: Stamp, seconds: int, now: datetime | None = None) -> Stamp:
     if written is None:
         return f"{moment.year:04}"
     return f"{moment.year:04}-{moment:%m-%d}{written[1] or 'T'}{moment:%H:%M:%S}"[: written.end()]
+
+
+def _wall(stamp: str) -> datetime | None:
+    """What a wall clock showed; None where the stamp names an offset, or is none."""
+    try:
+        moment = datetime.fromisoformat(stamp.strip())
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is None else None
+
+
+def _earliest(wall: datetime, zone: tzinfo, overlap: timedelta, now: datetime | None) -> datetime:
+    """The earliest time that the clock has shown since `overlap` before `wall`: it may have been set back in between.
+
+    A clock that is set forward leaves an hour out; a stamp of that hour, which a careless program writes, is looked behind as it stands.
+    """
+    start = min(both(wall, zone)[0], now or both(wall, zone)[0]) - overlap
+    shown = [
+        moment.astimezone(zone).replace(tzinfo=None)
+        for moment in (start + quarter * _QUARTER for quarter in range(_LONGEST_STEP))
+        if now is None or moment <= max(now, start)
+    ]
+    lowest = min(shown)
+    return min(wall - overlap, lowest if lowest == shown[0] else lowest - _QUARTER)
 
 
 def _above(one: Stamp, other: Stamp) -> bool:

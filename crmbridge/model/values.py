@@ -1,12 +1,11 @@
-"""The values of a record's fields: how raw ones are read, who may read them, how they are stored. Pure."""
+"""The values of a record's fields: what there is, who may read them, how they are stored. Pure."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
@@ -25,13 +24,40 @@ class Choice:
         return self.label
 
 
-FieldValue = str | bool | Decimal | date | datetime | Choice | tuple["FieldValue", ...] | None
+class Ordered(tuple[Any, ...]):
+    """A list whose order means something; of any other list only what is in it counts."""
+
+    __slots__ = ()
+
+
+_KEPT: Final = 200  # characters of what could not be read
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What a source gave for a field where it is no value of the field's type, and why. No rule can use it."""
+
+    text: str
+    reason: str
+
+    @staticmethod
+    def of(raw: Any, reason: str) -> Unread:
+        """`raw` as far as people need it to know it again."""
+        return Unread(clean(raw if isinstance(raw, str) else repr(raw)[: 2 * _KEPT])[:_KEPT], reason)
+
+    @property
+    def words(self) -> str:
+        """For people: what stands there, and why it is no value."""
+        return f"{self.text!r} cannot be read: {self.reason}"
+
+
+FieldValue = str | bool | Decimal | date | datetime | Choice | Unread | tuple["FieldValue", ...] | None
 Fields = Mapping[str, FieldValue]
 """A record's fields, flat: a related record's field is keyed by its dotted path (`Account.Name`)."""
 
 
 class FieldType(StrEnum):
-    """How a raw value becomes a `FieldValue`. `any` keeps what the source's own type says."""
+    """How a raw value becomes a `FieldValue` (`model/reading.py`). `any` keeps what the source's own type says."""
 
     ANY = "any"
     TEXT = "text"
@@ -40,6 +66,8 @@ class FieldType(StrEnum):
     DATE = "date"
     DATETIME = "datetime"
     BOOLEAN = "boolean"
+    SET = "set"
+    LIST = "list"
 
 
 class Sensitivity(StrEnum):
@@ -72,117 +100,11 @@ class FieldSpec:
     sensitivity: Sensitivity = Sensitivity.INTERNAL
     currency: str | None = None
     """For money: the field that holds the ISO 4217 code."""
+    separator: str = ";"
+    """For sets and lists: what stands between their items where they come as text."""
 
 
-_ANY, _TEXT = FieldType.ANY, FieldType.TEXT  # an enum's members are slow to look up
 RecordSpec = Mapping[str, FieldSpec]
-
-_TRUE, _FALSE = frozenset({"true", "1", "yes", "t"}), frozenset({"false", "0", "no", "f", ""})
-
-
-def normalise(raw: Any, type_: FieldType = FieldType.ANY) -> FieldValue:
-    """A source's raw value as a `FieldValue`; what does not fit its type stays text, so nothing is lost.
-
-    Numbers become Decimal, dates become aware instants (a naive one is taken as UTC), NUL and lone
-    surrogates become U+FFFD, because one database stores them and the next refuses them. Raises ValueError
-    for a list of more than MOST_ITEMS: no CRM's field holds one, and everything behind this would work on it for seconds.
-    """
-    if isinstance(raw, str):  # first, for most values are texts
-        text = raw if raw.isascii() and "\0" not in raw else clean(raw)
-        return text if type_ is _ANY or type_ is _TEXT else _typed(text, type_)
-    if raw is None or isinstance(raw, (bool, Choice)):
-        return raw
-    if isinstance(raw, (list, tuple)):
-        if _items(raw) > MOST_ITEMS:
-            raise ValueError(f"a field holds a list of more than {MOST_ITEMS:,} items")
-        return _listed(raw, type_)
-    if isinstance(raw, datetime):
-        return raw if raw.tzinfo else raw.replace(tzinfo=timezone.utc)
-    if isinstance(raw, date):
-        return raw
-    if isinstance(raw, (int, float, Decimal)):
-        number = Decimal(str(raw)) if isinstance(raw, float) else Decimal(raw)
-        if type_ is FieldType.BOOLEAN and number in (0, 1):
-            return bool(number)
-        return number if _ordinary(number) else str(raw if isinstance(raw, float) else number)
-    if isinstance(raw, Mapping):
-        return clean(json.dumps(raw, ensure_ascii=False, sort_keys=True, default=str))
-    text = clean(str(raw))
-    return _typed(text, type_)
-
-
-MOST_ITEMS: Final = 25_000
-"""Items of one field's list, lists within it counted with theirs."""
-
-
-def _items(raw: Sequence[Any]) -> int:
-    """The items of a list and of the lists in it, counted until there are too many."""
-    count = len(raw)
-    for item in raw if count <= MOST_ITEMS else ():
-        if isinstance(item, (list, tuple)):
-            count += _items(item)
-            if count > MOST_ITEMS:
-                break
-    return count
-
-
-def _listed(raw: Sequence[Any], type_: FieldType) -> FieldValue:
-    return tuple(_listed(item, type_) if isinstance(item, (list, tuple)) else normalise(item, type_) for item in raw)
-
-
-def _typed(text: str, type_: FieldType) -> FieldValue:
-    match type_:
-        case FieldType.NUMBER | FieldType.MONEY:
-            return parse_number(text) if text.strip() else None
-        case FieldType.DATE:
-            return parse_date(text) if text.strip() else None
-        case FieldType.DATETIME:
-            return parse_instant(text) or text if text.strip() else None
-        case FieldType.BOOLEAN:
-            low = text.strip().lower()
-            return True if low in _TRUE else False if low in _FALSE else text
-    return text
-
-
-def parse_number(text: str) -> Decimal | str:
-    """A plain decimal number, else the text unchanged. Python's `1_000` and huge exponents are not numbers."""
-    if len(text) > _LONGEST_NUMBER:  # before it is copied: a text may be a megabyte
-        return text
-    stripped = text.strip()
-    if len(stripped) > 64 or "_" in stripped or not stripped.isascii():
-        return text
-    try:
-        number = Decimal(stripped)
-    except InvalidOperation:
-        return text
-    return number if _ordinary(number) else text
-
-
-_LONGEST_NUMBER = 256  # characters, blanks around it included
-
-
-def _ordinary(number: Decimal) -> bool:
-    """False for what is written in a few bytes and takes a gigabyte without its exponent."""
-    return number.is_finite() and -40 < number.adjusted() < 40 and len(number.as_tuple().digits) <= 64
-
-
-def parse_date(text: str) -> date | str:
-    """An ISO 8601 date, or the date part of an instant; else the text unchanged."""
-    try:
-        return date.fromisoformat(text.strip()[:10])
-    except ValueError:
-        return text
-
-
-def parse_instant(text: str) -> datetime | None:
-    """An ISO 8601 instant, aware; a naive one is taken as UTC. None where the text is not one that UTC can hold."""
-    try:
-        moment = datetime.fromisoformat(text.strip())
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-        moment.astimezone(timezone.utc)
-    except (ValueError, OverflowError):  # the second: in its own zone within the years 1 to 9999, in UTC outside
-        return None
-    return moment
 
 
 def number_text(number: Decimal) -> str:
@@ -200,6 +122,10 @@ def _encode(value: Any) -> Any:
         return {"d": value.isoformat()}
     if isinstance(value, Choice):
         return {"c": [value.value, value.label]}
+    if isinstance(value, Ordered):
+        return {"l": list(value)}
+    if isinstance(value, Unread):
+        return {"u": [value.text, value.reason]}
     raise TypeError(f"not a field value: {type(value).__name__}")
 
 
@@ -217,6 +143,10 @@ def _decode(value: Any) -> FieldValue:
                 return date.fromisoformat(inner)
             case "c":
                 return Choice(*inner)
+            case "l":
+                return Ordered(map(_decode, inner))
+            case "u":
+                return Unread(*inner)
         raise ValueError(f"unknown tag {tag!r} in stored fields")
     return value  # type: ignore[no-any-return]
 

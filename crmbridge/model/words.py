@@ -118,6 +118,11 @@ def visible(text: str) -> str:
     return unicodedata.normalize("NFC", text.replace("\r\n", "\n").translate(_UNSEEN))
 
 
+def alike(text: str) -> str:
+    """`text` as it is compared: two ways of writing one character are one (NFC), and blanks at the ends are nothing."""
+    return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip()
+
+
 _LINK_BEGUN = re.compile(r"https?://[^\s/<>|]*[^\s/<>|:]/[^\s<>|]*\Z", re.IGNORECASE)  # `http://http://` names no host yet
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime, timezone
 from typing import Any
 
-from crmbridge.model import ChangeEvent, Fields, FieldSpec, Message, RecordSpec, normalise, plain
-from crmbridge.rules.engine import Engine, Records
+from crmbridge.model import ChangeEvent, Fields, FieldSpec, Message, Reading, RecordSpec, plain
+from crmbridge.rules.engine import Engine
 from crmbridge.rules.rule import Case, Expected, Rule
 
 _WHEN = datetime(2026, 1, 15, 12, 0, tzinfo=timezone.utc)
 
 
-def change(rule: Rule, case: Case, spec: RecordSpec | None) -> ChangeEvent:
-    """The event that a case describes. Its values are normalised as the source would."""
+def change(rule: Rule, case: Case, engine: Engine) -> ChangeEvent:
+    """The event that a case describes. Its values are read as its source's are."""
+    spec, reading = engine.records.get((rule.source, rule.record)), engine.reading(rule.source)
     return ChangeEvent(
         id="test",
         source=rule.source,
@@ -23,20 +24,20 @@ def change(rule: Rule, case: Case, spec: RecordSpec | None) -> ChangeEvent:
         revision=2,
         kind=case.kind,
         occurred_at=_WHEN,
-        fields=_fields(case.record, spec),
-        before=_fields(case.before, spec),
+        fields=_fields(case.record, spec, reading),
+        before=_fields(case.before, spec, reading),
         actor="test",
         url="https://crm.example.com/test",
     )
 
 
-def _fields(raw: Mapping[str, Any], spec: RecordSpec | None) -> Fields:
-    return {name: normalise(value, (spec or {}).get(name, FieldSpec()).type) for name, value in raw.items()}
+def _fields(raw: Mapping[str, Any], spec: RecordSpec | None, reading: Reading) -> Fields:
+    return {name: reading.read(value, (spec or {}).get(name, FieldSpec())) for name, value in raw.items()}
 
 
-def run_case(rule: Rule, case: Case, records: Records, zone: tzinfo) -> list[str]:
+def run_case(rule: Rule, case: Case, engine: Engine) -> list[str]:
     """What is wrong; empty if the case holds. Only this rule runs."""
-    outcome = Engine([rule], records, zone).run(change(rule, case, records.get((rule.source, rule.record))))
+    outcome = engine.alone(rule).run(change(rule, case, engine))
     if outcome.unrenderable:
         return [f"step {one.step} cannot be rendered: {one.error}" for one in outcome.unrenderable]
     verdict = next(iter(outcome.verdicts), None)

@@ -8,7 +8,20 @@ from datetime import timezone, tzinfo
 from typing import Any
 
 from crmbridge.errors import RenderError
-from crmbridge.model import Audience, ChangeEvent, Channel, Fields, Message, RecordSpec, Sensitivity, Text, idempotency_key, plain
+from crmbridge.model import (
+    Audience,
+    ChangeEvent,
+    Channel,
+    Fields,
+    Message,
+    Reading,
+    RecordSpec,
+    Sensitivity,
+    Text,
+    alike,
+    idempotency_key,
+    plain,
+)
 from crmbridge.rules.expression import EVENT_PUBLIC, Scope
 from crmbridge.rules.match import first_failure, no_longer
 from crmbridge.rules.meter import Meter
@@ -64,10 +77,15 @@ Records = Mapping[tuple[str, str], RecordSpec]
 class Engine:
     """Compiled rules, indexed by what an event is, so that a thousand rules cost only those that may match."""
 
-    def __init__(self, rules: Iterable[Rule], records: Records, zone: tzinfo = timezone.utc) -> None:
+    def __init__(
+        self, rules: Iterable[Rule], records: Records, zone: tzinfo = timezone.utc, readings: Mapping[str, Reading] | None = None
+    ) -> None:
+        """`zone` is where days and instants are shown; `readings` says how each source writes."""
         self.rules = tuple(rules)
         self.records = records
         self.zone = zone
+        self.readings = readings or {}
+        self._plain = Reading(days=zone)
         self.evaluations = 0
         """Rules looked at so far; the index is proved by counting."""
         self._projections: dict[tuple[str, str, Audience | None], _Projection] = {}
@@ -76,6 +94,14 @@ class Engine:
         for rule in self.rules:
             for kind in rule.kinds:
                 self._index.setdefault((rule.source, rule.record, kind), []).append(rule)
+
+    def alone(self, rule: Rule) -> Engine:
+        """An engine with this rule only."""
+        return Engine([rule], self.records, self.zone, self.readings)
+
+    def reading(self, source: str) -> Reading:
+        """How `source` writes, and in which zone instants are shown."""
+        return self.readings.get(source, self._plain)
 
     def run(self, event: ChangeEvent, generation: int = 0, only: str | None = None) -> Outcome:
         """Every message that `event` leads to, in the rules' order. A higher `generation` gives them other keys.
@@ -117,13 +143,14 @@ class Engine:
     def outdated(self, rule: str, fields: Fields) -> str:
         """Why the record, as it is now, is no longer what a message of `rule` says it became; empty if it is, or the rule is gone."""
         found = self._by_id.get(rule)
-        return no_longer(found.clauses, fields) if found else ""
+        return no_longer(found.clauses, fields, self.reading(found.source)) if found else ""
 
     def _decide(self, rule: Rule, event: ChangeEvent, meter: Meter) -> Verdict:
         try:
-            clause = first_failure(rule.clauses, event, meter)
+            reading = self.reading(event.source)
+            clause = first_failure(rule.clauses, event, meter, reading)
             if clause is not None:
-                return Verdict(rule.id, False, clause.why_not(event))
+                return Verdict(rule.id, False, clause.why_not(event, reading))
             if rule.condition is not None:
                 result = rule.condition.evaluate(self._scope(event, None, meter))
                 if result is not True and result is not False and not empty(result):
@@ -171,7 +198,7 @@ class Engine:
                     raise RenderError(f"channel.for: {source_id.source} is empty, so the channel has no name")
                 if empty(label) or shown(label) == "":
                     raise RenderError(f"channel.title: {title.source} is empty, so the channel has no title")
-                return Channel(f"{event.source}/{shown(record_id)}", shown(label)[:200])
+                return Channel(f"{event.source}/{alike(shown(record_id))}", shown(label)[:200])
         return None
 
     def _scope(self, event: ChangeEvent, audience: Audience | None, meter: Meter) -> Scope:
@@ -187,7 +214,7 @@ class Engine:
         }
         if audience is not Audience.PUBLIC:
             facts |= {"id": event.id, "record_id": event.record_id, "revision": event.revision, "actor": event.actor, "url": event.url}
-        return Scope(projection.of(event.fields), projection.of(event.before), facts, self.zone, meter=meter)
+        return Scope(projection.of(event.fields), projection.of(event.before), facts, self.reading(event.source), meter=meter)
 
 
 def _thread(rule: Rule, step: Step, event: ChangeEvent) -> str | None:

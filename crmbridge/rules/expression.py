@@ -18,7 +18,6 @@ import difflib
 import operator
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timezone
 from decimal import Decimal
 from typing import Any, Final
 
@@ -27,10 +26,11 @@ from jinja2 import nodes
 from jinja2.parser import Parser
 
 from crmbridge.errors import RenderError
-from crmbridge.model import FieldSpec, spans
+from crmbridge.model import FieldSpec, Reading, Unread, spans
 from crmbridge.rules.meter import Meter, search, size
 from crmbridge.rules.values import (
     MAX_TEXT,
+    PLAIN,
     Authored,
     Joined,
     Missing,
@@ -62,8 +62,8 @@ class Scope:
     record: Mapping[str, Any]
     before: Mapping[str, Any]
     event: Mapping[str, Any]
-    zone: Any = timezone.utc
-    """The tzinfo that dates are shown in."""
+    reading: Reading = PLAIN
+    """How the record's source writes texts, and in which zone days and instants are shown."""
     names: dict[str, Any] = field(default_factory=dict)
     meter: Meter = field(default_factory=Meter)
     """What this evaluation has cost so far."""
@@ -239,11 +239,17 @@ class Compiler:
             raise CompileError(f"{root}.{path} is not among the configured fields{did_you_mean(path, self.fields)}", line)
         self.reads.append(Read(root, path, line))
         missing = Missing(f"{root}.{path}")
-        if root == "record":
-            return lambda scope: scope.record.get(path, missing)
-        if root == "before":
-            return lambda scope: scope.before.get(path, missing)
-        return lambda scope: scope.event.get(path, missing)
+        if root == "event":
+            return lambda scope: scope.event.get(path, missing)
+        name = f"{root}.{path}"
+
+        def look(scope: Scope) -> Any:
+            value = (scope.record if root == "record" else scope.before).get(path, missing)
+            if type(value) is Unread:
+                raise RenderError(f"{name}: {value.words}")  # whatever is asked of it: no answer would be about the record
+            return value
+
+        return look
 
     # --- operators
 
@@ -258,31 +264,31 @@ class Compiler:
             for i, test in enumerate(tests):
                 left, right = values[i], values[i + 1]
                 scope.meter.charge(search(right, left) if searches[i] else size(left) + size(right))
-                if not test(left, right):
+                if not test(left, right, scope.reading):
                     return False
             return True
 
         return compare
 
-    def _comparison(self, name: str, line: int) -> Callable[[Any, Any], bool]:
+    def _comparison(self, name: str, line: int) -> Callable[[Any, Any, Reading], bool]:
         if name in ("eq", "ne"):
             wanted = name == "eq"
 
-            def same(left: Any, right: Any) -> bool:
-                return not (empty(left) or empty(right)) and equal(left, right) is wanted
+            def same(left: Any, right: Any, reading: Reading) -> bool:
+                return not (empty(left) or empty(right)) and equal(left, right, reading) is wanted
 
             return same
         if name in ("in", "notin"):
             wanted = name == "in"
 
-            def among(item: Any, container: Any) -> bool:
-                return not (empty(item) or empty(container)) and contains(container, item) is wanted
+            def among(item: Any, container: Any, reading: Reading) -> bool:
+                return not (empty(item) or empty(container)) and contains(container, item, reading) is wanted
 
             return among
         order = _ORDER.get(name)
         if order is None:
             raise CompileError(f"the comparison `{name}` is not part of this language", line)
-        return lambda left, right: not (empty(left) or empty(right)) and ordered(left, right, order)
+        return lambda left, right, reading: not (empty(left) or empty(right)) and ordered(left, right, order, reading)
 
     def _and(self, node: nodes.And) -> Closure:
         left, right = self.expression(node.left), self.expression(node.right)
@@ -307,7 +313,7 @@ class Compiler:
         def joined(scope: Scope) -> Joined:
             values = [part(scope) for part in parts]
             scope.meter.charge(sum(map(size, values)))
-            return Joined(bounded(spans(span for value in values for span in to_spans(value, scope.zone))))
+            return Joined(bounded(spans(span for value in values for span in to_spans(value, scope.reading))))
 
         return joined
 
@@ -315,7 +321,7 @@ class Compiler:
         left, right = self.expression(node.left), self.expression(node.right)
 
         def evaluate(scope: Scope) -> Decimal:
-            return compute(number(left(scope)), number(right(scope)))
+            return compute(number(left(scope), scope.reading), number(right(scope), scope.reading))
 
         return evaluate
 
@@ -330,7 +336,7 @@ class Compiler:
 
     def _neg(self, node: nodes.Neg) -> Closure:
         inner = self.expression(node.node)
-        return lambda scope: -number(inner(scope))
+        return lambda scope: -number(inner(scope), scope.reading)
 
     # --- filters and tests
 
@@ -343,7 +349,7 @@ class Compiler:
         inner = self.expression(node.node)
         args = [self.expression(arg) for arg in node.args]
         named: dict[str, Closure] = {str(pair.key): self.expression(pair.value) for pair in node.kwargs}
-        zoned: Callable[[Scope], dict[str, Any]] = (lambda scope: {"zone": scope.zone}) if function in ZONED else (lambda _: {})
+        told: Callable[[Scope], dict[str, Any]] = (lambda scope: {"reading": scope.reading}) if function in READING else (lambda _: {})
         lenient, counts = node.name == "default", node.name == "length"
         name = node.name
         if name == "money" and not args and not named and (currency := self._currency(node.node)):
@@ -360,7 +366,7 @@ class Compiler:
             if not counts:  # every word that stands between a list's items is written as often as there are items
                 scope.meter.charge(sum(search(value, word) for word in (*given, *said.values())) + size(value))
             try:
-                result = function(flat(value), *given, **said, **zoned(scope))
+                result = function(value if function in READING else flat(value), *given, **said, **told(scope))
             except RenderError:
                 raise
             except (TypeError, ValueError, ArithmeticError) as error:
@@ -412,8 +418,8 @@ def words(node: nodes.Node) -> str:
     return node.name if isinstance(node, nodes.Name) else ""
 
 
-ZONED: Final[set[Callable[..., Any]]] = set()
-"""Filters that are told the zone dates are shown in (`@zoned`)."""
+READING: Final[set[Callable[..., Any]]] = set()
+"""Filters that are told how texts are read, and in which zone instants are shown."""
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:

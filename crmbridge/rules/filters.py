@@ -12,8 +12,9 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
-from crmbridge.rules.expression import ZONED
-from crmbridge.rules.values import MAX_TEXT, shown
+from crmbridge.model import Ambiguous, Reading
+from crmbridge.rules.expression import READING
+from crmbridge.rules.values import MAX_TEXT, PLAIN, flat, shown
 from crmbridge.rules.values import number as to_number
 
 _SYMBOLS: Final = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "CHF": "CHF ", "INR": "₹", "CNY": "CN¥", "BRL": "R$", "KRW": "₩"}
@@ -26,9 +27,9 @@ def _grouped(value: Decimal, places: int) -> str:
     return f"{value.quantize(quantum, ROUND_HALF_UP):,f}"
 
 
-def money(value: Any, currency: str = "") -> str:
+def money(value: Any, currency: str = "", *, reading: Reading = PLAIN) -> str:
     """An amount with its currency: `€1,200.50`; whole amounts lose their cents: `€120,000`."""
-    amount = to_number(value)
+    amount = to_number(value, reading, money=True)
     code = str(currency).upper()
     whole = code in _WITHOUT_CENTS or amount == amount.to_integral_value()
     digits = _grouped(abs(amount), 0 if whole else 2)
@@ -39,18 +40,21 @@ def money(value: Any, currency: str = "") -> str:
     return f"{sign}{symbol}{digits}" if symbol else f"{sign}{digits} {code}"
 
 
-def number(value: Any, places: Any = 0) -> str:
+def number(value: Any, places: Any = 0, *, reading: Reading = PLAIN) -> str:
     """A number with thousands separated and `places` decimals (0 to 10): `1,234`."""
     wanted = int(places)
     if not 0 <= wanted <= 10:
         raise ValueError("places must be from 0 to 10")
-    return _grouped(to_number(value), wanted)
+    return _grouped(to_number(value, reading), wanted)
 
 
-def as_date(value: Any, pattern: str = "%-d %B %Y", *, zone: Any) -> str:
+def as_date(value: Any, pattern: str = "%-d %B %Y", *, reading: Reading = PLAIN) -> str:
     """A date or instant by a strftime pattern, in the configured zone: `22 November 2026`."""
+    value = flat(value)
+    if isinstance(value, str):
+        value = _moment(value, reading)
     if isinstance(value, datetime):
-        value = value.astimezone(zone)
+        value = reading.aware(value).astimezone(reading.days)
     if not isinstance(value, date):
         raise TypeError("it is not a date")
     if len(pattern) > 100:
@@ -58,7 +62,13 @@ def as_date(value: Any, pattern: str = "%-d %B %Y", *, zone: Any) -> str:
     return value.strftime(pattern)
 
 
-ZONED.add(as_date)
+def _moment(text: str, reading: Reading) -> date:
+    try:
+        return reading.moment(text)
+    except Ambiguous:
+        raise
+    except ValueError:
+        raise TypeError("it is not a date") from None
 
 
 def slug(value: Any) -> str:
@@ -80,9 +90,9 @@ def truncate(value: Any, length: Any = 80) -> str:
     return (head if space and len(head) >= wanted // 2 else cut).rstrip() + "…"
 
 
-def plural(value: Any, one: str, many: str = "") -> str:
+def plural(value: Any, one: str, many: str = "", *, reading: Reading = PLAIN) -> str:
     """The count with its noun: `{{ record.Seats | plural("seat") }}` -> `1 seat`, `2 seats`."""
-    count = to_number(value)
+    count = to_number(value, reading)
     noun = one if count == 1 else (many or f"{one}s")
     return f"{number(count) if count == count.to_integral_value() else shown(count)} {noun}"
 
@@ -119,12 +129,12 @@ def length(value: Any) -> Decimal:
     return Decimal(len(value) if isinstance(value, tuple) else len(shown(value)))
 
 
-def rounded(value: Any, places: Any = 0) -> Decimal:
+def rounded(value: Any, places: Any = 0, *, reading: Reading = PLAIN) -> Decimal:
     """A number rounded to `places` decimals (0 to 10), half up."""
     wanted = int(places)
     if not 0 <= wanted <= 10:
         raise ValueError("places must be from 0 to 10")
-    return to_number(value).quantize(Decimal(1).scaleb(-wanted), ROUND_HALF_UP)
+    return to_number(value, reading).quantize(Decimal(1).scaleb(-wanted), ROUND_HALF_UP)
 
 
 def default(value: Any, _: Any) -> Any:
@@ -148,3 +158,4 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "truncate": truncate,
     "upper": upper,
 }
+READING.update((as_date, money, number, plural, rounded))

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from crmbridge.errors import RenderError
-from crmbridge.model import ChangeEvent, Fields, FieldSpec, FieldType, FieldValue, Kind, parse_number
+from crmbridge.model import ChangeEvent, Fields, FieldSpec, FieldType, FieldValue, Kind, Reading, Unread, alike
 from crmbridge.rules.expression import did_you_mean
 from crmbridge.rules.meter import Meter, search, size
-from crmbridge.rules.values import contains, empty, equal, ordered, shown
+from crmbridge.rules.values import PLAIN, Authored, contains, empty, equal, ordered, shown, told
 
 UNKNOWN_BEFORE: Final = "first sight, old value unknown"
 
@@ -28,58 +28,73 @@ class Sight:
     before: FieldValue
     known: bool
     created: bool
+    reading: Reading = PLAIN
+    """How the record's source writes."""
 
     @property
     def changed(self) -> bool:
-        return self.known and not (
-            self.now == self.before or (not empty(self.before) and not empty(self.now) and equal(self.now, self.before))
-        )
+        if not self.known or self.now == self.before:
+            return False
+        if empty(self.before) or empty(self.now):
+            return True
+        if isinstance(self.before, Unread) or isinstance(self.now, Unread):
+            return _written(self.before) != _written(self.now)
+        return not equal(self.now, self.before, self.reading)
+
+    def is_now(self, wanted: Any) -> bool:
+        return _is(self.now, wanted, self.reading)
+
+    def was(self, wanted: Any) -> bool:
+        return _is(self.before, wanted, self.reading)
+
+    def is_one_of(self, wanted: Any) -> bool:
+        return any(map(self.is_now, wanted))
 
 
-def sight(event: ChangeEvent, field: str) -> Sight:
+def sight(event: ChangeEvent, field: str, reading: Reading = PLAIN) -> Sight:
     """What `event` shows of `field`."""
-    return Sight(event.fields.get(field), event.before.get(field), field in event.before, event.kind is Kind.CREATED)
+    return Sight(event.fields.get(field), event.before.get(field), field in event.before, event.kind is Kind.CREATED, reading)
 
 
 Test = Callable[[Sight, Any], bool]
 
 
-def _is(value: FieldValue, wanted: Any) -> bool:
+def _is(value: FieldValue, wanted: Any, reading: Reading) -> bool:
     if wanted is None:
         return value is None
-    return value is not None and equal(value, wanted)
+    return value is not None and equal(value, wanted, reading)
 
 
-def _one_of(value: FieldValue, wanted: Any) -> bool:
-    return any(_is(value, one) for one in wanted)
+def _written(value: FieldValue) -> FieldValue:
+    return value.text if isinstance(value, Unread) else value
 
 
 def _order(compare: Callable[[Any, Any], bool]) -> Test:
-    return lambda seen, wanted: seen.now is not None and ordered(seen.now, wanted, compare)
+    return lambda seen, wanted: seen.now is not None and ordered(seen.now, wanted, compare, seen.reading)
 
 
 def _becomes(seen: Sight, wanted: Any) -> bool:
-    return _is(seen.now, wanted) and (seen.created or (seen.known and not _is(seen.before, wanted)))
+    return seen.is_now(wanted) and (seen.created or (seen.known and not seen.was(wanted)))
 
 
 def _starts(seen: Sight, wanted: Any) -> bool:
-    return seen.now is not None and shown(seen.now).startswith(str(wanted))
+    return seen.now is not None and alike(shown(seen.now, seen.reading)).startswith(alike(str(wanted)))
 
 
 OPERATORS: Final[Mapping[str, Test]] = {
-    "is": lambda seen, wanted: _is(seen.now, wanted),
+    "is": Sight.is_now,
     "becomes": _becomes,
     "changed": lambda seen, wanted: seen.changed is wanted if seen.known or not wanted else False,
-    "from": lambda seen, wanted: seen.changed and _is(seen.before, wanted),
-    "to": lambda seen, wanted: seen.changed and _is(seen.now, wanted),
-    "ne": lambda seen, wanted: seen.now is not None and not _is(seen.now, wanted),
-    "in": lambda seen, wanted: _one_of(seen.now, wanted),
-    "not_in": lambda seen, wanted: seen.now is not None and not _one_of(seen.now, wanted),
+    "from": lambda seen, wanted: seen.changed and seen.was(wanted),
+    "to": lambda seen, wanted: seen.changed and seen.is_now(wanted),
+    "ne": lambda seen, wanted: seen.now is not None and not seen.is_now(wanted),
+    "in": Sight.is_one_of,
+    "not_in": lambda seen, wanted: seen.now is not None and not seen.is_one_of(wanted),
     "gt": _order(operator.gt),
     "gte": _order(operator.ge),
     "lt": _order(operator.lt),
     "lte": _order(operator.le),
-    "contains": lambda seen, wanted: seen.now is not None and contains(seen.now, wanted),
+    "contains": lambda seen, wanted: seen.now is not None and contains(seen.now, wanted, seen.reading),
     "starts_with": _starts,
     "exists": lambda seen, wanted: (seen.now is not None) is wanted,
 }
@@ -100,19 +115,19 @@ class Clause:
     operator: str
     wanted: Any
 
-    def holds(self, event: ChangeEvent, meter: Meter) -> bool:
+    def holds(self, event: ChangeEvent, meter: Meter, reading: Reading = PLAIN) -> bool:
         """Raises RenderError where the field's value cannot be compared, or would take too much work."""
-        seen = sight(event, self.field)
+        seen = sight(event, self.field, reading)
         meter.charge(search(self.wanted, seen.now) if self.operator in _LISTS else search(seen.now, self.wanted))
         if self.operator in _ABOUT_CHANGE:
             meter.charge(size(seen.before))
         return OPERATORS[self.operator](seen, self.wanted)
 
-    def why_not(self, event: ChangeEvent) -> str:
+    def why_not(self, event: ChangeEvent, reading: Reading = PLAIN) -> str:
         """The clause and the values it saw, for people. Call it only after `holds` was false."""
-        seen = sight(event, self.field)
-        was = _glimpse(seen.before) if seen.before is not None else "empty" if seen.known else UNKNOWN_BEFORE
-        now = _glimpse(seen.now) if seen.now is not None else "empty"
+        seen = sight(event, self.field, reading)
+        was = _glimpse(seen.before, reading) if seen.before is not None else "empty" if seen.known else UNKNOWN_BEFORE
+        now = _glimpse(seen.now, reading) if seen.now is not None else "empty"
         about = f"it is new, and is {now}" if seen.created else f"it was {was} and is {now}"
         values = about if self.operator in _ABOUT_CHANGE else f"it is {now}"
         return f"{self}: {values}"
@@ -122,14 +137,14 @@ class Clause:
         return f"{self.field} {self.operator} {wanted}"
 
 
-def _glimpse(value: FieldValue) -> str:
+def _glimpse(value: FieldValue, reading: Reading) -> str:
     """As much of a value as tells people which it was."""
     if isinstance(value, tuple):
-        begin = ", ".join(_glimpse(item) for item in value[:_GLIMPSE_ITEMS] if item is not None)[:_GLIMPSE]
+        begin = ", ".join(_glimpse(item, reading) for item in value[:_GLIMPSE_ITEMS] if item is not None)[:_GLIMPSE]
         return f"{begin}, ... ({len(value)} items)" if len(value) > _GLIMPSE_ITEMS else begin
     if isinstance(value, str) and len(value) > _GLIMPSE:
         return f"{value[:_GLIMPSE]}..."
-    return shown(value)
+    return told(value, reading)
 
 
 def compile_match(
@@ -143,7 +158,7 @@ def compile_match(
             problems.append(((field,), f"a list is no value; write {field}: {{in: [...]}}"))
             continue
         if not isinstance(condition, Mapping):
-            clauses.append(Clause(field, "is", condition))
+            clauses.append(Clause(field, "is", _authored(condition)))
             continue
         if not condition:
             problems.append(((field,), "is empty; write a value, or an operator such as {becomes: ...}"))
@@ -152,8 +167,12 @@ def compile_match(
             if problem:
                 problems.append(((field, name), problem))
             else:
-                clauses.append(Clause(field, name, tuple(wanted) if name in _LISTS else wanted))
+                clauses.append(Clause(field, name, tuple(map(_authored, wanted)) if name in _LISTS else _authored(wanted)))
     return clauses, problems
+
+
+def _authored(value: Any) -> Any:
+    return Authored(value) if isinstance(value, str) else value
 
 
 def _check(name: str, wanted: Any, spec: FieldSpec | None) -> str:
@@ -168,28 +187,36 @@ def _check(name: str, wanted: Any, spec: FieldSpec | None) -> str:
         return "write one value"
     if wanted is None and name in _ORDERS | {"contains", "starts_with"}:
         return "write a value"
-    if name in _ORDERS and spec and spec.type in (FieldType.NUMBER, FieldType.MONEY) and isinstance(parse_number(str(wanted)), str):
+    if name in _ORDERS and spec and spec.type in (FieldType.NUMBER, FieldType.MONEY) and not _is_number(wanted):
         return f"`{wanted}` is not a number, and the field is"
     return ""
 
 
-def no_longer(clauses: tuple[Clause, ...], fields: Fields) -> str:
+def _is_number(value: Any) -> bool:
+    try:
+        PLAIN.number(str(value))
+    except ValueError:
+        return False
+    return True
+
+
+def no_longer(clauses: tuple[Clause, ...], fields: Fields, reading: Reading = PLAIN) -> str:
     """Which `becomes` does not hold of `fields` as an equality, with what they say; empty if all do.
 
     What waited for a person may be outdated when it is released.
     """
     for clause in clauses:
         now = fields.get(clause.field)
-        if clause.operator == "becomes" and not _is(now, clause.wanted):
-            return f"{clause.field} is no longer {clause.wanted}: it is {'empty' if now is None else shown(now)}"
+        if clause.operator == "becomes" and (isinstance(now, Unread) or not _is(now, clause.wanted, reading)):
+            return f"{clause.field} is no longer {clause.wanted}: it is {'empty' if now is None else _glimpse(now, reading)}"
     return ""
 
 
-def first_failure(clauses: tuple[Clause, ...], event: ChangeEvent, meter: Meter) -> Clause | None:
+def first_failure(clauses: tuple[Clause, ...], event: ChangeEvent, meter: Meter, reading: Reading = PLAIN) -> Clause | None:
     """The first clause that does not hold, or None if all do. Raises RenderError naming the clause that cannot be decided."""
     for clause in clauses:
         try:
-            if not clause.holds(event, meter):
+            if not clause.holds(event, meter, reading):
                 return clause
         except RenderError as error:
             raise RenderError(f"{clause}: {error}") from None

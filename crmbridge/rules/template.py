@@ -91,7 +91,7 @@ class _Writer(Compiler):
                 try:
                     value = closure(scope)
                     scope.meter.charge(size(value))
-                    found = to_spans(value, scope.zone)
+                    found = to_spans(value, scope.reading)
                     out.extend([Value(span.text, True) if isinstance(span, Value) else span for span in found] if shrink else found)
                     scope.written += sum(len(span.text) for span in found)
                 except RenderError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from crmbridge.intake.doubts import Doubt
 from crmbridge.intake.poller import Cause
 from crmbridge.store.interface import Pause, Tally, Waiting
 
@@ -123,6 +124,8 @@ class Facts:
     """What people silenced, and how many messages wait behind that."""
     undecided: Sequence[Happened] = ()
     """Rules whose conditions could not be decided lately."""
+    doubts: Sequence[Doubt] = ()
+    """What is odd about what sources say."""
     reload_error: str = ""
     changed_files: Sequence[str] = ()
     """Files of the configuration that are not what was loaded."""

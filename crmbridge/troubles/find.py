@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from crmbridge.intake.doubts import Kind
 from crmbridge.intake.poller import Cause
 from crmbridge.model import State, Why
 from crmbridge.store.interface import PauseKind
@@ -16,6 +17,8 @@ LOW_DISK: Final = 100 * 1024 * 1024
 """Bytes; below that people are told while there is still time."""
 LATELY: Final = timedelta(minutes=10)
 """How long something that happened once is told of."""
+LASTING: Final = timedelta(days=1)
+"""How long a value that could not be read is told of, where none came since."""
 _POLLS: Final = 10  # intervals without a good poll, before a source that does not fail is stalled
 _STALLED: Final = timedelta(minutes=5)
 _REFUSALS: Final = 3  # webhooks refused since one was accepted: one may be a stranger's
@@ -129,6 +132,7 @@ def _sources(facts: Facts) -> Iterator[Trouble]:
     for one in facts.sources:
         yield from _polled(one, facts.now)
         yield from _called(one, facts.now)
+    yield from _doubts(facts)
     for waiting in facts.inbox:
         about, count = waiting.source, waiting.count
         do = "crmbridge dead list, then crmbridge dead retry or dead drop"
@@ -148,6 +152,41 @@ def _sources(facts: Facts) -> Iterator[Trouble]:
             yield _trouble(
                 Code.RULE_UNDECIDED, _WARNING, rule.about, words, "crmbridge explain RECORD, then crmbridge status --seen", count=rule.count
             )
+
+
+_READ_IT: Final = (
+    "mend it in the CRM or its export, or say how it writes (type, numbers, dates) and crmbridge reload, then crmbridge status --seen"
+)
+_DOUBTS: Final = {
+    Kind.UNREAD: (Code.FIELD_UNREAD, _WARNING, "{about} could not be read {count} times, and no rule can use it: {what}", _READ_IT),
+    Kind.GONE: (
+        Code.FIELD_GONE,
+        _ERROR,
+        "{about} is configured, and missing: {what}",
+        "rename it here, or give it back there: crmbridge doctor {source}",
+    ),
+    Kind.AHEAD: (
+        Code.STAMPS_AHEAD,
+        _WARNING,
+        "{about}: {what}",
+        "if it writes local times, say `zone:` at the source; else set its clock, then crmbridge status --seen",
+    ),
+    Kind.BEHIND: (
+        Code.STAMPS_BEHIND,
+        _WARNING,
+        "{about}: {what}",
+        "if it writes local times, say `zone:` at the source; else see why its changes come so late: crmbridge doctor {source}",
+    ),
+}
+
+
+def _doubts(facts: Facts) -> Iterator[Trouble]:
+    for one in facts.doubts:
+        if one.kind in (Kind.UNREAD, Kind.AHEAD) and facts.now - one.at > LASTING:
+            continue
+        code, severity, words, do = _DOUBTS[one.kind]
+        said = words.format(about=one.about, count=one.count, what=one.what)
+        yield _trouble(code, severity, one.about, said, do.format(source=one.about.partition("/")[0]), count=one.count, since=one.since)
 
 
 _FAILURES: Final = {

@@ -32,6 +32,10 @@ class Code(StrEnum):
     REQUESTS_LATE = "requests_late"
     REQUESTS_FAILED = "requests_failed"
     RECORDS_ASIDE = "records_aside"
+    FIELD_UNREAD = "field_unread"
+    FIELD_GONE = "field_gone"
+    STAMPS_AHEAD = "stamps_ahead"
+    STAMPS_BEHIND = "stamps_behind"
     # rules
     RULE_UNDECIDED = "rule_undecided"
     # destinations

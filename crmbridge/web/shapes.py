@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from crmbridge.model import ChangeEvent, Delivery, Fields, RecordSpec, Sensitivity, plain
-from crmbridge.rules.values import shown
+from crmbridge.rules.values import told
 from crmbridge.store.interface import Attempt
 
 Records = Mapping[tuple[str, str], RecordSpec]
@@ -65,4 +65,4 @@ def secret_fields(source: str, record_type: str, records: Records) -> Set[str]:
 
 
 def values(fields: Fields, hidden: Set[str]) -> dict[str, str | None]:
-    return {name: "***" if name in hidden else None if value is None else shown(value) for name, value in fields.items()}
+    return {name: "***" if name in hidden else None if value is None else told(value) for name, value in fields.items()}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crmbridge.model import Choice, dump_fields, dump_json, load_fields, load_json, normalise
+from crmbridge.model import Choice, Reading, dump_fields, dump_json, load_fields, load_json
 from crmbridge.model.encoding import canonical_json
-from crmbridge.model.values import MOST_ITEMS
+from crmbridge.model.reading import MOST_ITEMS
 
 words = st.text(st.characters(exclude_categories=["Cs"]))
 plain = st.recursive(
@@ -58,14 +58,14 @@ def test_what_orjson_refuses_is_written_all_the_same():
 
 def test_a_list_that_no_field_holds_is_refused_before_it_is_read():
     """However the items are spread over lists in lists."""
-    assert normalise([[1, 2], [3]]) == ((1, 2), (3,))
-    assert len(normalise([1] * MOST_ITEMS)) == MOST_ITEMS
+    assert Reading().value([[1, 2], [3]]) == ((1, 2), (3,))
+    assert len(Reading().value([1] * MOST_ITEMS)) == MOST_ITEMS
     for raw in ([1] * (MOST_ITEMS + 1), [[1] * 9_000] * 3):
         with pytest.raises(ValueError, match="more than 25,000 items"):
-            normalise(raw)
+            Reading().value(raw)
 
 
 def test_a_number_too_large_to_be_one_is_its_digits():
     """Python refuses to write whole numbers of more than 4,300 digits; a CRM's API may still send one."""
-    assert normalise(10**5000) == "1" + "0" * 5000
-    assert normalise(float("inf")) == "inf"
+    assert Reading().value(10**5000) == "1" + "0" * 5000
+    assert Reading().value(float("inf")) == "Infinity"

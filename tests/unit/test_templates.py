@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crmbridge.errors import RenderError
-from crmbridge.model import Choice, FieldSpec, FieldType, Literal, Value, plain
+from crmbridge.model import Choice, FieldSpec, FieldType, Literal, Reading, Value, plain
 from crmbridge.rules.expression import CompileError, Scope, compile_expression
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.template import compile_template
@@ -32,7 +32,7 @@ RECORD = {
 
 
 def scope(record=RECORD, **names):
-    return Scope(record, names.get("before", {}), names.get("event", {}), names.get("zone", timezone.utc))
+    return Scope(record, names.get("before", {}), names.get("event", {}), Reading(days=names.get("zone", timezone.utc)))
 
 
 def render(source, record=RECORD, fields=None, **names):

@@ -13,6 +13,7 @@ from crmbridge.cli import cli as main
 from crmbridge.config.models import AlertsModel
 from crmbridge.errors import LoginRefused, SourceError, StoreError
 from crmbridge.http import Refused, describe
+from crmbridge.intake.doubts import Doubt, Kind
 from crmbridge.intake.poller import Cause, cause
 from crmbridge.model import Network, State, Why, plain
 from crmbridge.store import SqliteStore
@@ -64,6 +65,10 @@ def lately(age=MINUTE, about="x"):
     return Happened(about, "why", NOW - age, 2)
 
 
+def doubt(kind, about):
+    return {"doubts": [Doubt(kind, about, "why", NOW - HOUR, NOW - MINUTE)]}
+
+
 TROUBLES = [
     (Code.SOURCE_NEVER_READ, "crm", failed(Cause.OTHER, polled_at=None)),
     (Code.SOURCE_FAILING, "crm", failed(Cause.OTHER)),
@@ -79,6 +84,10 @@ TROUBLES = [
     (Code.REQUESTS_LATE, "crm", inbox(failed=False)),
     (Code.REQUESTS_FAILED, "crm", inbox(failed=True)),
     (Code.RECORDS_ASIDE, "crm", inbox(failed=True, records=True)),
+    (Code.FIELD_UNREAD, "crm/Deal.Amount", doubt(Kind.UNREAD, "crm/Deal.Amount")),
+    (Code.FIELD_GONE, "crm/Deal.Stage", doubt(Kind.GONE, "crm/Deal.Stage")),
+    (Code.STAMPS_AHEAD, "crm", doubt(Kind.AHEAD, "crm")),
+    (Code.STAMPS_BEHIND, "crm", doubt(Kind.BEHIND, "crm")),
     (Code.RULE_UNDECIDED, "x", {"undecided": [lately()]}),
     (Code.DESTINATION_UNREACHED, "wins", destination(DestinationState.UNREACHED)),
     (Code.DESTINATION_REFUSED, "wins", destination(DestinationState.REFUSED)),

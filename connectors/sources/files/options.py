@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from crmbridge.contract import Options
+from crmbridge.contract import Options, Written
 
 
 class Export(Options):
@@ -45,7 +45,7 @@ class Export(Options):
         return value
 
 
-class FilesOptions(Options):
+class FilesOptions(Written):
     """Options of the files source."""
 
     folder: str = Field(description="Where the exports are put; relative to the configuration.", max_length=1000)

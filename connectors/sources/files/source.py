@@ -15,7 +15,7 @@ from connectors.sources.files.cursor import Place, Progress, Reading
 from connectors.sources.files.options import Export, FilesOptions
 from crmbridge.contract import Setting, each
 from crmbridge.errors import SourceError
-from crmbridge.model import Cursor, FieldValue, Observation, Page, clean, normalise, parse_instant, parse_number
+from crmbridge.model import Cursor, FieldValue, Observation, Page, clean, parse_number
 
 _UNFINISHED: Final = (".tmp", ".part", ".partial", ".swp", "~")
 _FALSE: Final = (None, False, 0, "", "0", "f", "false", "False", "no")
@@ -28,6 +28,7 @@ class FilesSource:
     def __init__(self, options: FilesOptions, setting: Setting) -> None:
         self._options = options
         self._setting = setting
+        self._reading = options.reading(setting.days)
         self._folder = setting.folder / options.folder
         self._digests: dict[str, tuple[tuple[int, int, int], str]] = {}
 
@@ -156,14 +157,14 @@ class FilesSource:
         if id is None or isinstance(id, (dict, list, bool)) or str(id).strip() == "":
             raise ValueError(f"line {line} has no {one.id}")
         record_id = clean(str(id)).strip()[:1000]
-        version = self._version(one, row, line)
-        made = parse_instant(str(row.get(one.created))) if one.created else None
+        version, changed = self._version(one, row, line)
+        made = self._instant(row.get(one.created)) if one.created else None
         spec = self._setting.records.get(name)
         special = {one.id, one.changed, one.created, one.deleted}
         fields: dict[str, FieldValue] = (
-            {clean(column): normalise(value) for column, value in row.items() if column not in special}
+            {clean(column): self._reading.value(value) for column, value in row.items() if column not in special}
             if spec is None
-            else {column: normalise(row[column], kind.type) for column, kind in spec.items() if column in row}
+            else {column: self._reading.read(row[column], kind) for column, kind in spec.items() if column in row}
         )
         return Observation(
             record_type=name,
@@ -172,19 +173,29 @@ class FilesSource:
             existed=made is not None and progress.until > 0 and made < datetime.fromtimestamp(progress.until, timezone.utc) - _OVERLAP,
             deleted=bool(one.deleted) and row.get(one.deleted or "") not in _FALSE,
             version=version,
-            occurred_at=(parse_instant(version) if version else None) or written,
+            occurred_at=changed or written,
             url=one.url.replace("{id}", record_id) if one.url else None,
         )
 
-    @staticmethod
-    def _version(one: Export, row: Mapping[str, Any], line: int) -> str | None:
+    def _version(self, one: Export, row: Mapping[str, Any], line: int) -> tuple[str | None, datetime | None]:
+        """What can be put in order, and the instant that it means. In the hour that comes twice nothing can be."""
         if one.changed is None:
-            return None
+            return None, None
         value = row.get(one.changed)
         text = "" if value is None else str(value).strip()
-        if not text or (isinstance(parse_number(text), str) and parse_instant(text) is None):
-            raise ValueError(f"line {line}: {one.changed} is neither an instant nor a number: {text[:60]!r}")
-        return text
+        if parse_number(text) is not None:
+            return text, self._instant(text)
+        try:
+            moment = self._reading.instant(text, self._setting.now())
+        except ValueError as error:
+            raise ValueError(f"line {line}: {one.changed} is neither an instant nor a number: {text[:60]!r}: {error}") from None
+        return None if self._reading.is_double(text) else moment.isoformat(), moment
+
+    def _instant(self, value: Any) -> datetime | None:
+        try:
+            return self._reading.instant(str(value), self._setting.now()) if value is not None else None
+        except ValueError:
+            return None
 
 
 def _form(path: Path, one: Export) -> str:

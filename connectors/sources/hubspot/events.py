@@ -91,12 +91,12 @@ class Events:
         known = (self._facts.properties(record_type).last or {}).get(name)
         fields: dict[str, FieldValue] = {}
         if name in spec and known is not None and known.knows(text):
-            fields[name] = known.value(text, spec[name].type)
+            fields[name] = known.value(text, spec[name])
         if name == OWNER and owned(spec):
             owner = (self._facts.owners.last or {}).get(text)
             if text and owner is None:
                 return {}  # an owner and the name of the one before would be a state that never was
-            fields |= owner_fields(spec, owner)
+            fields |= owner_fields(spec, owner, self._facts.reading)
         return fields
 
     def _merged(self, record_type: str, event: Mapping[str, Any], stamp: int) -> Iterator[Observation]:

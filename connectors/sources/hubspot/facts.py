@@ -13,7 +13,7 @@ from connectors.sources.hubspot.types import WITH_PIPELINES, number
 from connectors.sources.hubspot.values import Property, properties
 from crmbridge.errors import SourceError
 from crmbridge.http import Refused
-from crmbridge.model import clean
+from crmbridge.model import Reading, clean
 
 T = TypeVar("T")
 KEPT: Final = timedelta(minutes=10)
@@ -60,8 +60,9 @@ class Owner:
 class Facts:
     """One account's facts."""
 
-    def __init__(self, api: Api, now: Callable[[], datetime]) -> None:
+    def __init__(self, api: Api, now: Callable[[], datetime], reading: Reading) -> None:
         self._api = api
+        self.reading = reading
         self._now = now
         self._lock = threading.Lock()
         self._properties: dict[str, Kept[Mapping[str, Property]]] = {}
@@ -91,7 +92,7 @@ class Facts:
 
     def _read_properties(self, record_type: str) -> Mapping[str, Property]:
         listed = list(self._api.listed(self._api.paths.properties(record_type)))
-        return properties(listed, self._stages(record_type))
+        return properties(listed, self._stages(record_type), self.reading)
 
     def _stages(self, record_type: str) -> Mapping[str, Mapping[str, str]]:
         names = WITH_PIPELINES.get(number(record_type) or "")

@@ -12,7 +12,7 @@ from connectors.sources.hubspot.types import MERGEABLE, number, stamp_property
 from connectors.sources.hubspot.values import Property, milliseconds, moment, version
 from crmbridge.contract import Member, each
 from crmbridge.errors import SourceError
-from crmbridge.model import Fields, FieldValue, Observation, RecordSpec, clean, cursors, normalise
+from crmbridge.model import Fields, FieldValue, Observation, Reading, RecordSpec, clean, cursors
 
 OWNER: Final = "hubspot_owner_id"
 OWNER_FIELDS: Final = ("owner.name", "owner.email", "owner.team")
@@ -37,10 +37,10 @@ def of_company(spec: RecordSpec) -> list[str]:
     return [name.removeprefix("company.") for name in spec if name.startswith("company.")]
 
 
-def owner_fields(spec: RecordSpec, owner: Owner | None) -> dict[str, FieldValue]:
+def owner_fields(spec: RecordSpec, owner: Owner | None, reading: Reading) -> dict[str, FieldValue]:
     """What is configured of an owner; None for all of it if there is none."""
     told = {"owner.name": owner.name, "owner.email": owner.email, "owner.team": owner.team} if owner else {}
-    return {name: normalise(told.get(name), spec[name].type) for name in owned(spec)}
+    return {name: reading.read(told.get(name), spec[name]) for name in owned(spec)}
 
 
 class Records:
@@ -145,10 +145,10 @@ class Records:
 
     def _fields(self, given: Mapping[str, Any], spec: RecordSpec, known: Mapping[str, Property]) -> dict[str, FieldValue]:
         # An empty property may be null or left out. One that HubSpot does not know, or no longer lets us see, was not looked at.
-        fields = {name: known[name].value(given.get(name), spec[name].type) for name in own(spec) if name in known}
+        fields = {name: known[name].value(given.get(name), spec[name]) for name in own(spec) if name in known}
         if owned(spec):
             id = given.get(OWNER)
-            fields |= owner_fields(spec, self._facts.owner(str(id)) if id else None)
+            fields |= owner_fields(spec, self._facts.owner(str(id)) if id else None, self._facts.reading)
         return fields
 
     def _companies(self, record_type: str, ids: Sequence[str], names: Sequence[str]) -> dict[str, Fields]:
@@ -170,7 +170,7 @@ class Records:
             told: dict[str, FieldValue] = {"company.id": company_id}
             for name in wanted:
                 if name in known:
-                    told[f"company.{name}"] = known[name].value(given.get(name), spec[f"company.{name}"].type)
+                    told[f"company.{name}"] = known[name].value(given.get(name), spec[f"company.{name}"])
             found[id] = told
         return found
 

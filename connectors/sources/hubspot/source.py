@@ -32,7 +32,7 @@ class HubspotSource:
         self._options = options
         self._setting = setting
         self._api = Api(options, setting)
-        self._facts = Facts(self._api, setting.now)
+        self._facts = Facts(self._api, setting.now, options.reading(setting.days))
         self._records = Records(self._api, self._facts, setting.records, setting.now)
         self._changes = Changes(self._api, self._records, options, setting)
         self._events = Events(self._facts, setting.records, options.portal_id)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 from crmbridge.contract import FieldInfo
-from crmbridge.model import Choice, FieldType, FieldValue, clean, normalise
+from crmbridge.model import Choice, FieldSpec, FieldType, FieldValue, Reading, clean, parse_instant
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _TYPES: Final = {
@@ -33,22 +33,23 @@ class Property:
     """Labels by value; empty for what is no picklist, and for owners."""
     several: bool = False
     """A picklist of which several may be ticked."""
+    reading: Reading = field(default_factory=Reading)
 
     def info(self) -> FieldInfo:
         return FieldInfo(name=self.name, label=self.label, type=self.type, choices=self.choices)
 
-    def value(self, raw: Any, type_: FieldType) -> FieldValue:
-        """`raw` as a field; `type_` is the configured type, which is stronger than HubSpot's. Empty is None."""
+    def value(self, raw: Any, spec: FieldSpec) -> FieldValue:
+        """`raw` as a field; the configured type is stronger than HubSpot's. Empty is None."""
         if raw is None or raw == "":
             return None
-        wanted = self.type if type_ is FieldType.ANY else type_
+        wanted = self.type if spec.type is FieldType.ANY else spec.type
         if wanted is FieldType.ANY and self.choices:
             if self.several:
                 return tuple(self._choice(one) for one in str(raw).split(";") if one)
             return self._choice(str(raw))
         if wanted in (FieldType.DATE, FieldType.DATETIME):
             raw = _written(raw)
-        return normalise(raw, wanted)
+        return self.reading.value(raw, wanted, spec.separator)
 
     def _choice(self, value: str) -> Choice:
         return Choice(clean(value), clean(self.choices.get(value, value)))
@@ -58,7 +59,7 @@ class Property:
         return not self.choices or all(one in self.choices for one in (raw.split(";") if self.several else [raw]) if one)
 
 
-def properties(raw: list[Any], stages: Mapping[str, Mapping[str, str]]) -> dict[str, Property]:
+def properties(raw: list[Any], stages: Mapping[str, Mapping[str, str]], reading: Reading) -> dict[str, Property]:
     """What GET properties lists, by name; `stages` are labels of pipelines and stages, by property."""
     found = {}
     for one in raw:
@@ -75,6 +76,7 @@ def properties(raw: list[Any], stages: Mapping[str, Mapping[str, str]]) -> dict[
             type=_TYPES.get(str(one.get("type")), FieldType.ANY),
             choices={**choices, **stages.get(name, {})},
             several=one.get("fieldType") == "checkbox",
+            reading=reading,
         )
     return found
 
@@ -86,8 +88,8 @@ def milliseconds(raw: Any) -> int | None:
     text = str(raw or "")
     if text.isascii() and text.isdigit() and len(text) <= 15:
         return int(text)
-    moment = normalise(text, FieldType.DATETIME)
-    return (moment - _EPOCH) // timedelta(milliseconds=1) if isinstance(moment, datetime) else None
+    moment = parse_instant(text)
+    return (moment - _EPOCH) // timedelta(milliseconds=1) if moment else None
 
 
 def moment(stamp: int) -> datetime:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from crmbridge.contract import FieldInfo
-from crmbridge.model import Choice, FieldType, FieldValue, clean, normalise, parse_date, parse_instant
+from crmbridge.model import Choice, FieldSpec, FieldType, FieldValue, Reading, clean
 
 _TYPES: Final = {
     "boolean": FieldType.BOOLEAN,
@@ -27,8 +27,9 @@ STAMPS: Final = ("create_date", "write_date")
 class Described:
     """One model as the login may see it."""
 
-    def __init__(self, fields: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, fields: Mapping[str, Mapping[str, Any]], reading: Reading) -> None:
         self.by_name = fields
+        self._reading = reading
 
     def kind(self, name: str) -> str:
         """Odoo's type of a field; empty if there is no such field."""
@@ -49,8 +50,8 @@ class Described:
         heads = [name.partition(".")[0] for name in names]
         return [name for name in dict.fromkeys([*heads, *STAMPS, "create_uid", "write_uid"]) if name in self.by_name]
 
-    def value(self, name: str, raw: Any, type_: FieldType) -> FieldValue:
-        """`raw` as a field; `type_` is the configured type, which is stronger than Odoo's."""
+    def value(self, name: str, raw: Any, spec: FieldSpec) -> FieldValue:
+        """`raw` as a field; the configured type is stronger than Odoo's."""
         kind = self.kind(name)
         if raw is None or (raw is False and kind != "boolean"):
             return None
@@ -59,10 +60,10 @@ class Described:
         if kind == "selection":
             return choice(raw, self.choices(name).get(clean(str(raw)), raw))
         if isinstance(raw, list):
-            return tuple(clean(str(one)) if isinstance(one, int) else normalise(one) for one in raw)
+            return tuple(clean(str(one)) if isinstance(one, int) else self._reading.value(one) for one in raw)
         if kind == "many2one_reference" or name == "id":
             return str(raw)
-        return normalise(raw, self.type(name) if type_ is FieldType.ANY else type_)
+        return self._reading.value(raw, self.type(name) if spec.type is FieldType.ANY else spec.type, spec.separator)
 
     def type(self, name: str) -> FieldType:
         kind = self.kind(name)
@@ -108,14 +109,14 @@ class Described:
             case "boolean":
                 return True, bool(column("integer"))
             case "integer" | "float" as kind:
-                return True, normalise(column(kind) or 0)
+                return True, self._reading.value(column(kind) or 0)
             case "monetary":  # in a column of its own up to 16
                 raw = column("monetary") if f"{side}_value_monetary" in tracking else column("float")
-                return True, normalise(raw or 0)
+                return True, self._reading.value(raw or 0)
             case "date":
-                return True, parse_date(str(column("datetime"))) if column("datetime") else empty
+                return True, self._reading.value(str(column("datetime")), FieldType.DATE) if column("datetime") else empty
             case "datetime":
-                return True, parse_instant(str(column("datetime"))) if column("datetime") else empty
+                return True, self._reading.value(str(column("datetime")), FieldType.DATETIME) if column("datetime") else empty
         return False, empty
 
 

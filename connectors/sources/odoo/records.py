@@ -13,7 +13,7 @@ from connectors.sources.odoo.fields import STAMPS, Described
 from crmbridge.contract import Member, Setting, each
 from crmbridge.errors import SourceError
 from crmbridge.http import Refused
-from crmbridge.model import FieldSpec, FieldValue, Observation, RecordSpec, clean, cursors, parse_instant
+from crmbridge.model import FieldSpec, FieldValue, Observation, Reading, RecordSpec, clean, cursors, parse_instant
 
 _FRESH: Final = 600.0  # seconds that a description is believed
 
@@ -21,8 +21,9 @@ _FRESH: Final = 600.0  # seconds that a description is believed
 class Records:
     """Reads records whole. Everything raises SourceError."""
 
-    def __init__(self, api: Api, url: str, setting: Setting) -> None:
+    def __init__(self, api: Api, url: str, setting: Setting, reading: Reading) -> None:
         self._api = api
+        self._reading = reading
         self._url = url
         self._setting = setting
         self._lock = threading.Lock()
@@ -33,7 +34,7 @@ class Records:
         with self._lock:
             at, known = self._described.get(model, (0.0, None))
             if known is None or afresh or time.monotonic() - at > _FRESH:
-                known = Described(self._api.fields_get(model))
+                known = Described(self._api.fields_get(model), self._reading)
                 self._described[model] = (time.monotonic(), known)
             return known
 
@@ -103,7 +104,7 @@ class Records:
 
     def _own(self, model: str, row: Row, spec: RecordSpec) -> dict[str, FieldValue]:
         described = self.described(model)
-        return {name: described.value(name, row.get(name), one.type) for name, one in spec.items() if name in described.by_name}
+        return {name: described.value(name, row.get(name), one) for name, one in spec.items() if name in described.by_name}
 
     def _add_related(self, model: str, rows: Sequence[Row], spec: RecordSpec, found: Sequence[dict[str, FieldValue]]) -> None:
         """Put into the fields of each row what is configured of the records that it leads to."""

@@ -38,7 +38,7 @@ class OdooSource:
             _named(name)
         self._setting = setting
         self._api = Api(options, setting)
-        self._records = Records(self._api, options.url, setting)
+        self._records = Records(self._api, options.url, setting, options.reading(setting.days))
         self._trackings = Trackings(self._api, self._records, setting, called=options.webhook is not None)
         self._changes = Changes(self._api, self._records, self._trackings, options, setting)
 

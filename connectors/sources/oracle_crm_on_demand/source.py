@@ -17,7 +17,7 @@ from connectors.sources.oracle_crm_on_demand.trackings import FIELDS, QUERY, las
 from connectors.sources.oracle_crm_on_demand.zone import Zone
 from crmbridge.contract import FieldInfo, Member, Setting, each
 from crmbridge.errors import SourceError
-from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, normalise, parse_instant
+from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, parse_instant
 
 Raw = Mapping[str, Any]
 _STAMP = "%Y-%m-%dT%H:%M:%S"
@@ -29,6 +29,7 @@ class OracleSource:
     def __init__(self, options: OracleOptions, setting: Setting) -> None:
         self._options = options
         self._setting = setting
+        self._reading = options.reading(setting.days)
         self._zone = Zone(options.time_zone)
         self._types = {options.objects.get(name, dialect.singular(name)): name for name in setting.records}
         """Record types by the name that Modification Tracking uses."""
@@ -143,8 +144,8 @@ class OracleSource:
         if kind is FieldType.ANY and dialect.is_money(raw, path):
             kind = FieldType.NUMBER
         if kind is FieldType.DATETIME and isinstance(value, str):
-            return self._zone.instant(value, self._setting.now()) or normalise(value)
-        return normalise(value, kind)
+            return self._zone.instant(value, self._setting.now()) or self._reading.value(value, kind)
+        return self._reading.value(value, kind, spec.separator)
 
     def _changes(self, found: Sequence[Raw]) -> list[Observation]:
         return [

@@ -15,7 +15,7 @@ from connectors.sources.pipedrive.options import PipedriveOptions, Webhook
 from crmbridge.contract import FieldInfo, Member, Reply, Rows, Setting, WebhookRequest, each, login_secret, revealed
 from crmbridge.errors import InvalidRequest, InvalidSignature, SourceError
 from crmbridge.http import look, strict_json
-from crmbridge.model import Choice, Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, normalise, parse_instant
+from crmbridge.model import Choice, Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, parse_instant
 
 _log = logging.getLogger(__name__)
 _DELETED: Final = " deleted"  # behind a record type: the stream of its deletions
@@ -43,6 +43,7 @@ class PipedriveSource:
     def __init__(self, options: PipedriveOptions, setting: Setting) -> None:
         self._options = options
         self._setting = setting
+        self._reading = options.reading(setting.days)
         self._records = setting.records
         self._api = Api(options, setting)
 
@@ -212,7 +213,7 @@ class PipedriveSource:
             spec = self._records[name][field]
             if field in _OWNER:
                 user = self._api.users.last.get(str(raw["owner_id"])) or {}
-                found[field] = normalise(user.get(field.removeprefix("owner.")), spec.type)
+                found[field] = self._reading.read(user.get(field.removeprefix("owner.")), spec)
             else:
                 found[field] = self._value(name, field, look(field, raw), spec)
         return found
@@ -238,7 +239,8 @@ class PipedriveSource:
             values = raw if isinstance(raw, list) else [raw]
             choices = tuple(Choice(str(one), labels.get(str(one), str(one))) for one in values)
             return choices if isinstance(raw, list) else choices[0]
-        return normalise(raw, _TYPES.get(str(described.get("field_type")), FieldType.ANY) if spec.type is FieldType.ANY else spec.type)
+        type_ = _TYPES.get(str(described.get("field_type")), FieldType.ANY) if spec.type is FieldType.ANY else spec.type
+        return self._reading.value(raw, type_, spec.separator)
 
     def _choices(self, code: str, described: Mapping[str, Any]) -> dict[str, str]:
         if code == "stage_id":

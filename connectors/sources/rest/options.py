@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from crmbridge.contract import Options, Secret
+from crmbridge.contract import Options, Secret, Written
 
 Path = Annotated[str, Field(pattern=r"^[^\s.]+(\.[^\s.]+)*$", max_length=300)]
 """A dotted path into JSON, like `data.items`; a number names an element of a list."""
@@ -99,7 +99,7 @@ class Resource(Options):
     paging: Paging | None = Field(None, description="How the next page is asked for; without it there is one page.")
 
 
-class RestOptions(Options):
+class RestOptions(Written):
     """Options of the rest source."""
 
     url: str = Field(description="Address of the API, like https://api.crm.example/v2.")

@@ -7,9 +7,10 @@ walked as they come, and the next pass begins at what was newest when this one b
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 
 from connectors.sources.rest.api import Api, Body
@@ -17,12 +18,11 @@ from connectors.sources.rest.options import Resource, RestOptions, Since
 from crmbridge.contract import Setting, each
 from crmbridge.errors import SourceError
 from crmbridge.http import look
-from crmbridge.model import Cursor, FieldValue, Observation, Page, RecordSpec, clean, cursors, normalise, parse_instant
+from crmbridge.model import Cursor, FieldValue, Observation, Page, Reading, RecordSpec, both, clean, cursors, identity
 
 _log = logging.getLogger(__name__)
 _PROOF: Final = 10  # records
 _FALSE: Final = (None, False, 0, "", "0", "false", "False")
-_MILLISECONDS_FROM: Final = 100_000_000_000  # as seconds that is the year 5138
 
 
 class RestSource:
@@ -31,6 +31,7 @@ class RestSource:
     def __init__(self, options: RestOptions, setting: Setting) -> None:
         self._options = options
         self._setting = setting
+        self._reading = options.reading(setting.days)
         self._api = Api(options, setting)
 
     def enumerates(self) -> bool:
@@ -84,11 +85,11 @@ class RestSource:
         body = self._api.page(one, self._asked(one, start), place)
         items = self._items(name, body)
         stamps, seen = self._observations(name, one, items, position)
-        if stamps != sorted(stamps):
+        if not self._ascend(stamps):
             raise SourceError(
                 f"{name}: the records are not sorted by {one.changed}, the oldest first: sort them, or say `ascending: false`"
             )
-        newest = _written(stamps[-1]) if stamps else None
+        newest = _written(max(stamps)) if stamps else None
         if newest is None or len(items) < one.size:
             return cursors.Read(seen, (newest, "") if newest else None, complete=True)
         moment = cursors.instant(start) if start is not None else None
@@ -98,6 +99,16 @@ class RestSource:
         if following is None or following == place:
             raise SourceError(f"{name}: more than {one.size} records were changed at {start}, and without `paging` the rest cannot be read")
         return cursors.Read(seen, (str(start), following), complete=False)
+
+    def _ascend(self, stamps: Sequence[datetime]) -> bool:
+        """Whether they stand in order; in the night when a wall clock is set back, give or take what it was set by."""
+        zone, slack = self._reading.zone, timedelta(0)
+        for before, after in itertools.pairwise(stamps):
+            if zone is not None:
+                slack = max(slack, _step(before, zone), _step(after, zone))
+            if after + slack < before:
+                return False
+        return True
 
     def _walked(self, name: str, one: Resource, position: cursors.Position) -> cursors.Read:
         """Position.after is (newest, place): the newest stamp of the first page, from which the next pass looks back."""
@@ -147,28 +158,34 @@ class RestSource:
         return [stamp for _, (stamp, _) in found.good], found.observations(lambda pair: (pair[1],))
 
     def _stamp(self, name: str, one: Resource, item: Mapping[str, Any]) -> datetime:
-        moment = _instant(look(one.changed, item))
-        if moment is None:
-            raise ValueError(f"{name}: no instant stands at {one.changed} of a record")
-        return moment
+        try:
+            return self._reading.instant(look(one.changed, item), self._setting.now())
+        except ValueError as error:
+            raise ValueError(f"{name}: no instant stands at {one.changed} of a record: {error}") from None
 
     def _observation(self, name: str, one: Resource, item: Mapping[str, Any], stamp: datetime, position: cursors.Position) -> Observation:
         id = look(one.id, item)
-        if isinstance(id, (dict, list, bool)) or id is None or str(id) == "":
+        record_id = identity(id)[:1000]
+        if not record_id:
             raise ValueError(f"{name}: no id stands at {one.id} of a record")
-        record_id = clean(str(id))[:1000]
         actor = look(one.actor, item) if one.actor else None
         return Observation(
             record_type=name,
             record_id=record_id,
-            fields=_values(_fields(one, item), self._setting.records.get(name)),
-            existed=cursors.existed(_instant(look(one.created, item)) if one.created else None, position),
+            fields=_values(_fields(one, item), self._setting.records.get(name), self._reading),
+            existed=cursors.existed(self._made(one, item), position),
             deleted=bool(one.deleted) and look(one.deleted or "", item) not in _FALSE,
-            version=stamp.isoformat(),
+            version=None if self._reading.is_double(look(one.changed, item)) else stamp.isoformat(),
             occurred_at=stamp,
             actor=clean(str(actor))[:200] if actor is not None else None,
             url=one.url.replace("{id}", record_id) if one.url else None,
         )
+
+    def _made(self, one: Resource, item: Mapping[str, Any]) -> datetime | None:
+        try:
+            return self._reading.instant(look(one.created, item)) if one.created else None
+        except ValueError:
+            return None
 
 
 def _fields(one: Resource, item: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -180,23 +197,17 @@ def _has(fields: Mapping[str, Any], name: str) -> bool:
     return name in fields or look(name, fields) is not None
 
 
-def _values(fields: Mapping[str, Any], spec: RecordSpec | None) -> dict[str, FieldValue]:
+def _values(fields: Mapping[str, Any], spec: RecordSpec | None, reading: Reading) -> dict[str, FieldValue]:
     """The configured fields, by their names or dotted paths; every scalar one if none are configured. What is left out is empty."""
     if spec is None:
-        return {clean(name): normalise(value) for name, value in fields.items() if not isinstance(value, (dict, list))}
-    return {name: normalise(fields[name] if name in fields else look(name, fields), one.type) for name, one in spec.items()}
+        return {clean(name): reading.value(value) for name, value in fields.items() if not isinstance(value, (dict, list))}
+    return {name: reading.read(fields[name] if name in fields else look(name, fields), one) for name, one in spec.items()}
 
 
-def _instant(value: Any) -> datetime | None:
-    if isinstance(value, str):
-        return parse_instant(value)
-    if isinstance(value, bool) or (not isinstance(value, (int, float)) and not hasattr(value, "as_tuple")):
-        return None
-    try:
-        number = float(value)
-        return datetime.fromtimestamp(number / 1000 if abs(number) >= _MILLISECONDS_FROM else number, timezone.utc)
-    except (ValueError, OverflowError, OSError):
-        return None
+def _step(moment: datetime, zone: tzinfo) -> timedelta:
+    """By how much a stamp may be mistaken: the clock in `zone` has shown, or is going to show, this time twice."""
+    first, second = both(moment.astimezone(zone).replace(tzinfo=None), zone)
+    return max(second - first, timedelta(0))
 
 
 def _written(moment: datetime) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from crmbridge.contract import FieldInfo
-from crmbridge.model import Choice, FieldSpec, FieldType, FieldValue, RecordSpec, normalise
+from crmbridge.model import Choice, FieldSpec, FieldType, FieldValue, Reading, RecordSpec
 
 _TYPES: Final = {
     "boolean": FieldType.BOOLEAN,
@@ -31,7 +31,8 @@ SYSTEM: Final = ("Id", "SystemModstamp", "CreatedDate")
 class Described:
     """One object as the login may see it."""
 
-    def __init__(self, description: Mapping[str, Any]) -> None:
+    def __init__(self, description: Mapping[str, Any], reading: Reading) -> None:
+        self._reading = reading
         fields = [one for one in description["fields"] if isinstance(one, dict) and isinstance(one.get("name"), str)]
         self.replicateable = description.get("replicateable") is True
         self.by_name = {one["name"]: one for one in fields}
@@ -75,7 +76,7 @@ class Described:
             if described["type"] == "multipicklist":
                 return tuple(Choice(one, labels.get(one, one)) for one in raw.split(";"))
             return Choice(raw, labels.get(raw, raw))
-        return normalise(raw, _type(described) if spec.type is FieldType.ANY else spec.type)
+        return self._reading.value(raw, _type(described) if spec.type is FieldType.ANY else spec.type, spec.separator)
 
 
 def _look(record: Mapping[str, Any], name: str) -> Any:

@@ -35,6 +35,7 @@ class SalesforceSource:
     def __init__(self, options: SalesforceOptions, setting: Setting) -> None:
         self._options = options
         self._setting = setting
+        self._reading = options.reading(setting.days)
         self._records = setting.records
         self._api = Api(options, setting)
         self._looked: dict[str, datetime] = {}
@@ -188,7 +189,7 @@ class SalesforceSource:
         return described
 
     def _described(self, record_type: str) -> Described:
-        return Described(self._api.describe(record_type))
+        return Described(self._api.describe(record_type), self._reading)
 
     def _observation(
         self, name: str, described: Described, spec: RecordSpec, record: Mapping[str, Any], position: cursors.Position | None = None

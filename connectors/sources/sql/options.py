@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from crmbridge.contract import Options, Secret
+from crmbridge.contract import Options, Secret, Written
 
 
 class Table(Options):
@@ -38,7 +38,7 @@ class Table(Options):
         return self
 
 
-class SqlOptions(Options):
+class SqlOptions(Written):
     """Options of the sql source."""
 
     sqlite: str | None = Field(None, description="The path of a SQLite database, opened for reading only; relative to the configuration.")

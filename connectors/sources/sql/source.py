@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 from connectors.sources.sql.options import SqlOptions, Table
 from crmbridge.contract import Setting, each
 from crmbridge.errors import SourceError
-from crmbridge.model import Cursor, FieldType, Observation, Page, clean, cursors, normalise
+from crmbridge.model import Cursor, Observation, Page, clean, cursors, identity
 
 Row = Mapping[str, Any]
 
@@ -36,6 +37,7 @@ class SqlSource:
     def __init__(self, options: SqlOptions, setting: Setting) -> None:
         self._options = options
         self._setting = setting
+        self._reading = options.reading(setting.days)
         self._driver: Driver | None = None
 
     def enumerates(self) -> bool:
@@ -56,7 +58,14 @@ class SqlSource:
 
     def poll(self, cursor: Cursor | None) -> Page:
         try:
-            return cursors.next_page(cursor, list(self._options.tables), self._read, overlap=self._options.overlap, now=self._setting.now())
+            return cursors.next_page(
+                cursor,
+                list(self._options.tables),
+                self._read,
+                overlap=self._options.overlap,
+                now=self._setting.now(),
+                zone=self._reading.zone,
+            )
         except ValueError as error:
             raise SourceError(str(error)) from None
 
@@ -66,7 +75,7 @@ class SqlSource:
             (newest,) = self._rows(f"SELECT max({self._name(table.changed)}) AS high FROM {self._from(table)}", [])
             if newest["high"] is not None:
                 try:
-                    found[name] = cursors.at(moment, _stamp(newest["high"]))
+                    found[name] = cursors.at(moment, _stamp(newest["high"]), self._reading.zone)
                 except ValueError as error:
                     raise SourceError(f"{name}: {table.changed}: {error}: it can only be read forward") from None
         return cursors.since(found)
@@ -93,7 +102,8 @@ class SqlSource:
             now=self._setting.now(),
             all_or_none=position.start is None,
         )
-        return cursors.Read(found.observations(), last, complete=len(rows) < self._options.page)
+        lacking = {name: self._setting.records.get(name, {}).keys() - rows[0].keys()} if rows else {}
+        return cursors.Read(found.observations(), last, complete=len(rows) < self._options.page, lacking=lacking)
 
     def _page(self, table: Table, position: cursors.Position) -> list[Row]:
         changed, id = self._name(table.changed), self._name(table.id)
@@ -138,22 +148,39 @@ class SqlSource:
         made = row[table.created] if table.created else None
         spec = self._setting.records.get(name)
         fields = (
-            {column: normalise(value, FieldType.ANY) for column, value in row.items() if column not in special}
+            {column: self._reading.value(value) for column, value in row.items() if column not in special}
             if spec is None
-            else {column: normalise(row[column], one.type) for column, one in spec.items() if column in row}
+            else {column: self._reading.read(row[column], one) for column, one in spec.items() if column in row}
         )
-        record_id = clean(str(row[table.id]))
+        record_id = identity(row[table.id])
+        if not record_id:
+            raise ValueError(f"{name}: {table.id} is no id: {row[table.id]!r}"[:200])
+        stamp = _stamp(row[table.changed])
         return Observation(
             record_type=name,
             record_id=record_id,
             fields=fields,
-            existed=cursors.existed(_stamp(made), position) if made is not None else False,
+            existed=cursors.existed(_stamp(made), position, self._reading.zone) if made is not None else False,
             deleted=bool(table.deleted and row[table.deleted] not in (None, 0, False, "", "0", "f", "false")),
-            version=str(_stamp(row[table.changed])),
-            occurred_at=cursors.instant(_stamp(row[table.changed])) or self._setting.now(),
+            version=self._version(stamp),
+            occurred_at=self._instant(stamp),
             actor=clean(str(row[table.actor])) if table.actor and row[table.actor] is not None else None,
             url=table.url.replace("{id}", record_id) if table.url else None,
         )
+
+    def _version(self, stamp: cursors.Stamp) -> str | None:
+        """None in the hour that comes twice: a change in its second half must not look older than one in its first."""
+        with contextlib.suppress(ValueError):
+            if isinstance(stamp, str) and self._reading.is_double(stamp):
+                return None
+        return str(stamp)
+
+    def _instant(self, stamp: cursors.Stamp) -> datetime:
+        now = self._setting.now()
+        try:
+            return self._reading.instant(stamp, now) if isinstance(stamp, str) else cursors.instant(stamp) or now
+        except ValueError:
+            return now
 
 
 def _lacks(name: str, missing: Iterable[str], columns: Iterable[str]) -> str:

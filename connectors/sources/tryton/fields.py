@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from connectors.sources.tryton.words import read
 from crmbridge.contract import FieldInfo
-from crmbridge.model import Choice, FieldSpec, FieldType, FieldValue, RecordSpec, normalise
+from crmbridge.model import Choice, FieldSpec, FieldType, FieldValue, Reading, RecordSpec
 
 _TYPES: Final = {
     "boolean": FieldType.BOOLEAN,
@@ -28,9 +28,9 @@ Description = Mapping[str, Any]
 """A model's fields by name, as fields_get gives them."""
 
 
-def values(record: Mapping[str, Any], spec: RecordSpec, described: Description) -> dict[str, FieldValue]:
+def values(record: Mapping[str, Any], spec: RecordSpec, described: Description, reading: Reading) -> dict[str, FieldValue]:
     """The configured fields of a record as it came."""
-    return {name: _value(look(record, name), one, described.get(name, {})) for name, one in spec.items()}
+    return {name: _value(look(record, name), one, described.get(name, {}), reading) for name, one in spec.items()}
 
 
 def look(record: Any, path: str) -> Any:
@@ -66,7 +66,7 @@ def choices(described: Mapping[str, Any]) -> dict[str, str]:
     return {str(one[0]): str(one[1]) for one in pairs if isinstance(one, list) and len(one) == 2 and one[0] is not None}
 
 
-def _value(raw: Any, spec: FieldSpec, described: Mapping[str, Any]) -> FieldValue:
+def _value(raw: Any, spec: FieldSpec, described: Mapping[str, Any], reading: Reading) -> FieldValue:
     plain = _plain(raw, described)
     if described.get("type") in _SELECTIONS and spec.type is FieldType.ANY:
         labels = choices(described)
@@ -74,7 +74,7 @@ def _value(raw: Any, spec: FieldSpec, described: Mapping[str, Any]) -> FieldValu
             return Choice(plain, labels.get(plain, plain)) if labels else plain
         if isinstance(plain, list):
             return tuple(Choice(str(one), labels.get(str(one), str(one))) for one in plain)
-    return normalise(plain, _type(described) if spec.type is FieldType.ANY and described else spec.type)
+    return reading.value(plain, _type(described) if spec.type is FieldType.ANY and described else spec.type, spec.separator)
 
 
 def _plain(raw: Any, described: Mapping[str, Any]) -> Any:

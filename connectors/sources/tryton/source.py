@@ -47,6 +47,7 @@ class TrytonSource:
     def __init__(self, options: TrytonOptions, setting: Setting) -> None:
         self._options = options
         self._setting = setting
+        self._reading = options.reading(setting.days)
         self._records = setting.records
         self._api = Api(options, setting)
         self._looked: dict[str, datetime] = {}
@@ -267,7 +268,7 @@ class TrytonSource:
         )
 
     def _values(self, model: str, row: Record) -> dict[str, FieldValue]:
-        return values(row, self._records[model], self._api.described(model))
+        return values(row, self._records[model], self._api.described(model), self._reading)
 
     def _fields(self, model: str) -> list[str]:
         return [*self._records[model], CREATED, WRITTEN, *_ACTORS]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from crmbridge.contract import Options, Secrets
+from crmbridge.contract import Options, Secrets, Written
 
 _PATH = re.compile(r"(body|item)(\.[^.\s]+)*")
 
@@ -109,7 +109,7 @@ class Map(Options):
         return value
 
 
-class WebhookOptions(Options):
+class WebhookOptions(Written):
     """Options of the webhook source."""
 
     signature: Signature = Field(description="How the sender proves itself: standard-webhooks, hmac-sha256, bearer, basic or none.")

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -15,11 +15,10 @@ from connectors.sources.webhook.signatures import standard_webhook_id, verify
 from crmbridge.contract import Reply, Setting, WebhookRequest
 from crmbridge.errors import InvalidRequest
 from crmbridge.http import look, strict_json
-from crmbridge.model import FieldValue, Observation, RecordSpec, clean, normalise, parse_instant, parse_number
+from crmbridge.model import FieldValue, Observation, Reading, RecordSpec, clean, parse_instant, parse_number
 
 MAX_ITEMS: Final = 10_000
 _MAX_FIELDS: Final = 2_000
-_MILLISECONDS_FROM: Final = 100_000_000_000  # as seconds that is the year 5138
 _UNREAD: Final = object()
 _VERIFIED: Final = 256  # bodies kept between verify and parse
 _SMALL: Final = 16 * 1024  # bytes of a body that is kept
@@ -35,6 +34,7 @@ class WebhookSource:
         self._signature = options.signature
         self._map = options.map
         self._records = setting.records
+        self._reading = options.reading(setting.days)
         self._verified: dict[bytes, Any] = {}
         """What `verify` read and `parse` is going to ask for, so that most bodies are read once."""
 
@@ -89,12 +89,38 @@ class WebhookSource:
             before=before,
             created=bool(where.kind and word in where.kind.created),
             deleted=deleted,
-            version=_version(_look(where.version, body, item), where.version) if where.version else None,
+            version=self._version(_look(where.version, body, item), where.version, request.received_at) if where.version else None,
             observation_id=self._observation_id(body, item, index, sent),
-            occurred_at=_instant(_look(where.occurred_at, body, item) if where.occurred_at else None, request.received_at),
+            occurred_at=self._instant(_look(where.occurred_at, body, item) if where.occurred_at else None, request.received_at),
             actor=_text(_look(where.actor, body, item)) if where.actor else None,
             url=_text(_look(where.url, body, item)) if where.url else None,
         )
+
+    def _version(self, value: Any, where: str, received_at: datetime) -> str | None:
+        """A number or an instant, which can be put in order; anything else would make later changes look stale.
+
+        None in the hour that comes twice: a change in its second half must not look older than one in its first.
+        """
+        text = _text(value)
+        if text is None or parse_number(text) is not None:
+            return text
+        try:
+            moment = self._reading.instant(text, received_at)
+        except ValueError as error:
+            raise ValueError(
+                f"version: {text[:60]!r} at {where} is neither a number nor an instant ({error}); map another field, or none"
+            ) from None
+        if self._reading.zone is None and parse_instant(text) is not None:
+            return text
+        return None if self._reading.is_double(text) else moment.isoformat()
+
+    def _instant(self, value: Any, received_at: datetime) -> datetime:
+        if value is None:
+            return received_at
+        try:
+            return self._reading.instant(value, received_at)
+        except ValueError:
+            return received_at
 
     def _sent_id(self, request: WebhookRequest) -> str:
         sent = standard_webhook_id(request) if isinstance(self._signature, StandardWebhooks) else None
@@ -107,31 +133,30 @@ class WebhookSource:
             return f"{named[:480]}#{index}" if self._map.items and str(self._map.observation_id).startswith("body") else named[:500]
         return f"{sent()}#{index}"
 
-    @staticmethod
-    def _fields(raw: Any, spec: RecordSpec | None, where: str | None, *, required: bool) -> dict[str, FieldValue]:
+    def _fields(self, raw: Any, spec: RecordSpec | None, where: str | None, *, required: bool) -> dict[str, FieldValue]:
         if raw is None and not required:
             return {}
         if not isinstance(raw, dict):
             raise ValueError(f"fields: no mapping stands at {where}")
-        if spec is not None and (found := _found(raw, spec)) is not None:
+        if spec is not None and (found := _found(raw, spec, self._reading)) is not None:
             return found
         flat: dict[str, Any] = {}
         _flatten(raw, flat)
         if len(flat) > _MAX_FIELDS:
             raise ValueError(f"fields: more than {_MAX_FIELDS} at {where}")
         if spec is None:
-            return {name: normalise(value) for name, value in flat.items()}
-        return {name: normalise(flat[name], one.type) for name, one in spec.items() if name in flat}
+            return {name: self._reading.value(value) for name, value in flat.items()}
+        return {name: self._reading.read(flat[name], one) for name, one in spec.items() if name in flat}
 
 
-def _found(raw: Mapping[str, Any], spec: RecordSpec) -> dict[str, FieldValue] | None:
+def _found(raw: Mapping[str, Any], spec: RecordSpec, reading: Reading) -> dict[str, FieldValue] | None:
     """The configured fields, where all of them stand in `raw` itself: most senders nest nothing. Else None."""
     found: dict[str, FieldValue] = {}
     for name, one in spec.items():
         value = raw.get(name, _UNREAD)
         if value is _UNREAD or isinstance(value, dict):
             return None
-        found[name] = normalise(value, one.type)
+        found[name] = reading.read(value, one)
     return found
 
 
@@ -159,27 +184,6 @@ def _text(value: Any) -> str | None:
     return clean(str(value))[:1000].strip() or None
 
 
-def _version(value: Any, where: str) -> str | None:
-    """A number or an instant, which can be put in order; anything else would make later changes look stale."""
-    text = _text(value)
-    if text is not None and isinstance(parse_number(text), str) and parse_instant(text) is None:
-        raise ValueError(f"version: {text[:60]!r} at {where} is neither a number nor an ISO 8601 instant; map another field, or none")
-    return text
-
-
 def _word(value: Any) -> str | None:
     """A word that says what happened; a flag is `true` or `false`."""
     return str(value).lower() if isinstance(value, bool) else _text(value)
-
-
-def _instant(value: Any, otherwise: datetime) -> datetime:
-    if isinstance(value, str) and (moment := parse_instant(value)):
-        return moment
-    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
-        try:
-            number = float(value)
-            seconds = number / 1000 if abs(number) >= _MILLISECONDS_FROM else number
-            return datetime.fromtimestamp(seconds, timezone.utc)
-        except (ValueError, OverflowError, OSError):
-            return otherwise
-    return otherwise

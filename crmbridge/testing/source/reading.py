@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import pytest
 
 from crmbridge.contract import Baseline, Rewindable
-from crmbridge.model import Kind, normalise
+from crmbridge.model import Kind
+from crmbridge.model import Reading as Values
 from crmbridge.testing.source.parts import OVERLAP, Can, SourceParts, needs
 from crmbridge.testing.standin import StandIn
 from crmbridge.testing.world import World
@@ -18,18 +18,16 @@ from crmbridge.testing.world import World
 _POISON, _POISONED = "a poisonous title", "nobody can read this title"
 
 
-def _poison(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
-    """Let every value with those words raise where this connector reads it."""
-    package = ".".join(module.split(".")[:3])
+def _poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every value with those words raise where a connector reads it."""
+    read = Values.value
 
-    def poisoned(raw: Any, *more: Any) -> Any:
+    def poisoned(self: Values, raw: Any, *more: Any) -> Any:
         if raw == _POISON:
             raise ValueError(_POISONED)
-        return normalise(raw, *more)
+        return read(self, raw, *more)
 
-    for name, one in list(sys.modules.items()):
-        if name.startswith(package) and getattr(one, "normalise", None) is normalise:
-            monkeypatch.setattr(one, "normalise", poisoned)
+    monkeypatch.setattr(Values, "value", poisoned)
 
 
 class Reading(SourceParts):
@@ -65,7 +63,7 @@ class Reading(SourceParts):
     def test_an_odd_row_costs_only_itself(self, world: World, crm: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
         """One that cannot be read is put aside and named, the others and the next ones are told; mended, it is told too."""
         self.begun(crm, world)
-        _poison(monkeypatch, type(world.source).__module__)
+        _poison(monkeypatch)
         good = [crm.create(title="Good")]
         crm.tick()
         odd = crm.create(title=_POISON)
@@ -212,4 +210,4 @@ class Reading(SourceParts):
         for words in ('Tom & Jerry\'s "<b>"', "line\nline\r\n\t", "\u202egnp.exe", "' OR 1=1 --", "{{ 7 * 7 }}", "naïve 東京 🎉"):
             id = crm.create(title=words)
             (event,) = world.poll()
-            assert (event.record_id, self.says(event, "title")) == (id, normalise(words))
+            assert (event.record_id, self.says(event, "title")) == (id, Values().value(words))

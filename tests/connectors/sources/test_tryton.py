@@ -12,7 +12,7 @@ from standins.tryton import KEY, MODEL, PLAIN, WORDS, Tryton
 
 from connectors.sources.tryton import CONNECTOR, fields, history, source, told, words
 from crmbridge.errors import SourceError
-from crmbridge.model import Choice, Cursor, FieldSpec, FieldType, Kind, cursors, from_us
+from crmbridge.model import Choice, Cursor, FieldSpec, FieldType, Kind, Reading, cursors, from_us
 from crmbridge.testing import Can, SourceContract, answer, cut
 
 
@@ -336,7 +336,7 @@ def test_what_is_recorded_is_read(vectors):
     assert from_us(words.instant(first["create_date"])) == datetime(2026, 11, 22, 5, 4, 22, 380707, tzinfo=timezone.utc)
     spec = {name: FieldSpec() for name in ("amount", "state", "party.name", "employee.party.name", "party")}
     described = {"amount": {"type": "numeric"}, "state": {"type": "selection", "selection": [["lost", "Lost"]]}}
-    assert fields.values(after, spec, described) == {
+    assert fields.values(after, spec, described, Reading()) == {
         "amount": Decimal(120000), "state": Choice("lost", "Lost"), "party.name": "Acme GmbH", "employee.party.name": "Rita Rep",
         "party": Decimal(3),
     }  # fmt: skip
@@ -379,11 +379,11 @@ def test_relations_and_lists():
         "empty": None,
     }
     spec = dict.fromkeys(["party", "party.rec_name", "origin", "lines", "lines.quantity", "empty.name"], FieldSpec())
-    assert fields.values(record, spec, {"origin": {"type": "reference"}}) == {
+    assert fields.values(record, spec, {"origin": {"type": "reference"}}, Reading()) == {
         "party": Decimal(3), "party.rec_name": "Acme", "origin": "sale.sale,4", "lines": (Decimal(1), Decimal(2)),
         "lines.quantity": (Decimal(2), Decimal(5)), "empty.name": None,
     }  # fmt: skip
-    assert fields.values({"n": 1}, {"n": FieldSpec(type=FieldType.TEXT)}, {}) == {"n": Decimal(1)}
+    assert fields.values({"n": 1}, {"n": FieldSpec(type=FieldType.TEXT)}, {}, Reading()) == {"n": "1"}
 
 
 def test_gaps_of_ids():

@@ -1,0 +1,253 @@
+"""What a source meant by what it wrote: a raw value becomes a field's value by the field's type. Decided here, and nowhere else. Pure.
+
+What does not fit its type, or could mean two things, becomes `Unread` with its reason: never another value, and never silence.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any, Final
+
+from crmbridge.model.numbers import is_ordinary, read_number
+from crmbridge.model.stamps import both, comes_twice, counted, is_midnight, read_moment
+from crmbridge.model.values import Choice, FieldSpec, FieldType, FieldValue, Ordered, Unread, number_text
+from crmbridge.model.words import clean
+
+MOST_ITEMS: Final = 25_000
+"""Items of one field's list, lists within it counted with theirs."""
+
+_ANY, _TEXT = FieldType.ANY, FieldType.TEXT  # an enum's members are slow to look up
+_NUMERIC: Final = frozenset({FieldType.NUMBER, FieldType.MONEY})
+_TRUE: Final = frozenset(
+    ["true", "t", "yes", "y", "1", "on", "wahr", "ja", "vrai", "oui", "verdadero", "sí", "si", "vero", "sì", "verdadeiro", "sim", "waar"]
+)
+_FALSE: Final = frozenset(["false", "f", "no", "n", "0", "off", "falsch", "nein", "faux", "non", "falso", "não", "onwaar", "nee"])
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a source writes what it gives as text."""
+
+    numbers: str | None = "1234.5"
+    """One of NUMBERS; None: nobody said, so that what could mean two numbers is none."""
+    dates: str | None = None
+    """One of DATES; None: nobody said."""
+    zone: tzinfo | None = None
+    """Where its clock hangs, for stamps without an offset; None: they are in UTC."""
+    days: tzinfo = timezone.utc
+    """Where it is decided which day an instant belongs to, unless `zone` says it."""
+
+    def value(self, raw: Any, type_: FieldType = FieldType.ANY, separator: str = ";") -> FieldValue:
+        """A source's raw value as a field of `type_` holds it. `any` keeps what the source's own type says.
+
+        NUL and lone surrogates become U+FFFD, because one database stores them and the next refuses them. Raises ValueError
+        for a list of more than MOST_ITEMS: no CRM's field holds one, and everything behind this would work on it for seconds.
+        """
+        if isinstance(raw, str):  # first, for most values are texts
+            text = raw if raw.isascii() and "\0" not in raw else clean(raw)
+            return text if type_ is _ANY or type_ is _TEXT else self._typed(text, type_, separator)
+        if raw is None or isinstance(raw, Choice):
+            return raw
+        if isinstance(raw, (list, tuple)):
+            return self._listed(raw, type_, separator)
+        try:
+            return self._converted(_plain(raw), type_, separator)
+        except ValueError as error:
+            return Unread.of(raw, str(error))
+
+    def read(self, raw: Any, spec: FieldSpec) -> FieldValue:
+        """`value` for a configured field."""
+        return self.value(raw, spec.type, spec.separator)
+
+    def instant(self, raw: Any, now: datetime | None = None) -> datetime:
+        """An instant, aware. Of two that a wall clock's time can mean in the night when it is set back, the later one that is not
+        after `now`, else the first. Raises ValueError saying why it is none."""
+        moment = self.moment(raw)
+        if not isinstance(moment, datetime):
+            moment = datetime.combine(moment, time())
+        return self.aware(moment, now)
+
+    def moment(self, raw: Any) -> datetime | date:
+        """A day, or an instant that may still be naive. Raises ValueError saying why it is neither."""
+        raw = _plain(raw)
+        match raw:
+            case date():
+                return raw
+            case Decimal():
+                return counted(raw)
+            case str():
+                return read_moment(raw.strip(), self.dates)
+        raise ValueError("it is neither a day nor an instant")
+
+    def aware(self, moment: datetime, now: datetime | None = None) -> datetime:
+        """`moment` with an offset; see `instant`. Raises ValueError for what UTC cannot hold."""
+        try:
+            if moment.tzinfo is not None:
+                moment.astimezone(timezone.utc)
+                return moment
+            first, second = both(moment, self.zone or timezone.utc)
+        except OverflowError:
+            raise ValueError(f"{moment.isoformat()} is outside the years 1 to 9999 in UTC") from None
+        return second if now is not None and first < second <= now else first
+
+    def is_double(self, raw: Any) -> bool:
+        """Whether a stamp can mean two instants: a wall clock's time in the hour that comes twice."""
+        moment = self.moment(raw)
+        return isinstance(moment, datetime) and moment.tzinfo is None and self.zone is not None and comes_twice(moment, self.zone)
+
+    def day(self, moment: datetime) -> date:
+        """The day of an instant. Midnight where it was written, or in UTC, is how a system writes a day that has no type for one."""
+        if moment.tzinfo is None or is_midnight(moment):
+            return moment.date()
+        utc = moment.astimezone(timezone.utc)
+        return utc.date() if is_midnight(utc) else moment.astimezone(self.zone or self.days).date()
+
+    def number(self, text: str, *, money: bool = False) -> Decimal:
+        """A number in this source's way of writing. Raises ValueError saying why it is none."""
+        return read_number(text, self.numbers, money=money)
+
+    # --- by type
+
+    def _typed(self, text: str, type_: FieldType, separator: str) -> FieldValue:
+        if not text.strip():
+            return None
+        try:
+            match type_:
+                case FieldType.NUMBER | FieldType.MONEY:
+                    return self.number(text, money=type_ is FieldType.MONEY)
+                case FieldType.DATE:
+                    moment = self.moment(text)
+                    return self.day(moment) if isinstance(moment, datetime) else moment
+                case FieldType.DATETIME:
+                    return self.instant(text)
+                case FieldType.BOOLEAN:
+                    return read_truth(text)
+                case FieldType.SET | FieldType.LIST:
+                    items = (item for part in text.split(separator) if (item := part.strip()))
+                    return self._listed(list(items), type_, separator)
+        except ValueError as error:
+            return Unread.of(text, str(error))
+        return text
+
+    def _converted(self, raw: Any, type_: FieldType, separator: str) -> FieldValue:
+        """What is neither text nor list nor null. Raises ValueError where it does not fit."""
+        match raw:
+            case str():
+                return self._typed(clean(raw), type_, separator)
+            case bool():
+                if type_ is _TEXT:
+                    return str(raw).lower()
+                _want(type_, "true or false", FieldType.BOOLEAN, FieldType.SET, FieldType.LIST)
+                return raw if type_ not in (FieldType.SET, FieldType.LIST) else self._listed([raw], type_, separator)
+            case Decimal():
+                return self._number_as(raw, type_, separator)
+            case datetime():
+                if type_ is FieldType.DATE:
+                    return self.day(raw)
+                _want(type_, "an instant", FieldType.DATETIME, _TEXT)
+                moment = self.aware(raw)
+                return moment.isoformat() if type_ is _TEXT else moment
+            case date():
+                _want(type_, "a day", FieldType.DATE, FieldType.DATETIME, _TEXT)
+                return raw.isoformat() if type_ is _TEXT else raw
+            case Mapping():
+                _want(type_, "a mapping", _TEXT)
+                return clean(json.dumps(raw, ensure_ascii=False, sort_keys=True, default=str))
+        raise ValueError(f"it is of the type {type(raw).__name__}, which nothing here can read")
+
+    def _number_as(self, number: Decimal, type_: FieldType, separator: str) -> FieldValue:
+        match type_:
+            case FieldType.DATE | FieldType.DATETIME:
+                moment = counted(number)
+                return self.day(moment) if type_ is FieldType.DATE else moment
+            case FieldType.BOOLEAN:
+                if number not in (0, 1):
+                    raise ValueError("it is a number other than 0 and 1")
+                return bool(number)
+            case FieldType.SET | FieldType.LIST:
+                return self._listed([number], type_, separator)
+        if not is_ordinary(number):
+            if type_ in _NUMERIC:
+                raise ValueError("it is no number that can be worked with")
+            return str(number)
+        return number_text(number) if type_ is _TEXT else number
+
+    def _listed(self, raw: Sequence[Any], type_: FieldType, separator: str) -> FieldValue:
+        if _items(raw) > MOST_ITEMS:
+            raise ValueError(f"a field holds a list of more than {MOST_ITEMS:,} items")
+        inner = FieldType.ANY if type_ in (FieldType.SET, FieldType.LIST) else type_
+        items = tuple(self.value(item, inner, separator) for item in raw)
+        for item in items:
+            if isinstance(item, Unread):
+                return item
+        return Ordered(items) if type_ is FieldType.LIST else items
+
+
+def _want(type_: FieldType, what: str, *fits: FieldType) -> None:
+    if type_ is not FieldType.ANY and type_ not in fits:
+        raise ValueError(f"it is {what}")
+
+
+def _plain(raw: Any) -> Any:
+    """`raw` as one of the types that are read here, if it is like one of them."""
+    match raw:
+        case bool() | str() | Decimal() | datetime() | date() | Mapping():
+            return raw
+        case int():
+            return Decimal(raw)
+        case float():
+            return Decimal(str(raw))
+        case bytes() | bytearray() | memoryview():
+            return bytes(raw).hex()
+        case time():
+            return raw.isoformat()
+        case timedelta():
+            return _clock(raw)
+        case uuid.UUID() | IPv4Address() | IPv6Address() | IPv4Network() | IPv6Network():
+            return str(raw)
+    return raw
+
+
+def identity(raw: Any) -> str:
+    """A record's id as text: a whole number, a text or a UUID as people write it, bytes in hexadecimal. Empty for anything else."""
+    if isinstance(raw, bool):
+        return ""
+    plain = _plain(raw)
+    if isinstance(plain, Decimal):
+        return number_text(plain) if is_ordinary(plain) else ""
+    return clean(plain).strip() if isinstance(plain, str) else plain.isoformat() if isinstance(plain, date) else ""
+
+
+def _clock(span: timedelta) -> str:
+    """A span as hours, minutes and seconds: `26:03:00`."""
+    seconds = abs(span) // timedelta(seconds=1)
+    return f"{'-' if span < timedelta(0) else ''}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def _items(raw: Iterable[Any]) -> int:
+    """The items of a list and of the lists in it, counted until there are too many."""
+    count = 0
+    for item in raw:
+        count += 1 + (_items(item) if isinstance(item, (list, tuple)) else 0)
+        if count > MOST_ITEMS:
+            break
+    return count
+
+
+# --- truth
+
+
+def read_truth(text: str) -> bool:
+    """A word for true or false, as exports of several languages have it. Raises ValueError."""
+    word = text.strip().casefold()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise ValueError("it is neither true nor false")
