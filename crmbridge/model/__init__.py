@@ -32,7 +32,7 @@ from crmbridge.model.messages import (
 )
 from crmbridge.model.moments import from_us, to_us
 from crmbridge.model.numbers import NUMBERS, Ambiguous, parse_number, read_number
-from crmbridge.model.reading import Reading, identity, read_truth
+from crmbridge.model.reading import Reading, identity, marked, read_truth
 from crmbridge.model.stamps import DATES, both, comes_twice, epoch, parse_instant
 from crmbridge.model.values import (
     Audience,
@@ -103,6 +103,7 @@ __all__ = [
     "load_message",
     "load_observation",
     "load_text",
+    "marked",
     "number_text",
     "parse_instant",
     "parse_number",

@@ -39,10 +39,8 @@ def read_number(text: str, numbers: str | None, *, money: bool = False) -> Decim
     if len(bare) > _LONGEST_NUMBER:
         raise ValueError("it is too long for a number")
     negative, bare = _unsigned(bare)
-    if money:
-        bare = _without_currency(bare)
-        again, bare = _unsigned(bare)
-        negative = negative != again
+    if money and (amount := _without_currency(bare)) != bare:
+        negative, bare = (True, amount) if negative else _unsigned(amount)  # a sign stands on one side of the currency
     exponent = _EXPONENT.search(bare)
     mantissa = bare[: exponent.start()] if exponent else bare
     digits = _digits(mantissa, numbers)

@@ -224,6 +224,15 @@ def identity(raw: Any) -> str:
     return clean(plain).strip() if isinstance(plain, str) else plain.isoformat() if isinstance(plain, date) else ""
 
 
+def marked(raw: Any) -> bool:
+    """Whether a mark, as of what was deleted, says so: it is true, or anything else that is not empty, like a stamp."""
+    plain = _plain(raw)
+    if isinstance(plain, str):
+        word = plain.strip().casefold()
+        return bool(word) and word not in _FALSE and not word.startswith("0000-00-00")  # MySQL's word for no day
+    return bool(plain)
+
+
 def _clock(span: timedelta) -> str:
     """A span as hours, minutes and seconds: `26:03:00`."""
     seconds = abs(span) // timedelta(seconds=1)

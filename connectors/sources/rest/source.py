@@ -18,11 +18,10 @@ from connectors.sources.rest.options import Resource, RestOptions, Since
 from crmbridge.contract import Setting, each
 from crmbridge.errors import SourceError
 from crmbridge.http import look
-from crmbridge.model import Cursor, FieldValue, Observation, Page, Reading, RecordSpec, both, clean, cursors, identity
+from crmbridge.model import Cursor, FieldValue, Observation, Page, Reading, RecordSpec, both, clean, cursors, identity, marked
 
 _log = logging.getLogger(__name__)
 _PROOF: Final = 10  # records
-_FALSE: Final = (None, False, 0, "", "0", "false", "False")
 
 
 class RestSource:
@@ -174,7 +173,7 @@ class RestSource:
             record_id=record_id,
             fields=_values(_fields(one, item), self._setting.records.get(name), self._reading),
             existed=cursors.existed(self._made(one, item), position),
-            deleted=bool(one.deleted) and look(one.deleted or "", item) not in _FALSE,
+            deleted=bool(one.deleted) and marked(look(one.deleted or "", item)),
             version=None if self._reading.is_double(look(one.changed, item)) else stamp.isoformat(),
             occurred_at=stamp,
             actor=clean(str(actor))[:200] if actor is not None else None,

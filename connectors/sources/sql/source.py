@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from connectors.sources.sql.options import SqlOptions, Table
 from crmbridge.contract import Setting, each
 from crmbridge.errors import SourceError
-from crmbridge.model import Cursor, Observation, Page, clean, cursors, identity
+from crmbridge.model import Cursor, Observation, Page, clean, cursors, identity, marked
 
 Row = Mapping[str, Any]
 
@@ -161,7 +161,7 @@ class SqlSource:
             record_id=record_id,
             fields=fields,
             existed=cursors.existed(_stamp(made), position, self._reading.zone) if made is not None else False,
-            deleted=bool(table.deleted and row[table.deleted] not in (None, 0, False, "", "0", "f", "false")),
+            deleted=table.deleted is not None and marked(row[table.deleted]),
             version=self._version(stamp),
             occurred_at=self._instant(stamp),
             actor=clean(str(row[table.actor])) if table.actor and row[table.actor] is not None else None,

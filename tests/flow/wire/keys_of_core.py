@@ -59,6 +59,18 @@ def how_a_value_is_read(stage):
     return stage.texts()[0]
 
 
+@proves(
+    "sources.records.fields.separator",
+    (";", "a,b+c"),
+    (",", "a+b;c"),
+    given={TEXT: "{{ record.name | join('+') }}", f"{DEAL}/name": {"type": "set"}},
+)
+def how_a_list_is_cut(stage):
+    """What `a,b;c` is said as."""
+    stage.start().change(name="a,b;c")
+    return stage.texts()[0]
+
+
 NOT_PUBLIC = ["record.name is internal and out is read by the whole world; if everyone may know it, mark it: name: public"]
 
 

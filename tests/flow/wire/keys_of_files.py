@@ -74,6 +74,30 @@ def a_semicolon(stage):
     return stage.exported("id,stage\n1,open\n", "id,stage\n1,won;x\n", "stage")
 
 
+STAGE = "sources/crm/records/Deal/fields/stage"
+
+
+@proves("sources.files.numbers", ("1.234,5", [["1250"]]), ("1,234.5", [["1.25"]]), given={STAGE: "number"})
+def a_number_as_text(stage):
+    """What 1.250 means."""
+    return stage.exported("id,stage\n1,5\n", "id,stage\n1,1.250\n", "stage")
+
+
+@proves("sources.files.dates", ("31/12/2026", [["2026-03-02"]]), ("12/31/2026", [["2026-02-03"]]), given={STAGE: "date"})
+def a_day_as_text(stage):
+    """Which day 02/03/2026 is."""
+    return stage.exported("id,stage\n1,2026-01-01\n", "id,stage\n1,02/03/2026\n", "stage")
+
+
+AT = {"sources/crm/types/Deal/changed": "at"}
+
+
+@proves("sources.files.zone", ("UTC", [["2026-11-22T11:00:00+00:00"]]), ("Europe/Berlin", [["2026-11-22T10:00:00+00:00"]]), given=AT)
+def a_stamp_without_an_offset(stage):
+    """When it was."""
+    return stage.exported("id,stage,at\n1,open,2026-11-22 09:00\n", "id,stage,at\n1,won,2026-11-22 11:00\n", "occurred_at")
+
+
 @proves("sources.files.types.encoding", ("latin-1", [["won\x80"]]), ("cp1252", [["won€"]]))
 def a_byte(stage):
     """What a byte that is no ASCII is read as."""

@@ -205,3 +205,29 @@ def who_is_believed(stage):
     known = senders(stage)
     believed = [name for name, headers in known.items() if stage.hear(TEXT, **headers) == 202]
     return "all" if len(believed) == len(known) else believed
+
+
+STAGE = "sources/crm/records/Deal/fields/stage"
+
+
+@proves("sources.webhook.numbers", ("1.234,5", [["1250"]]), ("1,234.5", [["1.25"]]), given={STAGE: "number"})
+def a_number_as_text(stage):
+    """What 1.250 means."""
+    return stage.heard("stage", fields={"stage": "1.250"})
+
+
+@proves("sources.webhook.dates", ("31/12/2026", [["2026-03-02"]]), ("12/31/2026", [["2026-02-03"]]), given={STAGE: "date"})
+def a_day_as_text(stage):
+    """Which day 02/03/2026 is."""
+    return stage.heard("stage", fields={"stage": "02/03/2026"})
+
+
+@proves(
+    "sources.webhook.zone",
+    ("UTC", [["2026-11-22T11:00:00+00:00"]]),
+    ("Europe/Berlin", [["2026-11-22T10:00:00+00:00"]]),
+    given={f"{MAP}/occurred_at": "body.at"},
+)
+def a_stamp_without_an_offset(stage):
+    """When it was."""
+    return stage.heard("occurred_at", at="2026-11-22 11:00:00")

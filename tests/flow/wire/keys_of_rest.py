@@ -274,3 +274,24 @@ def the_newest_first(stage):
     except SourceError as error:
         return str(error)
     return "learnt"
+
+
+STAGE = "sources/crm/records/Deal/fields/stage"
+
+
+@proves("sources.rest.numbers", ("1.234,5", [["1250"]]), ("1,234.5", [["1.25"]]), given={STAGE: "number"})
+def a_number_as_text(stage):
+    """What 1.250 means."""
+    return stage.changed("stage", stage="1.250")
+
+
+@proves("sources.rest.dates", ("31/12/2026", [["2026-03-02"]]), ("12/31/2026", [["2026-02-03"]]), given={STAGE: "date"})
+def a_day_as_text(stage):
+    """Which day 02/03/2026 is."""
+    return stage.changed("stage", stage="02/03/2026")
+
+
+@proves("sources.rest.zone", ("UTC", [["2026-11-22T11:30:00+00:00"]]), ("Europe/Berlin", [["2026-11-22T10:30:00+00:00"]]))
+def a_stamp_without_an_offset(stage):
+    """When it was."""
+    return stage.changed("occurred_at", at="2026-11-22 11:30:00")

@@ -74,7 +74,8 @@ def whose_row(stage):
     return stage.changed("record_id")
 
 
-@proves("sources.sql.tables.changed", ("at", [["2026-11-22T11:30:00+00:00"]]), ("made", [["2020-01-01T00:00:00+00:00"]]))
+@proves("sources.sql.tables.changed", ("at", [["2026-11-22T11:30:00+00:00"]]), ("other_at", [["2026-11-22T10:45:00+00:00"]]))
+@proves("sources.sql.zone", ("UTC", [["2026-11-22T11:30:00+00:00"]]), ("Europe/Berlin", [["2026-11-22T10:30:00+00:00"]]))
 def when_it_changed(stage):
     """The instant of the change."""
     return stage.changed("occurred_at")
@@ -90,6 +91,21 @@ def a_row_comes_into_sight(stage):
 def a_row_is_marked(stage):
     """What a mark in a column means."""
     return stage.changed("kind", gone=1)
+
+
+STAGE = "sources/crm/records/Deal/fields/stage"
+
+
+@proves("sources.sql.numbers", ("1.234,5", [["1250"]]), ("1,234.5", [["1.25"]]), given={STAGE: "number"})
+def a_number_as_text(stage):
+    """What 1.250 means."""
+    return stage.changed("stage", stage="1.250")
+
+
+@proves("sources.sql.dates", ("31/12/2026", [["2026-03-02"]]), ("12/31/2026", [["2026-02-03"]]), given={STAGE: "date"})
+def a_day_as_text(stage):
+    """Which day 02/03/2026 is."""
+    return stage.changed("stage", stage="02/03/2026")
 
 
 @proves("sources.sql.tables.actor", (ABSENT, [[None]]), ("who", [["Ann"]]))
