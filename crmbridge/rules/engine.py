@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timezone, tzinfo
-from typing import Any
+from typing import Any, Final
 
 from crmbridge.errors import RenderError
 from crmbridge.model import (
@@ -13,11 +13,13 @@ from crmbridge.model import (
     ChangeEvent,
     Channel,
     Fields,
+    FieldSpec,
     Message,
     Reading,
     RecordSpec,
     Sensitivity,
     Text,
+    Unread,
     alike,
     idempotency_key,
     plain,
@@ -70,6 +72,7 @@ class Outcome:
     verdicts: list[Verdict] = field(default_factory=list)
 
 
+_UNSAID: Final = FieldSpec()
 Records = Mapping[tuple[str, str], RecordSpec]
 """The configured fields by (source, record type); a record type without an entry has only internal fields."""
 
@@ -118,6 +121,7 @@ class Engine:
 
         Who serves others too lets them in between two pieces; none costs more than `meter.LIMIT`.
         """
+        event = self._read_by_now(event)
         for rule in self._index.get((event.source, event.record_type, event.kind), ()):
             wanted = only is None or rule.id == only
             if not wanted and not rule.stop:
@@ -139,6 +143,18 @@ class Engine:
                 yield meter.spent
             if rule.stop:
                 break
+
+    def _read_by_now(self, event: ChangeEvent) -> ChangeEvent:
+        """`event` with what could not be read when it happened as it is read today: somebody may have said how since."""
+        fields, before = (self._readable(event, values) for values in (event.fields, event.before))
+        return event if fields is event.fields and before is event.before else replace(event, fields=fields, before=before)
+
+    def _readable(self, event: ChangeEvent, values: Fields) -> Fields:
+        unread = {name: value.text for name, value in values.items() if type(value) is Unread}
+        if not unread:
+            return values
+        spec, reading = self.records.get((event.source, event.record_type), {}), self.reading(event.source)
+        return {**values, **{name: reading.read(text, spec.get(name, _UNSAID)) for name, text in unread.items()}}
 
     def outdated(self, rule: str, fields: Fields) -> str:
         """Why the record, as it is now, is no longer what a message of `rule` says it became; empty if it is, or the rule is gone."""
