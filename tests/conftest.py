@@ -136,3 +136,50 @@ def postgres() -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[str]:
+    """The connection string of a real MariaDB that runs for this test session only, on a free loopback port."""
+    binary, install = shutil.which("mariadbd"), shutil.which("mariadb-install-db")
+    need(binary and install, "MariaDB", "apt-get install mariadb-server-core")
+    drop = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory(prefix="crmbridge-mariadb-") as name:
+        folder, data = Path(name), Path(name) / "data"
+        if drop:
+            shutil.chown(folder, "nobody", "nogroup")
+        quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "check": True}
+        subprocess.run(
+            [*drop, str(install), "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db"],
+            **quiet,
+        )
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        options = {
+            "datadir": data,
+            "port": port,
+            "bind-address": "127.0.0.1",
+            "socket": folder / "sock",
+            "pid-file": folder / "pid",
+            "default-time-zone": "+05:30",
+            "innodb-flush-log-at-trx-commit": 0,
+            "innodb-buffer-pool-size": "32M",
+        }
+        begin = [*drop, str(binary), "--no-defaults", *(f"--{key}={value}" for key, value in options.items())]
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(begin, cwd=folder, stdout=log, stderr=log)
+        try:
+            end = time.monotonic() + 60
+            while b"ready for connections" not in (folder / "log").read_bytes():
+                assert server.poll() is None, (folder / "log").read_text("utf-8", "replace")
+                assert time.monotonic() < end, "MariaDB did not start in 60 s"
+                time.sleep(0.05)
+            yield f"mysql://root@127.0.0.1:{port}/mysql"
+        finally:
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()

@@ -14,7 +14,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
-    PlainValidator,
     StringConstraints,
     WithJsonSchema,
     WrapValidator,
@@ -23,59 +22,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from crmbridge.contract import Options, Secret, ZoneName
+from crmbridge.contract import Duration, DurationOrOff, Options, Secret, ZoneName
 from crmbridge.model import Audience, FieldType, Kind, Sensitivity
 from crmbridge.publisher.decide import OnUnknown
 from crmbridge.rules.rule import Mode
 from crmbridge.server import parse_listen
 
 # --- values ---------------------------------------------------------------------------------
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def parse_duration(raw: Any) -> timedelta:
-    """`30s`, `5m`, `6h` or `7d`. Raises PydanticCustomError."""
-    if isinstance(raw, timedelta):
-        return raw
-    match = re.fullmatch(r"([0-9]{1,6})([smhd])", raw.strip()) if isinstance(raw, str) else None
-    if not match or int(match[1]) == 0:
-        raise PydanticCustomError("duration", "a duration is written like 30s, 5m, 6h or 7d")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
-
-
-def show_duration(value: timedelta) -> str:
-    """The inverse of `parse_duration`, in the largest unit that fits."""
-    seconds = int(value.total_seconds())
-    for unit in ("d", "h", "m"):
-        if seconds % _UNITS[unit] == 0:
-            return f"{seconds // _UNITS[unit]}{unit}"
-    return f"{seconds}s"
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(parse_duration),
-    PlainSerializer(show_duration),
-    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*[smhd]$"}),
-]
-
-
-def _age(raw: Any) -> timedelta | Literal["off"]:
-    if raw == "off":
-        return "off"
-    try:
-        return parse_duration(raw)
-    except PydanticCustomError:
-        raise PydanticCustomError("age", "a duration is written like 30s, 5m, 6h or 7d; or write off") from None
-
-
-Age = Annotated[
-    timedelta | Literal["off"],
-    PlainValidator(_age),
-    PlainSerializer(lambda value: value if value == "off" else show_duration(value)),
-    WithJsonSchema({"type": "string", "pattern": "^([1-9][0-9]*[smhd]|off)$"}),
-]
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=64 * 1024)]
@@ -284,7 +237,7 @@ class DestinationModel(Options):
         description="A message that may or may not be published, and is not found where it can be looked for: resend it, or hold it for a "
         "person. Default: hold if public.",
     )
-    max_age: Age | None = Field(
+    max_age: DurationOrOff | None = Field(
         None, description="How long after the change a message may still be said. Default: 6h if public, 7d for chirp, else 24h."
     )
     surge: SurgeOption | None = Field(
@@ -332,7 +285,7 @@ class StepModel(Options):
         [], description="Lookups of the text, like record.Name, whose words may be cut where the text would not fit."
     )
     blocks: list[Any] | None = Field(None, description="For slack: Block Kit blocks, each text a template; `text` is their fallback.")
-    max_age: Age | None = Field(None, description="Instead of the destination's.")
+    max_age: DurationOrOff | None = Field(None, description="Instead of the destination's.")
     link: Words | None = Field(None, description="A template that gives a web address to show with the message.")
 
 

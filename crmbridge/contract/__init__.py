@@ -23,10 +23,14 @@ from crmbridge.contract.source import (
     Rewindable,
     Source,
     Streaming,
+    Stretch,
     Teams,
+    Walk,
+    Walking,
     WebhookRequest,
     WebhookSource,
 )
+from crmbridge.contract.spans import Duration, DurationOrOff, show_duration
 
 __all__ = [
     "Ability",
@@ -38,6 +42,8 @@ __all__ = [
     "Deletable",
     "Describing",
     "Destination",
+    "Duration",
+    "DurationOrOff",
     "Editable",
     "FieldInfo",
     "Findable",
@@ -55,7 +61,10 @@ __all__ = [
     "Setting",
     "Source",
     "Streaming",
+    "Stretch",
     "Teams",
+    "Walk",
+    "Walking",
     "WebhookRequest",
     "WebhookSource",
     "Written",
@@ -63,6 +72,7 @@ __all__ = [
     "each",
     "login_secret",
     "revealed",
+    "show_duration",
     "wanted",
     "without",
 ]

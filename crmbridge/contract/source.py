@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from crmbridge.contract.calls import Maybe
@@ -77,6 +77,45 @@ class Rewindable(Protocol):
 
     def since(self, moment: datetime) -> Maybe[Cursor]:
         """The cursor from which `poll` reads what changed at `moment` or later. Raises SourceError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """How one record type may be gone through, besides being polled."""
+
+    ids_every: timedelta | None
+    """How often all ids are listed, for what was deleted; None: never."""
+    rows_every: timedelta | None
+    """How often all records are compared, for what changed without its stamp; None: never."""
+    most_ids: int
+    """With more records than this ids are not listed."""
+    most_rows: int
+    """With more records than this they are not compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A part of a walk through all records of a type."""
+
+    ids: Sequence[str]
+    observations: Sequence[Observation] = ()
+    """Of the same records, if they are compared."""
+    place: str | None = None
+    """Where the next stretch begins; None: this was the last."""
+
+
+@runtime_checkable
+class Walking(Protocol):
+    """A source that can go through all that there is: for what no stamp tells of."""
+
+    def walks(self) -> Mapping[str, Walk]:
+        """By record type."""
+
+    def walk(self, record_type: str, place: str | None, rows: bool) -> Maybe[Stretch]:
+        """The stretch from `place` on; None is the beginning. `rows`: with whole records, not with their ids alone. A record that is there all the time stands in one of them.
+
+        Raises SourceError; the walk then begins anew later.
+        """
 
 
 @runtime_checkable

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     GONE = "gone"  # a configured field is in none of the records
     AHEAD = "ahead"  # stamps lie in the future
     BEHIND = "behind"  # every change comes with a stamp of long ago
+    WALK = "walk"  # what was deleted, or changed without its stamp, cannot be looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Doubts:
                 hidden = name in spec and spec[name].sensitivity is Sensitivity.SECRET
                 shown, why = ("a secret value", "see its source") if hidden else (repr(value.text), value.reason)
                 what = f"{shown} of {one.record_type} {one.record_id} is no {_type(spec, name)}: {why}"
-                self._note(Kind.UNREAD, f"{source}/{one.record_type}.{name}", what, now)
+                self.note(Kind.UNREAD, f"{source}/{one.record_type}.{name}", what, now)
         if spec:
             self._present(source, one.record_type, one.fields, spec, now)
 
@@ -103,13 +104,13 @@ class Doubts:
             for key in [key for key in self._found if key[0] is Kind.GONE and key[1].startswith(begin) and key[1] not in gone]:
                 del self._found[key]
             for about in sorted(gone):
-                self._note(Kind.GONE, about, "its source has no such field (any more)", now)
+                self.note(Kind.GONE, about, "its source has no such field (any more)", now)
 
     def stamps(self, source: str, occurred_at: datetime, unseen_for: timedelta, now: datetime, *, changed: bool) -> None:
         """Look at the stamp of what a poll brought, when the poll before had looked `unseen_for` ago; `changed`: it is a change."""
         ahead = occurred_at - now
         if ahead > _AHEAD:
-            self._note(
+            self.note(
                 Kind.AHEAD, source, f"stamps lie {_span(ahead)} ahead of this machine's clock, like {occurred_at:%Y-%m-%d %H:%M} UTC", now
             )
         if not changed:
@@ -123,7 +124,7 @@ class Doubts:
         seen.least, seen.count = min(seen.least, lag), seen.count + 1
         if seen.count >= _LATE:
             what = f"the last {seen.count} changes came with stamps at least {_span(seen.least)} behind this machine's clock"
-            self._note(Kind.BEHIND, source, what, now)
+            self.note(Kind.BEHIND, source, what, now)
 
     def _present(self, source: str, record_type: str, fields: Fields, spec: RecordSpec, now: datetime) -> None:
         presence = self._presence.setdefault((source, record_type), {})
@@ -140,11 +141,16 @@ class Doubts:
                 continue
             seen.without += 1
             if seen.with_it >= _USUAL and seen.without >= _MISSED:
-                self._note(Kind.GONE, about, f"it was in each of {seen.with_it} records, and in none of the last {seen.without}", now)
+                self.note(Kind.GONE, about, f"it was in each of {seen.with_it} records, and in none of the last {seen.without}", now)
             elif not seen.with_it and seen.without >= _USUAL:
-                self._note(Kind.GONE, about, f"it is in none of {seen.without} records", now)
+                self.note(Kind.GONE, about, f"it is in none of {seen.without} records", now)
 
-    def _note(self, kind: Kind, about: str, what: str, now: datetime) -> None:
+    def end(self, kind: Kind, about: str) -> None:
+        """It is so no longer."""
+        self._found.pop((kind, about), None)
+
+    def note(self, kind: Kind, about: str, what: str, now: datetime) -> None:
+        """It is so, and may have been before."""
         before = self._found.get((kind, about))
         self._found[kind, about] = Doubt(kind, about, what, before.since if before else now, now, before.count + 1 if before else 1)
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from crmbridge.contract import Acknowledging, Baseline, Caller, Source, Streaming
+from crmbridge.contract import Acknowledging, Baseline, Caller, Source, Streaming, Walking
 from crmbridge.errors import LoginRefused, SourceError, StoreError
 from crmbridge.http import Refused, describe
 from crmbridge.intake.interpreter import Intake, Interpreter
+from crmbridge.intake.walker import Walker
 from crmbridge.model import Page
 from crmbridge.store.interface import SourcePosition, Store
 from crmbridge.telemetry import Metrics
@@ -108,6 +109,9 @@ class Poller:
         self._closed = closed
         self._call = caller or Caller(f"source {name}", 1)
         self._wake = asyncio.Event()
+        self._walker = (
+            Walker(name, source, store=store, interpreter=interpreter, now=now, call=self._call) if isinstance(source, Walking) else None
+        )
         self._whole_at: datetime | None = None
         """When the last poll began that read all there was."""
 
@@ -124,6 +128,7 @@ class Poller:
                     await self.follow(self._source)
                 else:
                     await self.poll_once()
+                    await self.walk()
             except (SourceError, StoreError) as error:
                 await asyncio.sleep(self._failed(error))
             except Exception as error:
@@ -159,6 +164,11 @@ class Poller:
             position = await self._take(page, position, enumerates)
         self._whole_at = begun
         self._succeeded(position)
+
+    async def walk(self) -> None:
+        """Look for what no stamp tells of, for a moment; not before what exists is learnt. Raises StoreError."""
+        if self._walker and self.state.baselined and not self._closed():
+            await self._walker.go_on()
 
     async def follow(self, source: Streaming) -> None:
         """Record pages as a stream brings them, until it ends. Raises SourceError, StoreError."""

@@ -326,6 +326,9 @@ class Store(Protocol):
     async def known(self, records: Sequence[RecordRef], source: str = "", observations: Sequence[str] = ()) -> Known:
         """The records as last seen, and which of a source's observation ids were seen before."""
 
+    async def ids_of(self, source: str, record_type: str, after: str, limit: int) -> list[str]:
+        """The ids of records of a type that are not deleted as far as we know, behind `after`, in order."""
+
     async def record(self, batch: Batch, now: datetime) -> int:
         """Record a batch of at most MAX_BATCH entries; returns how many deliveries were new. Raises Conflict."""
 

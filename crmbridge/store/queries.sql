@@ -107,6 +107,10 @@ SELECT observation_id FROM observations WHERE source = ? AND observation_id IN (
 -- Remember a JSON list of ids longer than their sender retries.
 INSERT INTO observations (source, observation_id, seen_at) SELECT ?, value, ? FROM json_each(?) WHERE true ON CONFLICT DO NOTHING
 
+-- name: snapshots_ids
+-- What there is of a type as far as we know, a page at a time: a walk through the source finds what lacks there.
+SELECT record_id FROM snapshots WHERE source = ? AND record_type = ? AND record_id > ? AND deleted = 0 ORDER BY record_id LIMIT ?
+
 -- name: snapshots_get
 -- The records of a JSON list of [source, type, id] as last seen. CROSS JOIN: the list leads, the primary key follows.
 SELECT source, record_type, record_id, revision, version, deleted, fields

@@ -165,6 +165,12 @@ _DOUBTS: Final = {
         "{about} is configured, and missing: {what}",
         "rename it here, or give it back there: crmbridge doctor {source}",
     ),
+    Kind.WALK: (
+        Code.WALK_FAILING,
+        _WARNING,
+        "What is deleted in {about}, or changed without its stamp, cannot be seen: {what}",
+        "crmbridge doctor {source}",
+    ),
     Kind.AHEAD: (
         Code.STAMPS_AHEAD,
         _WARNING,

@@ -34,6 +34,7 @@ class Code(StrEnum):
     RECORDS_ASIDE = "records_aside"
     FIELD_UNREAD = "field_unread"
     FIELD_GONE = "field_gone"
+    WALK_FAILING = "walk_failing"
     STAMPS_AHEAD = "stamps_ahead"
     STAMPS_BEHIND = "stamps_behind"
     # rules

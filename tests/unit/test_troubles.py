@@ -86,6 +86,7 @@ TROUBLES = [
     (Code.RECORDS_ASIDE, "crm", inbox(failed=True, records=True)),
     (Code.FIELD_UNREAD, "crm/Deal.Amount", doubt(Kind.UNREAD, "crm/Deal.Amount")),
     (Code.FIELD_GONE, "crm/Deal.Stage", doubt(Kind.GONE, "crm/Deal.Stage")),
+    (Code.WALK_FAILING, "crm/Deal", doubt(Kind.WALK, "crm/Deal")),
     (Code.STAMPS_AHEAD, "crm", doubt(Kind.AHEAD, "crm")),
     (Code.STAMPS_BEHIND, "crm", doubt(Kind.BEHIND, "crm")),
     (Code.RULE_UNDECIDED, "x", {"undecided": [lately()]}),

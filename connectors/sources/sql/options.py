@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from crmbridge.contract import Options, Secret, Written
+from crmbridge.contract import DurationOrOff, Options, Secret, Walk, Written
 
 
 class Table(Options):
@@ -31,11 +32,37 @@ class Table(Options):
         None, description="The record's web address, with {id} in it, like https://crm.example.com/deals/{id}.", max_length=500
     )
 
+    deletes_every: DurationOrOff | None = Field(
+        None,
+        description="How often all ids are listed, to see which rows are gone, like 5m; or off. "
+        "Default: 5m for a table of up to 100,000 rows, off for a query.",
+    )
+    compare: DurationOrOff | None = Field(
+        None,
+        description="How often all rows are compared, for what changes without `changed`, like 10m; or off. "
+        "Default: 10m for a table of up to 10,000 rows, off for a query.",
+    )
+
+    @property
+    def walk(self) -> Walk:
+        """How its rows are gone through; one that is asked for is not limited to what is cheap."""
+        whole = self.table is not None
+        return Walk(
+            ids_every=_every(self.deletes_every, timedelta(minutes=5) if whole else None),
+            rows_every=_every(self.compare, timedelta(minutes=10) if whole else None),
+            most_ids=100_000 if self.deletes_every is None else 10_000_000,
+            most_rows=10_000 if self.compare is None else 10_000_000,
+        )
+
     @model_validator(mode="after")
     def _one(self) -> Table:
         if (self.table is None) == (self.query is None):
             raise PydanticCustomError("table", "write either `table` or `query`")
         return self
+
+
+def _every(said: timedelta | Literal["off"] | None, otherwise: timedelta | None) -> timedelta | None:
+    return otherwise if said is None else said if isinstance(said, timedelta) else None
 
 
 class SqlOptions(Written):
@@ -44,6 +71,9 @@ class SqlOptions(Written):
     sqlite: str | None = Field(None, description="The path of a SQLite database, opened for reading only; relative to the configuration.")
     postgres: Secret | None = Field(
         None, description="A PostgreSQL connection string, like postgresql://reader:...@host/crm; needs the extra `postgres`."
+    )
+    mysql: Secret | None = Field(
+        None, description="A MySQL or MariaDB connection string, like mysql://reader:...@host/crm; needs the extra `mysql`."
     )
     tables: dict[str, Table] = Field(description="The record types.", min_length=1)
     overlap: int = Field(
@@ -54,6 +84,6 @@ class SqlOptions(Written):
     @model_validator(mode="before")
     @classmethod
     def _one(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and (raw.get("sqlite") is None) == (raw.get("postgres") is None):
-            raise PydanticCustomError("database", "write either `sqlite` or `postgres`")
+        if isinstance(raw, dict) and sum(raw.get(name) is not None for name in ("sqlite", "postgres", "mysql")) != 1:
+            raise PydanticCustomError("database", "write either `sqlite`, `postgres` or `mysql`")
         return raw

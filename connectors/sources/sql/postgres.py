@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from connectors.sources.sql.driver import in_double_quotes
 from crmbridge.contract import Secret
 from crmbridge.errors import SourceError
+from crmbridge.model import FieldType
 from crmbridge.telemetry import hide
 
 try:
@@ -35,7 +37,7 @@ _TOLERANT = {name: _tolerant(loader) for name, loader in _LOADERS.items()}
 
 
 class PostgresDriver:
-    """Implements `connectors.sources.sql.source.Driver`."""
+    """Implements `connectors.sources.sql.driver.Driver`."""
 
     mark = "%s"
 
@@ -47,12 +49,21 @@ class PostgresDriver:
     def quoted(self, sql: str) -> str:
         return sql.replace("%", "%%")
 
+    def name(self, column: str) -> str:
+        return in_double_quotes(column)
+
+    def behind(self, one: str, other: str) -> tuple[str, Sequence[int]]:
+        return f"({one}, {other}) > (%s, %s)", (0, 1)
+
+    def types(self, source: str) -> Mapping[str, FieldType]:
+        return {}  # its values have their types
+
     def rows(self, sql: str, parameters: Sequence[Any]) -> list[Mapping[str, Any]]:
         try:
             connection = self._connect()
             # Parameters travel as text of unknown type, so the server reads them as the column's own type.
             with connection.transaction():
-                found = connection.execute(sql, [str(one) for one in parameters])
+                found = connection.execute(sql, [f"\\x{one.hex()}" if isinstance(one, bytes) else str(one) for one in parameters])
                 return list(found.fetchall())
         except (psycopg.Error, ValueError) as error:
             self.close()

@@ -3,47 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Final
 
+from connectors.sources.sql.driver import Driver, Row, open_driver
 from connectors.sources.sql.options import SqlOptions, Table
-from crmbridge.contract import Setting, each
+from crmbridge.contract import Rows, Setting, Stretch, Walk, each
 from crmbridge.errors import SourceError
-from crmbridge.model import Cursor, Observation, Page, clean, cursors, identity, marked
+from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, identity, marked
 
-Row = Mapping[str, Any]
-
-
-class Driver(Protocol):
-    """One kind of database."""
-
-    mark: str
-    """The placeholder of a parameter."""
-
-    def quoted(self, sql: str) -> str:
-        """A user's SQL in which nothing is taken for a placeholder."""
-
-    def rows(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
-        """Read-only; raises SourceError."""
-
-    def close(self) -> None: ...
+_IDS: Final = 5_000  # ids of one read of a walk
+_BYTES: Final = "\0bytes:"  # before an id that is no text, as the cursor keeps it
+_UNSAID: Final = FieldSpec()
 
 
 class SqlSource:
-    """Implements `crmbridge.contract.Source` and `Baseline`."""
+    """Implements `crmbridge.contract.Source`, `Baseline`, `Rewindable` and `Walking`."""
 
     def __init__(self, options: SqlOptions, setting: Setting) -> None:
         self._options = options
         self._setting = setting
         self._reading = options.reading(setting.days)
         self._driver: Driver | None = None
+        self._declared: dict[str, Mapping[str, FieldType]] = {}
 
     def enumerates(self) -> bool:
         return True
 
     def check(self) -> None:
+        self._declared.clear()
         for name, table in self._options.tables.items():
             rows = self._rows(f"SELECT * FROM {self._from(table)} LIMIT 1", [])
             columns = set(rows[0]) if rows else None
@@ -80,6 +71,23 @@ class SqlSource:
                     raise SourceError(f"{name}: {table.changed}: {error}: it can only be read forward") from None
         return cursors.since(found)
 
+    def walks(self) -> Mapping[str, Walk]:
+        return {name: table.walk for name, table in self._options.tables.items()}
+
+    def walk(self, record_type: str, place: str | None, rows: bool) -> Stretch:
+        table = self._options.tables[record_type]
+        id, most = self._name(table.id), self._options.page if rows else _IDS
+        where, parameters = f"{id} IS NOT NULL", list[Any]()
+        if place is not None:
+            where, parameters = f"{id} > {self._open().mark}", [_bound(json.loads(place))]
+        found = self._rows(f"SELECT {'*' if rows else id} FROM {self._from(table)} WHERE {where} ORDER BY {id} LIMIT {most}", parameters)
+        seen: Sequence[Observation] = ()
+        if rows:
+            with_stamps = [row for row in found if row[table.changed] is not None]  # the others can never be seen, as `check` says
+            seen = self._read_rows(record_type, table, with_stamps, cursors.Position(start=0, whole=True)).observations()
+        following = json.dumps(_stamp(found[-1][table.id])) if len(found) == most else None
+        return Stretch(ids=[identity(row[table.id]) for row in found], observations=seen, place=following)
+
     def close(self) -> None:
         if self._driver:
             self._driver.close()
@@ -93,7 +101,12 @@ class SqlSource:
         if rows and (missing := sorted({table.id, table.changed} - rows[0].keys())):
             raise SourceError(_lacks(name, missing, rows[0]))
         last = (_stamp(rows[-1][table.changed]), _stamp(rows[-1][table.id])) if rows else None
-        found = each(
+        found = self._read_rows(name, table, rows, position)
+        lacking = {name: self._setting.records.get(name, {}).keys() - rows[0].keys()} if rows else {}
+        return cursors.Read(found.observations(), last, complete=len(rows) < self._options.page, lacking=lacking)
+
+    def _read_rows(self, name: str, table: Table, rows: Sequence[Row], position: cursors.Position) -> Rows[Row, Observation]:
+        return each(
             rows,
             lambda row: self._observation(name, table, row, position),
             record_type=name,
@@ -102,17 +115,15 @@ class SqlSource:
             now=self._setting.now(),
             all_or_none=position.start is None,
         )
-        lacking = {name: self._setting.records.get(name, {}).keys() - rows[0].keys()} if rows else {}
-        return cursors.Read(found.observations(), last, complete=len(rows) < self._options.page, lacking=lacking)
 
     def _page(self, table: Table, position: cursors.Position) -> list[Row]:
         changed, id = self._name(table.changed), self._name(table.id)
-        mark = self._open().mark
         where, parameters = f"{changed} IS NOT NULL", list[Any]()
         if position.after is not None:
-            where, parameters = f"({changed}, {id}) > ({mark}, {mark})", list(position.after)
+            where, order = self._open().behind(changed, id)
+            parameters = [_bound(position.after[which]) for which in order]
         elif position.start is not None:
-            where, parameters = f"{changed} >= {mark}", [position.start]
+            where, parameters = f"{changed} >= {self._open().mark}", [position.start]
         return self._rows(
             f"SELECT * FROM {self._from(table)} WHERE {where} ORDER BY {changed}, {id} LIMIT {self._options.page}", parameters
         )
@@ -122,35 +133,31 @@ class SqlSource:
         return self._open().quoted(f"({table.query}\n) AS crm" if table.query else f"{table.table} AS crm")
 
     def _name(self, column: str) -> str:
-        # With the table's name before it: SQLite takes a quoted name that is no column for a text.
-        return self._open().quoted('crm."' + column.replace('"', '""') + '"')
+        return self._open().quoted(self._open().name(column))
 
     def _rows(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
         return self._open().rows(sql, parameters)
 
     def _open(self) -> Driver:
-        if self._driver is None:
-            if self._options.sqlite is not None:
-                from connectors.sources.sql.sqlite import SqliteDriver
-
-                self._driver = SqliteDriver(self._setting.folder / self._options.sqlite, self._setting.network.deadline)
-            else:
-                assert self._options.postgres is not None
-                from connectors.sources.sql.postgres import PostgresDriver
-
-                self._driver = PostgresDriver(self._options.postgres, self._setting.network.deadline)
+        self._driver = self._driver or open_driver(self._options, self._setting)
         return self._driver
+
+    def _types(self, name: str) -> Mapping[str, FieldType]:
+        """What the columns are declared to be."""
+        if name not in self._declared:
+            self._declared[name] = self._open().types(self._from(self._options.tables[name]))
+        return self._declared[name]
 
     def _observation(self, name: str, table: Table, row: Row, position: cursors.Position) -> Observation:
         if row[table.id] is None:
             raise ValueError(f"{name}: a row has no {table.id}")
         special = {table.id, table.changed, table.created, table.deleted, table.actor}
         made = row[table.created] if table.created else None
-        spec = self._setting.records.get(name)
+        spec, declared = self._setting.records.get(name), self._types(name)
         fields = (
-            {column: self._reading.value(value) for column, value in row.items() if column not in special}
+            {column: self._value(value, _UNSAID, declared.get(column)) for column, value in row.items() if column not in special}
             if spec is None
-            else {column: self._reading.read(row[column], one) for column, one in spec.items() if column in row}
+            else {column: self._value(row[column], one, declared.get(column)) for column, one in spec.items() if column in row}
         )
         record_id = identity(row[table.id])
         if not record_id:
@@ -167,6 +174,11 @@ class SqlSource:
             actor=clean(str(row[table.actor])) if table.actor and row[table.actor] is not None else None,
             url=table.url.replace("{id}", record_id) if table.url else None,
         )
+
+    def _value(self, raw: Any, spec: FieldSpec, declared: FieldType | None) -> FieldValue:
+        """By the type that is configured, else by the one that the column is declared to have."""
+        type_ = declared if spec.type is FieldType.ANY and declared else spec.type
+        return self._reading.value(raw, type_, spec.separator)
 
     def _version(self, stamp: cursors.Stamp) -> str | None:
         """None in the hour that comes twice: a change in its second half must not look older than one in its first."""
@@ -187,8 +199,15 @@ def _lacks(name: str, missing: Iterable[str], columns: Iterable[str]) -> str:
     return f"{name}: the table has no column {', '.join(missing)}; it has {', '.join(sorted(columns))}"
 
 
+def _bound(stamp: Any) -> Any:
+    """The inverse of `_stamp` for a parameter: bytes are compared as bytes."""
+    return bytes.fromhex(stamp.removeprefix(_BYTES)) if isinstance(stamp, str) and stamp.startswith(_BYTES) else stamp
+
+
 def _stamp(value: Any) -> cursors.Stamp:
     """A column's value as the cursor keeps it, in a form that the database compares as it does its own."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return _BYTES + bytes(value).hex()
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
         return value
     if isinstance(value, (datetime, date)):

@@ -9,11 +9,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from connectors.sources.sql.driver import in_double_quotes
 from crmbridge.errors import SourceError
+from crmbridge.model import FieldType
 
 
 class SqliteDriver:
-    """Implements `connectors.sources.sql.source.Driver`."""
+    """Implements `connectors.sources.sql.driver.Driver`."""
 
     mark = "?"
 
@@ -26,20 +28,51 @@ class SqliteDriver:
             raise SourceError("a query may not hold `?`: it would be taken for a parameter")
         return sql
 
+    def name(self, column: str) -> str:
+        return in_double_quotes(column)
+
+    def behind(self, one: str, other: str) -> tuple[str, Sequence[int]]:
+        return f"({one}, {other}) > (?, ?)", (0, 1)
+
+    def types(self, source: str) -> Mapping[str, FieldType]:
+        """As the table declares its columns: SQLite itself stores truth as numbers, and days and instants as texts."""
+        try:
+            with closing(self._connected()) as connection:
+                connection.execute(f"CREATE TEMP VIEW declared AS SELECT * FROM {source}")  # noqa: S608  in memory
+                found = connection.execute("PRAGMA table_info(declared)").fetchall()
+        except sqlite3.Error as error:
+            raise SourceError(f"{self._path}: {self._words(error)}") from None
+        return {row["name"]: type_ for row in found if (type_ := _declared(row["type"]))}
+
     def rows(self, sql: str, parameters: Sequence[Any]) -> list[Mapping[str, Any]]:
         end = time.monotonic() + self._deadline
         try:
-            uri = f"{self._path.absolute().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(uri, uri=True, timeout=2.0, isolation_level=None)) as connection:
+            with closing(self._connected()) as connection:
                 connection.execute("PRAGMA query_only=ON")
                 connection.set_progress_handler(lambda: int(time.monotonic() > end), 10_000)
-                connection.row_factory = sqlite3.Row
-                connection.text_factory = lambda raw: raw.decode("utf-8", "replace")  # SQLite stores any bytes as text
                 return [dict(row) for row in connection.execute(sql, parameters)]
         except sqlite3.Error as error:
-            late = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
-            reason = f"no answer within {self._deadline:g} s" if late else str(error) if self._path.exists() else "it does not exist"
-            raise SourceError(f"{self._path}: {reason}") from None
+            raise SourceError(f"{self._path}: {self._words(error)}") from None
+
+    def _connected(self) -> sqlite3.Connection:
+        uri = f"{self._path.absolute().as_uri()}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, timeout=2.0, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")  # SQLite stores any bytes as text
+        return connection
+
+    def _words(self, error: sqlite3.Error) -> str:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+            return f"no answer within {self._deadline:g} s"
+        return str(error) if self._path.exists() else "it does not exist"
 
     def close(self) -> None:
         """Nothing stays open."""
+
+
+def _declared(type_: str) -> FieldType | None:
+    """What a declared type says that SQLite's own storage does not."""
+    word = type_.partition("(")[0].strip().lower()
+    if word.startswith("bool"):
+        return FieldType.BOOLEAN
+    return {"date": FieldType.DATE, "datetime": FieldType.DATETIME, "timestamp": FieldType.DATETIME}.get(word)

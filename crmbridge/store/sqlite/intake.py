@@ -44,6 +44,10 @@ class Intake(rows.Base):
 
         return await self.database.read(query)
 
+    async def ids_of(self, source: str, record_type: str, after: str, limit: int) -> list[str]:
+        found = await self.database.read(lambda db: db.execute(Q["snapshots_ids"], (source, record_type, after, limit)).fetchall())
+        return [row[0] for row in found]
+
     async def record(self, batch: Batch, now: datetime) -> int:
         if len(batch.entries) > MAX_BATCH:
             raise ValueError(f"a batch holds at most {MAX_BATCH} entries, not {len(batch.entries)}")

@@ -1,0 +1,164 @@
+"""Walks: a source is gone through from end to end, for what no stamp tells of. What was deleted lacks; what changed is compared.
+
+A walk takes what is known when it begins, and strikes out what it meets; what is left at its end is gone. So nothing about it is kept
+but in memory (some 60 bytes a record), a restart only begins it anew, and a record that is made meanwhile is never taken for deleted.
+It goes on for a moment after each poll, so that polls are not kept waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from crmbridge.contract import Caller, Walk, Walking
+from crmbridge.errors import SourceError
+from crmbridge.http import describe
+from crmbridge.intake.doubts import Doubts, Kind
+from crmbridge.intake.interpreter import Intake, Interpreter
+from crmbridge.model import Observation
+from crmbridge.store.interface import MAX_BATCH, Store
+
+_log = logging.getLogger(__name__)
+_PAGE: Final = 5_000  # ids of one read of the store
+_BUDGET: Final = 2.0  # seconds that walks take after one poll
+_OVERTIME: Final = 120.0  # seconds a read may take: connectors have deadlines, this is for those that break theirs
+_FEW: Final = 10  # records: where more are known, a walk that meets none of them says something of the source, not of them
+
+
+@dataclass(slots=True)
+class _Round:
+    """A walk under way."""
+
+    record_type: str
+    rows: bool
+    place: str | None = None
+    known: int = 0
+    unmet: set[int] = field(default_factory=set)
+
+
+class Walker:
+    """Walks through the record types of one source, one after the other."""
+
+    def __init__(
+        self,
+        name: str,
+        source: Walking,
+        *,
+        store: Store,
+        interpreter: Interpreter,
+        now: Callable[[], datetime],
+        call: Caller,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name = name
+        self._source = source
+        self._store = store
+        self._interpreter = interpreter
+        self._doubts: Doubts = interpreter.doubts
+        self._now = now
+        self._call = call
+        self._monotonic = monotonic
+        self._walked: dict[tuple[str, bool], float] = {}
+        """When a walk of this type began last, through ids or through whole records."""
+        self._round: _Round | None = None
+
+    async def go_on(self, budget: float = _BUDGET) -> None:
+        """Walk for about `budget` seconds, if a walk is due. A walk that fails is told of, and begins anew. Raises StoreError."""
+        until = self._monotonic() + budget
+        while self._monotonic() < until:
+            current = self._round = self._round or await self._begin()
+            if current is None:
+                return
+            try:
+                await self._stretch(current)
+            except (SourceError, TimeoutError) as error:
+                self._round = None
+                self._told(current.record_type, str(error) if isinstance(error, SourceError) else describe(error))
+
+    async def _begin(self) -> _Round | None:
+        for record_type, walk in self._source.walks().items():
+            for rows in (True, False):  # who reads whole records has met their ids
+                if not self._due(record_type, walk, rows):
+                    continue
+                self._walked[record_type, rows] = self._monotonic()
+                found = _Round(record_type, rows)
+                most = walk.most_rows if rows else walk.most_ids
+                if await self._know(found, most):
+                    if rows:
+                        self._walked[record_type, False] = self._monotonic()
+                    return found
+                _log.info(
+                    "too many records to walk through",
+                    extra={"source": self._name, "record": record_type, "most": most, "compare": rows},
+                )
+        return None
+
+    def _due(self, record_type: str, walk: Walk, rows: bool) -> bool:
+        every = walk.rows_every if rows else walk.ids_every
+        last = self._walked.get((record_type, rows))
+        return every is not None and (last is None or self._monotonic() - last >= every.total_seconds())
+
+    async def _know(self, found: _Round, most: int) -> bool:
+        """Take what is known of the type; False if that is more than `most`."""
+        after = ""
+        while ids := await self._store.ids_of(self._name, found.record_type, after, _PAGE):
+            found.unmet.update(map(_mark, ids))
+            found.known += len(ids)
+            if found.known > most:
+                return False
+            after = ids[-1]
+        return True
+
+    async def _stretch(self, current: _Round) -> None:
+        async with asyncio.timeout(_OVERTIME):
+            stretch = await self._call(self._source.walk, current.record_type, current.place, current.rows)
+        marks = [_mark(id) for id in stretch.ids]
+        if current.rows:
+            # What is not known yet is the poll's to tell: it knows what is new.
+            met = {id for id, mark in zip(stretch.ids, marks, strict=True) if mark in current.unmet}
+            await self._take([one for one in stretch.observations if one.record_id in met])
+        current.unmet.difference_update(marks)
+        if stretch.place is not None and stretch.place == current.place:
+            raise SourceError(f"the walk through {current.record_type} does not get on")
+        current.place = stretch.place
+        if current.place is None:
+            self._round = None
+            await self._end(current)
+
+    async def _end(self, current: _Round) -> None:
+        if len(current.unmet) == current.known > _FEW:
+            self._told(current.record_type, f"none of {current.known} known records was met: are they out of sight?")
+            return
+        self._doubts.end(Kind.WALK, f"{self._name}/{current.record_type}")
+        if not current.unmet:
+            return
+        now, after = self._now(), ""
+        while ids := await self._store.ids_of(self._name, current.record_type, after, _PAGE):
+            gone = [id for id in ids if _mark(id) in current.unmet]
+            await self._take([_gone(current.record_type, id, now) for id in gone])
+            after = ids[-1]
+        _log.info("records are gone", extra={"source": self._name, "record": current.record_type, "records": len(current.unmet)})
+
+    async def _take(self, observations: list[Observation]) -> None:
+        for start in range(0, len(observations), MAX_BATCH):
+            await self._interpreter.take(Intake(source=self._name, observations=observations[start : start + MAX_BATCH]))
+
+    def _told(self, record_type: str, reason: str) -> None:
+        self._doubts.note(Kind.WALK, f"{self._name}/{record_type}", reason, self._now())
+        _log.warning("a walk failed", extra={"source": self._name, "record": record_type, "reason": reason})
+
+
+def _mark(id: str) -> int:
+    """What stands for an id in memory: 64 bits, of which two among a million are the same once in 37 million times."""
+    return int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest(), "big")
+
+
+def _gone(record_type: str, id: str, now: datetime) -> Observation:
+    """When it was deleted, nobody knows: some time since the walk before."""
+    return Observation(record_type=record_type, record_id=id, fields={}, deleted=True, occurred_at=now)
