@@ -1,0 +1,93 @@
+"""A CRM in a database, as Django keeps it: wins, deletions and changes without a stamp are told once each, on every kind of database."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pymysql
+import pytest
+from flow.daemon import until
+
+CRM = Path(__file__).with_name("crms") / "with_django.py"
+WON = "{{ record.name }} is won: {{ record.amount | money('EUR') }}, {{ record.closes | default('no day') }}"
+RULES = [
+    {"id": "won", "match": {"won": {"becomes": True}}, "says": WON},
+    {"id": "renamed", "match": {"name": {"changed": True}}, "says": "{{ before.name }} is {{ record.name }}"},
+    {"id": "gone", "event": ["deleted"], "says": "{{ record.name }} is gone"},
+]
+
+
+@pytest.fixture(params=["sqlite", *(pytest.param(one, marks=pytest.mark.xdist_group(one)) for one in ("postgres", "mariadb"))])
+def crm(request, tmp_path):
+    """An empty database: its address for Django, and what a source is told."""
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path / 'crm.sqlite'}", {"sqlite": "crm.sqlite"}
+    address = request.getfixturevalue(request.param)
+    name, url = f"django{os.getpid()}", urlsplit(address)
+    if request.param == "postgres":
+        with psycopg.connect(address, autocommit=True) as admin:
+            admin.execute(f"CREATE DATABASE {name}")
+            admin.execute("ALTER ROLE crm RESET search_path")
+    else:
+        admin = pymysql.connect(host=url.hostname, port=url.port, user=url.username)
+        admin.cursor().execute(f"CREATE DATABASE {name}")
+        admin.close()
+    there = address.rpartition("/")[0] + f"/{name}"
+    return there, {"mysql" if request.param == "mariadb" else "postgres": there}
+
+
+def test_what_django_does_is_told_once(crm, daemon, tmp_path):
+    """With nothing said of truth, nor of deletions but how soon they are looked for."""
+    address, where = crm
+
+    def press(*buttons):
+        subprocess.run([sys.executable, CRM, address, *buttons], check=True, timeout=60)
+
+    press("make")
+    daemon.config["sources"] = {
+        "crm": {
+            "type": "sql",
+            **where,
+            "every": "1s",
+            "tables": {"Deal": {"table": "crm_deal", "changed": "updated_at", "deletes_every": "1s", "compare": "1s"}},
+            "records": {"Deal": {"fields": {"name": "internal", "won": "internal", "amount": "money", "closes": "internal"}}},
+        }
+    }
+    daemon.config["destinations"] = {"out": {"type": "file", "path": "out.jsonl"}}
+    daemon.config["rules"] = [
+        {
+            "id": rule["id"],
+            "when": {"source": "crm", "record": "Deal", "event": rule.get("event", ["created", "updated"])},
+            "match": rule.get("match", {}),
+            "publish": [{"to": "out", "text": rule["says"]}],
+        }
+        for rule in RULES
+    ]
+    daemon.write()
+    out = tmp_path / "out.jsonl"
+
+    def said():
+        return sorted(json.loads(line)["text"] for line in out.read_text("utf-8").splitlines()) if out.exists() else []
+
+    daemon.start()
+    until(lambda: daemon.ask("status")["sources"][0]["state"] == "reading", "what exists is learnt")
+    expected = []
+    for button, words in (
+        ("win:1", "Deal 1 is won: €250,000.50, 2026-12-01"),
+        ("rename:2", "Deal 2 is Renamed"),
+        ("delete:3", "Deal 3 is gone"),
+        ("add:", "New is won: €1, no day"),
+    ):
+        press(button)
+        expected.append(words)
+        until(lambda: len(said()) >= len(expected), f"{words} is said: {said()}")
+        assert said() == sorted(expected)
+    looked = daemon.ask("status")["sources"][0]["polled_at"]
+    until(lambda: daemon.ask("status")["sources"][0]["polled_at"] > looked, "another poll, with another walk")
+    assert said() == sorted(expected)
+    assert not daemon.ask("status")["troubles"]
+    assert daemon.stop() == 0
