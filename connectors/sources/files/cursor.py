@@ -40,8 +40,8 @@ class Reading:
 class Progress:
     """How far one record type is."""
 
-    done: tuple[Read, ...] = ()
-    """The files that were read, the last one last."""
+    done: frozenset[Read] = frozenset()
+    """The files that were read, or passed over."""
     mark: int = 0
     """What was written at or before this instant is read, or passed over: it is remembered no longer."""
     earlier: tuple[int, tuple[str, ...]] = (0, ())
@@ -63,13 +63,17 @@ class Progress:
         return at <= self.mark or (at, digest) in self.done or (at <= until and digest in contents)
 
     def passed(self, at: int, digest: str) -> Progress:
-        """A file is done with, read or not."""
-        done = (*self.done, (at, digest))
-        if len(done) <= REMEMBERED:
+        """A file is done with, read or not.
+
+        Too many are remembered: the mark goes on to where they are few enough. It stays behind this file, for those that were
+        written at the same instant may still be unread; what is older is not, since the oldest unread file is always the next.
+        """
+        done = self.done | {(at, digest)}
+        older = sorted(one[0] for one in done if one[0] < at)
+        if not (more := min(len(done) - REMEMBERED, len(older))) > 0:
             return replace(self, done=done)
-        oldest = min(done)
-        mark = max(self.mark, oldest[0])
-        kept = tuple(one for one in done if one[0] > mark)
+        mark = max(self.mark, older[more - 1])
+        kept = frozenset(one for one in done if one[0] > mark)
         return replace(self, done=kept, mark=mark, earlier=self.earlier if self.earlier[0] > mark else (0, ()))
 
     def finished(self, at: int, seconds: float) -> Progress:
@@ -90,7 +94,7 @@ def dump(place: Place) -> Cursor:
     """As the store keeps it."""
     types = {
         name: {
-            "done": one.done,
+            "done": sorted(one.done),
             "mark": one.mark,
             "earlier": one.earlier,
             "until": one.until,
@@ -116,7 +120,7 @@ def load(cursor: Cursor | None) -> Place:
 def _progress(raw: Mapping[str, Any]) -> Progress:
     until, contents = raw["earlier"]
     return Progress(
-        done=tuple((at, digest) for at, digest in raw["done"]),
+        done=frozenset((at, digest) for at, digest in raw["done"]),
         mark=raw["mark"],
         earlier=(until, tuple(contents)),
         until=raw["until"],

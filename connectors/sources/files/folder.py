@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,8 +27,13 @@ Facts = tuple[int, int, int, int]
 class File:
     """A file as it was found."""
 
-    path: Path
+    folder: Path
+    name: str
     facts: Facts
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.name
 
     @property
     def at(self) -> int:
@@ -47,18 +54,22 @@ class Folder:
     def files(self, match: str) -> list[File]:
         """Those that are whole, the oldest first. Raises SourceError."""
         found = []
+        fits = re.compile(fnmatch.translate(match)).match
         try:
-            for path in self.path.iterdir():
-                if path.match(match) and not path.name.startswith(".") and not path.name.endswith(_UNFINISHED):
+            with os.scandir(self.path) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if not fits(name) or name.startswith(".") or name.endswith(_UNFINISHED):
+                        continue
                     try:
-                        facts = path.lstat()
+                        facts = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:  # taken away since
                         continue
-                    if (stat.S_ISREG(facts.st_mode) or stat.S_ISLNK(facts.st_mode)) and self._settled(path.name, _facts(facts)):
-                        found.append(File(path, _facts(facts)))
+                    if (stat.S_ISREG(facts.st_mode) or stat.S_ISLNK(facts.st_mode)) and self._settled(name, _facts(facts)):
+                        found.append(File(self.path, name, _facts(facts)))
         except OSError as error:
             raise SourceError(f"{self.path}: {error.strerror}") from None
-        return sorted(found, key=lambda one: (one.at, one.path.name))
+        return sorted(found, key=lambda one: (one.at, one.name))
 
     def _settled(self, name: str, facts: Facts) -> bool:
         """Nothing has changed it for a while: by its stamp, or as far as we have watched it where that lies ahead of the clock."""
@@ -74,13 +85,13 @@ class Folder:
 
     def digest(self, file: File) -> str:
         """What names its content; read again only when the file is another by its facts. Raises OSError."""
-        known = self._digests.get(file.path.name)
+        known = self._digests.get(file.name)
         if known is None or known[0] != file.facts:
             with self.opened(file) as opened:
                 found = hashlib.sha256()
                 while piece := opened.read(_PIECE):
                     found.update(piece)
-            known = self._digests[file.path.name] = (file.facts, found.hexdigest()[:16])
+            known = self._digests[file.name] = (file.facts, found.hexdigest()[:16])
         return known[1]
 
     @contextmanager

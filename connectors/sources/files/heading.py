@@ -109,9 +109,7 @@ def broken(error: csv.Error, taken: Sequence[Line]) -> str:
     """What is wrong with the quotes of a row, in words."""
     if "expected after" in str(error):
         return "text stands behind a closing quote; a quote within a value is written twice"
-    if "field larger" in str(error) or taken[-1].ended:
-        return "a quote is opened and not closed" if len(taken) > 1 else "a value is too long"
-    return "a quote is opened and not closed before the file ends"
+    return "a quote is opened and not closed" + ("" if taken[-1].ended else ": is the file cut off?")
 
 
 def _names(cells: Sequence[str], used: Collection[str], line: int) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ _LETTERS: Final = 60  # of a value that are shown
 _SURE: Final = 2  # separators in the lines behind an open quote, from which they are rows and no prose
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
     """One row, and the line on which it begins."""
 
@@ -169,14 +169,19 @@ def _row(cells: Sequence[str], taken: Sequence[Line], odd: str, head: Heading, s
     """One row as its heading has it."""
     names = head.names
     first, end = taken[0].number, (taken[-1].end, taken[-1].number)
-    bad = next((line for line in taken if line.odd or "\0" in line.text), None)
-    cells = _trimmed(cells, len(names))
+    bad = None
+    for line in taken:
+        if line.odd or "\0" in line.text:
+            bad = line
+            break
+    if len(cells) > len(names):
+        cells = _trimmed(cells, len(names))
     fits = not odd and len(cells) == len(names)
+    values = {name: cell or None for name, cell in zip(names, cells, strict=True) if name} if fits else {}
     if bad and not (bad.foreign and odd):
-        values = _values(names, cells) if fits else {}
         return Row(first, values, _at([bad], _told(values, bad, shown)), end)
     if fits:
-        return Row(first, _values(names, cells), end=end)
+        return Row(first, values, "", end)
     if not odd:
         odd = f" has {len(cells)} values, and the heading {len(names)} names"
         if len(cells) > len(names):
@@ -184,10 +189,6 @@ def _row(cells: Sequence[str], taken: Sequence[Line], odd: str, head: Heading, s
         elif not taken[-1].ended:
             odd += ": is the file cut off?"
     return Row(first, odd=_at(taken, odd), end=end)
-
-
-def _values(names: Sequence[str], cells: Sequence[str]) -> dict[str, str | None]:
-    return {name: cell if cell != "" else None for name, cell in zip(names, cells, strict=True) if name}
 
 
 def _told(values: Mapping[str, str | None], bad: Line, shown: Collection[str]) -> str:

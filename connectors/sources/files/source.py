@@ -48,10 +48,10 @@ class FilesSource:
                     if part.rows and all(row.odd for row in part.rows):
                         raise ValueError(part.rows[0].odd)
                 except (OSError, ValueError) as error:
-                    troubles.append(f"{file.path.name}: {_words(error)}")
+                    troubles.append(f"{file.name}: {_words(error)}")
                     continue
                 if part.columns and (gone := rows.missing(self._wanted(name), part.columns, part.rows)):
-                    raise SourceError(f"{file.path.name} has no column {', '.join(gone)}; it has {listed(part.columns)}")
+                    raise SourceError(f"{file.name} has no column {', '.join(gone)}; it has {listed(part.columns)}")
                 break
             else:
                 if troubles:
@@ -121,14 +121,14 @@ class FilesSource:
     def _is(self, file: File, now: Reading) -> bool:
         """Whether a file is the one at hand, and as it was."""
         try:
-            return file.path.name == now.name and now.at in (0, file.at) and self._folder.digest(file) == now.digest
+            return file.name == now.name and now.at in (0, file.at) and self._folder.digest(file) == now.digest
         except OSError:
             return False
 
     def _next(self, name: str, file: File, progress: Progress) -> bool:
         """Whether this file is to be read now. Raises OSError."""
         if progress.now is not None:
-            return file.path.name == progress.now.name
+            return file.name == progress.now.name
         if file.at <= progress.mark:
             return False
         known = self._folder.digest(file)
@@ -141,7 +141,7 @@ class FilesSource:
     def _page(self, name: str, file: File, progress: Progress) -> tuple[list[Observation], Progress]:
         """The next rows of a file. Raises ValueError for a file that is not what it should be, and OSError."""
         one = self._options.types[name]
-        now = progress.now or Reading(file.path.name, self._folder.digest(file), at=file.at)
+        now = progress.now or Reading(file.name, self._folder.digest(file), at=file.at)
         begin = (now.offset, now.line)
         part = self._part(name, file, begin, self._options.page)
         self._tell(name, file, part)
@@ -194,7 +194,7 @@ class FilesSource:
 
     def _aside(self, name: str, file: File, error: Exception) -> Observation:
         """A file that cannot be read, as one thing for a person to look at."""
-        return self._unreadable(name, file.path.name, f"{_called(file)}: {_words(error)}")
+        return self._unreadable(name, file.name, f"{_called(file)}: {_words(error)}")
 
     def _unreadable(self, name: str, id: str, words: str) -> Observation:
         return Observation(
