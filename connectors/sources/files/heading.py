@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import itertools
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -43,8 +44,11 @@ def plain(file: BinaryIO, one: Export) -> Heading:
     return Heading(encoding, offset=last[0].end if last else offset, line=last[0].number if last else 0)
 
 
-def heading(file: BinaryIO, one: Export, used: Collection[str]) -> Heading:
-    """Of a CSV file, `used` being the columns that the configuration names. Raises ValueError, with the line, where there is none."""
+def heading(file: BinaryIO, one: Export, used: Set[str]) -> Heading:
+    """Of a CSV file, `used` being the columns that the configuration names. Raises ValueError, with the line, where there is none.
+
+    What a line holds that has none of them is not told: it may be no heading, but what nobody may see.
+    """
     encoding, offset = encoding_of(file, codecs.lookup(one.encoding).name)
     lines = Lines(file, encoding, offset, 0)
     said = _separator(lines)
@@ -59,7 +63,9 @@ def heading(file: BinaryIO, one: Export, used: Collection[str]) -> Heading:
     names = _names(cells, used, taken[0].number)
     for name in filter(None, (one.id, one.changed)):
         if name not in names:
-            raise ValueError(_without(name, cells, names, delimiter, taken, rows, 2 if said else 1))
+            why = f"no column {name}; it has {listed(names)}" if used & set(names) else "none of the columns that are configured"
+            hint = _hint(name, delimiter, taken, rows, first=2 if said else 1)
+            raise ValueError(f"line {taken[0].number} has {why}{hint}")
     return Heading(encoding, delimiter, names, taken[-1].end, taken[-1].number)
 
 
@@ -131,32 +137,18 @@ def _names(cells: Sequence[str], used: Collection[str], line: int) -> tuple[str,
     return told
 
 
-def _without(
-    name: str,
-    cells: Sequence[str],
-    names: Sequence[str],
-    delimiter: str,
-    taken: Sequence[Line],
-    rows: Iterator[tuple[list[str], list[Line]]],
-    first: int,
-) -> str:
-    """Words for a heading that lacks a column, with what would help where that can be seen.
-
-    `first` is the first line that could be skipped.
-    """
-    line, text = taken[0].number, "".join(one.text for one in taken)
-    for other in _DELIMITERS:
-        if other != delimiter and name in map(str.strip, next(csv.reader([text], delimiter=other), [])):
-            only = "only one column" if len(cells) == 1 else f"no column {name}"
-            return f"line {line} has {only}, cut at {delimiter!r}: it is cut at {other!r}, so say `delimiter: {_yaml(other)}`"
-    words = f"line {line} has no column {name}; it has {listed(names)}"
-    try:
+def _hint(name: str, delimiter: str, taken: Sequence[Line], rows: Iterator[tuple[list[str], list[Line]]], first: int) -> str:
+    """What would help a heading that lacks a column, where that can be seen; `first` is the first line that could be skipped."""
+    with contextlib.suppress(csv.Error):  # it is no heading, whatever it is cut at
+        for other in _DELIMITERS:
+            cut = next(csv.reader([line.text for line in taken], delimiter=other), [])
+            if other != delimiter and name in map(str.strip, cut):
+                return f", for it is cut at {delimiter!r}: say `delimiter: {_yaml(other)}`"
+    with contextlib.suppress(ValueError):  # what stands below is none either
         for cells, below in itertools.islice(rows, _BELOW):
             if name in map(str.strip, cells):
-                return f"{words}. Line {below[0].number} has it: say `skip_first: {below[0].number - first}`"
-    except ValueError:
-        pass  # what stands below is no heading either
-    return words
+                return f". Line {below[0].number} has {name}: say `skip_first: {below[0].number - first}`"
+    return ""
 
 
 def listed(names: Sequence[str]) -> str:

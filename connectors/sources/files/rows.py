@@ -6,7 +6,7 @@ import csv
 import fnmatch
 import itertools
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
@@ -59,7 +59,7 @@ def read(
     most: int,
     *,
     begin: tuple[int, int] = (0, 0),
-    used: Collection[str] = (),
+    used: Set[str] = frozenset(),
     shown: Collection[str] = (),
 ) -> Part:
     """At most `most` rows from `begin` (byte, line) on.

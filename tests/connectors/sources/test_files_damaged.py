@@ -1,6 +1,8 @@
 """Damaged exports: every row is told, or named with its file and line; and nothing that is no row is told as one."""
 
 import codecs
+import contextlib
+import io
 import random
 import re
 
@@ -9,7 +11,7 @@ from shared import examples
 from standins.exports import SPEC, Exports
 
 from connectors.sources.files.options import Export
-from connectors.sources.files.rows import Row, missing
+from connectors.sources.files.rows import Row, missing, read
 from crmbridge.errors import SourceError
 from crmbridge.model import FieldSpec
 
@@ -102,11 +104,16 @@ REFUSED = {
     "no id": (b"Key,Name,Stage\n1,a,won\n", {}, "line 1 has no column Id; it has Key, Name, Stage"),
     "no stamp": (HEAD + b"1,a,won\n", {"changed": "Modified"}, "line 1 has no column Modified; it has Id, Name, Stage"),
     "another delimiter": (
-        b"Id;Name;Stage\n1;a;won\n", {}, "line 1 has only one column, cut at ',': it is cut at ';', so say `delimiter: \";\"`"),
-    "another delimiter, in part": (b'Id;Name,first;Stage\n1;a;won\n', {}, "line 1 has no column Id, cut at ',': it is cut at ';'"),
+        b"Id;Name;Stage\n1;a;won\n", {},
+        "line 1 has none of the columns that are configured, for it is cut at ',': say `delimiter: \";\"`"),
+    "another delimiter, in part": (
+        b'Id;Name,first;Stage\n1;a;won\n', {}, "line 1 has none of the columns that are configured, for it is cut at ',': say"),
     "a title": (
-        b"Deals\n\nof today\n" + HEAD + b"1,a,won\n", {}, "line 1 has no column Id; it has Deals. Line 4 has it: say `skip_first: 3`"),
-    "a title behind sep=": (b"sep=;\nDeals\nId;Name;Stage\n", {}, "Line 3 has it: say `skip_first: 1`"),
+        b"Deals\n\nof today\n" + HEAD + b"1,a,won\n", {},
+        "line 1 has none of the columns that are configured. Line 4 has Id: say `skip_first: 3`"),
+    "a title behind sep=": (b"sep=;\nDeals\nId;Name;Stage\n", {}, "Line 3 has Id: say `skip_first: 1`"),
+    "no heading": (b"1,secret,won\n2,secret,won\n", {}, "line 1 has none of the columns that are configured"),
+    "a heading of several lines": (b'a,"b\nc"\n1,a\n', {}, "line 1 has none of the columns that are configured"),
     "a name twice": (
         b"Id,Name,Name,Stage\n1,a,b,won\n", {},
         "line 1 names the column Name 2 times; say which one is meant: in the configuration they are called Name (1) to Name (2)"),
@@ -158,6 +165,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_next_ones_are_read(tmp_path
     with pytest.raises(SourceError, match=re.escape(words)) as said:
         exports.poll()
     assert str(said.value).startswith(f"{path} of ")
+    assert "secret" not in str(said.value)
     with pytest.raises(SourceError, match=re.escape(words)):
         exports.source.check()
     exports.put("b.csv", good, at=-5)
@@ -466,6 +474,19 @@ def test_of_any_export_every_row_is_told_or_named(tmp_path, figures):
     figures("exports by chance", exports=examples(1000), told=told_rows, named=named_rows, lost=0, invented=0)
 
 
+def by_ones_as_at_once(data, one):
+    """Where a page ends changes nothing."""
+    used = frozenset({"Id"})
+    with contextlib.suppress(ValueError):
+        rows = read(io.BytesIO(data), "csv", one, 1000, used=used).rows
+        alone, begin = [], (0, 0)
+        for _ in range(len(rows) + 1):
+            part = read(io.BytesIO(data), "csv", one, 1, begin=begin, used=used)
+            alone, begin = [*alone, *part.rows], part.end
+        assert part.whole
+        assert alone == rows
+
+
 def test_noise_is_never_a_traceback(tmp_path):
     """Exports with bytes replaced, cut out and doubled: words for a person, whatever it is; and the next file is read."""
     for seed in range(examples(300)):
@@ -481,7 +502,10 @@ def test_noise_is_never_a_traceback(tmp_path):
         exports = Exports(folder, page=10, **chance.options)
         exports.put("a.csv", bytes(data))
         _, named = exports.poll()
+        by_ones_as_at_once(bytes(data), Export(match="*", id="Id", **chance.options))
         assert all(re.search(r"a\.csv of [^:]+:\d\d:\d\dZ: ", reason) for reason in named), (seed, named)
         exports.tick()
-        exports.put("b.csv", b"".join(Chance(1).export()[:0:1] and [b""]))
-        assert exports.poll() == ([], [])
+        (folder / "a.csv").unlink()
+        chance = Chance(seed)
+        exports.put("b.csv", chance.export())
+        assert {id for id, _ in exports.poll()[0]} == chance.good.keys()
