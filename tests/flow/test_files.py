@@ -40,7 +40,7 @@ def test_footers_and_broken_headings_hold_up_nothing(tmp_path, case):
         assert troubles() == {}
 
         put("heading-quote.csv")
-        until(lambda: troubles() == {("requests_failed", "crm"): 1}, f"the broken heading is a trouble: {troubles()}")
+        until(lambda: troubles() == {("records_aside", "crm"): 1}, f"the broken heading is a trouble: {troubles()}")
         listed = daemon.cli("dead", "list").stdout
         assert "heading-quote.csv" in listed
         assert "line 1, where the heading should be: a quote is opened and not closed" in listed
@@ -52,7 +52,7 @@ def test_footers_and_broken_headings_hold_up_nothing(tmp_path, case):
         until(lambda: said()[4:] == ["One Won", "Two Lost"], f"the bytes of an earlier file are the newest state: {said()}")
         put("heading-quote.csv", b"Id,Name,Stage\n1,One,Held\n")
         until(lambda: "One Held" in said(), "the mended file is read")
-        assert troubles() == {("requests_failed", "crm"): 1}
+        assert troubles() == {("records_aside", "crm"): 1}
         assert daemon.cli("dead", "drop", "--all", "--yes").returncode == 0
         assert "Traceback" not in daemon.output
         assert daemon.stop() == 0
