@@ -34,7 +34,6 @@ class Export(Options):
     )
     deleted: str | None = Field(None, description="A column that is true, or not empty, once the record is deleted.", max_length=200)
     url: str | None = Field(None, description="The record's web address, with {id} in it.", max_length=500)
-
     ignore: list[str] = Field(
         [],
         description='Lines that are no rows, like "Grand Total*": patterns for the first value of a line, or for the whole line.',

@@ -49,6 +49,8 @@ class Part:
 
 @dataclass(slots=True)
 class _Footer:
+    """What was found to be one, once the file has ended."""
+
     lines: tuple[int, int] | None = None
 
 
@@ -134,7 +136,8 @@ def _csv(lines: Lines, head: Heading, one: Export, shown: Collection[str], foote
         if not odd and _blank(cells) and not any(line.odd for line in taken):
             blank = True
             continue
-        if one.ignore and ((cells and ignored(cells[0])) or ignored("".join(line.text for line in taken))):
+        # Of several lines that a broken quote took, only the first would be known to be one of those.
+        if one.ignore and len(taken) == 1 and ((cells and ignored(cells[0])) or ignored(taken[0].text)):
             continue
         row = _row(cells, taken, odd, head, shown)
         if (blank or held) and not odd and len(held) < _FOOTER and _wordy(cells, taken, len(head.names)):
@@ -178,17 +181,21 @@ def _row(cells: Sequence[str], taken: Sequence[Line], odd: str, head: Heading, s
         cells = _trimmed(cells, len(names))
     fits = not odd and len(cells) == len(names)
     values = {name: cell or None for name, cell in zip(names, cells, strict=True) if name} if fits else {}
-    if bad and not (bad.foreign and odd):
+    if bad and not odd:
         return Row(first, values, _at([bad], _told(values, bad, shown)), end)
     if fits:
         return Row(first, values, "", end)
     if not odd:
-        odd = f" has {len(cells)} values, and the heading {len(names)} names"
+        odd = f" has {_counted(cells, 'value')}, and the heading {_counted(names, 'name')}"
         if len(cells) > len(names):
             odd += f"; a value that holds {head.delimiter!r} must stand in quotes"
         elif not taken[-1].ended:
             odd += ": is the file cut off?"
     return Row(first, odd=_at(taken, odd), end=end)
+
+
+def _counted(found: Sequence[str], what: str) -> str:
+    return f"{len(found)} {what}" + ("" if len(found) == 1 else "s")
 
 
 def _told(values: Mapping[str, str | None], bad: Line, shown: Collection[str]) -> str:
@@ -275,7 +282,7 @@ class _Alone:
         """The values of a line; None of one that is odd, or not in order by itself."""
         if line.odd or not self._whole.fullmatch(line.text):
             return None
-        return next(csv.reader([line.text], delimiter=self._delimiter), [])
+        return list(_trimmed(next(csv.reader([line.text], delimiter=self._delimiter), []), self._width))
 
     def _beyond_doubt(self, cells: Sequence[str]) -> bool:
         """As many values as the heading has names, an id, and no blanks around a value, as prose has."""

@@ -248,7 +248,7 @@ def _id(row: rows.Row, one: Export) -> Any:
 
 def _called(file: File) -> str:
     """A file, and which one of that name: what is wrong with tomorrow's is told too."""
-    return f"{file.path} of {datetime.fromtimestamp(file.at // 10**9, timezone.utc):%Y-%m-%d %H:%M:%S}Z"
+    return f"{clean(str(file.path))} of {datetime.fromtimestamp(file.at // 10**9, timezone.utc):%Y-%m-%d %H:%M:%S}Z"
 
 
 def _words(error: Exception) -> str:

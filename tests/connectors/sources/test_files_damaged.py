@@ -66,8 +66,8 @@ NAMED = {
     "the file cut within a text of several lines": (
         HEAD + b'1,a,won\n2,"Hi Bob,\nit, is, fine\nBye', {}, "1", ["lines 3 to 5, Name: a quote is opened"]),
     "a footer that may be a row": (HEAD + b"1,a,won\n\n17,Par", {}, "1", ["line 4 has 2 values"]),
-    "a footer right behind the rows": (HEAD + b"1,a,won\nGrand Totals (1 records)\n", {}, "1", ["line 3 has 1 values"]),
-    "a footer in the midst": (HEAD + b"1,a,won\n\nPage 1\n2,b,won\n", {}, "12", ["line 4 has 1 values"]),
+    "a footer right behind the rows": (HEAD + b"1,a,won\nGrand Totals (1 records)\n", {}, "1", ["line 3 has 1 value"]),
+    "a footer in the midst": (HEAD + b"1,a,won\n\nPage 1\n2,b,won\n", {}, "12", ["line 4 has 1 value"]),
     "an open quote in the midst": (HEAD + b'1,"a,won\n2,b,won\n3,c,won\n', {}, "23", ["line 2, Name: a quote is opened and not closed"]),
     "an open quote, and a footer": (
         HEAD + b'1,"a,won\n2,b,won\n\nGrand Totals (2 records)\n', {}, "2", ["line 2, Name: a quote is opened"]),
@@ -95,6 +95,13 @@ NAMED = {
     "a line without end": (HEAD + b"1," + b"x" * 3_000_000 + b",won\n2,b,won\n", {}, "2", ["line 2 is longer than 1048576 bytes"]),
     "a line without end, of CR": (
         b"Id,Name,Stage\r1," + b"x" * 3_000_000 + b",won\r2,b,won\r", {}, "2", ["line 2 is longer than 1048576 bytes"]),
+    "lines to ignore that a broken quote took with it": (
+        HEAD + b'"Total\n1,a,won\n2,b c,won \n', {"ignore": ['"Total*']}, "", ["lines 2 to 4, Id: a quote is opened and not closed"]),
+    "an open quote, where lines end with a delimiter": (
+        HEAD + b'1,"a,won,\n2,b,won,\n3,c,won,\n', {}, "23", ["line 2, Name: a quote is opened"]),
+    "NUL bytes behind an open quote": (
+        HEAD + b'1,"a,won\n2,b\0,won\n3,c,won\n', {}, "3", ["line 2, Name: a quote", "line 3, Name: 'b\\x00'"]),
+    "NUL bytes in a text that is cut": (HEAD + b'1,"a b,\nc \0 d\n', {}, "", ["lines 2 to 3, Name: a quote is opened"]),
     "no id": (HEAD + b",a,won\n2,b,won\n", {}, "2", ["line 2 has no Id"]),
 }
 REFUSED = {

@@ -257,7 +257,7 @@ def test_what_version_1_knew_ends_once_nothing_needs_it():
     assert len(progress.done) <= REMEMBERED
 
 
-def test_a_folder_without_a_heading_says_so_in_the_log(exports, caplog):
+def test_a_file_without_a_heading_says_so_in_the_log(exports, caplog):
     caplog.set_level(logging.WARNING)
     exports.put("a.csv", b"")
     assert exports.poll() == ([], [])
