@@ -10,13 +10,14 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from crmbridge.errors import SourceError
 
 _UNFINISHED: Final = (".tmp", ".part", ".partial", ".swp", "~")
+_LAST: Final = 253_402_300_799  # seconds: the end of the year 9999
 _PIECE: Final = 1024 * 1024  # bytes
 
 Facts = tuple[int, int, int, int]
@@ -39,6 +40,11 @@ class File:
     def at(self) -> int:
         """When it was written, in nanoseconds since 1970, as it says itself."""
         return self.facts[2]
+
+    @property
+    def written(self) -> datetime:
+        """The same as an instant, or the first or last one that there is: some disks hold any number."""
+        return datetime.fromtimestamp(min(max(self.at / 1e9, 0), _LAST), timezone.utc)
 
 
 class Folder:

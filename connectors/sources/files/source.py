@@ -145,7 +145,7 @@ class FilesSource:
         begin = (now.offset, now.line)
         part = self._part(name, file, begin, self._options.page)
         self._tell(name, file, part)
-        written = min(datetime.fromtimestamp(file.at / 1e9, timezone.utc), self._setting.now())
+        written = min(file.written, self._setting.now())
         try:
             seen = each(
                 part.rows,
@@ -248,7 +248,7 @@ def _id(row: rows.Row, one: Export) -> Any:
 
 def _called(file: File) -> str:
     """A file, and which one of that name: what is wrong with tomorrow's is told too."""
-    return f"{clean(str(file.path))} of {datetime.fromtimestamp(file.at // 10**9, timezone.utc):%Y-%m-%d %H:%M:%S}Z"
+    return f"{clean(str(file.path))} of {file.written:%Y-%m-%d %H:%M:%S}Z"
 
 
 def _words(error: Exception) -> str:

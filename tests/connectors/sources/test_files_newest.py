@@ -5,13 +5,14 @@ import json
 import logging
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from standins.exports import Exports
 
 from connectors.sources.files import cursor as cursors
 from connectors.sources.files.cursor import REMEMBERED, Place, Progress, Reading
-from connectors.sources.files.folder import Folder
+from connectors.sources.files.folder import File, Folder
 from crmbridge.errors import SourceError
 
 OPEN, WON = b"Id,Name,Stage\n1,Parkers,open\n", b"Id,Name,Stage\n1,Parkers,won\n"
@@ -135,6 +136,11 @@ def test_a_file_from_a_clock_that_is_ahead_is_read_once_nothing_changes_it(tmp_p
     exports.tick(6)
     (found,) = exports.seen()
     assert not found.existed
+
+
+@pytest.mark.parametrize(("at", "year"), [(10**30, 9999), (-(10**30), 1970), (1_795_348_800 * 10**9, 2026)])
+def test_a_stamp_may_be_any_number(at, year):
+    assert File(Path(), "a.csv", (0, 0, at, 0)).written.year == year
 
 
 @pytest.mark.parametrize("how", ["replaced", "touched", "in place"])
