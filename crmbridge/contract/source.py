@@ -112,7 +112,9 @@ class Walking(Protocol):
         """By record type."""
 
     def walk(self, record_type: str, place: str | None, rows: bool) -> Maybe[Stretch]:
-        """The stretch from `place` on; None is the beginning. `rows`: with whole records, not with their ids alone. A record that is there all the time stands in one of them.
+        """The stretch from `place` on; None is the beginning. `rows`: with whole records, not with their ids alone.
+
+        A record that is there all the time stands in one of them.
 
         Raises SourceError; the walk then begins anew later.
         """

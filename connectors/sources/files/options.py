@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, field_validator
 
 from crmbridge.contract import Options, Written
+
+_READ: Final = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be")
 
 
 class Export(Options):
@@ -17,7 +19,7 @@ class Export(Options):
     format: Literal["csv", "jsonl"] | None = Field(
         None, description="CSV with a heading line, or a JSON object a line; default: by the file's name."
     )
-    encoding: str = Field("utf-8-sig", description="How the text is encoded; the default is UTF-8, with or without a byte-order mark.")
+    encoding: str = Field("utf-8-sig", description="How the text is encoded; a byte-order mark in the file is believed first.")
     delimiter: str = Field(",", description="What stands between the values of a CSV line.", min_length=1, max_length=1)
     id: str = Field("id", description="The column with the record's id.", max_length=200)
     changed: str | None = Field(
@@ -32,16 +34,42 @@ class Export(Options):
     )
     deleted: str | None = Field(None, description="A column that is true, or not empty, once the record is deleted.", max_length=200)
     url: str | None = Field(None, description="The record's web address, with {id} in it.", max_length=500)
+    ignore: list[str] = Field(
+        [],
+        description='Lines that are no rows, like "Grand Total*": patterns for the first value of a line, or for the whole line.',
+        max_length=50,
+    )
+    skip_first: int = Field(
+        0, description="Lines before the heading, like the title of a report; a first line `sep=;` is not counted.", ge=0, le=1_000
+    )
 
     @field_validator("encoding")
     @classmethod
     def _lines(cls, value: str) -> str:
         try:
-            plain = codecs.lookup(value).name in ("utf-8-sig",) or "a\n".encode(value) == b"a\n"
+            name = codecs.lookup(value).name
+            plain = name in _READ or "a\n".encode(value) == b"a\n"
         except (LookupError, UnicodeError):
             plain = False
         if not plain:
-            raise ValueError("is no encoding in which a line ends as it does in ASCII, like utf-8, latin-1 or cp1252")
+            raise ValueError(
+                "is no encoding that can be read: one in which a line ends as in ASCII, like utf-8, latin-1 or cp1252, or utf-16"
+            )
+        return value
+
+    @field_validator("delimiter")
+    @classmethod
+    def _apart(cls, value: str) -> str:
+        if value in '"\r\n\0':
+            raise ValueError("stands between values, so it can be neither a quote nor the end of a line")
+        return value
+
+    @field_validator("ignore")
+    @classmethod
+    def _patterns(cls, value: list[str]) -> list[str]:
+        for one in value:
+            if not one.strip("*? ") or len(one) > 200:
+                raise ValueError(f"{one[:20]!r} would leave out every line, or is longer than 200 characters")
         return value
 
 

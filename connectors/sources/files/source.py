@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -12,13 +12,16 @@ from typing import Any, Final
 from connectors.sources.files import cursor as cursors
 from connectors.sources.files import rows
 from connectors.sources.files.cursor import Place, Progress, Reading
+from connectors.sources.files.folder import File, Folder
+from connectors.sources.files.heading import listed
+from connectors.sources.files.lines import STRANGE
 from connectors.sources.files.options import Export, FilesOptions
 from crmbridge.contract import Setting, each
 from crmbridge.errors import SourceError
-from crmbridge.model import Cursor, FieldValue, Observation, Page, clean, parse_number
+from crmbridge.model import Cursor, FieldValue, Observation, Page, Sensitivity, Unread, clean, digest, identity, marked, parse_number
 
-_UNFINISHED: Final = (".tmp", ".part", ".partial", ".swp", "~")
-_FALSE: Final = (None, False, 0, "", "0", "f", "false", "False", "no")
+_log = logging.getLogger(__name__)
+_TRIED: Final = 10  # rows of a file, and files of a type, that a check looks at
 _OVERLAP: Final = timedelta(minutes=1)  # by which the clocks of who writes the files and the records may differ
 
 
@@ -29,27 +32,30 @@ class FilesSource:
         self._options = options
         self._setting = setting
         self._reading = options.reading(setting.days)
-        self._folder = setting.folder / options.folder
-        self._digests: dict[str, tuple[tuple[int, int, int], str]] = {}
+        self._folder = Folder(setting.folder / options.folder, options.settle, setting.now)
+        self._warned: dict[str, File] = {}
 
     def enumerates(self) -> bool:
         return True
 
     def check(self) -> None:
+        """The newest file of each type that can be read has all that is configured; where there are files, one of them can be read."""
         for name, one in self._options.types.items():
-            for path, _ in self._files(one)[:1]:
-                with self._opened(path) as file:
-                    try:
-                        found, _, _ = rows.read(file, _form(path, one), one, 0, 0, 1)
-                    except ValueError as error:
-                        raise SourceError(f"{path.name}: {error}") from None
-                wanted = {one.id, *filter(None, (one.changed, one.created, one.deleted)), *self._setting.records.get(name, {})}
-                if not found:
+            troubles: list[str] = []
+            for file in self._folder.files(one.match)[: -_TRIED - 1 : -1]:
+                try:
+                    part = self._part(name, file, (0, 0), _TRIED)
+                    if part.rows and all(row.odd for row in part.rows):
+                        raise ValueError(part.rows[0].odd)
+                except (OSError, ValueError) as error:
+                    troubles.append(f"{file.name}: {_words(error)}")
                     continue
-                if found[0].odd:
-                    raise SourceError(f"{path.name}: {found[0].odd}")
-                if _form(path, one) == "csv" and (missing := sorted(wanted - found[0].values.keys())):
-                    raise SourceError(f"{path.name} has no column {', '.join(missing)}; it has {', '.join(found[0].values)}")
+                if part.columns and (gone := rows.missing(self._wanted(name), part.columns, part.rows)):
+                    raise SourceError(f"{file.name} has no column {', '.join(gone)}; it has {listed(part.columns)}")
+                break
+            else:
+                if troubles:
+                    raise SourceError(troubles[0])
 
     def poll(self, cursor: Cursor | None) -> Page:
         try:
@@ -59,7 +65,7 @@ class FilesSource:
         names = list(self._options.types)
         name = place.current if place.current in names else names[0]
         before = place.types.get(name, Progress())
-        found, after, more = self._read(name, before)
+        found, after, more, lacking = self._read(name, before)
         following = name if more else names[names.index(name) + 1] if name != names[-1] else None
         if not more:
             after = replace(after, whole=True)
@@ -69,6 +75,7 @@ class FilesSource:
             cursor=cursors.dump(Place(types, following)),
             has_more=following is not None,
             learning=not before.whole,
+            lacking=lacking,
         )
 
     def close(self) -> None:
@@ -76,87 +83,136 @@ class FilesSource:
 
     # --- reading
 
-    def _read(self, name: str, progress: Progress) -> tuple[list[Observation], Progress, bool]:
-        """The next rows of a type, and whether there may be more."""
-        one = self._options.types[name]
-        files = self._files(one)
-        written = {path.name: at for path, at in files}
-        if progress.now is not None:
-            current = self._folder / progress.now.name
-            if progress.now.name not in written or self._digest(current) != progress.now.digest:
-                # It was taken away, or replaced: what it is now is looked at as any other file.
-                progress = replace(progress, now=None)
-        if progress.now is None:
-            for path, _ in files:
-                if (known := self._digest(path)) not in progress.done:
-                    progress = replace(progress, now=Reading(path.name, known))
-                    break
-            else:
-                return [], progress, False
-        now = progress.now
-        assert now is not None
-        path = self._folder / now.name
-        with self._opened(path) as file:
+    def _read(self, name: str, progress: Progress) -> tuple[list[Observation], Progress, bool, dict[str, list[str]]]:
+        """The next rows of a type, whether there may be more, and what fields lack. A file that cannot be read is put aside."""
+        files = self._folder.files(self._options.types[name].match)
+        progress = self._still(progress, files)
+        aside: list[Observation] = []
+        for file in files:
             try:
-                found, offset, line = rows.read(file, _form(path, one), one, now.offset, now.line, self._options.page)
-                at = datetime.fromtimestamp(written[now.name], timezone.utc)
-                read = each(
-                    found,
-                    lambda row: self._observation(name, one, row, at, progress),
-                    record_type=name,
-                    id=lambda row: row.values.get(one.id) or f"{now.name}:{row.line}",
-                    spec=self._setting.records.get(name),
-                    values=lambda row: row.values,
-                    now=self._setting.now(),
-                    all_or_none=not progress.whole,
-                )
+                if not self._next(name, file, progress):
+                    continue
+                found, after, gone = self._page(name, file, progress)
+            except OSError as error:  # it is looked at again: nothing says when it can be opened
+                aside.append(self._aside(name, file, error))
+                progress = replace(progress, now=None)
             except ValueError as error:
-                raise SourceError(f"{path}: {error}; mend the file, or take it away") from None
-        seen = [replace(one, unreadable=f"{path}: {one.unreadable}") if one.unreadable else one for one in read.observations()]
-        if len(found) < self._options.page:
-            return seen, progress.finished(written[now.name]), True
-        return seen, replace(progress, now=replace(now, offset=offset, line=line)), True
+                aside.append(self._aside(name, file, error))
+                progress = replace(progress, now=None).passed(file.at, self._as_configured(name, self._folder.digest(file)))
+            else:
+                return [*aside, *found], after, True, {} if gone is None else {name: gone}
+        if aside and not progress.begun:
+            # Nothing is known yet, so nothing is missed by waiting; and what would be learnt now is nothing.
+            raise SourceError(f"{aside[0].unreadable}; mend the file, or take it away")
+        return aside, progress, False, {}
 
-    def _files(self, one: Export) -> list[tuple[Path, float]]:
-        """Files that are whole, the oldest first."""
-        found = []
-        limit = self._setting.now().timestamp() - self._options.settle
+    def _still(self, progress: Progress, files: Sequence[File]) -> Progress:
+        """Without the file at hand, if that is not what it was: what it is now is looked at as any other file."""
+        now = progress.now
+        if now is None:
+            return progress
+        if any(self._is(file, now) for file in files):
+            return progress
+        if not (self._folder.path / now.name).exists():
+            _log.warning(
+                "a file was taken away while it was read", extra={"source": self._setting.name, "file": now.name, "lines_read": now.line}
+            )
+        return replace(progress, now=None)
+
+    def _is(self, file: File, now: Reading) -> bool:
+        """Whether a file is the one at hand, and as it was."""
         try:
-            for path in self._folder.iterdir():
-                if path.match(one.match) and not path.name.startswith(".") and not path.name.endswith(_UNFINISHED) and path.is_file():
-                    stat = path.stat()
-                    if stat.st_mtime <= limit or self._options.settle == 0:
-                        found.append((path, stat.st_mtime))
-        except OSError as error:
-            raise SourceError(f"{self._folder}: {error.strerror}") from None
-        return sorted(found, key=lambda pair: (pair[1], pair[0].name))
+            return file.name == now.name and now.at in (0, file.at) and self._folder.digest(file) == now.digest
+        except OSError:
+            return False
 
-    def _digest(self, path: Path) -> str:
-        """What names its content; read again only when the file is another by its facts."""
+    def _next(self, name: str, file: File, progress: Progress) -> bool:
+        """Whether this file is to be read now. Raises OSError."""
+        if progress.now is not None:
+            return file.name == progress.now.name
+        if file.at <= progress.mark:
+            return False
+        known = self._folder.digest(file)
+        return not progress.knows(file.at, known) and not progress.knows(file.at, self._as_configured(name, known))
+
+    def _as_configured(self, name: str, content: str) -> str:
+        """What names a content that cannot be read as it is configured now: with other options it is tried again."""
+        return digest(content, self._options.types[name].model_dump_json(), *sorted(self._wanted(name)))[:16]
+
+    def _page(self, name: str, file: File, progress: Progress) -> tuple[list[Observation], Progress, list[str] | None]:
+        """The next rows of a file; the configured fields that none of them has, where there are any.
+
+        Raises ValueError for a file that is not what it should be, and OSError.
+        """
+        one = self._options.types[name]
+        now = progress.now or Reading(file.name, self._folder.digest(file), at=file.at)
+        begin = (now.offset, now.line)
+        part = self._part(name, file, begin, self._options.page)
+        gone = self._tell(name, file, part)
+        written = min(file.written, self._setting.now())
         try:
-            stat = path.stat()
-            facts = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
-            known = self._digests.get(path.name)
-            if known is None or known[0] != facts:
-                known = self._digests[path.name] = (facts, rows.digest(path))
-            return known[1]
-        except OSError as error:
-            raise SourceError(f"{path}: {error.strerror}") from None
+            seen = each(
+                part.rows,
+                lambda row: self._observation(name, one, row, file, progress),
+                record_type=name,
+                id=lambda row: _id(row, one) or f"{now.name}:{row.line}",
+                spec=self._setting.records.get(name),
+                values=lambda row: row.values,
+                now=self._setting.now(),
+                all_or_none=not progress.begun,
+            ).observations()
+        except ValueError as error:
+            if begin == (0, 0):
+                raise
+            # Good rows stand before, and may stand behind: so many odd ones are named at once.
+            seen = [self._unreadable(name, f"{now.name}:{part.rows[0].line}", f"lines {part.rows[0].line} to {part.end[1]}: {error}")]
+        seen = [replace(row, unreadable=f"{_called(file)}: {row.unreadable}") if row.unreadable else row for row in seen]
+        progress = replace(progress, now=replace(now, offset=part.end[0], line=part.end[1], at=file.at))
+        return seen, progress.finished(file.at, written.timestamp()) if part.whole else progress, gone
 
-    def _opened(self, path: Path) -> Any:
-        try:
-            return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
-        except OSError as error:
-            raise SourceError(f"{path}: {error.strerror}") from None
+    def _part(self, name: str, file: File, begin: tuple[int, int], most: int) -> rows.Part:
+        """Rows of a file from a place on. Raises ValueError for a file that is not what it should be, and OSError."""
+        one, spec = self._options.types[name], self._setting.records.get(name, {})
+        shown = {column for column, kind in spec.items() if kind.sensitivity is not Sensitivity.SECRET}
+        with self._folder.opened(file) as opened:
+            return rows.read(opened, _form(file.path, one), one, most, begin=begin, used=self._wanted(name), shown=shown)
 
-    def _observation(self, name: str, one: Export, found: rows.Row, written: datetime, progress: Progress) -> Observation:
+    def _wanted(self, name: str) -> set[str]:
+        """The columns that the configuration names."""
+        one = self._options.types[name]
+        return {one.id, *filter(None, (one.changed, one.created, one.deleted)), *self._setting.records.get(name, {})}
+
+    # --- what people are told
+
+    def _tell(self, name: str, file: File, part: rows.Part) -> list[str] | None:
+        """What is odd about a file, and costs no row. Returns the configured fields that stand in none of its rows, if it has any."""
+        facts = {"source": self._setting.name, "file": str(file.path)}
+        if part.footer:
+            _log.info("lines at the end of a file were taken for a footer", extra={**facts, "lines": "{} to {}".format(*part.footer)})
+        if part.whole and not part.rows and not part.columns and _form(file.path, self._options.types[name]) == "csv":
+            _log.warning("a file has no heading", extra=facts)
+        if (gone := rows.missing(self._wanted(name), part.columns, part.rows)) and self._warned.get(name) != file:
+            self._warned[name] = file
+            _log.warning("configured fields stand in none of the rows of a file", extra={**facts, "fields": ", ".join(gone)})
+        return [field for field in gone if field in self._setting.records.get(name, {})] if part.columns or part.rows else None
+
+    def _aside(self, name: str, file: File, error: Exception) -> Observation:
+        """A file that cannot be read, as one thing for a person to look at."""
+        return self._unreadable(name, file.name, f"{_called(file)}: {_words(error)}")
+
+    def _unreadable(self, name: str, id: str, words: str) -> Observation:
+        return Observation(
+            record_type=name, record_id=clean(id)[:1000], fields={"row": id}, occurred_at=self._setting.now(), unreadable=clean(words)
+        )
+
+    def _observation(self, name: str, one: Export, found: rows.Row, file: File, progress: Progress) -> Observation:
         if found.odd:
             raise ValueError(found.odd)
         row, line = found.values, found.line
         id = row.get(one.id)
-        if id is None or isinstance(id, (dict, list, bool)) or str(id).strip() == "":
+        record_id = identity(id)[:1000]
+        if not record_id:
             raise ValueError(f"line {line} has no {one.id}")
-        record_id = clean(str(id)).strip()[:1000]
         version, changed = self._version(one, row, line)
         made = self._instant(row.get(one.created)) if one.created else None
         spec = self._setting.records.get(name)
@@ -166,14 +222,17 @@ class FilesSource:
             if spec is None
             else {column: self._reading.read(row[column], kind) for column, kind in spec.items() if column in row}
         )
+        for column, value in fields.items():
+            if isinstance(value, Unread):
+                fields[column] = replace(value, reason=f"{value.reason} ({file.name}, line {line})")
         return Observation(
             record_type=name,
             record_id=record_id,
             fields=fields,
             existed=made is not None and progress.until > 0 and made < datetime.fromtimestamp(progress.until, timezone.utc) - _OVERLAP,
-            deleted=bool(one.deleted) and row.get(one.deleted or "") not in _FALSE,
+            deleted=bool(one.deleted) and marked(row.get(one.deleted or "")),
             version=version,
-            occurred_at=changed or written,
+            occurred_at=changed or min(file.written, self._setting.now()),
             url=one.url.replace("{id}", record_id) if one.url else None,
         )
 
@@ -196,6 +255,21 @@ class FilesSource:
             return self._reading.instant(str(value), self._setting.now()) if value is not None else None
         except ValueError:
             return None
+
+
+def _id(row: rows.Row, one: Export) -> Any:
+    """What names a row, as far as it can be believed."""
+    id = row.values.get(one.id)
+    return None if row.odd and isinstance(id, str) and ("\0" in id or STRANGE in id) else id
+
+
+def _called(file: File) -> str:
+    """A file, and which one of that name: what is wrong with tomorrow's is told too."""
+    return f"{clean(str(file.path))} of {file.written:%Y-%m-%d %H:%M:%S}Z"
+
+
+def _words(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _form(path: Path, one: Export) -> str:

@@ -167,11 +167,11 @@ class TestFiles(Contract):
     @pytest.mark.parametrize(
         ("name", "data", "words"),
         [
-            ("deals-1.csv", b"id,title\n2\n", "line 2 has 1 values, and the heading 2 names"),
-            ("deals-1.csv", b"id,id\n1,a\n", "line 1 names a column twice"),
+            ("deals-1.csv", b"id,title\n2\n", "line 2 has 1 value, and the heading 2 names"),
+            ("deals-1.csv", b"id,id\n1,a\n", "line 1 names the column id 2 times"),
             ("deals-1.csv", b"id,title\n,a\n", "line 2 has no id"),
-            ("deals-1.csv", b"id,title\n1,\xff\n", "line 2 is not utf-8"),
-            ("deals-1.csv", b'id,title\n1,"never ends\n', "unexpected end of data"),
+            ("deals-1.csv", b"id,title\n1,\xff\n", "line 2, title: '\ufffd' is not utf-8"),
+            ("deals-1.csv", b'id,title\n1,"never ends\n', "line 2, title: a quote is opened and not closed"),
             ("deals-1.csv", b"id,title\n1," + b"x" * 1_100_000 + b"\n", "line 2 is longer than"),
             ("deals-1.jsonl", b'{"id": \n', "line 1: the body is not JSON"),
             ("deals-1.jsonl", b"[1]\n", "line 1 is no JSON object"),
@@ -191,10 +191,10 @@ class TestFiles(Contract):
     @pytest.mark.parametrize(
         ("name", "data", "words", "good"),
         [
-            ("deals-1.csv", b"id,title\n1,a\n2\n3,c\n", "line 3 has 1 values, and the heading 2 names", ["1", "3"]),
+            ("deals-1.csv", b"id,title\n1,a\n2\n3,c\n", "line 3 has 1 value, and the heading 2 names", ["1", "3"]),
             ("deals-1.csv", b"id,title\n1,a\n,b\n3,c\n", "line 3 has no id", ["1", "3"]),
-            ("deals-1.csv", b"id,title\n1,a\n2,\xff\n3,c\n", "line 3 is not utf-8", ["1", "3"]),
-            ("deals-1.csv", b'id,title\n1,a\n2,"never ends\n3,c\n', "line 4: unexpected end of data", ["1"]),
+            ("deals-1.csv", b"id,title\n1,a\n2,\xff\n3,c\n", "line 3, title: '\ufffd' is not utf-8", ["1", "3"]),
+            ("deals-1.csv", b'id,title\n1,a\n2,"never ends\n3,c\n', "lines 3 to 4, title: a quote is opened and not closed", ["1"]),
             ("deals-1.jsonl", b'{"id": 1}\n{"id": \n{"id": 3}\n', "line 2: the body is not JSON", ["1", "3"]),
             ("deals-1.jsonl", b'{"id": 1}\n[2]\n{"id": 3}\n', "line 2 is no JSON object", ["1", "3"]),
         ],

@@ -51,6 +51,9 @@ destinations: {out: {type: console}}
 
 
 proves = proofs_of(Files)
+NO_ID_AT_SEMICOLON = (
+    "line 1 has none of the columns that are configured, for it is cut at ';': say `delimiter: \",\"`; mend the file, or take it away"
+)
 OPEN, WON = "id,name,stage,at\n1,Parkers,open,2026-11-22T10:00:00Z\n", "id,name,stage,at\n1,Parkers,won,2026-11-22T09:00:00Z\n"
 
 
@@ -68,7 +71,7 @@ def two_ids(stage):
     return stage.exported("id,key,stage\n1,a,open\n", "id,key,stage\n1,a,won\n", "record_id", "stage")
 
 
-@proves("sources.files.types.delimiter", (",", [["won;x"]]), (";", "line 2 has no id; mend the file, or take it away"))
+@proves("sources.files.types.delimiter", (",", [["won;x"]]), (";", NO_ID_AT_SEMICOLON))
 def a_semicolon(stage):
     """How a line is cut."""
     return stage.exported("id,stage\n1,open\n", "id,stage\n1,won;x\n", "stage")
@@ -98,6 +101,22 @@ def a_stamp_without_an_offset(stage):
     return stage.exported("id,stage,at\n1,open,2026-11-22 09:00\n", "id,stage,at\n1,won,2026-11-22 11:00\n", "occurred_at")
 
 
+@proves("sources.files.types.ignore", (ABSENT, [["2 deals", None], ["3", "won"]]), (["* deals"], [["3", "won"]]))
+def a_line_that_is_no_row(stage):
+    """Which records are told of."""
+    return stage.exported("id,stage\n1,open\n", "id,stage\n1,open\n2 deals,\n3,won\n", "record_id", "stage")
+
+
+@proves("sources.files.types.skip_first", (0, [["1", "won"]]), (1, [["a", "won"]]))
+def a_second_heading(stage):
+    """Which line names the columns."""
+    stage.start()
+    stage.export("deals-1.csv", "id,key,stage\nkey,id,stage\n1,a,open\n", age=3600)
+    stage.polled()
+    stage.export("deals-2.csv", "id,key,stage\nkey,id,stage\n1,a,won\n")
+    return stage.polled("record_id", "stage")
+
+
 @proves("sources.files.types.encoding", ("latin-1", [["won\x80"]]), ("cp1252", [["won€"]]))
 def a_byte(stage):
     """What a byte that is no ASCII is read as."""
@@ -107,7 +126,7 @@ def a_byte(stage):
 @proves(
     "sources.files.types.format",
     ("jsonl", [["won"]]),
-    ("csv", "line 2 has no id; mend the file, or take it away"),
+    ("csv", "line 1 has none of the columns that are configured; mend the file, or take it away"),
     given={"sources/crm/types/Deal/match": "*.txt"},
 )
 def json_lines(stage):
