@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -93,6 +94,7 @@ class Poller:
         metrics: Metrics,
         now: Callable[[], datetime],
         chance: Callable[[], float] = random.random,
+        monotonic: Callable[[], float] = time.monotonic,
         caller: Caller | None = None,
         closed: Callable[[], str] = lambda: "",
     ) -> None:
@@ -109,9 +111,9 @@ class Poller:
         self._closed = closed
         self._call = caller or Caller(f"source {name}", 1)
         self._wake = asyncio.Event()
-        self._walker = (
-            Walker(name, source, store=store, interpreter=interpreter, now=now, call=self._call) if isinstance(source, Walking) else None
-        )
+        self._walker: Walker | None = None
+        if isinstance(source, Walking):
+            self._walker = Walker(name, source, store=store, interpreter=interpreter, now=now, call=self._call, monotonic=monotonic)
         self._whole_at: datetime | None = None
         """When the last poll began that read all there was."""
 

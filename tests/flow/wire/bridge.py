@@ -144,6 +144,8 @@ class Stage:
             monotonic=self.clock.monotonic,
         )
         self.source = assemble.source(self.config, next(iter(self.config.sources)), self.now)
+        self.ticks = 0.0
+        """The clock of walks."""
         self._poller: Poller | None = None
         hooks = {"crm": self.source} if hasattr(self.source, "verify") else {}
         self._webhooks = Webhooks(self.store, self.interpreter, hooks, metrics=self.metrics, now=self.now)
@@ -181,11 +183,19 @@ class Stage:
                         interpreter=self.interpreter,
                         metrics=self.metrics,
                         now=self.now,
+                        monotonic=lambda: self.ticks,
                     )
                 )
             )
         self._run(self._poller.poll_once())
         return self.news()
+
+    def walk(self) -> list[ChangeEvent]:
+        """One poll, and what is walked through after it, an hour later by the clock of walks; returns what changed by both."""
+        self.ticks += 3600.0
+        found = self.poll()
+        self._run(self._poller.walk())
+        return found + self.news()
 
     def hear(self, body: bytes, path: str = "", **headers: str) -> int:
         """One webhook, interpreted to its end; returns the answer's status."""

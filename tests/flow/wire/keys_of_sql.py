@@ -135,6 +135,26 @@ def rows_of_one_read(stage):
     return stage.batches
 
 
+@proves("sources.sql.tables.deletes_every", ("off", []), ("5m", [["deleted", "1"]]), given={"sources/crm/tables/Deal/compare": "off"})
+def a_row_is_gone(stage):
+    """What is told of a row that is not there any more."""
+    stage.row("deals", 1, "open", "10:00:00")
+    stage.row("deals", 2, "open", "10:00:00")
+    stage.start().walk()
+    stage.crm.execute("DELETE FROM deals WHERE id = 1")
+    return facts(stage.walk(), "kind", "record_id")
+
+
+@proves("sources.sql.tables.compare", ("off", []), ("10m", [["1", "won"]]), given={"sources/crm/tables/Deal/deletes_every": "off"})
+def a_row_changes_without_its_stamp(stage):
+    """What is told of it."""
+    stage.row("deals", 1, "open", "10:00:00")
+    stage.row("deals", 2, "open", "11:00:00")  # so that no poll looks back as far as the first
+    stage.start().walk()
+    stage.crm.execute("UPDATE deals SET stage = 'won' WHERE id = 1")
+    return facts(stage.walk(), "record_id", "stage")
+
+
 ALL = {"sources/crm/records": ABSENT}
 COLUMNS = ["gone", "key", "made", "other_at", "stage", "who"]
 
@@ -168,7 +188,32 @@ def rows_of_one_stamp(stage):
     return [sum(stage.knows("Deal", f"{name}{id}") for id in range(15)) for name in ("", "k")]
 
 
-POSTGRES = {"sources/crm/sqlite": ABSENT}
+POSTGRES = MYSQL = {"sources/crm/sqlite": ABSENT}
+GREETING = b"".join(
+    (b"\x0a10.11.0-MariaDB\0", bytes(4), b"saltsalt\0", (0x820D).to_bytes(2, "little"), b"\x2d\x02\x00", (0x0008).to_bytes(2, "little"))
+) + b"".join((b"\x15", bytes(10), b"saltsaltsalt\0", b"mysql_native_password\0"))
+"""What a server of MySQL's protocol says first (https://mariadb.com/kb/en/connection/): the protocol, a salt, what it can."""
+
+
+@contextlib.contextmanager
+def a_server(stage, place, greeting=b""):
+    """A listener that keeps what each connection begins with; its address stands at `place` in the YAML."""
+    begun = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        if greeting:
+                            connection.sendall(len(greeting).to_bytes(3, "little") + b"\0" + greeting)
+                        begun.append(connection.recv(4096))
+
+        threading.Thread(target=answer, daemon=True).start()
+        stage.path.write_text(stage.path.read_text().replace(place, f"127.0.0.1:{listener.getsockname()[1]}"))
+        yield begun
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 @proves(
@@ -179,22 +224,22 @@ POSTGRES = {"sources/crm/sqlite": ABSENT}
 )
 def who_asks_postgresql(stage):
     """The user and the database that a connection begins with."""
-    begun = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def answer():
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    with connection:
-                        begun.append(connection.recv(4096))
-
-        threading.Thread(target=answer, daemon=True).start()
-        stage.places["$postgres"] = f"127.0.0.1:{listener.getsockname()[1]}"
-        stage.path.write_text(stage.path.read_text().replace("$postgres", stage.places["$postgres"]))
-        with contextlib.suppress(SourceError):
-            stage.start().poll()
-        listener.shutdown(socket.SHUT_RDWR)
+    with a_server(stage, "$postgres") as begun, contextlib.suppress(SourceError):
+        stage.start().poll()
     words = begun[0][8:].decode().split("\0")
     said = dict(zip(words[::2], words[1::2], strict=False))
     return [said["user"], said["database"]]
+
+
+@proves(
+    "sources.sql.mysql",
+    ("mysql://ann@$mysql/crm", ["ann", "crm"]),
+    ("mysql://bob@$mysql/erp", ["bob", "erp"]),
+    given=MYSQL,
+)
+def who_asks_mysql(stage):
+    """The user and the database that a connection begins with."""
+    with a_server(stage, "$mysql", GREETING) as begun, contextlib.suppress(SourceError):
+        stage.start().poll()
+    user, _, rest = begun[0][36:].partition(b"\0")
+    return [user.decode(), next(name for name in ("crm", "erp") if name.encode() + b"\0" in rest)]
