@@ -1,6 +1,6 @@
 """init: from nothing to a configuration that is linted, tested, logged in and tried, in three steps.
 
-What a connector needs at first stands in its own folder (`starter.yaml`), so that a new vendor brings its beginning along.
+What a connector needs at first stands in its own folder (`starter.yaml`, `starter-WAY.yaml`), so that a new vendor brings its beginning along.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def starters(kind: str) -> dict[str, Starter]:
             registry.load(kind, name)
         except registry.UnknownConnector:  # one that is broken is no hindrance to the others
             continue
-        page = Path(sys.modules[registry.module(kind, name)].__file__ or "").with_name("starter.yaml")
-        if page.is_file():
-            found[name] = Starter(kind, name, **yaml.safe_load(page.read_text(encoding="utf-8")))
+        for page in sorted(Path(sys.modules[registry.module(kind, name)].__file__ or "").parent.glob("starter*.yaml")):
+            way = page.stem.removeprefix("starter")  # one connector may begin in several ways: `sql`, `sql-mysql`
+            found[name + way] = Starter(kind, name + way, **yaml.safe_load(page.read_text(encoding="utf-8")))
     return found
 
 
