@@ -1,6 +1,6 @@
 """init: from nothing to a configuration that is linted, tested, logged in and tried, in three steps.
 
-What a connector needs at first stands in its own folder (`starter.yaml`, `starter-WAY.yaml`), so that a new vendor brings its beginning along.
+What a connector needs at first stands in its own folder (`starter.yaml`, `starter-WAY.yaml`): a new vendor brings its beginning along.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """From nothing to a configuration that works: every CRM with every network."""
 
+import contextlib
 import itertools
 import json
+import sqlite3
 import stat
 
 import pytest
@@ -21,6 +23,10 @@ def test_every_beginning_is_a_good_one(tmp_path, monkeypatch, crm, network):
     monkeypatch.setattr("crmbridge.server.reachable", lambda _: f"http://127.0.0.1:{free_port()}")  # whoever has 8080 here is not asked
     asked = {**starters("sources")[crm].ask, **starters("destinations")[network].ask}
     answers = {"exports": str(tmp_path), **ANSWERS}
+    if crm == "sql-sqlite":
+        answers["database"] = str(tmp_path / "crm.db")
+        with contextlib.closing(sqlite3.connect(answers["database"])) as database:
+            database.execute("CREATE TABLE deal (id, changed, stage, account)")
     given = [f"{name}={answers.get(name) or one['default']}" for name, one in asked.items()]
     options = [part for one in given for part in ("--set", one)]
     said = inside(["init", tmp_path / "new", "--crm", crm, "--network", network, "--defaults", *options])
