@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timezone, tzinfo
-from typing import Any, Final
+from typing import Any
 
 from crmbridge.errors import RenderError
 from crmbridge.model import (
@@ -13,7 +13,7 @@ from crmbridge.model import (
     ChangeEvent,
     Channel,
     Fields,
-    FieldSpec,
+    FieldType,
     Message,
     Reading,
     RecordSpec,
@@ -72,7 +72,6 @@ class Outcome:
     verdicts: list[Verdict] = field(default_factory=list)
 
 
-_UNSAID: Final = FieldSpec()
 Records = Mapping[tuple[str, str], RecordSpec]
 """The configured fields by (source, record type); a record type without an entry has only internal fields."""
 
@@ -154,7 +153,8 @@ class Engine:
         if not unread:
             return values
         spec, reading = self.records.get((event.source, event.record_type), {}), self.reading(event.source)
-        return {**values, **{name: reading.read(text, spec.get(name, _UNSAID)) for name, text in unread.items()}}
+        typed = {name: one for name, one in spec.items() if one.type is not FieldType.ANY}  # else only its source knows what it should be
+        return {**values, **{name: reading.read(text, typed[name]) for name, text in unread.items() if name in typed}}
 
     def outdated(self, rule: str, fields: Fields) -> str:
         """Why the record, as it is now, is no longer what a message of `rule` says it became; empty if it is, or the rule is gone."""

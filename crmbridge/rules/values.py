@@ -67,11 +67,12 @@ def equal(left: Any, right: Any, reading: Reading = PLAIN) -> bool:
     `reading` is how the source writes. Raises RenderError where the two cannot be compared: false would be a guess.
     """
     left, right = _readable(left), _readable(right)
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Choice):
+            return _is_choice(one, flat(other))
     for one, other, how in ((left, right, _how(right, reading)), (right, left, _how(left, reading))):
         other = flat(other)
         match flat(one):
-            case Choice() as choice:
-                return _is_choice(choice, other)
             case bool() as truth:
                 return _is_truth(truth, other)
             case Decimal() as number if isinstance(other, str):

@@ -91,6 +91,7 @@ class Resource(Options):
     deleted: Path | None = Field(None, description="What is true, or not empty, once it is deleted.")
     actor: Path | None = Field(None, description="Who changed it.")
     fields: Path | None = Field(None, description="Where its fields stand; default: they are the record.")
+    omits_empty: bool = Field(False, description="The API leaves empty fields out: one that is missing is empty, not unknown.")
     url: str | None = Field(None, description="Its web address, with {id} in it.", max_length=500)
     since: Since | None = Field(None, description="How to ask for changes; without it everything is read at every poll.")
     ascending: bool = Field(True, description="The API gives records by their stamp, the oldest first.")

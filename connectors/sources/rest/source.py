@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from connectors.sources.rest.options import Resource, RestOptions, Since
 from crmbridge.contract import Setting, each
 from crmbridge.errors import SourceError
 from crmbridge.http import look
-from crmbridge.model import Cursor, FieldValue, Observation, Page, Reading, RecordSpec, both, clean, cursors, identity, marked
+from crmbridge.model import Cursor, FieldValue, Observation, Page, both, clean, cursors, identity, marked
 
 _log = logging.getLogger(__name__)
 _PROOF: Final = 10  # records
@@ -51,8 +51,7 @@ class RestSource:
 
     def _misspelt(self, name: str, seen: Sequence[Mapping[str, Any]]) -> None:
         """A field that no record has. APIs may leave empty ones out, so that a few records prove nothing."""
-        spec = self._setting.records.get(name, {})
-        missing = [field for field in spec if seen and not any(_has(fields, field) for fields in seen)]
+        missing = self._missing(name, seen) if seen else []
         if not missing:
             return
         words = f"{name}: none of {len(seen)} records has {', '.join(missing)}; the first has {', '.join(sorted(seen[0]))[:500]}"
@@ -90,14 +89,14 @@ class RestSource:
             )
         newest = _written(max(stamps)) if stamps else None
         if newest is None or len(items) < one.size:
-            return cursors.Read(seen, (newest, "") if newest else None, complete=True)
+            return cursors.Read(seen, (newest, "") if newest else None, complete=True, lacking=self._lacking(name, one, items))
         moment = cursors.instant(start) if start is not None else None
         if moment is None or written(stamps[-1], since.format) != written(moment, since.format):
-            return cursors.Read(seen, (newest, ""), complete=False)
+            return cursors.Read(seen, (newest, ""), complete=False, lacking=self._lacking(name, one, items))
         following = self._api.following(one, body, place, len(items))
         if following is None or following == place:
             raise SourceError(f"{name}: more than {one.size} records were changed at {start}, and without `paging` the rest cannot be read")
-        return cursors.Read(seen, (str(start), following), complete=False)
+        return cursors.Read(seen, (str(start), following), complete=False, lacking=self._lacking(name, one, items))
 
     def _ascend(self, stamps: Sequence[datetime]) -> bool:
         """Whether they stand in order; in the night when a wall clock is set back, give or take what it was set by."""
@@ -119,10 +118,10 @@ class RestSource:
             newest = _written(max(stamps))
         following = self._api.following(one, body, place, len(items)) if items else None
         if following is None:
-            return cursors.Read(seen, (newest, "") if newest is not None else None, complete=True)
+            return cursors.Read(seen, (newest, "") if newest is not None else None, complete=True, lacking=self._lacking(name, one, items))
         if following == place:
             raise SourceError(f"{name}: the API gives the page {place[:100]} as the one behind itself")
-        return cursors.Read(seen, (newest or "", following), complete=False)
+        return cursors.Read(seen, (newest or "", following), complete=False, lacking=self._lacking(name, one, items))
 
     def _asked(self, one: Resource, start: cursors.Stamp | None) -> dict[str, str]:
         moment = cursors.instant(start) if start is not None else None
@@ -140,9 +139,13 @@ class RestSource:
     ) -> tuple[list[datetime], list[Observation]]:
         """The stamps of those that can be read, in order, and all observations. Raises ValueError."""
 
+        # A field that is not there is not empty, unless the API says so; and what a whole page lacks, the API has no longer.
+        gone = self._lacking(name, one, items).get(name, [])
+        empty = [field for field in self._setting.records.get(name, {}) if field not in gone] if one.omits_empty else []
+
         def read(item: Mapping[str, Any]) -> tuple[datetime, Observation]:
             stamp = self._stamp(name, one, item)
-            return stamp, self._observation(name, one, item, stamp, position)
+            return stamp, self._observation(name, one, item, stamp, position, empty)
 
         full = one.size is not None and len(items) >= one.size
         found = each(
@@ -162,7 +165,15 @@ class RestSource:
         except ValueError as error:
             raise ValueError(f"{name}: no instant stands at {one.changed} of a record: {error}") from None
 
-    def _observation(self, name: str, one: Resource, item: Mapping[str, Any], stamp: datetime, position: cursors.Position) -> Observation:
+    def _observation(
+        self,
+        name: str,
+        one: Resource,
+        item: Mapping[str, Any],
+        stamp: datetime,
+        position: cursors.Position,
+        empty: Collection[str],
+    ) -> Observation:
         id = look(one.id, item)
         record_id = identity(id)[:1000]
         if not record_id:
@@ -171,7 +182,7 @@ class RestSource:
         return Observation(
             record_type=name,
             record_id=record_id,
-            fields=_values(_fields(one, item), self._setting.records.get(name), self._reading),
+            fields=self._values(name, _fields(one, item), empty),
             existed=cursors.existed(self._made(one, item), position),
             deleted=bool(one.deleted) and marked(look(one.deleted or "", item)),
             version=None if self._reading.is_double(look(one.changed, item)) else stamp.isoformat(),
@@ -179,6 +190,29 @@ class RestSource:
             actor=clean(str(actor))[:200] if actor is not None else None,
             url=one.url.replace("{id}", record_id) if one.url else None,
         )
+
+    def _values(self, name: str, fields: Mapping[str, Any], empty: Collection[str]) -> dict[str, FieldValue]:
+        """The configured fields that are there, by their names or dotted paths, and those that are `empty` where they are not.
+
+        Every scalar one if none are configured.
+        """
+        spec = self._setting.records.get(name)
+        if spec is None:
+            return {clean(key): self._reading.value(value) for key, value in fields.items() if not isinstance(value, (dict, list))}
+        return {
+            field: self._reading.read(fields[field] if field in fields else look(field, fields), one)
+            for field, one in spec.items()
+            if field in empty or _has(fields, field)
+        }
+
+    def _lacking(self, name: str, one: Resource, items: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+        """The configured fields that none of a page's records has. Where empty ones are left out, few records prove nothing."""
+        if len(items) < (_PROOF if one.omits_empty else 1):
+            return {}
+        return {name: self._missing(name, [_fields(one, item) for item in items])}
+
+    def _missing(self, name: str, seen: Sequence[Mapping[str, Any]]) -> list[str]:
+        return [field for field in self._setting.records.get(name, {}) if not any(_has(fields, field) for fields in seen)]
 
     def _made(self, one: Resource, item: Mapping[str, Any]) -> datetime | None:
         try:
@@ -193,14 +227,17 @@ def _fields(one: Resource, item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _has(fields: Mapping[str, Any], name: str) -> bool:
-    return name in fields or look(name, fields) is not None
-
-
-def _values(fields: Mapping[str, Any], spec: RecordSpec | None, reading: Reading) -> dict[str, FieldValue]:
-    """The configured fields, by their names or dotted paths; every scalar one if none are configured. What is left out is empty."""
-    if spec is None:
-        return {clean(name): reading.value(value) for name, value in fields.items() if not isinstance(value, (dict, list))}
-    return {name: reading.read(fields[name] if name in fields else look(name, fields), one) for name, one in spec.items()}
+    """Whether a field stands there, empty or not; what hangs on something that is empty is empty too."""
+    if name in fields:
+        return True
+    value: Any = fields
+    for part in name.split("."):
+        if value is None:
+            return True
+        if not isinstance(value, dict) or part not in value:
+            return look(name, fields) is not None
+        value = value[part]
+    return True
 
 
 def _step(moment: datetime, zone: tzinfo) -> timedelta:

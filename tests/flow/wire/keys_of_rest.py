@@ -276,6 +276,15 @@ def the_newest_first(stage):
     return "learnt"
 
 
+@proves("sources.rest.types.omits_empty", (False, []), (True, [["1", None]]), given={"sources/crm/records/Deal/fields/note": "public"})
+def a_field_is_left_out(stage):
+    """What is told of a record that had a note and comes without."""
+    stage.records = [stage.record(note="x")]
+    stage.start().poll()
+    stage.records = [stage.record(at=NEW)]
+    return facts(stage.poll(), "record_id", "note")
+
+
 STAGE = "sources/crm/records/Deal/fields/stage"
 
 

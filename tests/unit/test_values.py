@@ -1,0 +1,285 @@
+"""Values in rules: equality, order and parts, whatever writes and wherever the clock hangs; what could not be read decides nothing."""
+
+import operator
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from shared import NOW
+
+from crmbridge.errors import RenderError
+from crmbridge.model import Audience, ChangeEvent, Choice, FieldSpec, FieldType, Kind, Ordered, Reading, Unread, plain
+from crmbridge.rules.engine import Engine
+from crmbridge.rules.expression import compile_expression
+from crmbridge.rules.filters import FILTERS
+from crmbridge.rules.match import compile_match, first_failure, no_longer
+from crmbridge.rules.meter import Meter
+from crmbridge.rules.rule import Rule, Step
+from crmbridge.rules.template import compile_template
+from crmbridge.rules.values import Authored, contains, equal, ordered, same_list
+from crmbridge.rules.values import number as to_number
+
+UTC = timezone.utc
+BERLIN = ZoneInfo("Europe/Berlin")
+GERMAN = Reading(numbers="1.234,5", dates="31/12/2026", zone=BERLIN, days=BERLIN)
+ASKING = Reading(numbers=None)
+LATE = datetime(2026, 12, 1, 23, 30, tzinfo=UTC)  # the second of December in Berlin
+ODD = Unread("250.000", "it can mean 250000 and 250.000")
+WON = Choice("won", "Closed Won")
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "reading", "expected"),
+    [
+        ("caf\u00e9", "cafe\u0301", GERMAN, True),
+        ("Parkers", " Parkers\u00a0", GERMAN, True),
+        ("Parkers", "parkers", GERMAN, False),
+        (WON, Authored("won"), GERMAN, True),
+        (WON, Authored(" Closed Won "), GERMAN, True),
+        (WON, Choice("won", "Gewonnen"), GERMAN, True),
+        (WON, Choice("lost", "Closed Won"), GERMAN, False),
+        (Choice("5", "Won"), Decimal(5), GERMAN, True),
+        (Choice("5", "Won"), Decimal(6), GERMAN, False),
+        (Choice("true", "Yes"), True, GERMAN, True),
+        (Choice("false", "No"), True, GERMAN, False),
+        (WON, ("won",), GERMAN, False),
+        (True, "yes", GERMAN, True),
+        (False, Authored("true"), GERMAN, False),
+        (True, True, GERMAN, True),
+        (Decimal(250000), "250.000", GERMAN, True),
+        (Decimal(250), "250.000", GERMAN, False),
+        (Decimal(250), Authored("250.000"), GERMAN, True),  # a rule writes as programs do
+        (Decimal(250), Authored("n/a"), GERMAN, False),
+        (Decimal("1.50"), Decimal("1.5"), GERMAN, True),
+        (LATE, Authored("2026-12-02"), GERMAN, True),
+        (LATE, Authored("2026-12-01"), GERMAN, False),
+        (LATE, Authored("2026-12-02 00:30"), GERMAN, True),
+        (LATE, Authored("2026-12-01T23:30:00Z"), GERMAN, True),
+        (LATE, Authored("soon"), GERMAN, False),
+        (LATE, date(2026, 12, 2), GERMAN, True),
+        (LATE, date(2026, 12, 1), Reading(), True),
+        (date(2026, 12, 1), "1.12.2026", GERMAN, True),
+        (date(2026, 12, 1), Authored("2026-12-01"), GERMAN, True),
+        (date(2026, 12, 2), "2026-12-01T23:30:00Z", GERMAN, True),
+        (date(2026, 12, 1), "never", GERMAN, False),
+        (("b", "a"), ("a", "b"), GERMAN, True),
+        (("a", "a", "b"), ("a", "b"), GERMAN, True),
+        (Ordered(("b", "a")), ("a", "b"), GERMAN, False),
+        (("a",), "a", GERMAN, False),
+        (Decimal(1), date(2026, 1, 1), GERMAN, False),
+    ],
+)
+def test_equality(left, right, reading, expected):
+    """Whichever stands first."""
+    assert equal(left, right, reading) is equal(right, left, reading) is expected
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "words"),
+    [
+        (ODD, "x", "cannot be read"),
+        (Decimal(1), True, "boolean"),
+        ("Won", True, "neither true nor false"),
+        (WON, True, "neither true nor false"),
+        (Decimal(250), "250.000", "numbers:"),
+        (date(2026, 1, 12), "12/01/2026", "dates:"),
+        (LATE, "12/01/2026 10:00", "dates:"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(left, right, words):
+    """False would be a guess."""
+    for pair in ((left, right), (right, left)):
+        with pytest.raises(RenderError, match=words):
+            equal(*pair, ASKING)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "expected"),
+    [
+        (Decimal(2), Decimal(1), True),
+        ("250.000", Decimal(1000), True),
+        ("250.000", Authored("1000"), True),  # two texts
+        (Decimal(1001), Authored("1000"), True),
+        (LATE, Authored("2026-12-01"), True),  # its day in Berlin is the day after
+        (LATE, Authored("2026-12-02"), False),
+        (LATE, Authored("2026-12-02 00:29"), True),
+        (LATE, Authored("2026-12-02 00:30"), False),
+        (date(2026, 12, 2), LATE, False),
+        (date(2026, 12, 3), LATE, True),
+        ("3.12.2026", LATE, True),
+        ("b", "a", True),
+        ("a\u0301", "\u00e1", False),
+        (" b", "a", True),
+    ],
+)
+def test_order(left, right, expected):
+    assert ordered(left, right, operator.gt, GERMAN) is expected
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "words"),
+    [
+        ("x", Decimal(1), "cannot compare a text with a number"),
+        ("250.000", Decimal(1), "cannot be compared"),
+        (True, Decimal(1), "cannot compare true/false with a number"),
+        (ODD, Decimal(1), "cannot be read"),
+        (("a",), ("b",), "cannot compare a list with a list"),
+        (WON, "a", "cannot compare a choice"),
+        ("soon", LATE, "cannot compare a text with an instant"),
+        ("soon", date(2026, 1, 1), "cannot compare a text with a date"),
+    ],
+)
+def test_what_has_no_order_is_said(left, right, words):
+    with pytest.raises(RenderError, match=words):
+        ordered(left, right, operator.lt, ASKING)
+
+
+def test_parts():
+    assert contains(("Gold", "Silver"), "Gold ", GERMAN)
+    assert not contains(("Golden Circle",), "Gold", GERMAN)
+    assert contains((WON,), Authored("Closed Won"), GERMAN)
+    assert contains("caf\u00e9 noir", "cafe\u0301", GERMAN)
+    assert contains("no 5", Decimal(5), GERMAN)
+    for odd in (Decimal(5), ODD, True):
+        with pytest.raises(RenderError):
+            contains(odd, "5", GERMAN)
+
+
+def test_lists_by_value_or_label():
+    gold, blue = Choice("g", "Gold"), Choice("b", "Blue")
+    assert same_list((gold, blue), ("b", "g"))
+    assert same_list((gold, blue), ("Blue", "Gold"))
+    assert not same_list((gold, blue), ("Blue", "g"))
+    assert not same_list((gold,), (gold, blue))
+    assert same_list((Decimal(1), ("x",)), (("x",), Decimal(1)))
+    assert same_list(Ordered("ab"), Ordered("ab"))
+
+
+def test_numbers_of_texts():
+    assert to_number("250.000", GERMAN) == 250000
+    assert to_number(Authored("250.000"), GERMAN) == 250
+    with pytest.raises(RenderError, match="a text is not a number"):
+        to_number("x", GERMAN)
+    with pytest.raises(RenderError, match=r"'250\.000' is no number here: it can mean"):
+        to_number("250.000", ASKING)
+
+
+# --- through the language
+
+
+def event(fields, before=None, kind=Kind.UPDATED):
+    return ChangeEvent(
+        id="e", source="crm", record_type="T", record_id="1", revision=2, kind=kind, occurred_at=NOW, fields=fields, before=before or {}
+    )
+
+
+def engine(text="x", match=None, condition=None, reading=GERMAN, records=None):
+    clauses, problems = compile_match(match or {}, None)
+    assert not problems
+    compiled = compile_expression(condition, fields=None, filters=FILTERS) if condition else None
+    step = Step(
+        id="s", identity="s", destination="out", audience=Audience.COMPANY, text=compile_template(text, fields=None, filters=FILTERS)
+    )
+    rule = Rule(
+        id="r", identity="r", source="crm", record="T", kinds=frozenset(Kind), clauses=tuple(clauses), condition=compiled, steps=(step,)
+    )
+    return Engine([rule], records or {}, reading.days, {"crm": reading})
+
+
+def said(of, **more):
+    outcome = engine(**more).run(of)
+    assert not outcome.unrenderable, outcome.unrenderable
+    return [plain(one.message.text) for one in outcome.rendered]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{{ record.n | money('EUR') }}", "€250,000"),
+        ("{{ record.n | number(1) }}", "250,000.0"),
+        ("{{ record.n | round(1) }}", "250000"),
+        ("{{ record.n | plural('seat') }}", "250,000 seats"),
+        ("{{ record.n + 1 }}", "250001"),
+        ("{{ -record.n }}", "-250000"),
+        ("{{ record.e | money }}", "1,234.50"),
+        ("{{ record.d | date }}", "3 December 2026"),
+        ("{{ record.late }}", "2026-12-02 00:30"),
+        ("{{ record.late | date('%d %H:%M') }}", "02 00:30"),
+        ("{{ record.stamp | date('%d %H:%M') }}", "01 10:00"),
+        ("{{ record.late ~ '!' }}", "2026-12-02 00:30!"),
+    ],
+)
+def test_texts_of_a_source_in_templates(text, expected):
+    """Read as the source writes, shown where the configured clock hangs."""
+    fields = {"n": "250.000", "e": "1.234,50 €", "d": "3.12.2026", "late": LATE, "stamp": "2026-12-01 10:00"}
+    assert said(event(fields), text=text) == [expected]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["record.n == 250000", "record.n > 249999", "'b' in record.tags", "record.tags == ['a', 'b']", "record.late > '2026-12-01'",
+     "record.late == '2026-12-02'", "record.n in [1, 250000]", "record.name == 'caf\u00e9'", "record.odd is defined or true"]
+)  # fmt: skip
+def test_texts_of_a_source_in_conditions(condition):
+    fields = {"n": "250.000", "tags": ("b", "a"), "late": LATE, "name": "cafe\u0301 "}
+    assert said(event(fields), condition=condition) == ["x"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{{ record.n }}", "{{ record.n | money }}", "{{ record.n | default('?') }}", "{% if record.n %}x{% else %}y{% endif %}",
+     "{{ record.n ~ 'x' }}", "{{ 'x' if record.n is defined else 'y' }}", "{% for one in record.n %}x{% endfor %}y", "{{ before.n }}"]
+)  # fmt: skip
+def test_what_could_not_be_read_is_never_said(text):
+    """Nor anything in its place: a dead letter with the value, the field and the reason."""
+    (one,) = engine(text=text, reading=ASKING).run(event({"n": ODD}, {"n": ODD})).unrenderable
+    assert "250.000" in one.error
+    assert ".n: " in one.error
+    assert "it can mean" in one.error
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        1,
+        *({name: 1} for name in ("becomes", "ne", "gt", "from", "to")),
+        {"in": [1]},
+        {"not_in": [1]},
+        {"contains": "2"},
+        {"starts_with": "2"},
+    ],
+    ids=str,
+)
+def test_what_could_not_be_read_decides_nothing(asked):
+    """The rule is undecided, and says so."""
+    match = {"n": asked}
+    (verdict,) = engine(match=match, reading=ASKING).run(event({"n": ODD}, {"n": Unread("1.000", "odd")})).verdicts
+    assert (verdict.matched, verdict.failed) == (False, True)
+    assert "cannot be read" in verdict.reason
+
+
+def test_what_can_be_asked_of_it_all_the_same():
+    """That something stands there, and whether it is another text."""
+    for match, holds in (
+        ({"n": {"exists": True}}, True),
+        ({"n": {"exists": False}}, False),
+        ({"n": {"changed": True}}, True),
+        ({"m": {"changed": True}}, False),
+        ({"m": {"changed": False}}, True),
+        ({"k": {"changed": True}}, True),
+    ):
+        clauses, _ = compile_match(match, None)
+        fields = {"n": ODD, "m": Unread("5", "one reason"), "k": ODD}
+        of = event(fields, {"n": Unread("1.000", "odd"), "m": Unread("5", "another reason"), "k": Decimal(1)})
+        assert (first_failure(tuple(clauses), of, Meter(), ASKING) is None) is holds, match
+    clauses, _ = compile_match({"n": {"becomes": "x"}}, None)
+    assert "cannot be read" in no_longer(tuple(clauses), {"n": ODD})
+    assert "and is '250.000' cannot be read" in clauses[0].why_not(event({"n": ODD}, {"n": None}))
+
+
+def test_it_is_read_again_once_somebody_says_how():
+    """A dead letter that is tried again, and a rule that is asked again."""
+    records = {("crm", "T"): {"n": FieldSpec(type=FieldType.MONEY)}}
+    found = said(event({"n": ODD}, {"n": Unread("1.000", "odd")}), text="{{ before.n | money }}, {{ record.n | money }}", records=records)
+    assert found == ["1,000, 250,000"]
