@@ -13,6 +13,7 @@ from crmbridge.contract.destination import Ability, Batched, Deletable, Destinat
 from crmbridge.contract.options import Options, Secret, Secrets, login_secret, revealed
 from crmbridge.contract.rows import Rows, each, without
 from crmbridge.contract.source import (
+    CREDENTIALS,
     Acknowledging,
     Baseline,
     Describing,
@@ -29,6 +30,7 @@ from crmbridge.contract.source import (
 )
 
 __all__ = [
+    "CREDENTIALS",
     "Ability",
     "Acknowledging",
     "Baseline",

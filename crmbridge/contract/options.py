@@ -37,6 +37,10 @@ class Options(BaseModel):
         """
         return []
 
+    def notes(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """What works, and what people should know of it before they rely on it, as (path, message)."""
+        return []
+
 
 _LOOK_AGAIN: Final = 0.5  # seconds for which a secret's file is not looked at again: many are read for every message
 

@@ -4,6 +4,7 @@ Nothing here does I/O or reads a clock.
 """
 
 from crmbridge.model.changes import (
+    Body,
     ChangeEvent,
     Cursor,
     Kind,
@@ -31,6 +32,7 @@ from crmbridge.model.messages import (
     load_text,
 )
 from crmbridge.model.moments import from_us, to_us
+from crmbridge.model.repeats import LastBody, Repeat, Same
 from crmbridge.model.values import (
     Audience,
     Choice,
@@ -52,6 +54,7 @@ from crmbridge.model.words import Literal, Text, Value, clean, inside_link, plai
 
 __all__ = [
     "Audience",
+    "Body",
     "ChangeEvent",
     "Channel",
     "Choice",
@@ -62,6 +65,7 @@ __all__ = [
     "FieldValue",
     "Fields",
     "Kind",
+    "LastBody",
     "Literal",
     "Message",
     "Network",
@@ -70,6 +74,8 @@ __all__ = [
     "Receipt",
     "RecordRef",
     "RecordSpec",
+    "Repeat",
+    "Same",
     "Sensitivity",
     "State",
     "Text",
