@@ -115,6 +115,7 @@ class Lookout:
                 self.webhooks.desks.get(name) if name in self.webhooks.sources else None,
                 self.webhooks.heard.get(name),
                 self.interpreter.news.get(name),
+                self.interpreter.repeated[name],
                 overview,
                 self.began,
                 one.expect,

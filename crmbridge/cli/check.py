@@ -14,7 +14,7 @@ import click
 from crmbridge.cli.common import Failure, config_option, output_option, table
 from crmbridge.cli.common import show as show_data
 from crmbridge.config.load import Config, load, secrets_in
-from crmbridge.errors import ConfigError
+from crmbridge.errors import ConfigError, Problem
 from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, plain, shortened
 from crmbridge.rules.cases import run_case
 from crmbridge.rules.longest import ROOM, longest
@@ -30,16 +30,19 @@ def lint(path: Path, examples: bool, secrets: bool, output: str) -> None:
     try:
         config = load(path, secrets=secrets)
         problems = [] if examples else list(config.warnings)
+        noted = list(config.notes)
         untested = sorted(rule.id for rule in config.rules if not rule.cases)
         too_long = _too_long(config)
     except ConfigError as error:
-        problems, untested, too_long = list(error.problems), [], []
+        problems, noted, untested, too_long = list(error.problems), [], [], []
     data = {
-        "problems": [{"file": p.file, "line": p.line, "column": p.column, "path": p.path, "message": p.message} for p in problems],
+        "problems": [_placed(one) for one in problems],
+        "notes": [_placed(one) for one in noted],
         "rules_without_tests": untested,
         "too_long": too_long,
     }
-    notes = [f"note: the rule {name} has no tests" for name in untested]
+    notes = [f"note: {one}" for one in noted]
+    notes += [f"note: the rule {name} has no tests" for name in untested]
     notes += [
         f"note: the rule {one['rule']}, step {one['step']}: with record texts of {ROOM} characters it is {one['is']} long, and "
         f"{one['to']} takes {one['of']}; such a message becomes a dead letter. Write `shorten: [...]` or `| truncate(...)`"
@@ -50,6 +53,10 @@ def lint(path: Path, examples: bool, secrets: bool, output: str) -> None:
         raise Failure(f"{len(problems)} problem{'s' if len(problems) != 1 else ''}", 3)
     if output == "text":
         click.echo(f"{path}: fine")
+
+
+def _placed(one: Problem) -> dict[str, Any]:
+    return {"file": one.file, "line": one.line, "column": one.column, "path": one.path, "message": one.message}
 
 
 @click.command()

@@ -43,6 +43,10 @@ def _status(data: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield from table([[one["name"], one["type"], *(one[state] for state in _STATES), _state(one)] for one in data["destinations"]],
                      ["DESTINATION", "TYPE", *(state.upper() for state in _STATES), "STATE"])  # fmt: skip
+    for one in data["sources"]:
+        if one["repeated"]:
+            repeats = f"{one['repeated']} repeat{'s' if one['repeated'] != 1 else ''}"
+            yield f"{repeats} of {one['name']} since {one['since'][:19]}: `crmbridge explain SOURCE/TYPE/ID` tells of a record's"
     for one in data["inbox"]:
         if not one["failed"]:
             yield f"{one['count']} {'records' if one['records'] else 'requests'} of {one['source']} wait to be interpreted"

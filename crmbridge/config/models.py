@@ -141,7 +141,9 @@ class RetentionModel(Options):
 
     journal: Duration = Field(timedelta(days=30), description="Changes, with their old and new values.")
     delivered: Duration = Field(timedelta(days=90), description="Delivered messages; open and dead ones stay until someone acts.")
-    observations: Duration = Field(timedelta(days=30), description="Ids of unversioned observations; longer than any sender retries.")
+    observations: Duration = Field(
+        timedelta(days=30), description="What repeats are known by, without a version; longer than any sender tries."
+    )
 
 
 class FieldModel(Options):

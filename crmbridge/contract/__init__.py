@@ -13,6 +13,7 @@ from crmbridge.contract.destination import Ability, Batched, Deletable, Destinat
 from crmbridge.contract.options import Options, Secret, Secrets, Written, ZoneName, login_secret, revealed
 from crmbridge.contract.rows import Rows, each, without
 from crmbridge.contract.source import (
+    CREDENTIALS,
     Acknowledging,
     Baseline,
     Describing,
@@ -33,6 +34,7 @@ from crmbridge.contract.source import (
 from crmbridge.contract.spans import Duration, DurationOrOff, show_duration
 
 __all__ = [
+    "CREDENTIALS",
     "Ability",
     "Acknowledging",
     "Baseline",

@@ -40,6 +40,10 @@ class Options(BaseModel):
         """
         return []
 
+    def notes(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """What works, and what people should know of it before they rely on it, as (path, message)."""
+        return []
+
     def reading(self, days: tzinfo) -> Reading:
         """How values from this source are read; `days` is the configured time zone. Most give numbers and stamps as JSON has them."""
         return Reading(days=days)

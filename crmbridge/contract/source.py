@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from crmbridge.contract.calls import Maybe
 from crmbridge.model import Cursor, FieldType, Observation, Page
+
+CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
+"""Headers that prove who sends. They are never stored, so that `parse` does not see them."""
 
 
 @dataclass(frozen=True, slots=True)

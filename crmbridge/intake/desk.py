@@ -16,7 +16,8 @@ from datetime import datetime
 from crmbridge.contract import Baseline, Caller, Rereading, Source, WebhookRequest, WebhookSource
 from crmbridge.errors import SourceError, StoreError
 from crmbridge.http import Refused, describe
-from crmbridge.intake.interpreter import Intake, Interpreter
+from crmbridge.intake.interpreter import Interpreter
+from crmbridge.intake.parts import Intake
 from crmbridge.intake.poller import backoff
 from crmbridge.intake.reread import completed, wanting
 from crmbridge.model import Observation, RecordRef, load_observation
@@ -136,6 +137,7 @@ class Desk:
 
     async def _interpret_together(self, rows: Sequence[InboxRow]) -> None:
         observations: list[Observation] = []
+        told_by: list[int] = []
         closed: list[int] = []
         failed: dict[int, str] = {}
         parsed = 0
@@ -149,11 +151,13 @@ class Desk:
                     if row.crashes:
                         async with self._under_way.alone:
                             slot.begin(underway.requests([row.id]))
-                            observations += await self._call(self._parse, row)
+                            found = await self._call(self._parse, row)
                     else:
                         slot.begin(underway.requests([row.id]))
                         # What takes long to parse does so in a thread.
-                        observations += await self._call(self._parse, row) if len(row.body) > _LARGE else self._parse(row)
+                        found = await self._call(self._parse, row) if len(row.body) > _LARGE else self._parse(row)
+                    observations += found
+                    told_by += [row.id] * len(found)
                     closed.append(row.id)
                 except Exception as error:
                     failed[row.id] = _words(error)
@@ -162,14 +166,22 @@ class Desk:
                     slot.end()
         first = rows[0]
         try:
-            observations = await self._whole(observations)
-            intake = Intake(source=self.name, observations=observations, closed=closed, failed=failed, requests=closed)
+            whole = await self._whole(observations)
+            intake = Intake(
+                source=self.name,
+                observations=whole,
+                closed=closed,
+                failed=failed,
+                requests=closed,
+                told_by=told_by if whole is observations else (),  # what was read whole came in no request
+            )
             await self._record(replace(intake, revision=first.revision) if first.record is not None else intake, first)
         except Exception as error:
             if len(rows) > 1:
                 _log.warning("requests are interpreted one by one", extra={"source": self.name, "reason": describe(error)})
-                for row in rows:
-                    await self._interpret([row])
+                for row in await self._store.waiting(self.name, first.id - 1, len(rows)):  # what was recorded is closed
+                    if row.id <= rows[-1].id:
+                        await self._interpret([row])
                 return
             self._complain(first, error)
             await self._record(Intake(source=self.name, observations=(), failed={first.id: _words(error)}), first)
@@ -246,12 +258,13 @@ class Desk:
         return pause
 
     async def _record(self, intake: Intake, row: InboxRow) -> None:
+        parts = self._interpreter.parts(replace(intake, alone=bool(row.crashes)))
         while True:
             try:
                 if not row.crashes:
-                    return await self._interpreter.take(intake)
+                    return await self._interpreter.take_parts(parts)
                 async with self._under_way.alone:  # while code works on it, it works on nothing else of that kind
-                    return await self._interpreter.take(replace(intake, alone=True))
+                    return await self._interpreter.take_parts(parts)
             except StoreError as error:
                 _log.error("changes cannot be recorded yet", extra={"source": intake.source, "reason": str(error)})
                 await asyncio.sleep(1)

@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -22,6 +22,8 @@ from crmbridge.intake.change import Interpretation, Sighting, interpret
 from crmbridge.intake.deliveries import PIECE, restrained, summary, unrenderable
 from crmbridge.intake.doubts import Doubts
 from crmbridge.intake.flood import ALL, WIDER, Admission, FloodGuard, Lane, Trial
+from crmbridge.intake.parts import Intake, cut
+from crmbridge.intake.repeats import Repeats
 from crmbridge.model import (
     Audience,
     ChangeEvent,
@@ -38,7 +40,7 @@ from crmbridge.rules.engine import Engine, Outcome, Rendered
 from crmbridge.rules.meter import LIMIT, size
 from crmbridge.rules.rule import Mode
 from crmbridge.store import underway
-from crmbridge.store.interface import MAX_BATCH, Aside, Batch, Conflict, Entry, Gone, Known, NewDelivery, Snapshot, SourcePosition, Store
+from crmbridge.store.interface import MAX_BATCH, Aside, Batch, Conflict, Entry, Gone, Known, NewDelivery, Snapshot, Store
 from crmbridge.store.underway import MOST, Slot, UnderWay
 from crmbridge.telemetry import Metrics
 
@@ -49,29 +51,6 @@ _HEAVY = 20_000  # units that the records of one transaction weigh: written as J
 _UNSAID = FieldSpec()
 _ENVIRONMENT = (OSError, MemoryError)
 """What is about the machine, and not about what is read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intake:
-    """Observations of one source, and what is recorded together with them."""
-
-    source: str
-    observations: Sequence[Observation]
-    closed: Sequence[int] = ()
-    failed: Mapping[int, str] = field(default_factory=dict)
-    requests: Sequence[int] = ()
-    """The inbox rows that they came in; a poll has none."""
-    revision: int | None = None
-    """For a record that was put aside and is tried again: what was known of it then."""
-    alone: bool = False
-    """Nothing else that ended a process before is worked on meanwhile."""
-    position: SourcePosition | None = None
-    silent: bool = False
-    unseen_is_new: bool = False
-    lacking: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """The configured fields that the source does not have, by record type."""
-    unseen_for: timedelta | None = None
-    """For a poll: how long ago the one before it had seen all there was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +66,7 @@ class Undecided:
 class _Interpreted:
     """What the observations of one part turned out to be."""
 
+    repeats: Repeats
     entries: list[Entry] = field(default_factory=list)
     aside: dict[RecordRef, Aside] = field(default_factory=dict)
     sightings: Counter[Sighting] = field(default_factory=Counter)
@@ -131,6 +111,8 @@ class Interpreter:
         """Rules whose conditions could not be decided, by their ids."""
         self.news: dict[str, datetime] = {}
         """When something of a source was new last."""
+        self.repeated: Counter[str] = Counter()
+        """How often a source said something once more."""
         self._asides = Asides()
         self.doubts = Doubts()
 
@@ -156,28 +138,32 @@ class Interpreter:
             self.doubts.forget(name)
 
     async def take(self, intake: Intake) -> None:
-        """Interpret and record `intake` as a whole, in order. What closes it is written with its last part. Raises StoreError."""
+        """Interpret and record `intake` as a whole, in order. Raises StoreError."""
         self.doubts.lacking(intake.source, intake.lacking, self._now())
-        parts = self._parts(intake)
-        for index, part in enumerate(parts):
-            step = replace(intake, observations=part)
-            await self._take_part(step if index == len(parts) - 1 else _unclosed(step))
+        await self.take_parts(self.parts(intake))
 
-    def _parts(self, intake: Intake) -> list[list[Observation]]:
+    async def take_parts(self, parts: deque[Intake]) -> None:
+        """Interpret and record parts in order, and take away what is recorded: who tries again after a StoreError goes on from there."""
+        while parts:
+            smaller = await self._take_part(parts[0])
+            parts.popleft()
+            parts.extendleft(reversed(smaller))
+
+    def parts(self, intake: Intake) -> deque[Intake]:
         """What is recorded at once: not too many, not too heavy, and what ended a process before by itself."""
-        parts: list[list[Observation]] = [[]]
-        weight, alone = 0, False
-        for one in intake.observations:
+        ends: list[int] = []
+        begin = weight = 0
+        alone = False
+        for index, one in enumerate(intake.observations):
             was_alone, alone = alone, _ref(intake.source, one) in self._suspects
             weight += _weight(one.fields)
-            if parts[-1] and (len(parts[-1]) >= MAX_BATCH or weight > _HEAVY or alone or was_alone):
-                parts.append([])
-                weight = _weight(one.fields)
-            parts[-1].append(one)
-        return parts
+            if index > begin and (index - begin >= MAX_BATCH or weight > _HEAVY or alone or was_alone):
+                ends.append(index)
+                begin, weight = index, _weight(one.fields)
+        return deque(cut(intake, [*ends, len(intake.observations)]))
 
-    async def _take_part(self, intake: Intake) -> None:
-        """Record a part as a whole; where something in it cannot be, all but that."""
+    async def _take_part(self, intake: Intake) -> Sequence[Intake]:
+        """Record a part as a whole; where something in it cannot be, return the halves that are to be taken instead."""
         suspect = next((ref for one in intake.observations if (ref := _ref(intake.source, one)) in self._suspects), None)
         try:
             if suspect is None:
@@ -193,13 +179,12 @@ class Interpreter:
             half = len(intake.observations) // 2
             if half:
                 _log.warning("changes are recorded in smaller parts", extra={"source": intake.source, "reason": describe(error)})
-                await self._take_part(_unclosed(replace(intake, observations=intake.observations[:half])))
-                await self._take_part(replace(intake, observations=intake.observations[half:]))
-            elif intake.observations:
-                (only,) = intake.observations
-                await self._record(intake, aside=[self._put_aside(intake, only, error, None)])
-            else:
+                return cut(intake, [half, len(intake.observations)])
+            if not intake.observations:
                 raise
+            (only,) = intake.observations
+            await self._record(intake, aside=[self._put_aside(intake, only, error, None)])
+        return ()
 
     async def _take_suspect(self, intake: Intake, record: RecordRef) -> None:
         """A record during whose interpretation the process ended before: nothing else of that kind is worked on meanwhile."""
@@ -220,16 +205,19 @@ class Interpreter:
             with self._under_way.slot() as slot:
                 found = await self._interpret(intake, trial, slot)
             try:
-                await self._record(intake, found.entries, list(found.aside.values()))
+                await self._record(intake, found.entries, list(found.aside.values()), found.repeats)
             except Conflict:
                 continue  # someone recorded one of these records meanwhile
             trial.keep()
             self._doubt(intake, found.seen)
+            self.repeated[intake.source] += sum(one.count for one in found.repeats.again)
             self._tell(intake.source, found.entries, found.sightings, found.outcomes)
             return
         raise StoreError(f"the records of {intake.source} changed {_CONFLICTS} times while they were interpreted")
 
-    async def _record(self, intake: Intake, entries: Sequence[Entry] = (), aside: Sequence[Aside] = ()) -> None:
+    async def _record(
+        self, intake: Intake, entries: Sequence[Entry] = (), aside: Sequence[Aside] = (), repeats: Repeats | None = None
+    ) -> None:
         # What a person tries again is told again; what a poll only looks back at is not.
         news = list(aside) if intake.revision is not None else self._asides.new(aside)
         mended = self._asides.mended(entries)
@@ -241,6 +229,9 @@ class Interpreter:
             aside=news,
             needed=intake.closed if intake.revision is not None else (),
             mended=mended,
+            # Nobody knows whether what was put aside was handled: neither it nor what stood before it is a repeat when it comes again.
+            bodies={**(repeats.bodies if repeats else {}), **dict.fromkeys((one.record for one in aside), None)},
+            repeats=repeats.again if repeats else (),
             position=intake.position,
         )
         await self._store.record(batch, self._now())
@@ -255,22 +246,21 @@ class Interpreter:
     async def _interpret(self, intake: Intake, trial: Trial, slot: Slot) -> _Interpreted:
         records = [_ref(intake.source, one) for one in intake.observations]
         ids = [one.observation_id for one in intake.observations if one.observation_id and one.version is None]
-        before = await self._store.known(records, intake.source, ids) if records else Known({}, set())
-        known, seen = before.snapshots, before.observations
-        found = _Interpreted()
+        told = bool(intake.requests) or any(one.body for one in intake.observations)
+        before = await self._store.known(records, intake.source, ids, told) if records else Known({}, {})
+        known = before.snapshots
+        found = _Interpreted(Repeats(before, self._now()))
         requests = underway.requests(intake.requests) if intake.requests else b""
         spent = 0
         for record, observation in zip(records, intake.observations, strict=True):
-            unversioned = observation.observation_id if observation.version is None else None
-            if unversioned is not None:
-                if unversioned in seen:
-                    found.sightings[Sighting.REPEATED] += 1
-                    continue
-                seen.add(unversioned)
+            if found.repeats.has(record, observation):
+                found.sightings[Sighting.REPEATED] += 1
+                continue
             snapshot = known.get(record)
             if intake.revision is not None and snapshot is not None and snapshot.revision > intake.revision:
                 found.sightings[Sighting.STALE] += 1  # it was put aside, and a newer state was told since
                 continue
+            found.repeats.note(record, observation)
             name = requests or underway.record(record)
             slot.begin(name)
             try:
@@ -293,7 +283,7 @@ class Interpreter:
                         await asyncio.sleep(0)
                         spent = 0
                         slot.begin(name)
-                entry = self._entry(record, snapshot, one, outcome, unversioned, trial)
+                entry = self._entry(record, snapshot, one, outcome, observation, trial)
             except _ENVIRONMENT:
                 raise
             except Exception as error:  # whatever it is, it is about this record: the others go on
@@ -351,7 +341,7 @@ class Interpreter:
         known: Snapshot | None,
         found: Interpretation,
         outcome: Outcome | None,
-        observation_id: str | None,
+        observation: Observation,
         trial: Trial,
     ) -> Entry:
         deliveries: list[NewDelivery] = []
@@ -366,7 +356,7 @@ class Interpreter:
             event=found.event,
             stale=found.sighting is Sighting.STALE,
             deliveries=deliveries,
-            observation_id=observation_id,
+            observation_id=observation.observation_id if observation.version is None else None,
         )
 
     def _admitted(self, one: Rendered, event: ChangeEvent, trial: Trial) -> list[NewDelivery]:
@@ -428,11 +418,6 @@ def _again(before: Undecided | None, reason: str, now: datetime) -> Undecided:
 
 def _ref(source: str, one: Observation) -> RecordRef:
     return RecordRef(source, one.record_type, one.record_id)
-
-
-def _unclosed(intake: Intake) -> Intake:
-    """A part that is not the last one."""
-    return replace(intake, closed=(), failed={}, position=None)
 
 
 def _weight(fields: Fields) -> int:

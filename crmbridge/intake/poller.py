@@ -14,7 +14,8 @@ from enum import StrEnum
 from crmbridge.contract import Acknowledging, Baseline, Caller, Source, Streaming, Walking
 from crmbridge.errors import LoginRefused, SourceError, StoreError
 from crmbridge.http import Refused, describe
-from crmbridge.intake.interpreter import Intake, Interpreter
+from crmbridge.intake.interpreter import Interpreter
+from crmbridge.intake.parts import Intake
 from crmbridge.intake.walker import Walker
 from crmbridge.model import Page
 from crmbridge.store.interface import SourcePosition, Store

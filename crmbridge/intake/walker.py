@@ -19,7 +19,8 @@ from crmbridge.contract import Caller, Walk, Walking
 from crmbridge.errors import SourceError
 from crmbridge.http import describe
 from crmbridge.intake.doubts import Doubts, Kind
-from crmbridge.intake.interpreter import Intake, Interpreter
+from crmbridge.intake.interpreter import Interpreter
+from crmbridge.intake.parts import Intake
 from crmbridge.model import Observation
 from crmbridge.store.interface import MAX_BATCH, Store
 

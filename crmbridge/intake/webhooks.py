@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from crmbridge.contract import Reply, WebhookRequest, WebhookSource
+from crmbridge.contract import CREDENTIALS, Reply, WebhookRequest, WebhookSource
 from crmbridge.errors import InvalidRequest, StoreError
 from crmbridge.intake.desk import Desk, desks_needed
 from crmbridge.intake.interpreter import Interpreter
@@ -20,8 +20,6 @@ from crmbridge.store.underway import UnderWay
 from crmbridge.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
-_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
-"""Headers that have proved who sends, and that nobody needs any more."""
 
 
 @dataclass(slots=True)
@@ -98,7 +96,7 @@ class Webhooks:
         try:
             if reason := self._closed():
                 raise StoreError(reason)
-            headers = {key: value for key, value in request.headers.items() if key not in _CREDENTIALS}
+            headers = {key: value for key, value in request.headers.items() if key not in CREDENTIALS}
             row = await self._store.accept(name, headers, request.query, request.body, request.received_at)
         except StoreError as error:
             self._metrics.received.labels(name, "503").inc()

@@ -4,6 +4,7 @@ Nothing here does I/O or reads a clock.
 """
 
 from crmbridge.model.changes import (
+    Body,
     ChangeEvent,
     Cursor,
     Kind,
@@ -33,6 +34,7 @@ from crmbridge.model.messages import (
 from crmbridge.model.moments import from_us, to_us
 from crmbridge.model.numbers import NUMBERS, Ambiguous, parse_number, read_number
 from crmbridge.model.reading import Reading, identity, marked, read_truth
+from crmbridge.model.repeats import LastBody, Repeat, Same
 from crmbridge.model.stamps import DATES, both, comes_twice, epoch, parse_instant
 from crmbridge.model.values import (
     Audience,
@@ -56,6 +58,7 @@ __all__ = [
     "NUMBERS",
     "Ambiguous",
     "Audience",
+    "Body",
     "ChangeEvent",
     "Channel",
     "Choice",
@@ -66,6 +69,7 @@ __all__ = [
     "FieldValue",
     "Fields",
     "Kind",
+    "LastBody",
     "Literal",
     "Message",
     "Network",
@@ -76,6 +80,8 @@ __all__ = [
     "Receipt",
     "RecordRef",
     "RecordSpec",
+    "Repeat",
+    "Same",
     "Sensitivity",
     "State",
     "Text",

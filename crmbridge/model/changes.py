@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
@@ -43,6 +43,18 @@ class RecordRef:
         return f"{self.type}/{self.id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request that its sender names by nothing: only the same bytes again, with nothing else of the record between, are a repeat."""
+
+    digest: str
+    item: int
+    """Which of its items."""
+    received_at: datetime
+    repeats_within: timedelta
+    """How long its sender tries."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """What a source saw of one record. A field missing from `fields` was not looked at; it did not change."""
@@ -62,7 +74,9 @@ class Observation:
     version: str | None = None
     """The vendor's version or modification stamp; a number, an ISO 8601 instant, or any sortable text."""
     observation_id: str | None = None
-    """The same for every redelivery of this observation."""
+    """The sender's own name for it, the same whenever it is sent again."""
+    body: Body | None = None
+    """What it was sent in, where the sender gives neither version nor id."""
     before: Fields | None = None
     actor: str | None = None
     url: str | None = None
@@ -74,7 +88,10 @@ def dump_observation(one: Observation) -> bytes:
     """An observation as JSON, for one that is put aside. Raises TypeError for what cannot be written."""
     facts = {name: getattr(one, name) for name in _FACTS}
     before = dump_fields(one.before) if one.before is not None else None
-    return dump_json({**facts, "fields": dump_fields(one.fields), "before": before, "occurred_at": to_us(one.occurred_at)}).encode()
+    whole = {**facts, "fields": dump_fields(one.fields), "before": before, "occurred_at": to_us(one.occurred_at)}
+    if one.body:
+        whole["body"] = [one.body.digest, one.body.item, to_us(one.body.received_at), one.body.repeats_within.total_seconds()]
+    return dump_json(whole).encode()
 
 
 def load_observation(body: bytes) -> Observation:
@@ -83,9 +100,14 @@ def load_observation(body: bytes) -> Observation:
         raw = load_json(body)
         before = load_fields(raw["before"]) if raw["before"] is not None else None
         facts = {name: raw[name] for name in _FACTS}
-        return Observation(fields=load_fields(raw["fields"]), before=before, occurred_at=from_us(raw["occurred_at"]), **facts)
+        sent = _load_body(*raw["body"]) if "body" in raw else None
+        return Observation(fields=load_fields(raw["fields"]), before=before, body=sent, occurred_at=from_us(raw["occurred_at"]), **facts)
     except (KeyError, TypeError) as error:
         raise ValueError(f"what was seen of it cannot be read: {error!r}") from None
+
+
+def _load_body(digest: str, item: int, received_at: int, seconds: float) -> Body:
+    return Body(digest, item, from_us(received_at), timedelta(seconds=seconds))
 
 
 _FACTS = (

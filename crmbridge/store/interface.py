@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from crmbridge.model import ChangeEvent, Cursor, Delivery, Fields, Message, Receipt, RecordRef, State, Why
+from crmbridge.model import ChangeEvent, Cursor, Delivery, Fields, LastBody, Message, Receipt, RecordRef, Repeat, State, Why
 
 MAX_BATCH = 200
 """Events in one `record`, at most: a larger transaction would make every other writer wait."""
@@ -117,7 +117,9 @@ class Known:
     """What is known already of some records and observations."""
 
     snapshots: dict[RecordRef, Snapshot]
-    observations: set[str]
+    observations: dict[str, datetime]
+    """The ids that were seen before, and when."""
+    bodies: dict[RecordRef, LastBody] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,9 @@ class Batch:
     """Inbox rows without which nothing of this is true any more: a newer state has ended them meanwhile. Then Gone is raised."""
     mended: Sequence[RecordRef] = ()
     """Records that were put aside before, and of which a newer state is recorded now."""
+    bodies: Mapping[RecordRef, LastBody | None] = field(default_factory=dict)
+    """What told of these records last; None: something else by now."""
+    repeats: Sequence[Repeat] = ()
     position: SourcePosition | None = None
 
 
@@ -323,8 +328,8 @@ class Store(Protocol):
     async def accept(self, source: str, headers: Mapping[str, str], query: str, body: bytes, now: datetime) -> InboxRow: ...
     async def waiting(self, source: str, after: int, limit: int) -> list[InboxRow]: ...
     async def position(self, source: str) -> SourcePosition: ...
-    async def known(self, records: Sequence[RecordRef], source: str = "", observations: Sequence[str] = ()) -> Known:
-        """The records as last seen, and which of a source's observation ids were seen before."""
+    async def known(self, records: Sequence[RecordRef], source: str = "", observations: Sequence[str] = (), bodies: bool = False) -> Known:
+        """The records as last seen, and which of a source's observation ids were seen before; `bodies`: what told of them last, too."""
 
     async def ids_of(self, source: str, record_type: str, after: str, limit: int) -> list[str]:
         """The ids of records of a type that are not deleted as far as we know, behind `after`, in order."""
@@ -407,6 +412,9 @@ class Store(Protocol):
 
     async def events_of(self, record: RecordRef, limit: int) -> list[Journalled]:
         """What the journal has of a record, newest first."""
+
+    async def repeats_of(self, id: str, limit: int) -> list[Repeat]:
+        """What was taken for a repeat of every record with this id, the latest first."""
 
     async def records_named(self, id: str, limit: int) -> list[RecordRef]:
         """Every known record with this id, whatever its source and type."""

@@ -101,7 +101,7 @@ ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, baselined = excluded.
 
 -- name: observations_known
 -- Which of these, a JSON list, were seen before?
-SELECT observation_id FROM observations WHERE source = ? AND observation_id IN (SELECT value FROM json_each(?))
+SELECT observation_id, seen_at FROM observations WHERE source = ? AND observation_id IN (SELECT value FROM json_each(?))
 
 -- name: observations_insert
 -- Remember a JSON list of ids longer than their sender retries.
@@ -110,6 +110,31 @@ INSERT INTO observations (source, observation_id, seen_at) SELECT ?, value, ? FR
 -- name: snapshots_ids
 -- What there is of a type as far as we know, a page at a time: a walk through the source finds what lacks there.
 SELECT record_id FROM snapshots WHERE source = ? AND record_type = ? AND record_id > ? AND deleted = 0 ORDER BY record_id LIMIT ?
+
+-- name: bodies_known
+-- What told last of the records of a JSON list of [source, type, id].
+SELECT source, record_type, record_id, digest, item, received_at FROM json_each(?) AS wanted CROSS JOIN bodies
+WHERE source = json_extract(wanted.value, '$[0]') AND record_type = json_extract(wanted.value, '$[1]') AND record_id = json_extract(wanted.value, '$[2]')
+
+-- name: bodies_put
+-- It tells of them last now: a JSON list of [source, type, id, digest, item, instant].
+INSERT INTO bodies (source, record_type, record_id, digest, item, received_at)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?) WHERE true
+ON CONFLICT DO UPDATE SET digest = excluded.digest, item = excluded.item, received_at = excluded.received_at
+
+-- name: bodies_drop
+-- Something else told of them since, or nobody could interpret it: a JSON list of [source, type, id].
+DELETE FROM bodies WHERE (source, record_type, record_id) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))
+
+-- name: repeats_put
+-- However often it comes again, it is one row: a JSON list of [id, source, type, same, name, first, last, count].
+INSERT INTO repeats (record_id, source, record_type, same, name, first_at, last_at, count)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7 FROM json_each(?) WHERE true
+ON CONFLICT DO UPDATE SET first_at = excluded.first_at, last_at = excluded.last_at, count = count + excluded.count
+
+-- name: repeats_of
+-- For `explain`.
+SELECT source, record_type, record_id, same, name, first_at, last_at, count FROM repeats WHERE record_id = ? ORDER BY last_at DESC LIMIT ?
 
 -- name: snapshots_get
 -- The records of a JSON list of [source, type, id] as last seen. CROSS JOIN: the list leads, the primary key follows.
@@ -309,6 +334,15 @@ DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE settled_at <
 -- Retention.
 DELETE FROM observations WHERE (source, observation_id) IN (SELECT source, observation_id FROM observations WHERE seen_at < ? ORDER BY seen_at LIMIT ?)
 
+-- name: purge_bodies
+-- Retention.
+DELETE FROM bodies WHERE (source, record_type, record_id) IN (SELECT source, record_type, record_id FROM bodies WHERE received_at < ? ORDER BY received_at LIMIT ?)
+
+-- name: purge_repeats
+-- Retention.
+DELETE FROM repeats WHERE (record_id, source, record_type, same, name) IN (
+  SELECT record_id, source, record_type, same, name FROM repeats WHERE last_at < ? ORDER BY last_at LIMIT ?)
+
 -- name: probe_put
 -- May we write again? It must write some pages: what changes nothing succeeds on a full disk too.
 INSERT INTO waits (destination, channel, until, reason, since) VALUES ('', '', 0, hex(zeroblob(16384)), 0)
@@ -467,6 +501,14 @@ DELETE FROM events WHERE source = ? AND record_type = ? AND record_id = ?
 -- name: forget_snapshots
 -- The record as last seen.
 DELETE FROM snapshots WHERE source = ? AND record_type = ? AND record_id = ?
+
+-- name: forget_bodies
+-- What told of it last.
+DELETE FROM bodies WHERE source = ? AND record_type = ? AND record_id = ?
+
+-- name: forget_repeats
+-- And what came again.
+DELETE FROM repeats WHERE source = ? AND record_type = ? AND record_id = ?
 
 -- name: keys_known
 -- What a replay need not say.

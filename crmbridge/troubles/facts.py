@@ -65,6 +65,8 @@ class SourceFacts:
     """It should be heard of this often."""
     heard_at: datetime | None = None
     """When something came from it last."""
+    repeated: int = 0
+    """What it said once more since we began, and what was therefore not looked at."""
     refused: int = 0
     """Webhooks that were refused since one was accepted."""
     refusal: str = ""

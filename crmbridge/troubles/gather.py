@@ -19,11 +19,13 @@ def source(
     desk: Desk | None,
     heard: Heard | None,
     news: datetime | None,
+    repeated: int,
     overview: Overview,
     began: datetime,
     expect: timedelta | None,
 ) -> SourceFacts:
-    """One source. `began`: since when this process reads it; `news`: when something of it was new last."""
+    """One source. `began`: since when this process reads it; `news`: when something of it was new last; `repeated`: how
+    often it said something once more."""
     known = overview.sources.get(name)
     failing = poller.state.failures if poller else 0
     unread = desk.last_error if desk and desk.failures else ""
@@ -63,6 +65,7 @@ def source(
         unreadable_since=desk.failing_since if desk else None,
         expect=expect,
         heard_at=max(times, default=None),
+        repeated=repeated,
         refused=heard.refused if heard else 0,
         refusal=heard.refusal if heard else "",
         refused_since=heard.refused_since if heard else None,

@@ -42,7 +42,7 @@ def _source(one: SourceFacts) -> dict[str, Any]:
         found["url"] = f"/hooks/{one.name}"
     if one.polled:
         found |= {"polled_at": _moment(one.polled_at), "read": one.read, "every": one.every.total_seconds()}
-    return found | {"heard_at": _moment(one.heard_at), "since": one.began.isoformat()}
+    return found | {"heard_at": _moment(one.heard_at), "repeated": one.repeated, "since": one.began.isoformat()}
 
 
 def _destination(one: DestinationFacts) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from crmbridge.intake.deliveries import run
-from crmbridge.model import ChangeEvent, Delivery, RecordRef
+from crmbridge.model import ChangeEvent, Delivery, RecordRef, Repeat, Same
 from crmbridge.rules.engine import Engine
 from crmbridge.store.interface import Journalled
 from crmbridge.web import shapes
@@ -14,7 +14,7 @@ from crmbridge.web.orders import Orders
 from crmbridge.web.reading import LIMIT
 from crmbridge.web.scope import Refused, remote_ids
 
-_CHANGES, _DELIVERIES, _RECORDS = 20, 200, 10
+_CHANGES, _DELIVERIES, _RECORDS, _REPEATS = 20, 200, 10, 20
 
 
 class Explaining(Orders):
@@ -40,11 +40,14 @@ class Explaining(Orders):
         if name.count("/") >= 2 and not name.startswith("http"):
             ref = RecordRef(*name.split("/", 2))
             known = (await self._store.known([ref])).snapshots or await self._store.events_of(ref, 1) or ref in await self._aside()
-            return ([ref] if known else []), None
+            return ([ref] if known or await self._repeats(ref) else []), None
         parts = [name, *reversed([part for part in re.split(r"[/?=&#]+", name) if part])]
         for part in parts:
             if records := await self._store.records_named(part, _RECORDS):
                 return records, None
+        for part in parts:  # never looked at, for it came with the id of something else
+            if again := await self._store.repeats_of(part, LIMIT):
+                return list(dict.fromkeys(one.record for one in again))[:_RECORDS], None
         aside = await self._aside()
         for part in parts:
             if records := [ref for ref in aside if part in (ref.id, ref.inner, str(ref))]:
@@ -56,11 +59,16 @@ class Explaining(Orders):
         failed = await self._store.failed_requests(LIMIT)
         return {RecordRef(row.source, *row.record.split("/", 1)): f"request:{row.id}: {why}" for row, why in failed if row.record}
 
+    async def _repeats(self, record: RecordRef) -> list[Repeat]:
+        """What was taken for a repeat of it, the latest first."""
+        return [one for one in await self._store.repeats_of(record.id, LIMIT) if one.record == record][:_REPEATS]
+
     async def _explained(self, record: RecordRef, wanted: str | None, changes: int) -> dict[str, Any]:
         engine = self._engine()
         snapshot = (await self._store.known([record])).snapshots.get(record)
         journal = await self._store.events_of(record, changes)
         deliveries = await self._store.deliveries_of(record, _DELIVERIES)
+        repeats = await self._repeats(record)
         by_event: dict[str, list[Delivery]] = {}
         for one in deliveries:
             by_event.setdefault(one.event_id, []).append(one)
@@ -72,7 +80,8 @@ class Explaining(Orders):
             "revision": snapshot.revision if snapshot else None,
             "deleted": snapshot.deleted if snapshot else None,
             "changes": [await self._change(one, engine, by_event.get(one.event.id, [])) for one in picked],
-            "notes": await self._notes(record, engine, journal, snapshot is not None and snapshot.revision == 0),
+            "repeats": [shapes.repeat(one) for one in repeats],
+            "notes": await self._notes(record, engine, journal, repeats, snapshot is not None and snapshot.revision == 0),
         }
 
     async def _change(self, one: Journalled, engine: Engine, deliveries: list[Delivery]) -> dict[str, Any]:
@@ -89,7 +98,7 @@ class Explaining(Orders):
             "deliveries": told,
         }
 
-    async def _notes(self, record: RecordRef, engine: Engine, journal: list[Journalled], learnt: bool) -> list[str]:
+    async def _notes(self, record: RecordRef, engine: Engine, journal: list[Journalled], repeats: list[Repeat], learnt: bool) -> list[str]:
         notes = []
         if why := (await self._aside()).get(record):
             notes.append(f"its newest state could not be interpreted and is put aside, see `crmbridge dead list`: {why}")
@@ -99,6 +108,7 @@ class Explaining(Orders):
             notes.append("the journal holds no change of it: none came, or retention has removed them")
         if any(one.stale for one in journal):
             notes.append("stale changes came after newer ones and were not said")
+        notes += map(said_again, repeats)
         spec = engine.records.get((record.source, record.type))
         if spec:
             notes.append(f"only these fields count as changes: {', '.join(spec)}")
@@ -134,6 +144,17 @@ class Explaining(Orders):
         for source in sorted(sources):
             notes += await self._source_notes(source)
         return notes
+
+
+def said_again(one: Repeat) -> str:
+    """Who sent something once more, when, and why it was taken for a repeat."""
+    first, last = one.first_at.isoformat()[:19], one.last_at.isoformat()[:19]
+    when = f"at {last}" if one.count == 1 else f"{one.count} times, last at {last},"
+    if one.same is Same.ID:
+        why = f"has the id {one.name}, which came at {first} already"
+    else:
+        why = f"has the same bytes as at {first}, and nothing else of this record came between"
+    return f"what {one.record.source} sent {when} {why}: taken for a repeat, and not looked at"
 
 
 async def verdicts(engine: Engine, event: ChangeEvent) -> list[dict[str, Any]]:

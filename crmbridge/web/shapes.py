@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import Any
 
-from crmbridge.model import ChangeEvent, Delivery, Fields, RecordSpec, Sensitivity, plain
+from crmbridge.model import ChangeEvent, Delivery, Fields, RecordSpec, Repeat, Sensitivity, plain
 from crmbridge.rules.values import told
 from crmbridge.store.interface import Attempt
 
@@ -42,6 +42,17 @@ def moment(at: datetime | None) -> str | None:
 
 def attempt(one: Attempt) -> dict[str, Any]:
     return {"number": one.number, "ended_at": one.ended_at.isoformat(), "outcome": one.outcome, "error": one.error}
+
+
+def repeat(one: Repeat) -> dict[str, Any]:
+    """What came once more: by what it was known, when it was new, when it came last, how often."""
+    return {
+        "same": one.same.value,
+        "name": one.name,
+        "first_at": one.first_at.isoformat(),
+        "last_at": one.last_at.isoformat(),
+        "count": one.count,
+    }
 
 
 def event(one: ChangeEvent, records: Records) -> dict[str, Any]:

@@ -56,6 +56,62 @@ def test_one_webhook_five_times_through_kills_is_one_message(tmp_path):
         assert daemon.ask("dead_list")["deliveries"] + daemon.ask("unknown_list")["deliveries"] == []
 
 
+def test_there_and_back_by_bodies_that_nothing_names(tmp_path):
+    """Open, Won, Open, Lost, each sent three times with kills between: each told once, and `explain` tells what was taken for a repeat."""
+    with Daemon(tmp_path) as daemon:
+        said = tmp_path / "said.jsonl"
+        del daemon.config["sources"]["crm"]["map"]["version"]
+        daemon.config["destinations"] = {"out": {"type": "file", "path": str(said)}}
+        text = "{{ before.stage | default('?') }} -> {{ record.stage }}"
+        rule = {"id": "any", "when": {"source": "crm", "record": "Deal"}, "publish": [{"to": "out", "text": text}]}
+        daemon.config["rules"] = [rule]
+        daemon.write()
+        noted = daemon.cli("lint")
+        assert noted.returncode == 0
+        assert "sources.crm.map: nothing tells a late repeat from a change" in noted.stdout
+        assert json.loads(daemon.cli("lint", "-o", "json").stdout)["notes"][0]["path"] == "sources.crm.map"
+
+        daemon.start()
+        for stage in ("Open", "Won", "Open", "Lost"):
+            body = daemon.body(stage=stage)
+            assert daemon.post(body) == 202
+            daemon.kill()  # right after it took it in
+            daemon.start()
+            daemon.quiet()
+            daemon.kill()
+            daemon.start()
+            assert [daemon.post(body), daemon.post(body)] == [202, 202]
+            daemon.quiet()
+        lines = [json.loads(line) for line in said.read_text("utf-8").splitlines()]
+        texts = list({line["key"]: line["text"] for line in lines}.values())  # what a kill left in doubt is written again, under its key
+        assert texts == ["? -> Open", "Open -> Won", "Won -> Open", "Open -> Lost"]
+
+        told = daemon.cli("explain", "crm/Deal/1").stdout
+        again = r"note: what crm sent (\d) times, last at \S+, has the same bytes as at \S+, and nothing else of this record came between"
+        assert [int(count) for count in re.findall(again, told)] == [2, 4, 2]  # Lost, Open, Won: a row for each body
+        (record,) = daemon.ask("explain", name="1")["records"]
+        assert [(one["same"], one["count"]) for one in record["repeats"]] == [("bytes", 2), ("bytes", 4), ("bytes", 2)]
+        (source,) = daemon.ask("status")["sources"]
+        assert source["repeated"] == 2  # since it was started last
+        assert "2 repeats of crm since" in daemon.cli("status").stdout
+
+
+def test_a_repeat_of_something_else_is_found(tmp_path):
+    """Who maps as an id what is none finds out why a record was never heard of."""
+    with Daemon(tmp_path).keep("sink") as daemon:
+        daemon.config["sources"]["crm"]["map"] |= {"version": "body.none", "observation_id": "headers.X-Batch"}
+        daemon.write()
+        daemon.start()
+        for id in (1, 2):
+            assert daemon.post(daemon.body(id), **{"x-BATCH": "b-1"}) == 202
+        until(lambda: not daemon.waiting()[0], "both are interpreted")
+        for name in ("crm/Deal/2", "2"):
+            told = daemon.cli("explain", name).stdout
+            assert re.search(
+                r"note: what crm sent at \S+ has the id b-1, which came at \S+ already: taken for a repeat, and not looked at", told
+            ), told
+
+
 def test_sigterm_ends_cleanly_and_doubles_nothing(tmp_path):
     """In the middle of many messages: exit 0 within 10 s; the rest goes out afterwards, each once, none unknown."""
     with Networks(delay=0.05) as networks, Daemon(tmp_path, networks) as daemon:

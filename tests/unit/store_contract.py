@@ -10,13 +10,30 @@ import pytest
 from shared import NOW
 
 from crmbridge.errors import StoreError
-from crmbridge.model import ChangeEvent, Channel, Cursor, Kind, Literal, Message, Receipt, RecordRef, State, Value, Why, event_id
+from crmbridge.model import (
+    ChangeEvent,
+    Channel,
+    Cursor,
+    Kind,
+    LastBody,
+    Literal,
+    Message,
+    Receipt,
+    RecordRef,
+    Repeat,
+    Same,
+    State,
+    Value,
+    Why,
+    event_id,
+)
 from crmbridge.store.interface import (
     Aside,
     Batch,
     Conflict,
     Entry,
     Journalled,
+    Known,
     NewDelivery,
     Pause,
     PauseKind,
@@ -153,8 +170,31 @@ class StoreContract:
         """A redelivery without a vendor version is known by its id."""
         await store.record(batch(Entry(record=RECORD, observation_id="a")), NOW)
 
-        assert {"a"} == (await store.known([], "crm", ["a", "b"])).observations
-        assert set() == (await store.known([], "other", ["a"])).observations
+        assert (await store.known([], "crm", ["a", "b"])).observations == {"a": NOW}
+        assert (await store.known([], "other", ["a"])).observations == {}
+
+    async def test_what_told_of_a_record_last(self, store):
+        """The newest stands, until something else told of the record or it is put aside; who does not ask is not told."""
+        body, later = LastBody("d", 2, NOW), LastBody("e", 0, NOW + timedelta(seconds=1))
+        await store.record(batch(bodies={RECORD: body, other(2): body, other(3): None}), NOW)
+        await store.record(batch(bodies={RECORD: later}), NOW)
+        asked = [RECORD, other(2), other(3)]
+        assert {RECORD: later, other(2): body} == (await store.known(asked, "crm", [], True)).bodies
+        assert (await store.known(asked)).bodies == {}
+        await store.record(batch(bodies={RECORD: None}), NOW)
+        assert {other(2): body} == (await store.known(asked, "crm", [], True)).bodies
+
+    async def test_repeats_are_counted(self, store):
+        """One row for what was repeated of a record, with the last time; found by the record's id alone, the latest first."""
+        by_id, by_bytes = (Repeat(RECORD, same, "x", NOW, NOW, 2) for same in Same)
+        await store.record(batch(repeats=[by_id, by_bytes, replace(by_id, record=other(2))]), NOW)
+        again = replace(by_id, first_at=NOW + timedelta(hours=1), last_at=NOW + timedelta(hours=2), count=1)
+        await store.record(batch(repeats=[again]), NOW)
+        assert [replace(again, count=3), by_bytes] == await store.repeats_of(RECORD.id, 10)
+        assert [replace(again, count=3)] == await store.repeats_of(RECORD.id, 1)
+        assert (await store.forget(RECORD))["repeats"] == 2
+        assert await store.repeats_of(RECORD.id, 10) == []
+        assert [replace(by_id, record=other(2))] == await store.repeats_of(other(2).id, 10)
 
     async def test_the_journal_keeps_values_exactly(self, store):
         """Types survive, and the same change is one row."""
@@ -341,17 +381,20 @@ class StoreContract:
     async def test_retention_leaves_what_is_open(self, store):
         """Journal and delivered go in their time; open and dead deliveries, their changes, receipts and snapshots stay."""
         await store.record(batch(entry("a"), entry("d", record=other(2), error="no"), Entry(record=other(3), observation_id="o")), NOW)
+        repeats = [Repeat(RECORD, Same.BYTES, "x", NOW, NOW)]
+        await store.record(batch(bodies={RECORD: LastBody("d", 0, NOW)}, repeats=repeats), NOW)
         (a,) = (await lease(store)).deliveries
         await store.settle([settled(a, State.DELIVERED, receipt=Receipt(remote_id="1"))], [], NOW)
         none = Retention(journal=timedelta(0), delivered=timedelta(0), observations=timedelta(0))
 
         assert await store.purge(none, NOW - timedelta(seconds=1)) == 0
-        assert await store.purge(none, NOW + timedelta(seconds=1)) == 3
+        assert await store.purge(none, NOW + timedelta(seconds=1)) == 5
         assert await store.purge(none, NOW + timedelta(seconds=1)) == 0
         assert None is await store.delivery("a")
         (dead,) = await store.select([State.DEAD], Scope())
         assert await store.event(dead.event_id)
-        assert set() == (await store.known([], "crm", ["o"])).observations
+        assert Known({}, {}) == await store.known([RECORD], "crm", ["o"], True)
+        assert await store.repeats_of(RECORD.id, 10) == []
 
     async def test_many_at_once(self, store):
         """Concurrent callers share commits and do not disturb each other."""
@@ -504,7 +547,7 @@ class StoreContract:
         await store.record(Batch(source=RECORD.source, entries=(), aside=[Aside(RECORD, b"seen", "odd")]), NOW)
         await store.crashed([], [RECORD], [], NOW)
         gone = await store.forget(RECORD)
-        assert gone == {"receipts": 1, "deliveries": 2, "events": 2, "aside": 1, "snapshots": 1}
+        assert gone == {"receipts": 1, "deliveries": 2, "events": 2, "aside": 1, "repeats": 0, "snapshots": 1}
         assert (await store.put_aside(), await store.suspects()) == ({}, {})
         assert await store.records_named("006", 10) == []
 

@@ -255,13 +255,13 @@ async def test_a_request_that_ended_the_process_is_taken_alone_and_then_fails(st
     await store.crashed([rows[1].id], [], [], NOW)
     again = Door(store)
     parts = []
-    take = again.part.interpreter.take
+    take = again.part.interpreter.take_parts
 
-    async def watched(intake):
-        parts.append(list(intake.requests))
-        await take(intake)
+    async def watched(some):
+        parts.extend(list(one.requests) for one in some)
+        await take(some)
 
-    again.part.interpreter.take = watched
+    again.part.interpreter.take_parts = watched
     async with again:
         await again.quiet()
     assert parts == [[row.id] for row in rows]

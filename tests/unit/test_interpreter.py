@@ -159,7 +159,7 @@ async def test_a_large_page_is_recorded_in_parts(part, store):
     await part.take(*(seen(str(n), S="a") for n in range(401)), closed=[row.id], failed={77: "no"}, position=position)
 
     assert [len(one.entries) for one in batches] == [200, 200, 1]
-    assert [((), {}, None), ((), {}, None), ([row.id], {77: "no"}, position)] == [(one.closed, one.failed, one.position) for one in batches]
+    assert [([], {}, None), ([], {}, None), ([row.id], {77: "no"}, position)] == [(one.closed, one.failed, one.position) for one in batches]
     assert len(await part.said()) == 401
     assert await store.waiting("crm", 0, 10) == []
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from crmbridge.contract import Options, Secrets, Written
+from crmbridge.contract import CREDENTIALS, Options, Secrets, Written
 
 _PATH = re.compile(r"(body|item)(\.[^.\s]+)*")
+_HEADER = re.compile(r"headers\.([A-Za-z0-9_.-]{1,100})", re.ASCII)
 
 
 class _Signed(Options):
@@ -69,37 +70,58 @@ class Constant(Options):
     value: str = Field(description="The value.", min_length=1)
 
 
+def header(path: str) -> str | None:
+    """The header that a path names, in lower case as requests have it; None for a path into the body."""
+    found = _HEADER.fullmatch(path)
+    return found[1].lower() if found else None
+
+
+def _path_or_header(raw: Any) -> Any:
+    if isinstance(raw, str) and _PATH.fullmatch(raw):
+        return raw
+    if not isinstance(raw, str) or (name := header(raw)) is None:
+        raise PydanticCustomError(
+            "path", "write a path that begins with body, item or headers, like item.record.Id or headers.idempotency-key"
+        )
+    if name in CREDENTIALS:
+        raise PydanticCustomError("path", "this header proves who sends, and is never stored: map another one")
+    return raw
+
+
+PathOrHeader = Annotated[str, BeforeValidator(_path_or_header)]
+
+
 def _path_or_constant(raw: Any) -> Any:
-    return raw if isinstance(raw, dict) else _path(raw)
+    return raw if isinstance(raw, dict) else _path_or_header(raw)
 
 
 class KindMap(Options):
-    """What happened, from a word in the body; a word that is not listed means updated."""
+    """What happened, from a word; one that is not listed means updated."""
 
-    from_: Path = Field(alias="from", description="Where the word stands.")
+    from_: PathOrHeader = Field(alias="from", description="Where the word stands.")
     created: list[str] = Field([], description="Words that mean: the record is new.")
     deleted: list[str] = Field([], description="Words that mean: the record is gone.")
     ignore: list[str] = Field([], description="Words that mean: nothing of interest.")
 
 
 class Map(Options):
-    """Where things stand: `body` is the whole request, `item` one of `items` (without `items`, the body)."""
+    """Where things stand: `body` is the whole request, `item` one of `items` (without `items`, the body), `headers` are its headers."""
 
     items: Path | None = Field(None, description="A list of items; without it the body is the one item.")
     record_type: Annotated[Constant | str, BeforeValidator(_path_or_constant)] = Field(description="A path, or {value: Deal}.")
-    record_id: Path = Field(description="The record's id.")
+    record_id: PathOrHeader = Field(description="The record's id.")
     fields: Path = Field(description="A mapping with the record's fields; nested ones are named like Account.Name.")
     before: Path | None = Field(None, description="A mapping with old values of fields.")
     kind: KindMap | None = Field(None, description="What happened; without it the record was updated.")
-    version: Path | None = Field(None, description="A number or ISO 8601 instant that grows with every change of the record.")
-    observation_id: Path | None = Field(
-        None, description="An id that a redelivery repeats. Default: the webhook-id header, or a digest of the body."
+    version: PathOrHeader | None = Field(None, description="A number or ISO 8601 instant that grows with every change of the record.")
+    observation_id: PathOrHeader | None = Field(
+        None, description="An id that a redelivery repeats, like headers.idempotency-key. Default: the webhook-id of standard-webhooks."
     )
-    occurred_at: Path | None = Field(
+    occurred_at: PathOrHeader | None = Field(
         None, description="When it happened: ISO 8601, or seconds or milliseconds since 1970. Default: on arrival."
     )
-    actor: Path | None = Field(None, description="Who changed the record.")
-    url: Path | None = Field(None, description="The record's web address.")
+    actor: PathOrHeader | None = Field(None, description="Who changed the record.")
+    url: PathOrHeader | None = Field(None, description="The record's web address.")
 
     @field_validator("items")
     @classmethod
@@ -114,8 +136,25 @@ class WebhookOptions(Written):
 
     signature: Signature = Field(description="How the sender proves itself: standard-webhooks, hmac-sha256, bearer, basic or none.")
     map: Map = Field(description="Where in the JSON body things stand.")
+    repeats_within: int = Field(
+        345_600,
+        description="Seconds for which the same bytes are a repeat, where a request gives neither version nor id and nothing else of the "
+        "record came between. Default: 4 days; senders try for up to 3 and some hours.",
+        ge=0,
+        le=2_592_000,
+    )
 
     def objections(self, *, public: bool) -> list[tuple[tuple[str | int, ...], str]]:
         if public and isinstance(self.signature, Unsigned):
             return [(("signature",), "unsigned webhooks are refused where server.public_url is set: anyone could post")]
         return []
+
+    def notes(self) -> list[tuple[tuple[str | int, ...], str]]:
+        if self.map.version or self.map.observation_id or isinstance(self.signature, StandardWebhooks):
+            return []
+        said = (
+            "nothing tells a late repeat from a change: what is sent once more after something else of its record is told as a change "
+            "back. Where the sender has one, map `version`, a number or stamp that grows with every change, or `observation_id`, an id "
+            "that a redelivery repeats, like headers.idempotency-key"
+        )
+        return [(("map",), said)]

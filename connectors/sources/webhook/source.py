@@ -6,22 +6,23 @@ import functools
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from connectors.sources.webhook.options import Constant, StandardWebhooks, WebhookOptions
+from connectors.sources.webhook.options import Constant, Map, StandardWebhooks, WebhookOptions, header
 from connectors.sources.webhook.signatures import standard_webhook_id, verify
 from crmbridge.contract import Reply, Setting, WebhookRequest
 from crmbridge.errors import InvalidRequest
 from crmbridge.http import look, strict_json
-from crmbridge.model import FieldValue, Observation, Reading, RecordSpec, clean, parse_instant, parse_number
+from crmbridge.model import Body, FieldValue, Observation, Reading, RecordSpec, clean, parse_instant, parse_number
 
 MAX_ITEMS: Final = 10_000
 _MAX_FIELDS: Final = 2_000
 _UNREAD: Final = object()
 _VERIFIED: Final = 256  # bodies kept between verify and parse
 _SMALL: Final = 16 * 1024  # bytes of a body that is kept
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 _NOT_JSON: Final = re.compile(
     r"\s*(multipart/|application/x-www-form-urlencoded|text/html|[\w.+-]+/([\w.+-]+\+)?xml)", re.ASCII | re.IGNORECASE
 )
@@ -35,6 +36,8 @@ class WebhookSource:
         self._map = options.map
         self._records = setting.records
         self._reading = options.reading(setting.days)
+        self._repeats_within = timedelta(seconds=options.repeats_within)
+        self._telling = _telling_headers(options.map)
         self._verified: dict[bytes, Any] = {}
         """What `verify` read and `parse` is going to ask for, so that most bodies are read once."""
 
@@ -61,27 +64,30 @@ class WebhookSource:
             raise ValueError(f"{self._map.items} is not a list")
         if len(items) > MAX_ITEMS:
             raise ValueError(f"{self._map.items} has more than {MAX_ITEMS} items")
-        sent = functools.cache(lambda: self._sent_id(request))  # a digest of the body is made once, not for each item
-        return [found for index, item in enumerate(items) if (found := self._observation(request, body, item, index, sent))]
+        digest = functools.cache(lambda: self._digest(request))  # made once, not for each item
+        return [found for index, item in enumerate(items) if (found := self._observation(request, body, item, index, digest))]
 
     def reply(self, accepted: bool) -> Reply:
         return Reply(202, b"accepted\n") if accepted else Reply(503, b"try again later\n")
 
-    def _observation(self, request: WebhookRequest, body: Any, item: Any, index: int, sent: Callable[[], str]) -> Observation | None:
-        where = self._map
-        word = _word(_look(where.kind.from_, body, item)) if where.kind else None
+    def _observation(self, request: WebhookRequest, body: Any, item: Any, index: int, digest: Callable[[], str]) -> Observation | None:
+        where, headers = self._map, request.headers
+        word = _word(_look(where.kind.from_, body, item, headers)) if where.kind else None
         if where.kind and word in where.kind.ignore:
             return None
-        record_type = where.record_type.value if isinstance(where.record_type, Constant) else _text(_look(where.record_type, body, item))
+        named = where.record_type
+        record_type = named.value if isinstance(named, Constant) else _text(_look(named, body, item, headers))
         if not record_type:
             raise ValueError(f"record_type: nothing stands at {where.record_type} (item {index})")
-        record_id = _text(_look(where.record_id, body, item))
+        record_id = _text(_look(where.record_id, body, item, headers))
         if not record_id:
             raise ValueError(f"record_id: nothing stands at {where.record_id} (item {index})")
         spec = self._records.get(record_type)
         deleted = bool(where.kind and word in where.kind.deleted)
         fields = self._fields(_look(where.fields, body, item), spec, where.fields, required=not deleted)
         before = self._fields(_look(where.before, body, item), spec, where.before, required=False) if where.before else None
+        version = self._version(_look(where.version, body, item, headers), where.version, request.received_at) if where.version else None
+        id = self._observation_id(request, body, item, index)
         return Observation(
             record_type=record_type,
             record_id=record_id,
@@ -89,11 +95,12 @@ class WebhookSource:
             before=before,
             created=bool(where.kind and word in where.kind.created),
             deleted=deleted,
-            version=self._version(_look(where.version, body, item), where.version, request.received_at) if where.version else None,
-            observation_id=self._observation_id(body, item, index, sent),
-            occurred_at=self._instant(_look(where.occurred_at, body, item) if where.occurred_at else None, request.received_at),
-            actor=_text(_look(where.actor, body, item)) if where.actor else None,
-            url=_text(_look(where.url, body, item)) if where.url else None,
+            version=version,
+            observation_id=id,
+            body=None if version or id else Body(digest(), index, request.received_at, self._repeats_within),
+            occurred_at=self._instant(_look(where.occurred_at, body, item, headers) if where.occurred_at else None, request.received_at),
+            actor=_text(_look(where.actor, body, item, headers)) if where.actor else None,
+            url=_text(_look(where.url, body, item, headers)) if where.url else None,
         )
 
     def _version(self, value: Any, where: str, received_at: datetime) -> str | None:
@@ -122,16 +129,22 @@ class WebhookSource:
         except ValueError:
             return received_at
 
-    def _sent_id(self, request: WebhookRequest) -> str:
-        sent = standard_webhook_id(request) if isinstance(self._signature, StandardWebhooks) else None
-        return sent or hashlib.sha256(request.body).hexdigest()
+    def _digest(self, request: WebhookRequest) -> str:
+        """Names the bytes that say what happened."""
+        found = hashlib.sha256(request.body)
+        for name in self._telling:
+            found.update(b"\0" + clean(request.headers.get(name, "")).encode())
+        return found.hexdigest()
 
-    def _observation_id(self, body: Any, item: Any, index: int, sent: Callable[[], str]) -> str:
-        named = _text(_look(self._map.observation_id, body, item)) if self._map.observation_id else None
-        if named:
-            # An id of the whole body is the same for all of its items.
-            return f"{named[:480]}#{index}" if self._map.items and str(self._map.observation_id).startswith("body") else named[:500]
-        return f"{sent()}#{index}"
+    def _observation_id(self, request: WebhookRequest, body: Any, item: Any, index: int) -> str | None:
+        """The sender's own id, if it gives one."""
+        where = self._map.observation_id
+        named = _text(_look(where, body, item, request.headers)) if where else None
+        if where and named:
+            # An id of the whole request is the same for all of its items.
+            return f"{named[:480]}#{index}" if self._map.items and not where.startswith("item") else named[:500]
+        sent = standard_webhook_id(request) if isinstance(self._signature, StandardWebhooks) else None
+        return f"{sent}#{index}" if sent else None
 
     def _fields(self, raw: Any, spec: RecordSpec | None, where: str | None, *, required: bool) -> dict[str, FieldValue]:
         if raw is None and not required:
@@ -170,9 +183,17 @@ def _flatten(raw: Mapping[str, Any], flat: dict[str, Any], prefix: str = "") -> 
             flat[name] = value
 
 
-def _look(path: str, body: Any, item: Any) -> Any:
-    """What stands at a path that begins with `body` or `item`; None if nothing does."""
+def _telling_headers(where: Map) -> list[str]:
+    """The headers that say what happened to which record: with another one the same body is another request."""
+    paths = [where.record_id, where.record_type, where.kind.from_ if where.kind else None]
+    return sorted({name for path in paths if isinstance(path, str) and (name := header(path))})
+
+
+def _look(path: str, body: Any, item: Any, headers: Mapping[str, str] = _NO_HEADERS) -> Any:
+    """What stands at a path that begins with `body`, `item` or `headers`; None if nothing does."""
     root, _, rest = path.partition(".")
+    if root == "headers":
+        return headers.get(rest.lower())
     value = body if root == "body" else item
     return look(rest, value) if rest else value
 

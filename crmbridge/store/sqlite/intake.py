@@ -9,8 +9,18 @@ from itertools import chain
 from typing import Any
 
 from crmbridge.db import repeated
-from crmbridge.model import ChangeEvent, RecordRef, dump_json, from_us, load_fields, to_us
-from crmbridge.store.interface import MAX_BATCH, Batch, Conflict, Gone, InboxRow, Journalled, Known, Snapshot, SourcePosition
+from crmbridge.model import ChangeEvent, LastBody, RecordRef, Repeat, dump_json, from_us, load_fields, to_us
+from crmbridge.store.interface import (
+    MAX_BATCH,
+    Batch,
+    Conflict,
+    Gone,
+    InboxRow,
+    Journalled,
+    Known,
+    Snapshot,
+    SourcePosition,
+)
 from crmbridge.store.sqlite import rows
 from crmbridge.store.sqlite.rows import Q, insert, ref
 from crmbridge.store.underway import MOST
@@ -32,15 +42,16 @@ class Intake(rows.Base):
         row = await self.database.read(lambda db: db.execute(Q["source_get"], (source,)).fetchone())
         return rows.position(row) if row else SourcePosition()
 
-    async def known(self, records: Sequence[RecordRef], source: str = "", observations: Sequence[str] = ()) -> Known:
+    async def known(self, records: Sequence[RecordRef], source: str = "", observations: Sequence[str] = (), bodies: bool = False) -> Known:
         wanted, ids = dump_json([ref(record) for record in records]), dump_json(observations)
 
         def query(db: sqlite3.Connection) -> Known:
             snapshots = {
                 RecordRef(*r[:3]): Snapshot(r[3], r[4], bool(r[5]), load_fields(r[6])) for r in db.execute(Q["snapshots_get"], (wanted,))
             }
-            seen = {row[0] for row in db.execute(Q["observations_known"], (source, ids))} if observations else set()
-            return Known(snapshots, seen)
+            seen = {id: from_us(at) for id, at in db.execute(Q["observations_known"], (source, ids))} if observations else {}
+            told = db.execute(Q["bodies_known"], (wanted,)) if bodies else ()
+            return Known(snapshots, seen, {RecordRef(*r[:3]): LastBody(r[3], r[4], from_us(r[5])) for r in told})
 
         return await self.database.read(query)
 
@@ -59,6 +70,9 @@ class Intake(rows.Base):
         events = [rows.event_row(entry.event, entry.stale, moment, dump) for entry in batch.entries if entry.event and entry.fresh]
         deliveries = [rows.delivery_row(entry, new, moment) for entry in batch.entries for new in entry.deliveries]
         seen = [entry.observation_id for entry in batch.entries if entry.observation_id]
+        told = [(*ref(record), one.digest, one.item, to_us(one.received_at)) for record, one in batch.bodies.items() if one]
+        untold = [ref(record) for record, one in batch.bodies.items() if one is None]
+        again = [rows.repeat_row(one) for one in batch.repeats]
 
         def unit(db: sqlite3.Connection) -> int:
             if batch.needed and db.execute(Q["inbox_there"], (dump_json(batch.needed),)).fetchone()[0] < len(batch.needed):
@@ -71,6 +85,12 @@ class Intake(rows.Base):
             added = insert(db, "deliveries_insert", deliveries)
             if seen:
                 db.execute(Q["observations_insert"], (batch.source, moment, dump_json(seen)))
+            if told:
+                db.execute(Q["bodies_put"], (dump_json(told),))
+            if untold:
+                db.execute(Q["bodies_drop"], (dump_json(untold),))
+            if again:
+                db.execute(Q["repeats_put"], (dump_json(again),))
             if batch.closed:  # before what is put aside: one that was tried again in vain gets a row of its own
                 db.execute(Q["inbox_close"], (dump_json(batch.closed),))
             for one in batch.aside:
@@ -148,6 +168,9 @@ class Intake(rows.Base):
 
     async def last_event(self) -> int:
         return await self.database.read(lambda db: int(db.execute(Q["events_last"]).fetchone()[0]))
+
+    async def repeats_of(self, id: str, limit: int) -> list[Repeat]:
+        return [rows.repeat(row) for row in await self.database.read(lambda db: db.execute(Q["repeats_of"], (id, limit)).fetchall())]
 
     async def records_named(self, id: str, limit: int) -> list[RecordRef]:
         found = await self.database.read(lambda db: db.execute(Q["records_named"], (id, limit)).fetchall())

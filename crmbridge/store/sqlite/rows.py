@@ -20,6 +20,8 @@ from crmbridge.model import (
     Message,
     Receipt,
     RecordRef,
+    Repeat,
+    Same,
     State,
     Why,
     dump_fields,
@@ -31,7 +33,17 @@ from crmbridge.model import (
     load_message,
     to_us,
 )
-from crmbridge.store.interface import Entry, InboxRow, Journalled, NewDelivery, Scope, Settlement, Snapshot, SourcePosition, Wait
+from crmbridge.store.interface import (
+    Entry,
+    InboxRow,
+    Journalled,
+    NewDelivery,
+    Scope,
+    Settlement,
+    Snapshot,
+    SourcePosition,
+    Wait,
+)
 
 _HERE: Final = Path(__file__).parent
 SCHEMA: Final = Schema("crmbridge store", 0x63726D62, _HERE.with_name("migrations"))  # "crmb"
@@ -99,6 +111,15 @@ class Dumps:
 
 def snapshot_row(record: RecordRef, snapshot: Snapshot, dump: Dumps) -> tuple[Any, ...]:
     return (*ref(record), snapshot.revision, snapshot.version, int(snapshot.deleted), dump(snapshot.fields))
+
+
+def repeat_row(one: Repeat) -> tuple[Any, ...]:
+    record = one.record
+    return (record.id, record.source, record.type, one.same.value, one.name, to_us(one.first_at), to_us(one.last_at), one.count)
+
+
+def repeat(row: sqlite3.Row) -> Repeat:
+    return Repeat(RecordRef(*row[:3]), Same(row["same"]), row["name"], from_us(row["first_at"]), from_us(row["last_at"]), row["count"])
 
 
 def event_row(event: ChangeEvent, stale: bool, moment: int, dump: Dumps) -> tuple[Any, ...]:

@@ -24,6 +24,8 @@ class Upkeep(rows.Base):
             "purge_events": to_us(now - retention.journal),
             "purge_deliveries": to_us(now - retention.delivered),
             "purge_observations": to_us(now - retention.observations),
+            "purge_bodies": to_us(now - retention.observations),
+            "purge_repeats": to_us(now - retention.observations),
         }
         suspicious = to_us(now - _SUSPICIOUS)
 
@@ -42,6 +44,8 @@ class Upkeep(rows.Base):
             gone["events"] = db.execute(Q["forget_events"], ref(record)).rowcount
             gone["aside"] = db.execute(Q["inbox_forget"], (record.source, record.inner)).rowcount
             db.execute(Q["suspects_drop"], ref(record))
+            db.execute(Q["forget_bodies"], ref(record))
+            gone["repeats"] = db.execute(Q["forget_repeats"], ref(record)).rowcount
             gone["snapshots"] = db.execute(Q["forget_snapshots"], ref(record)).rowcount
             return gone
 

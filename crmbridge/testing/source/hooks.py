@@ -88,6 +88,19 @@ class Hooks(SourceParts):
             world.hear(request)
         assert (world.news(), world.failed()) == ([], [])
 
+    @needs(Can.WEBHOOK)
+    def test_there_and_back_is_a_change(self, world: World, crm: StandIn) -> None:
+        """What a record was before it may be again: only what the sender repeats is a repeat, however equal the states are."""
+        id = self.begun(crm, world)
+        heard = []
+        for stage in ("won", "open", "won", "open"):
+            crm.update(id, stage=stage)
+            for request in crm.told():
+                assert world.hear(request) < 300
+            heard += [self.says(one, "stage") for one in world.news()]
+            crm.tick()
+        assert (heard, world.failed()) == (["won", "open", "won", "open"], [])
+
     @needs(Can.WEBHOOK, Can.OLD_VALUES)
     def test_old_values_that_the_vendor_says(self, world: World, crm: StandIn) -> None:
         """They are known at the very first sight of a record."""

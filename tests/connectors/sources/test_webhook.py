@@ -20,7 +20,7 @@ from connectors.sources.webhook.source import WebhookSource
 from crmbridge.contract import Setting, WebhookRequest
 from crmbridge.errors import InvalidRequest, InvalidSignature
 from crmbridge.http import strict_json
-from crmbridge.model import Choice, FieldSpec, FieldType, Unread, dump_fields, load_fields
+from crmbridge.model import Body, Choice, FieldSpec, FieldType, Unread, dump_fields, load_fields
 
 KEY = base64.b64encode(bytes(range(24))).decode()
 SECRET = f"whsec_{KEY}"
@@ -594,18 +594,101 @@ def test_when_it_happened(raw, expected):
 
 
 def test_observation_ids():
-    """Named by the sender, else by its own request id, else by the body; each item has its own."""
-    digest = hashlib.sha256(json.dumps(EVENT).encode()).hexdigest()
-    assert [f"{digest}#0", f"{digest}#1"] == [one.observation_id for one in parse(EVENT, **FULL)]
+    """Named by the sender, else by its own request id; each item has its own."""
     assert [one.observation_id for one in parse(EVENT, **FULL, observation_id="item.key")] == ["7", "8"]
     assert [one.observation_id for one in parse(EVENT, **FULL, observation_id="body.event.id")] == ["e-1#0", "e-1#1"]
     assert [one.observation_id for one in parse({"id": 1, "e": "x"}, observation_id="body.e")] == ["x"]
-    assert digest not in parse({"id": 1}, observation_id="body.e")[0].observation_id
+    assert [one.observation_id for one in parse({"id": 1}, observation_id="body.e")] == [None]
 
     signed = WebhookSource(options(SCHEMES["standard"]), Setting(name="crm"))
-    assert [one.observation_id for one in signed.parse(request(proof("standard")))] == ["msg_1#0"]
-    forged = parse({"id": 1}, headers={"webhook-id": "chosen by a stranger"})
-    assert "chosen" not in forged[0].observation_id
+    (one,) = signed.parse(request(proof("standard")))
+    assert (one.observation_id, one.body) == ("msg_1#0", None)
+    (forged,) = parse({"id": 1}, headers={"webhook-id": "chosen by a stranger"})
+    assert forged.observation_id is None
+
+
+def test_what_nothing_names_is_named_by_its_bytes():
+    """Where there is neither version nor id, for each item; and by the headers that say what happened, which make another request of it."""
+    digest = hashlib.sha256(json.dumps(EVENT).encode()).hexdigest()
+    first, second = parse(EVENT, **FULL)
+    assert (first.version, first.body) == ("12", None)
+    assert second.body == Body(digest, 1, NOW, timedelta(days=4))
+
+    def named(headers, **map_):
+        return parse({"id": 1}, headers=headers, **map_)[0].body.digest
+
+    kind = {"from": "headers.X-Topic", "deleted": ["gone"]}
+    assert named({"x-topic": "gone"}, kind=kind) != named({"x-topic": "new"}, kind=kind) != named({}, kind=kind)
+    assert named({"x-try": "1"}) == named({"x-try": "2"})
+    assert named({"x-at": "1"}, occurred_at="headers.x-at") == named({"x-at": "2"}, occurred_at="headers.x-at")
+
+
+def test_headers():
+    """Names in any case; the whole request has them, so an id is told apart by the item; what is missing is missing."""
+    map_ = {
+        "record_type": "headers.X-Object",
+        "record_id": "headers.x-object-id",
+        "fields": "body",
+        "kind": {"from": "headers.X-Topic", "created": ["deals/create"]},
+        "version": "headers.X-Version",
+        "observation_id": "headers.Idempotency-Key",
+        "occurred_at": "headers.X-At",
+        "actor": "headers.X-User",
+        "url": "headers.X-Link",
+    }
+    sent = {
+        "x-object": "Deal",
+        "x-object-id": "007",
+        "x-topic": "deals/create",
+        "x-version": "5",
+        "idempotency-key": "k\ud800",
+        "x-at": "1763812800",
+        "x-user": "Ann",
+        "x-link": "https://crm.example/7",
+    }
+    (one,) = parse({"a": "b"}, headers=sent, **map_)
+    assert (one.record_type, one.record_id, one.created, one.version) == ("Deal", "007", True, "5")
+    assert (one.observation_id, one.actor, one.url) == ("k\ufffd", "Ann", "https://crm.example/7")
+    assert one.occurred_at == datetime(2025, 11, 22, 12, tzinfo=timezone.utc)
+
+    (bare,) = parse({"a": "b"}, headers={"x-object": "Deal", "x-object-id": "7"}, **map_)
+    assert (bare.version, bare.observation_id, bare.actor, bare.occurred_at) == (None, None, None, NOW)
+    assert bare.body is not None
+    several = parse(EVENT, headers=sent, **FULL, observation_id="headers.idempotency-key")
+    assert [one.observation_id for one in several] == ["k\ufffd#0", "k\ufffd#1"]
+    with pytest.raises(ValueError, match=r"record_id: nothing stands at headers.x-object-id \(item 0\)"):
+        parse({"a": "b"}, headers={"x-object": "Deal"}, **map_)
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "message"),
+    [
+        ("observation_id", "headers.Authorization", "this header proves who sends"),
+        ("actor", "headers.COOKIE", "this header proves who sends"),
+        ("version", "headers.proxy-authorization", "this header proves who sends"),
+        ("version", "headers", "begins with body, item or headers"),
+        ("version", "headers.", "begins with body, item or headers"),
+        ("version", "headers.a b", "begins with body, item or headers"),
+        ("fields", "headers.x-fields", "begins with body or item"),
+        ("before", "headers.x-fields", "begins with body or item"),
+        ("items", "headers.x-items", "begins with body or item"),
+    ],
+)
+def test_headers_that_cannot_be_mapped(key, path, message):
+    """Credentials, and what only a body can hold."""
+    with pytest.raises(ValueError, match=message):
+        options({"scheme": "none"}, **{key: path})
+
+
+def test_who_cannot_tell_a_late_repeat_from_a_change_is_told():
+    """Unless the sender gives something that can."""
+    for scheme in ("hex", "base64", "bearer", "basic"):
+        ((path, said),) = options(SCHEMES[scheme]).notes()
+        assert path == ("map",)
+        assert "headers.idempotency-key" in said
+        for mapped in ({"version": "body.v"}, {"observation_id": "headers.idempotency-key"}):
+            assert options(SCHEMES[scheme], **mapped).notes() == []
+    assert options(SCHEMES["standard"]).notes() == []
 
 
 def test_fields_are_read_as_configured():

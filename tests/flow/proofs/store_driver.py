@@ -24,7 +24,21 @@ from unittest import mock
 
 from crmbridge import db
 from crmbridge.errors import StoreError
-from crmbridge.model import ChangeEvent, Channel, Cursor, Kind, Literal, Message, Receipt, RecordRef, State, event_id
+from crmbridge.model import (
+    ChangeEvent,
+    Channel,
+    Cursor,
+    Kind,
+    LastBody,
+    Literal,
+    Message,
+    Receipt,
+    RecordRef,
+    Repeat,
+    Same,
+    State,
+    event_id,
+)
 from crmbridge.store import SqliteStore, sqlite
 from crmbridge.store.interface import (
     Batch,
@@ -116,7 +130,10 @@ def steps() -> list[Step]:
         async def record(store: SqliteStore, number: int = number, moment: datetime = moment) -> None:
             closed = [row.id for row in await store.waiting("crm", 0, 100)]
             position = SourcePosition(Cursor(f"c{number}"), True, moment)
-            await store.record(Batch(source="crm", entries=entries(number, 2), closed=closed, position=position), moment)
+            made = entries(number, 2)
+            bodies = {one.record: LastBody(f"d-{number}", 0, moment) for one in made[:1]} | {one.record: None for one in made[1:]}
+            repeats = [Repeat(one.record, Same.BYTES, "d", moment, moment) for one in made]
+            await store.record(Batch(source="crm", entries=made, closed=closed, bodies=bodies, repeats=repeats, position=position), moment)
 
         async def lease(store: SqliteStore, moment: datetime = moment) -> None:
             await store.lease("out", now=moment, limit=4, per_lane=2, skip=["#c"])

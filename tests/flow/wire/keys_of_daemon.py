@@ -181,11 +181,11 @@ def what_it_forgets(stage):
 
 @proves("retention.observations", ("30d", 0), ("50d", 1), given={"retention": {"journal": "1000d", "delivered": "1000d"}})
 def which_repeats_it_forgets(stage):
-    """How many ids of requests are left of one of 40 days ago and one of 400."""
+    """How many requests are known of one of 40 days ago and one of 400."""
     stage.earlier()
     stage.go()
-    stage.until(lambda: stage.count("observations") < 2, "retention has run")
-    return stage.count("observations")
+    stage.until(lambda: stage.count("bodies") < 2, "retention has run")
+    return stage.count("bodies")
 
 
 # --- what it writes

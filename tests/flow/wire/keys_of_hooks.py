@@ -133,6 +133,23 @@ def a_repeat(stage):
     return first + facts(stage.news(), "stage")
 
 
+TWO = [{"id": "8", "fields": {"stage": "moved"}}, {"id": "8", "fields": {"stage": "back"}}]
+
+
+@proves(
+    "sources.webhook.repeats_within",
+    (ABSENT, ["moved", "back"]),
+    (3600, ["moved", "back", "moved", "back"]),
+    given=ITEMS | {f"{MAP}/items": "body.list"},
+)
+def how_long_a_sender_tries(stage):
+    """What is told when a body with two states of a record comes again a day later."""
+    first = stage.heard("stage", list=TWO)
+    stage.clock.advance(86_400)
+    assert stage.hear(json.dumps(BODY | {"list": TWO}).encode()) == 202
+    return [said for (said,) in first + facts(stage.news(), "stage")]
+
+
 # --- who is believed
 
 TEXT = json.dumps(BODY).encode()
