@@ -51,7 +51,7 @@ from crmbridge.model.values import (
     load_fields,
     number_text,
 )
-from crmbridge.model.words import Literal, Text, Value, alike, clean, inside_link, plain, shortened, spans, visible
+from crmbridge.model.words import Literal, Text, Value, alike, begin, clean, inside_link, plain, shortened, spans, visible
 
 __all__ = [
     "DATES",
@@ -89,6 +89,7 @@ __all__ = [
     "Value",
     "Why",
     "alike",
+    "begin",
     "both",
     "clean",
     "comes_twice",

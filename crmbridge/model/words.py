@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
+import regex
+
 
 @dataclass(frozen=True, slots=True)
 class Literal:
@@ -76,14 +78,27 @@ def _cut(text: Text, most: int) -> Text:
 
 
 def _begin(words: str, most: int) -> str:
-    """The first `most` characters of `words`, without a torn cluster or a space at the end."""
-    end = most
-    while end > 1 and (unicodedata.combining(words[end]) or words[end] in _JOINERS or words[end - 1] == "\u200d"):
-        end -= 1
-    return words[:end].rstrip() or words[:end]
+    """The first `most` characters of `words`, without a torn cluster or a space at the end; the first cluster at least."""
+    kept = begin(words, most) or "".join(_CLUSTER.findall(words)[:1])
+    return kept.rstrip() or kept
 
 
-_JOINERS = frozenset("\u200d\ufe0e\ufe0f") | frozenset(map(chr, range(0x1F3FB, 0x1F400)))  # ZWJ, variation selectors, skin tones
+_CLUSTER = regex.compile(r"\X")
+
+
+def begin(text: str, most: int) -> str:
+    """The first `most` characters of `text` at most, and nothing that people see as one character torn: a letter with its accent,
+    a flag, a family (UAX #29)."""
+    if len(text) <= most:
+        return text
+    if text.isascii():
+        return text[:most]
+    end = 0
+    for found in _CLUSTER.finditer(text):
+        if found.end() > most:
+            break
+        end = found.end()
+    return text[:end]
 
 
 _UNSTORABLE = {0: 0xFFFD} | dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)

@@ -21,6 +21,7 @@ from crmbridge.model import (
     Text,
     Unread,
     alike,
+    begin,
     idempotency_key,
     plain,
 )
@@ -214,7 +215,7 @@ class Engine:
                     raise RenderError(f"channel.for: {source_id.source} is empty, so the channel has no name")
                 if empty(label) or shown(label) == "":
                     raise RenderError(f"channel.title: {title.source} is empty, so the channel has no title")
-                return Channel(f"{event.source}/{alike(shown(record_id))}", shown(label)[:200])
+                return Channel(f"{event.source}/{alike(shown(record_id))}", begin(shown(label), 200))
         return None
 
     def _scope(self, event: ChangeEvent, audience: Audience | None, meter: Meter) -> Scope:

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
-from crmbridge.model import Ambiguous, Reading
+from crmbridge.model import Ambiguous, Reading, begin
 from crmbridge.rules.expression import READING
 from crmbridge.rules.values import MAX_TEXT, PLAIN, flat, shown
 from crmbridge.rules.values import number as to_number
@@ -85,7 +85,7 @@ def truncate(value: Any, length: Any = 80) -> str:
     text = shown(value)
     if len(text) <= wanted:
         return text
-    cut = text[: wanted - 1]
+    cut = begin(text, wanted - 1)
     head, space, _ = cut.rpartition(" ")
     return (head if space and len(head) >= wanted // 2 else cut).rstrip() + "…"
 

@@ -1,9 +1,11 @@
 """Words keep their origin, and are shortened only where the rule allows it."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crmbridge.model import Literal, Value, dump_text, load_text, plain, shortened, spans
+from crmbridge.model import Literal, Value, begin, dump_text, load_text, plain, shortened, spans
+from crmbridge.rules.filters import truncate
 
 some = st.lists(st.builds(Literal, st.text(max_size=9)) | st.builds(Value, st.text(max_size=30), st.booleans()), max_size=6).map(tuple)
 
@@ -61,3 +63,36 @@ def test_spans_survive_storage(text):
     """And joining neighbours changes no word."""
     assert load_text(dump_text(text)) == text
     assert plain(spans(text)) == plain(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "expected"),
+    [
+        ("abc", 3, "abc"),
+        ("abc", 2, "ab"),
+        ("🇩🇪🇫🇷", 3, "🇩🇪"),
+        ("🇩🇪🇫🇷", 1, ""),
+        ("x👍🏽y", 2, "x"),
+        ("x👍🏽y", 3, "x👍🏽"),
+        ("👩‍👩‍👧‍👦!", 7, "👩‍👩‍👧‍👦"),
+        ("👩‍👩‍👧‍👦!", 6, ""),
+        ("नमस्ते", 3, "नम"),
+        ("e\u0301e\u0301", 3, "e\u0301"),
+        ("\u1100\u1161\u11a8\u1100\u1161\u11a8", 4, "\u1100\u1161\u11a8"),  # syllables of three letters each
+        ("1️⃣2️⃣", 5, "1️⃣"),
+    ],
+)
+def test_what_people_see_as_one_character_is_never_torn(text, most, expected):
+    """A letter with its accent, a flag, a family, a syllable."""
+    assert begin(text, most) == expected
+    shown = truncate(text, most + 1)
+    assert shown == (text if len(text) <= most + 1 else f"{expected}…")
+
+
+@given(st.text(), st.integers(1, 30))
+def test_a_beginning_is_a_beginning(text, most):
+    """No longer than asked, and as long as can be."""
+    found = begin(text, most)
+    assert text.startswith(found)
+    assert len(found) <= most
+    assert found == text or begin(text, len(found)) == found
