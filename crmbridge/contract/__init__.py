@@ -31,7 +31,7 @@ from crmbridge.contract.source import (
     WebhookRequest,
     WebhookSource,
 )
-from crmbridge.contract.spans import Duration, DurationOrOff, show_duration
+from crmbridge.contract.spans import Duration, DurationOrOff, every, show_duration
 
 __all__ = [
     "CREDENTIALS",
@@ -72,6 +72,7 @@ __all__ = [
     "Written",
     "ZoneName",
     "each",
+    "every",
     "login_secret",
     "revealed",
     "show_duration",

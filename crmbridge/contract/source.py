@@ -94,6 +94,8 @@ class Walk:
     """With more records than this ids are not listed."""
     most_rows: int
     """With more records than this they are not compared."""
+    certain: bool = True
+    """A walk meets everything that is there all the time. Else what lacks is gone only once it lacks twice in a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,7 @@ class Walking(Protocol):
     def walk(self, record_type: str, place: str | None, rows: bool) -> Maybe[Stretch]:
         """The stretch from `place` on; None is the beginning. `rows`: with whole records, not with their ids alone.
 
-        A record that is there all the time stands in one of them.
+        A record that is there all the time stands in one of them, if the walk is `certain`.
 
         Raises SourceError; the walk then begins anew later.
         """

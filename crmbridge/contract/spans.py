@@ -54,3 +54,8 @@ DurationOrOff = Annotated[
     PlainSerializer(lambda value: value if value == "off" else show_duration(value)),
     WithJsonSchema({"type": "string", "pattern": "^([1-9][0-9]*[smhd]|off)$"}),
 ]
+
+
+def every(said: timedelta | Literal["off"] | None, otherwise: timedelta | None) -> timedelta | None:
+    """The interval that somebody said, None for `off`, else what is usual."""
+    return otherwise if said is None else said if isinstance(said, timedelta) else None

@@ -66,6 +66,8 @@ class Walker:
         self._monotonic = monotonic
         self._walked: dict[tuple[str, bool], float] = {}
         """When a walk of this type began last, through ids or through whole records."""
+        self._lacked: dict[str, set[int]] = {}
+        """What the walk before did not meet, where one walk proves nothing."""
         self._round: _Round | None = None
 
     async def go_on(self, budget: float = _BUDGET) -> None:
@@ -136,6 +138,9 @@ class Walker:
             self._told(current.record_type, f"none of {current.known} known records was met: are they out of sight?")
             return
         self._doubts.end(Kind.WALK, f"{self._name}/{current.record_type}")
+        if not self._source.walks()[current.record_type].certain:
+            lacking, current.unmet = current.unmet, current.unmet & self._lacked.get(current.record_type, set())
+            self._lacked[current.record_type] = lacking
         if not current.unmet:
             return
         now, after = self._now(), ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from crmbridge.contract import Options, Secret, Written
+from crmbridge.contract import DurationOrOff, Options, Secret, Walk, Written, every
 
 Path = Annotated[str, Field(pattern=r"^[^\s.]+(\.[^\s.]+)*$", max_length=300)]
 """A dotted path into JSON, like `data.items`; a number names an element of a list."""
@@ -96,8 +97,27 @@ class Resource(Options):
     since: Since | None = Field(None, description="How to ask for changes; without it everything is read at every poll.")
     ascending: bool = Field(True, description="The API gives records by their stamp, the oldest first.")
     size: int = Field(100, description="Records of one page.", ge=1, le=5_000)
+    deletes_every: DurationOrOff | None = Field(
+        None,
+        description="How often everything is listed, to see which records are gone, like 15m; or off. One that lacks twice in a row is "
+        "gone. Default: 15m without `since`, else off, for it costs a request for each page.",
+    )
+    compare: DurationOrOff | None = Field(
+        None, description="How often everything is read and compared, for what changes without `changed`, like 1h; or off. Default: off."
+    )
     size_parameter: str | None = Field(None, description="The query parameter that asks for so many.", max_length=100)
     paging: Paging | None = Field(None, description="How the next page is asked for; without it there is one page.")
+
+    @property
+    def walk(self) -> Walk:
+        """How its records are gone through: pages of what changes meanwhile may pass one over."""
+        return Walk(
+            ids_every=every(self.deletes_every, timedelta(minutes=15) if self.since is None else None),
+            rows_every=every(self.compare, None),
+            most_ids=100_000,
+            most_rows=100_000,
+            certain=False,
+        )
 
 
 class RestOptions(Written):

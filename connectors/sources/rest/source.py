@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from connectors.sources.rest.api import Api, Body
 from connectors.sources.rest.options import Resource, RestOptions, Since
-from crmbridge.contract import Setting, each
+from crmbridge.contract import Setting, Stretch, Walk, each
 from crmbridge.errors import SourceError
 from crmbridge.http import look
 from crmbridge.model import Cursor, FieldValue, Observation, Page, both, clean, cursors, identity, marked
@@ -25,7 +25,7 @@ _PROOF: Final = 10  # records
 
 
 class RestSource:
-    """Implements `crmbridge.contract.Source`, `Baseline` and `Rewindable`."""
+    """Implements `crmbridge.contract.Source`, `Baseline`, `Rewindable` and `Walking`."""
 
     def __init__(self, options: RestOptions, setting: Setting) -> None:
         self._options = options
@@ -67,6 +67,21 @@ class RestSource:
 
     def since(self, moment: datetime) -> Cursor:
         return cursors.since({name: _written(moment) for name, one in self._options.types.items() if one.since})
+
+    def walks(self) -> Mapping[str, Walk]:
+        return {name: one.walk for name, one in self._options.types.items()}
+
+    def walk(self, record_type: str, place: str | None, rows: bool) -> Stretch:
+        one = self._options.types[record_type]
+        body = self._api.page(one, {}, place or "")
+        items = self._items(record_type, body)
+        seen: Sequence[Observation] = ()
+        if rows:
+            _, seen = self._observations(record_type, one, items, cursors.Position(start=0, whole=True))
+        # One that is shown with the mark of a deletion is there no longer.
+        ids = [identity(look(one.id, item)) for item in items if not (one.deleted and marked(look(one.deleted, item)))]
+        following = self._api.following(one, body, place or "", len(items)) if items else None
+        return Stretch(ids=ids, observations=[row for row in seen if row.record_id in set(ids)], place=following)
 
     def close(self) -> None:
         self._api.close()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from crmbridge.contract import DurationOrOff, Options, Secret, Walk, Written
+from crmbridge.contract import DurationOrOff, Options, Secret, Walk, Written, every
 
 
 class Table(Options):
@@ -48,8 +48,8 @@ class Table(Options):
         """How its rows are gone through; one that is asked for is not limited to what is cheap."""
         whole = self.table is not None
         return Walk(
-            ids_every=_every(self.deletes_every, timedelta(minutes=5) if whole else None),
-            rows_every=_every(self.compare, timedelta(minutes=10) if whole else None),
+            ids_every=every(self.deletes_every, timedelta(minutes=5) if whole else None),
+            rows_every=every(self.compare, timedelta(minutes=10) if whole else None),
             most_ids=100_000 if self.deletes_every is None else 10_000_000,
             most_rows=10_000 if self.compare is None else 10_000_000,
         )
@@ -59,10 +59,6 @@ class Table(Options):
         if (self.table is None) == (self.query is None):
             raise PydanticCustomError("table", "write either `table` or `query`")
         return self
-
-
-def _every(said: timedelta | Literal["off"] | None, otherwise: timedelta | None) -> timedelta | None:
-    return otherwise if said is None else said if isinstance(said, timedelta) else None
 
 
 class SqlOptions(Written):

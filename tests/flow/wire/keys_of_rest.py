@@ -41,7 +41,7 @@ destinations: {out: {type: console}}
             body = {"access_token": f"token of {exchange.seen.body.decode()}"}
             return exchange.reply(200, json.dumps(body).encode(), {})
         following = any(mark in path.query for mark in ("page=2", "page=c2", "p=2", "after="))
-        body = [] if following else self.records
+        body = [] if following or "nothing_since=" in path.query else self.records
         if "list" in path.path:
             body = {
                 "data": body,
@@ -274,6 +274,28 @@ def the_newest_first(stage):
     except SourceError as error:
         return str(error)
     return "learnt"
+
+
+@proves("sources.rest.types.deletes_every", ("off", []), ("1h", [["deleted", "2"]]))
+def a_record_is_gone(stage):
+    """What two more walks tell of a record that is not there any more."""
+    stage.records = [stage.record(), stage.record("2")]
+    stage.start().walk()
+    stage.records = [stage.record()]
+    return facts(stage.walk() + stage.walk() + stage.walk(), "kind", "record_id")
+
+
+@proves(
+    "sources.rest.types.compare",
+    ("off", []),
+    ("1h", [["1", "won"]]),
+    given={"sources/crm/types/Deal/since": {"parameter": "nothing_since"}},
+)
+def a_record_changes_without_its_stamp(stage):
+    """What is told of it, where the API shows polls nothing new."""
+    stage.start().walk()
+    stage.records = [stage.record(stage="won")]
+    return facts(stage.walk(), "record_id", "stage")
 
 
 @proves("sources.rest.types.omits_empty", (False, []), (True, [["1", None]]), given={"sources/crm/records/Deal/fields/note": "public"})
