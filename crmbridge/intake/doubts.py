@@ -111,7 +111,7 @@ class Doubts:
         ahead = occurred_at - now
         if ahead > _AHEAD:
             self.note(
-                Kind.AHEAD, source, f"stamps lie {_span(ahead)} ahead of this machine's clock, like {occurred_at:%Y-%m-%d %H:%M} UTC", now
+                Kind.AHEAD, source, f"they are {_span(ahead)} ahead of this machine's clock, like {occurred_at:%Y-%m-%d %H:%M} UTC", now
             )
         if not changed:
             return
@@ -123,7 +123,7 @@ class Doubts:
         seen = self._lag.setdefault(source, _Lag(lag))
         seen.least, seen.count = min(seen.least, lag), seen.count + 1
         if seen.count >= _LATE:
-            what = f"the last {seen.count} changes came with stamps at least {_span(seen.least)} behind this machine's clock"
+            what = f"the last {seen.count} were at least {_span(seen.least)} behind this machine's clock"
             self.note(Kind.BEHIND, source, what, now)
 
     def _present(self, source: str, record_type: str, fields: Fields, spec: RecordSpec, now: datetime) -> None:

@@ -174,13 +174,13 @@ _DOUBTS: Final = {
     Kind.AHEAD: (
         Code.STAMPS_AHEAD,
         _WARNING,
-        "{about}: {what}",
+        "Stamps of {about} lie in the future: {what}",
         "if it writes local times, say `zone:` at the source; else set its clock, then crmbridge status --seen",
     ),
     Kind.BEHIND: (
         Code.STAMPS_BEHIND,
         _WARNING,
-        "{about}: {what}",
+        "Changes of {about} come with stamps of long ago: {what}",
         "if it writes local times, say `zone:` at the source; else see why its changes come so late: crmbridge doctor {source}",
     ),
 }

@@ -7,9 +7,11 @@ import re
 import sqlite3
 import subprocess
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+import requests
 from flow.daemon import CRMBRIDGE, NOWHERE, Daemon, until
 from flow.test_proof_clock import faketime
 from flow.test_proof_disk import MB, fill, small_disk
@@ -72,8 +74,6 @@ class Watched:
 
     def hear(self, name, **_):
         """A webhook about a deal of that name."""
-        import requests
-
         return requests.post(f"{self.daemon.url}/hooks/odd", data=name.encode(), timeout=10).status_code
 
     # --- what is wrong
@@ -200,7 +200,6 @@ def test_webhooks_and_rules(watched):
         import hashlib
         import hmac
 
-        import requests
         from flow.daemon import HOOK_SECRET
 
         signature = hmac.new(HOOK_SECRET.encode(), body, hashlib.sha256).hexdigest()
@@ -226,6 +225,61 @@ def test_webhooks_and_rules(watched):
     watched.provoked("requests_late", "odd", "hook_unreadable")
     watched.behave()
     watched.over("hook_unreadable", "odd")
+    assert len(watched.told) == 5
+
+
+def test_what_sources_say(watched, tmp_path):
+    """Values, fields and stamps that are odd, where no single record is to blame."""
+    crm = sqlite3.connect(tmp_path / "books.db", isolation_level=None)
+    crm.execute("CREATE TABLE deal (id INTEGER PRIMARY KEY, stage TEXT, at TEXT)")
+
+    def write(id, ago, stage="open"):
+        at = (datetime.now(timezone.utc) - ago).strftime("%Y-%m-%d %H:%M:%S")
+        crm.execute("INSERT OR REPLACE INTO deal VALUES (?, ?, ?)", (id, stage, at))
+
+    hour = timedelta(hours=1)
+    for id in range(12):
+        write(id, 9 * hour)
+    watched.daemon.config["sources"] |= {
+        "books": {
+            "type": "sql",
+            "sqlite": "books.db",
+            "every": "1s",
+            "tables": {"Deal": {"table": "deal", "changed": "at", "deletes_every": "1s", "compare": "off"}},
+            "records": {"Deal": {"fields": {"stage": "internal"}}},
+        },
+        "shop": {
+            "type": "webhook",
+            "signature": {"scheme": "none"},
+            "map": {"record_type": {"value": "Deal"}, "record_id": "body.id", "fields": "body", "version": "body.version"},
+            "records": {"Deal": {"fields": {"amount": "money"}}},
+        },
+    }
+    watched.daemon.write()
+    watched.daemon.start()
+    until(lambda: {one["state"] for one in watched.daemon.ask("status")["sources"]} == {"reading", "listening"}, "all is learnt")
+    url = f"{watched.daemon.url}/hooks/shop"
+    assert requests.post(url, json={"id": 1, "version": 1, "amount": "250.000"}, timeout=10).status_code == 202
+    with watched.trouble("field_unread", "shop/Deal.amount"):
+        watched.fine("status", "--seen")
+    crm.execute("ALTER TABLE deal RENAME COLUMN stage TO state")
+    with watched.trouble("field_gone", "books/Deal.stage"):
+        crm.execute("ALTER TABLE deal RENAME COLUMN state TO stage")
+    crm.execute("CREATE TABLE kept AS SELECT * FROM deal")
+    crm.execute("DELETE FROM deal")
+    with watched.trouble("walk_failing", "books/Deal"):
+        crm.execute("INSERT INTO deal SELECT * FROM kept")
+    for id in range(3):
+        write(id, 8 * hour, stage=f"local {id}")
+        polled = watched.daemon.ask("status")["sources"]
+        until(lambda: watched.daemon.ask("status")["sources"] != polled, "another poll")  # noqa: B023
+        time.sleep(1.5)
+    with watched.trouble("stamps_behind", "books"):
+        write(4, 0 * hour, stage="now")
+    write(5, -2 * hour, stage="then")
+    with watched.trouble("stamps_ahead", "books"):
+        watched.fine("status", "--seen")
+    crm.close()
     assert len(watched.told) == 5
 
 
