@@ -1,0 +1,233 @@
+"""Walks: what lacks was deleted, what differs has changed, and nothing that is there is taken for gone."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shared import examples
+from test_interpreter import Part, seen
+from test_poller import Crm, make, page
+
+from crmbridge.contract import Stretch, Walk
+from crmbridge.errors import SourceError
+from crmbridge.intake.doubts import Kind as Odd
+from crmbridge.store import SqliteStore
+
+HOUR = timedelta(hours=1)
+
+
+class Table(Crm):
+    """A source that lists what it holds, some at a time."""
+
+    def __init__(self, rows, *pages, size=2, **walk):
+        super().__init__(page("1", *rows.items()), *pages)
+        self.rows = dict(rows)
+        self.size = size
+        self.how = Walk(**{"ids_every": HOUR, "rows_every": None, "most_ids": 1000, "most_rows": 1000} | walk)
+        self.walked = []
+        self.fails = ""
+
+    def walks(self):
+        return {"Deal": self.how}
+
+    def walk(self, record_type, place, rows):
+        if self.fails:
+            raise SourceError(self.fails)
+        self.walked.append((place, rows))
+        ids = sorted(id for id in self.rows if place is None or id > place)[: self.size]
+        found = [seen(id, S=self.rows[id]) for id in ids] if rows else ()
+        return Stretch(ids=ids, observations=found, place=ids[-1] if len(ids) == self.size else None)
+
+
+class Clock:
+    def __init__(self):
+        self.at = 0.0
+
+    def __call__(self):
+        return self.at
+
+
+@pytest.fixture
+async def part(tmp_path):
+    store = SqliteStore(tmp_path / "store.db", synchronous="OFF")
+    yield Part(store)
+    store.close()
+
+
+async def told(part):
+    return [(one.event.record_id, one.event.kind.value, one.event.fields.get("S")) for one in await part.store.events_after(0, 1000)]
+
+
+async def begun(part, table):
+    """A poller that has learnt what there is, and has walked through it."""
+    clock = Clock()
+    poller = make(part, table, monotonic=clock)
+    await poller.poll_once()
+    await poller.walk()
+
+    async def later():
+        clock.at += 3600
+        await poller.walk()
+
+    later.clock = clock
+    return poller, later
+
+
+async def test_what_lacks_was_deleted(part):
+    """Once, at the next walk, and not before."""
+    table = Table({"a": "1", "b": "2", "c": "3"})
+    poller, later = await begun(part, table)
+    assert await told(part) == []
+    del table.rows["b"]
+    await poller.walk()
+    assert await told(part) == [], "no walk was due"
+    await later()
+    assert await told(part) == [("b", "deleted", "2")]
+    await later()
+    assert len(await told(part)) == 1
+    assert {rows for _, rows in table.walked} == {False}
+
+
+async def test_what_differs_has_changed(part):
+    """Where rows are compared; a row that nobody knows yet is the poll's to tell."""
+    table = Table({"a": "1", "b": "2"}, rows_every=HOUR)
+    _, later = await begun(part, table)
+    table.rows |= {"a": "new", "c": "unknown yet"}
+    await later()
+    assert await told(part) == [("a", "updated", "new")]
+    del table.rows["b"]
+    await later()
+    assert await told(part) == [("a", "updated", "new"), ("b", "deleted", "2")]
+    assert {rows for _, rows in table.walked} == {True}, "who reads rows has met their ids"
+
+
+async def test_a_record_that_is_made_meanwhile_is_not_gone(part):
+    """It was not known when the walk began; and what was deleted meanwhile, behind its back, is told by the next one."""
+    table = Table({"b": "1", "c": "2", "d": "3"}, page("2", ("a", "made meanwhile")))
+    poller, later = await begun(part, table)
+    walk = table.walk
+
+    def slow(*arguments):
+        later.clock.at += 60  # longer than walks may take after one poll
+        return walk(*arguments)
+
+    table.walk = slow
+    await later()
+    table.rows["a"] = "made meanwhile"
+    del table.rows["b"], table.rows["d"]
+    await poller.poll_once()
+    await poller.walk()
+    assert await told(part) == [("a", "created", "made meanwhile"), ("d", "deleted", "3")]
+    await later()
+    await poller.walk()
+    assert (await told(part))[2:] == [("b", "deleted", "1")]
+
+
+async def test_more_records_than_are_cheap_are_not_walked_through(part):
+    table = Table({str(n): "x" for n in range(9)}, most_ids=8, most_rows=8, rows_every=HOUR)
+    _, later = await begun(part, table)
+    await later()
+    assert table.walked == []
+
+
+async def test_a_walk_that_is_off(part):
+    table = Table({"a": "1"}, ids_every=None)
+    _, later = await begun(part, table)
+    await later()
+    assert table.walked == []
+
+
+async def test_nothing_met_is_nothing_deleted(part):
+    """Where many are known: they are out of sight. It is told, and over when they are back; of a few it may well be true."""
+    table = Table({str(n): "x" for n in range(11)})
+    _, later = await begun(part, table)
+    rows, table.rows = table.rows, {}
+    await later()
+    (doubt,) = part.interpreter.doubts.found
+    assert (doubt.kind, doubt.about, await told(part)) == (Odd.WALK, "crm/Deal", [])
+    table.rows = rows
+    await later()
+    assert part.interpreter.doubts.found == []
+    few = Table({"a": "1", "b": "2"})
+    _, later = await begun(part, few)
+
+
+async def test_a_few_may_all_be_gone(part):
+    table = Table({"a": "1", "b": "2"})
+    _, later = await begun(part, table)
+    table.rows = {}
+    await later()
+    assert [id for id, *_ in await told(part)] == ["a", "b"]
+
+
+async def test_a_walk_that_fails_is_told_and_begins_anew(part):
+    """Polls go on; the next walk is the whole one."""
+    table = Table({"a": "1", "b": "2", "c": "3"})
+    poller, later = await begun(part, table)
+    table.fails = "no such column"
+    await later()
+    (doubt,) = part.interpreter.doubts.found
+    assert (doubt.kind, "no such column" in doubt.what) == (Odd.WALK, True)
+    assert poller.state.failures == 0
+    table.fails = ""
+    del table.rows["a"]
+    await later()
+    assert [id for id, *_ in await told(part)] == ["a"]
+    assert part.interpreter.doubts.found == []
+
+
+async def test_a_walk_that_does_not_get_on_ends(part):
+    table = Table({"a": "1", "b": "2", "c": "3"})
+    _, later = await begun(part, table)
+    table.walk = lambda *_: Stretch(ids=["a"], place="a")
+    await later()
+    assert "does not get on" in part.interpreter.doubts.found[0].what
+    assert await told(part) == []
+
+
+async def test_where_one_walk_proves_nothing_two_do(part):
+    """Pages of what changes meanwhile may pass a record over once."""
+    table = Table({"a": "1", "b": "2", "c": "3"}, certain=False)
+    _, later = await begun(part, table)
+    del table.rows["a"]
+    await later()
+    table.rows["a"], b = "1", table.rows.pop("b")
+    await later()
+    table.rows["b"] = b
+    await later()
+    assert await told(part) == [], "each lacked once"
+    del table.rows["c"]
+    await later()
+    await later()
+    assert await told(part) == [("c", "deleted", "3")]
+
+
+@settings(max_examples=examples(25))
+@given(st.data())
+async def test_whatever_happens_between_walks_is_told_in_the_end(data):
+    """Rows that come, go and change between walks: what is known is what there is, and nothing that stayed was told as gone."""
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqliteStore(Path(folder) / "store.db", synchronous="OFF")
+        part = Part(store)
+        ids = [f"{n:02}" for n in range(12)]
+        table = Table(dict.fromkeys(data.draw(st.sets(st.sampled_from(ids), min_size=1)), "x"), size=3, rows_every=HOUR)
+        _, later = await begun(part, table)
+        gone = set()
+        for _ in range(data.draw(st.integers(1, 4))):
+            left = data.draw(st.sets(st.sampled_from(sorted(table.rows)), max_size=10)) if table.rows else set()
+            gone |= left
+            table.rows = {
+                id: data.draw(st.sampled_from("xyz")) if id in data.draw(st.sets(st.sampled_from(ids), max_size=4)) else value
+                for id, value in table.rows.items()
+                if id not in left
+            }
+            await later()
+        found = await told(part)
+        assert {id for id, kind, _ in found if kind == "deleted"} == gone
+        last = {id: (kind, value) for id, kind, value in found}
+        assert all(last[id][1] == value for id, value in table.rows.items() if id in last)
+        store.close()
