@@ -16,6 +16,7 @@ from crmbridge.contract import Caller, Describing, FieldInfo, Member, Source, Te
 from crmbridge.errors import SourceError
 from crmbridge.model import FieldSpec, Observation
 
+_ADDED = ("records", "left_to_the_poll", "left_to_nobody", "messages", "missing", "unseen")
 _CHUNK = 40  # fields read at once for samples: a query has a longest address
 _SAMPLE = 40  # characters of a value
 
@@ -68,9 +69,7 @@ def _pages(path: Path, verb: str, arguments: dict[str, Any], what: str, rate: in
                 time.sleep(60.0 * page["messages"] / rate)
             page = call(path, verb, **arguments | {name: page[name] for name in ("since", "until") if name in page}, cursor=page["next"])
             bar.update(page["records"])
-            total = total | {
-                name: total[name] + page[name] for name in ("records", "left_to_the_poll", "messages", "missing") if name in total
-            }
+            total = total | {name: total[name] + page[name] for name in _ADDED if name in total}
             if "examples" in total:
                 total["examples"] = (total["examples"] + page["examples"])[:20]
     return {name: value for name, value in total.items() if name != "next"}
@@ -79,7 +78,11 @@ def _pages(path: Path, verb: str, arguments: dict[str, Any], what: str, rate: in
 def _backfilled(data: dict[str, Any]) -> Iterator[str]:
     yield f"{data['records']} records lead to {data['messages']} messages that were not said"
     if data["left_to_the_poll"]:
-        yield f"{data['left_to_the_poll']} of them differ from what is known here: the next poll tells of those"
+        yield f"{data['left_to_the_poll']} of them differ from what is known here, and are not said"
+        yield "  (the poll that sees their change tells of them, with what they were; `crmbridge audit` names those that none has seen)"
+    if data["left_to_nobody"]:
+        yield f"{data['left_to_nobody']} of them changed without a newer stamp: no poll tells of those"
+        yield "  (a source that can, like sql and rest, finds them where it says `compare`)"
     for one in data["examples"]:
         yield f"  {one['to']}  {one['rule']}: {one['text']}"
 
@@ -93,6 +96,7 @@ def audit(source: str, since: str, path: Path, output: str) -> None:
     """Ask the CRM what changed, and name what crmbridge has not seen. Exit code 1 if there is anything."""
     _configured(path, source)
     found = _pages(path, "audit", {"source": source, "since": since}, "records", None)
+    found["missing"] = list({one["record"]: one for one in reversed(found["missing"])}.values())[::-1]  # by its stamp, and by a walk
     show_data(found, output, _audited)
     if found["missing"]:
         raise Failure(
@@ -105,6 +109,9 @@ def _audited(data: dict[str, Any]) -> Iterator[str]:
     yield f"{data['records']} records changed, {len(data['missing'])} of them are not known here as they are there"
     yield "(what changed in the last 5 minutes is left out: it may still be on its way)"
     yield from (f"  {one['record']}  {one['changed_at'][:19]}  {one['why']}" for one in data["missing"][:100])
+    if data["unseen"]:
+        yield "This cannot see:"
+        yield from (f"  {one}" for one in data["unseen"])
 
 
 # --- fields ---------------------------------------------------------------------------------------

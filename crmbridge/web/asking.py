@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from crmbridge.contract import Baseline, Caller, Rewindable
+from crmbridge.contract import Baseline, Caller, Rewindable, Stretch, Walk, Walking
 from crmbridge.errors import SourceError
 from crmbridge.intake.change import same
 from crmbridge.intake.deliveries import run
@@ -24,6 +25,7 @@ from crmbridge.web.scope import Refused
 
 _BITE: Final = 500  # records read in one answer, or one page if that is more
 _PAGE: Final = 200  # records recorded at once
+_IDS: Final = 5_000  # ids of one read of the store
 _CONFLICTS: Final = 10
 _OVERTIME: Final = 120.0  # seconds one read may take
 _UNDER_WAY: Final = timedelta(minutes=5)  # a change this young may still be on its way to us
@@ -43,14 +45,15 @@ class Asking(Orders):
     ) -> dict[str, Any]:
         """Say what the rules say of records that changed in a time, each as if it had just been made as it is now.
 
-        What a rule has said of a record, or tried to, it does not say again, and a record that a poll is about to tell of is
-        left to it. One answer covers some hundreds of records, or about `most` messages; `next` is where to go on (perhaps the
-        same page, whose first messages are known by then), None at the end.
+        What a rule has said of a record, or tried to, it does not say again, and a record that differs from what is known is
+        left to the poll that sees its change. One answer covers some hundreds of records, or about `most` messages; `next` is where to
+        go on (perhaps the same page, whose first messages are known by then), None at the end.
         """
         self._refuse_if_mute(dry_run)
         now = self._now()
         begin, end = scopes.instant(since, now), scopes.instant(until, now) if until else now
-        seen = left = messages = 0
+        seen = messages = 0
+        left = Counter[str]()
         examples: list[dict[str, str]] = []
         async with self._opened(source) as (call, asked):
             place: str | None = cursor or await call(asked.since, begin)
@@ -65,7 +68,8 @@ class Asking(Orders):
                     some = meant[start : start + step]
                     entries, skipped = await self._backfilled(source, some, record=not dry_run)
                     fresh = [new for entry in entries for new in entry.deliveries]
-                    seen, left, messages = seen + len(some), left + skipped, messages + len(fresh)
+                    left.update(skipped)
+                    seen, messages = seen + len(some), messages + len(fresh)
                     examples += [example(new) for new in fresh[: 20 - len(examples)]]
                 if whole:
                     place = page.cursor if page.has_more else None
@@ -73,7 +77,8 @@ class Asking(Orders):
             self._changed()
         return {
             "records": seen,
-            "left_to_the_poll": left,
+            "left_to_the_poll": left["moved"],
+            "left_to_nobody": left["unmoved"],
             "messages": messages,
             "examples": examples,
             "dry_run": dry_run,
@@ -82,8 +87,8 @@ class Asking(Orders):
             "until": end.isoformat(),
         }
 
-    async def _backfilled(self, source: str, observations: Sequence[Observation], *, record: bool) -> tuple[list[Entry], int]:
-        """What there is to say of each record, recorded if that is wanted; and how many are left to the poll."""
+    async def _backfilled(self, source: str, observations: Sequence[Observation], *, record: bool) -> tuple[list[Entry], Counter[str]]:
+        """What there is to say of each record, recorded if that is wanted; and how many are left to whom."""
         for _ in range(_CONFLICTS):
             entries, left = await self._unsaid_of(source, observations)
             if not entries or not record:
@@ -95,14 +100,15 @@ class Asking(Orders):
             return entries, left
         raise Refused("the records change faster than they can be told of; try again later")
 
-    async def _unsaid_of(self, source: str, observations: Sequence[Observation]) -> tuple[list[Entry], int]:
+    async def _unsaid_of(self, source: str, observations: Sequence[Observation]) -> tuple[list[Entry], Counter[str]]:
         records = {RecordRef(source, one.record_type, one.record_id): one for one in observations}
         known = (await self._store.known(list(records))).snapshots
-        entries, left = [], 0
+        entries, left = [], Counter[str]()
         for record, one in records.items():
             snapshot = known.get(record)
             if snapshot is not None and (snapshot.deleted or _others(snapshot, one)):
-                left += 1  # it differs from what we know: that is a change, which a poll tells with what it was
+                # It differs from what we know. That is a change, which a poll tells with what it was, unless its stamp stands still.
+                left["unmoved" if one.version is not None and one.version == snapshot.version else "moved"] += 1
                 continue
             event = _event(record, replace(one, fields={**(snapshot.fields if snapshot else {}), **one.fields}), snapshot)
             outcome = await run(self._engine(), event)
@@ -136,7 +142,47 @@ class Asking(Orders):
                 seen += len(meant)
                 missing += await self._unknown_here(source, meant)
                 place = page.cursor if page.has_more else None
-        return {"records": seen, "missing": missing, "next": place, "since": begin.isoformat()}
+            blind: list[str] = []
+            if place is None:
+                gone, blind = await self._gone_there(source, call, asked)
+                missing += gone
+        return {"records": seen, "missing": missing, "next": place, "since": begin.isoformat(), "unseen": blind}
+
+    async def _gone_there(self, source: str, call: Callable[..., Any], asked: Any) -> tuple[list[dict[str, Any]], list[str]]:
+        """Known records that are there no more, or are another without a newer stamp; and what cannot be seen, in words."""
+        found, blind = list[dict[str, Any]](), list[str]()
+        walks: Mapping[str, Walk] = asked.walks() if isinstance(asked, Walking) else {}
+        for record_type in sorted({name for of, name in self._engine().records if of == source} | walks.keys()):
+            walk = walks.get(record_type)
+            known = await self._ids_of(source, record_type, walk.most_ids) if walk and walk.certain else None
+            if walk is None or known is None:
+                blind.append(f"{record_type}: what was deleted without a trace, or changed without a newer stamp")
+                continue
+            rows, place = len(known) <= walk.most_rows, ""
+            while True:
+                stretch: Stretch = await call(asked.walk, record_type, place or None, rows)
+                known.difference_update(stretch.ids)
+                found += [one for one in await self._unknown_here(source, stretch.observations) if not one["why"].startswith("never")]
+                if stretch.place is None:
+                    break
+                place = stretch.place
+            found += [
+                {"record": f"{source}/{record_type}/{id}", "changed_at": "", "why": "it is gone there, and that was not seen", "url": None}
+                for id in sorted(known)
+            ]
+            if not rows:
+                blind.append(f"{record_type}: what changed without a newer stamp")
+        return found, [*blind, "what changed and changed back between two looks"]
+
+    async def _ids_of(self, source: str, record_type: str, most: int) -> set[str] | None:
+        """What is known of a type; None if that is more than `most`."""
+        found, after = set[str](), ""
+        while ids := await self._store.ids_of(source, record_type, after, _IDS):
+            found.update(ids)
+            if len(found) > most:
+                return None
+            after = ids[-1]
+        return found
 
     async def _unknown_here(self, source: str, observations: Sequence[Observation]) -> list[dict[str, Any]]:
         records = [RecordRef(source, one.record_type, one.record_id) for one in observations]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -90,4 +91,48 @@ def test_what_django_does_is_told_once(crm, daemon, tmp_path):
     until(lambda: daemon.ask("status")["sources"][0]["polled_at"] > looked, "another poll, with another walk")
     assert said() == sorted(expected)
     assert not daemon.ask("status")["troubles"]
+    assert daemon.stop() == 0
+
+
+def test_an_audit_finds_what_no_poll_can_see(daemon, tmp_path):
+    """Deleted rows, and rows that changed without their stamp, where nothing looks for them; and it says what it cannot see."""
+    crm = sqlite3.connect(tmp_path / "crm.sqlite", isolation_level=None)
+    crm.execute("CREATE TABLE deal (id INTEGER PRIMARY KEY, name TEXT, at TEXT)")
+    crm.executemany("INSERT INTO deal VALUES (?, ?, '2026-01-01 10:00:00')", [(id, f"Deal {id}") for id in range(1, 6)])
+    crm.execute("INSERT INTO deal VALUES (9, 'New', '2026-01-02 10:00:00')")
+    table = {"table": "deal", "changed": "at", "deletes_every": "off", "compare": "off"}
+    daemon.config["sources"] = {
+        "crm": {
+            "type": "sql",
+            "sqlite": "crm.sqlite",
+            "every": "1s",
+            "tables": {"Deal": table},
+            "records": {"Deal": {"fields": {"name": "internal"}}},
+        }
+    }
+    daemon.config["destinations"] = {"out": {"type": "file", "path": "out.jsonl"}}
+    daemon.config["rules"] = [
+        {"id": "any", "when": {"source": "crm", "record": "Deal"}, "publish": [{"to": "out", "text": "{{ record.name }}"}]}
+    ]
+    daemon.write()
+    daemon.start()
+    until(lambda: daemon.ask("status")["sources"][0]["state"] == "reading", "what exists is learnt")
+    well = daemon.cli("audit", "crm")
+    assert (well.returncode, "0 of them are not known" in well.stdout) == (0, True), well.stdout
+    assert "This cannot see:\n  what changed and changed back between two looks" in well.stdout
+
+    crm.execute("DELETE FROM deal WHERE id = 1")
+    crm.execute("UPDATE deal SET name = 'Renamed' WHERE id = 2")
+    found = daemon.cli("audit", "crm", "-o", "json")
+    missing = {one["record"]: one["why"] for one in json.loads(found.stdout)["missing"]}
+    assert (found.returncode, missing) == (
+        1,
+        {"crm/Deal/1": "it is gone there, and that was not seen", "crm/Deal/2": "not seen since it changed: name"},
+    )
+    said = daemon.cli("backfill", "crm", "--since", "900d", "--dry-run").stdout
+    assert "1 of them changed without a newer stamp: no poll tells of those" in said
+    crm.execute("UPDATE deal SET name = 'Newer', at = '2026-01-01 10:00:01' WHERE id = 3")
+    said = daemon.cli("backfill", "crm", "--since", "900d", "--dry-run").stdout
+    assert "1 of them differ from what is known here, and are not said" in said
+    crm.close()
     assert daemon.stop() == 0
