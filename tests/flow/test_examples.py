@@ -147,9 +147,7 @@ def test_an_example_is_whole_and_its_rules_are_tested(folder):
 
     assert {"README.md", "crmbridge.yaml", "expected.json"} <= {path.name for path in folder.iterdir()}
     assert [rule.id for rule in config.rules if not rule.cases] == []
-    assert [
-        wrong for rule in config.rules for case in rule.cases for wrong in run_case(rule, case, config.engine.records, config.engine.zone)
-    ] == []
+    assert [wrong for rule in config.rules for case in rule.cases for wrong in run_case(rule, case, config.engine)] == []
     assert [str(problem) for problem in config.warnings] == []
 
 
@@ -159,9 +157,7 @@ def test_the_readme_s_configuration_works(tmp_path):
     (tmp_path / "crmbridge.yaml").write_text(yaml)
     config = load(tmp_path / "crmbridge.yaml", secrets=False)
 
-    assert [
-        wrong for rule in config.rules for case in rule.cases for wrong in run_case(rule, case, config.engine.records, config.engine.zone)
-    ] == []
+    assert [wrong for rule in config.rules for case in rule.cases for wrong in run_case(rule, case, config.engine)] == []
     assert [rule.id for rule in config.rules] == ["big-win"]
 
 

@@ -61,7 +61,7 @@ class OddSource(Behaving):
 
     def _seen(self, name, now, number):
         return Observation(
-            record_type="Deal", record_id=name, fields={"name": name, "stage": f"won {number}"}, occurred_at=now, created=True
+            record_type="Deal", record_id=name, fields={"name": name, "stage": f"won {number}", "none": None}, occurred_at=now, created=True
         )
 
     def enumerates(self):
