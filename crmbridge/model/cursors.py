@@ -183,11 +183,10 @@ def _earliest(wall: datetime, zone: tzinfo, overlap: timedelta, now: datetime | 
     A clock that is set forward leaves an hour out; a stamp of that hour, which a careless program writes, is looked behind as it stands.
     """
     start = min(both(wall, zone)[0], now or both(wall, zone)[0]) - overlap
-    shown = [
-        moment.astimezone(zone).replace(tzinfo=None)
-        for moment in (start + quarter * _QUARTER for quarter in range(_LONGEST_STEP))
-        if now is None or moment <= max(now, start)
-    ]
+    moments = [start + quarter * _QUARTER for quarter in range(_LONGEST_STEP)]
+    if now is not None:
+        moments = [start, *(moment for moment in moments[1:] if moment < now), max(start, min(now, moments[-1]))]
+    shown = [moment.astimezone(zone).replace(tzinfo=None) for moment in moments]
     lowest = min(shown)
     return min(wall - overlap, lowest if lowest == shown[0] else lowest - _QUARTER)
 

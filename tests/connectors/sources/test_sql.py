@@ -9,11 +9,12 @@ import time
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pymysql
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from shared import NOW
 
@@ -680,3 +681,50 @@ def test_a_stamp_in_the_future_hides_nothing():
         (5_000, 4_000),
     ]:
         assert cursors.begin(cursors.Position(high=high), 60, now).start == start
+
+
+@given(
+    st.sampled_from(["America/Los_Angeles", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Auckland"]),
+    st.sampled_from([2025, 2026, 2027]),
+    st.lists(st.tuples(st.integers(-90, 150), st.integers(1, 5)), min_size=1, max_size=12),
+    st.lists(st.integers(-120, 180), max_size=8),
+    st.booleans(),
+)
+@example("America/Los_Angeles", 2026, [(-2, 2), (10, 1)], [-1], False)  # 01:58 was read, and 01:10 comes behind it
+def test_a_wall_clock_that_is_set_hides_no_change(zone, year, changes, polls, spring):
+    """Whenever rows change and polls look, in the nights when a clock is set back or forward: each last state is seen."""
+    place = ZoneInfo(zone)
+    hours = [datetime(year, 1, 1, tzinfo=timezone.utc) + timedelta(hours=n) for n in range(8760)]
+    set_at = [b for a, b in itertools.pairwise(hours) if a.astimezone(place).utcoffset() != b.astimezone(place).utcoffset()]
+    night = set_at[0 if spring else -1]
+    table, truth, seen, position = {0: "2020-01-01 00:00:00"}, {0: 0}, {}, Position()
+    for minute, what, row in sorted([(m, 0, id) for m, id in changes] + [(m, 1, 0) for m in [*polls, 181]]):
+        now = night + timedelta(minutes=minute)
+        if what == 0:
+            table[row], truth[row] = now.astimezone(place).strftime("%Y-%m-%d %H:%M:%S"), minute
+            continue
+        position = begin(position, 60, now, place)
+        found = sorted((stamp, id) for id, stamp in table.items() if position.start is None or stamp >= position.start)
+        seen |= {id: truth[id] for _, id in found}
+        position = read(position, found[-1] if found else None, complete=True)
+    assert seen == truth
+
+
+@pytest.mark.parametrize(
+    ("wall", "now", "expected"),
+    [
+        ("2026-06-01 12:00:00", "2026-06-01T20:00", "2026-06-01 11:59:00"),
+        ("2026-11-01 01:58:00", "2026-11-01T08:59", "2026-11-01 01:57:00"),  # 01:59, before the clock is set back
+        ("2026-11-01 01:58:00", "2026-11-01T09:10", "2026-11-01 00:55:00"),  # 01:10 for the second time
+        ("2026-11-01 02:30:00", "2026-11-01T10:31", "2026-11-01 02:29:00"),
+        ("2026-03-08 02:30:00", "2026-03-08T10:31", "2026-03-08 02:29:00"),  # a time that no clock showed
+        ("2099-01-01 00:00:00", "2026-06-01T20:00", "2026-06-01 12:59:00"),  # a typing error
+        ("2026-06-01T12:00:00+02:00", "2026-06-01T20:00", "2026-06-01T11:59:00"),
+        ("2026-06-01", "2026-06-01T20:00", "2026-05-31"),
+    ],
+)
+def test_looking_back_by_a_wall_clock(wall, now, expected):
+    """In Los Angeles, by 60 seconds."""
+    found = back(wall, 60, datetime.fromisoformat(now).replace(tzinfo=timezone.utc), ZoneInfo("America/Los_Angeles"))
+    assert found <= expected
+    assert found[:13] == expected[:13]
