@@ -72,7 +72,7 @@ def interpret(
     record = RecordRef(source, observation.record_type, observation.record_id)
     if known is None:
         return _first_sight(observation, record, silent, unseen_is_new)
-    known = _read_again(known, observation, read)
+    stored, known = known, _read_again(known, observation, read)
     if now is not None and observation.version is not None and observation.version == known.version:
         # Its stamp stands where it stood: whatever has changed did so since, and nobody knows when.
         observation = replace(observation, occurred_at=max(observation.occurred_at, now))
@@ -94,9 +94,9 @@ def interpret(
     if not silent and any(_differs(name, known, observation) for name in observation.fields):
         return _change(observation, record, known.revision + 1, Kind.UPDATED, fields, before, deleted=False, version=known.version)
     version = observation.version or known.version
-    if fields == known.fields and version == known.version and not known.deleted:
+    if fields == stored.fields and version == stored.version and not stored.deleted:
         return Interpretation(Sighting.UNCHANGED)
-    learnt = fields != known.fields or known.deleted
+    learnt = fields != stored.fields or stored.deleted
     return Interpretation(Sighting.LEARNT if learnt else Sighting.UNCHANGED, Snapshot(known.revision, version, False, fields))
 
 
