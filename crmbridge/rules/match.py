@@ -38,7 +38,7 @@ class Sight:
         if empty(self.before) or empty(self.now):
             return True
         if isinstance(self.before, Unread) or isinstance(self.now, Unread):
-            return _written(self.before) != _written(self.now)
+            return _as_written(self.before) != _as_written(self.now)
         return not equal(self.now, self.before, self.reading)
 
     def is_now(self, wanted: Any) -> bool:
@@ -65,7 +65,7 @@ def _is(value: FieldValue, wanted: Any, reading: Reading) -> bool:
     return value is not None and equal(value, wanted, reading)
 
 
-def _written(value: FieldValue) -> FieldValue:
+def _as_written(value: FieldValue) -> FieldValue:
     return value.text if isinstance(value, Unread) else value
 
 
@@ -104,6 +104,14 @@ _ABOUT_CHANGE: Final = frozenset({"becomes", "changed", "from", "to"})
 _LISTS: Final = frozenset({"in", "not_in"})
 _FLAGS: Final = frozenset({"changed", "exists"})
 _ORDERS: Final = frozenset({"gt", "gte", "lt", "lte"})
+_PARTS: Final = frozenset({"contains", "starts_with"})
+_WRITTEN: Final = {
+    FieldType.NUMBER: ("a number", ""),
+    FieldType.MONEY: ("a number", ""),
+    FieldType.DATE: ("a day", ": write it like 2026-12-31"),
+    FieldType.DATETIME: ("an instant", ": write it like 2026-12-31 or 2026-12-31T18:00"),
+    FieldType.BOOLEAN: ("true or false", ""),
+}
 _GLIMPSE, _GLIMPSE_ITEMS = 200, 10  # characters and items of a value that people are shown
 
 
@@ -157,21 +165,28 @@ def compile_match(
         if isinstance(condition, (list, tuple)):
             problems.append(((field,), f"a list is no value; write {field}: {{in: [...]}}"))
             continue
+        spec = fields.get(field) if fields else None
         if not isinstance(condition, Mapping):
-            clauses.append(Clause(field, "is", _authored(condition)))
+            if problem := _unfit(condition, spec):
+                problems.append(((field,), problem))
+            clauses.append(Clause(field, "is", _meant(condition, spec)))
             continue
         if not condition:
             problems.append(((field,), "is empty; write a value, or an operator such as {becomes: ...}"))
         for name, wanted in condition.items():
-            problem = _check(name, wanted, fields.get(field) if fields else None)
+            problem = _check(name, wanted, spec)
             if problem:
                 problems.append(((field, name), problem))
             else:
-                clauses.append(Clause(field, name, tuple(map(_authored, wanted)) if name in _LISTS else _authored(wanted)))
+                found = tuple(_meant(one, spec) for one in wanted) if name in _LISTS else _meant(wanted, None if name in _FLAGS else spec)
+                clauses.append(Clause(field, name, found))
     return clauses, problems
 
 
-def _authored(value: Any) -> Any:
+def _meant(value: Any, spec: FieldSpec | None) -> Any:
+    """A value as it stands in the rule: of a field that is true or false, `yes` and 1 are true too."""
+    if spec and spec.type is FieldType.BOOLEAN and value is not None:
+        return PLAIN.value(value, FieldType.BOOLEAN)
     return Authored(value) if isinstance(value, str) else value
 
 
@@ -180,24 +195,24 @@ def _check(name: str, wanted: Any, spec: FieldSpec | None) -> str:
         names = OPERATORS.keys() - {"is"}
         return f"there is no operator `{name}`{did_you_mean(name, names) or '; there are ' + ', '.join(sorted(names))}"
     if name in _LISTS:
-        return "" if isinstance(wanted, (list, tuple)) and wanted else "write a list with at least one value, like [Won, Lost]"
+        if not isinstance(wanted, (list, tuple)) or not wanted:
+            return "write a list with at least one value, like [Won, Lost]"
+        return next(filter(None, (_unfit(one, spec) for one in wanted)), "")
     if name in _FLAGS:
         return "" if isinstance(wanted, bool) else "write true or false"
     if isinstance(wanted, (list, tuple, Mapping)):
         return "write one value"
-    if wanted is None and name in _ORDERS | {"contains", "starts_with"}:
+    if wanted is None and name in _ORDERS | _PARTS:
         return "write a value"
-    if name in _ORDERS and spec and spec.type in (FieldType.NUMBER, FieldType.MONEY) and not _is_number(wanted):
-        return f"`{wanted}` is not a number, and the field is"
-    return ""
+    return "" if name in _PARTS else _unfit(wanted, spec)
 
 
-def _is_number(value: Any) -> bool:
-    try:
-        PLAIN.number(str(value))
-    except ValueError:
-        return False
-    return True
+def _unfit(wanted: Any, spec: FieldSpec | None) -> str:
+    """Why no value of the field's type can be `wanted`; empty if one can, or no type is declared."""
+    if spec is None or spec.type not in _WRITTEN or wanted is None:
+        return ""
+    kind, like = _WRITTEN[spec.type]
+    return f"`{wanted}` is not {kind}, and the field is{like}" if isinstance(PLAIN.value(wanted, spec.type), Unread) else ""
 
 
 def no_longer(clauses: tuple[Clause, ...], fields: Fields, reading: Reading = PLAIN) -> str:

@@ -109,3 +109,45 @@ def test_a_wrong_condition_is_found_when_read(condition, message):
     _, problems = compile_match({"A": condition}, {"A": FieldSpec(type=FieldType.NUMBER)})
 
     assert [message] == [text for _, text in problems]
+
+
+TYPED = {
+    name: FieldSpec(type=FieldType(type_))
+    for name, type_ in (("n", "number"), ("m", "money"), ("d", "date"), ("t", "datetime"), ("b", "boolean"), ("x", "text"), ("a", "any"))
+}
+
+
+@pytest.mark.parametrize(
+    ("match", "words"),
+    [
+        ({"n": "five"}, "`five` is not a number, and the field is"),
+        ({"m": {"gte": "100.000,5"}}, "`100.000,5` is not a number, and the field is"),
+        ({"n": {"in": [1, "two"]}}, "`two` is not a number, and the field is"),
+        ({"d": {"gt": "12/01/2026"}}, "`12/01/2026` is not a day, and the field is: write it like 2026-12-31"),
+        ({"t": {"becomes": "soon"}}, "`soon` is not an instant, and the field is: write it like 2026-12-31 or 2026-12-31T18:00"),
+        ({"b": "maybe"}, "`maybe` is not true or false, and the field is"),
+        ({"b": {"not_in": [True, 7]}}, "`7` is not true or false, and the field is"),
+    ],
+)
+def test_a_value_that_no_such_field_can_have(match, words):
+    """It would never hold, and nobody would know why."""
+    _, problems = compile_match(match, TYPED)
+    assert [problem for _, problem in problems] == [words]
+
+
+@pytest.mark.parametrize(
+    "match",
+    [{"n": 5}, {"n": "5.5"}, {"m": None}, {"d": {"gte": "2026-12-31"}}, {"t": {"lt": "2026-12-31"}}, {"t": {"lt": "2026-12-31 18:00"}},
+     {"b": True}, {"b": "yes"}, {"b": 1}, {"n": {"contains": "x"}}, {"d": {"starts_with": "2026"}}, {"d": {"changed": True}},
+     {"x": "five"}, {"a": "five"}],
+)  # fmt: skip
+def test_a_value_that_it_can_have(match):
+    assert compile_match(match, TYPED)[1] == []
+
+
+@pytest.mark.parametrize("word", [True, "yes", 1, "true"])
+def test_truth_in_a_rule_is_truth(word):
+    """However somebody writes it, where the field is known to be true or false."""
+    (clause,), _ = compile_match({"b": {"becomes": word}}, TYPED)
+    assert first_failure((clause,), event({"b": True}, {"b": False}), Meter()) is None
+    assert first_failure((clause,), event({"b": False}, {"b": True}), Meter()) is clause
