@@ -81,6 +81,10 @@ class LoginRefused(SourceError):
     """The CRM does not know us, or not any more. It is tried again, and a person must act."""
 
 
+class FieldsGone(SourceError):
+    """Configured fields are not there. All else of the source can be read, and is."""
+
+
 class StoreError(CrmbridgeError):
     """The database cannot be opened or written; the message says what to do."""
 

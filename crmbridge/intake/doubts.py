@@ -18,7 +18,7 @@ _USUAL: Final = 10  # records in a row that had a field, so that it is missed; o
 _MISSED: Final = 3  # records in a row without a field that was always there
 _AHEAD: Final = timedelta(minutes=5)  # a stamp so far in the future is no matter of two clocks that differ a little
 _BEHIND: Final = timedelta(minutes=25)  # the least that zones differ by is half an hour
-_LATE: Final = 3  # changes in a row with stamps so far behind: one may have been committed late
+_LATE: Final = 3  # polls in a row that brought only changes so far behind: one may have been committed late
 
 
 class Kind(StrEnum):
@@ -27,7 +27,7 @@ class Kind(StrEnum):
     UNREAD = "unread"  # values that do not fit the field's type, or can mean two things
     GONE = "gone"  # a configured field is in none of the records
     AHEAD = "ahead"  # stamps lie in the future
-    BEHIND = "behind"  # every change comes with a stamp of long ago
+    BEHIND = "behind"  # whatever changes comes with a stamp of long ago
     WALK = "walk"  # what was deleted, or changed without its stamp, cannot be looked for
 
 
@@ -106,16 +106,15 @@ class Doubts:
             for about in sorted(gone):
                 self.note(Kind.GONE, about, "its source has no such field (any more)", now)
 
-    def stamps(self, source: str, occurred_at: datetime, unseen_for: timedelta, now: datetime, *, changed: bool) -> None:
-        """Look at the stamp of what a poll brought, when the poll before had looked `unseen_for` ago; `changed`: it is a change."""
-        ahead = occurred_at - now
+    def stamps(self, source: str, newest: datetime, changed: datetime | None, unseen_for: timedelta, now: datetime) -> None:
+        """Look at the newest stamp of what a poll brought, and of what changed by it, when the poll before had looked `unseen_for` ago."""
+        ahead = newest - now
         if ahead > _AHEAD:
-            self.note(
-                Kind.AHEAD, source, f"they are {_span(ahead)} ahead of this machine's clock, like {occurred_at:%Y-%m-%d %H:%M} UTC", now
-            )
-        if not changed:
+            what = f"they are {_span(ahead)} ahead of this machine's clock, like {newest:%Y-%m-%d %H:%M} UTC"
+            self.note(Kind.AHEAD, source, what, now)
+        if changed is None:
             return
-        lag = now - occurred_at - unseen_for
+        lag = now - changed - unseen_for
         if lag < _BEHIND:
             self._lag.pop(source, None)
             self._found.pop((Kind.BEHIND, source), None)
@@ -123,7 +122,7 @@ class Doubts:
         seen = self._lag.setdefault(source, _Lag(lag))
         seen.least, seen.count = min(seen.least, lag), seen.count + 1
         if seen.count >= _LATE:
-            what = f"the last {seen.count} were at least {_span(seen.least)} behind this machine's clock"
+            what = f"what the last {seen.count} polls brought was at least {_span(seen.least)} behind this machine's clock"
             self.note(Kind.BEHIND, source, what, now)
 
     def _present(self, source: str, record_type: str, fields: Fields, spec: RecordSpec, now: datetime) -> None:

@@ -320,10 +320,12 @@ class Interpreter:
 
     def _doubt(self, intake: Intake, seen: Sequence[tuple[Observation, bool]]) -> None:
         records, now = self.records.get(intake.source, {}), self._now()
-        for one, changed in seen:
+        for one, _ in seen:
             self.doubts.values(intake.source, one, records.get(one.record_type, {}), now)
-            if intake.unseen_for is not None:
-                self.doubts.stamps(intake.source, one.occurred_at, intake.unseen_for, now, changed=changed and not intake.silent)
+        if intake.unseen_for is not None and seen:
+            changes = [one.occurred_at for one, changed in seen if changed and not intake.silent]
+            newest = max(one.occurred_at for one, _ in seen)
+            self.doubts.stamps(intake.source, newest, max(changes, default=None), intake.unseen_for, now)
 
     def _narrowed(self, source: str, observation: Observation) -> Observation:
         records = self.records.get(source, {})

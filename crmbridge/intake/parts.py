@@ -33,7 +33,7 @@ class Intake:
     lacking: Mapping[str, Collection[str]] = field(default_factory=dict)
     """The configured fields that the source does not have, by record type."""
     unseen_for: timedelta | None = None
-    """For a poll: how long ago the one before it had seen all there was."""
+    """For a poll: how long ago the one before it had seen all there was; None where the age of stamps says nothing."""
 
 
 def cut(intake: Intake, ends: Sequence[int]) -> list[Intake]:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from crmbridge.contract import Acknowledging, Baseline, Caller, Source, Streaming, Walking
-from crmbridge.errors import LoginRefused, SourceError, StoreError
+from crmbridge.errors import FieldsGone, LoginRefused, SourceError, StoreError
 from crmbridge.http import Refused, describe
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.parts import Intake
@@ -24,6 +24,7 @@ from crmbridge.telemetry import Metrics
 _log = logging.getLogger(__name__)
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 1.0, 300.0  # seconds
 _OVERTIME = 120.0  # seconds a read may take: connectors have deadlines, this is for those that break theirs
+_LONG = timedelta(days=36_500)  # ago: nobody knows when this source was read last
 _JITTER = 0.1  # of the interval, so that many daemons do not poll in step
 
 
@@ -124,8 +125,7 @@ class Poller:
         while True:
             try:
                 if not checked:
-                    async with asyncio.timeout(_OVERTIME):
-                        await self._call(self._source.check)  # what is misspelt is said at once, not found missing later
+                    await self._check()
                     checked = True
                 if isinstance(self._source, Streaming):
                     await self.follow(self._source)
@@ -139,6 +139,14 @@ class Poller:
                 await asyncio.sleep(self._failed(error))
             else:
                 await self._rest(interval(self.every, self._chance()))
+
+    async def _check(self) -> None:
+        """What is misspelt is said at once. Fields that are gone are missed by the polls, which go on without them. Raises SourceError."""
+        try:
+            async with asyncio.timeout(_OVERTIME):
+                await self._call(self._source.check)
+        except FieldsGone as error:
+            _log.warning("configured fields are missing", extra={"source": self.name, "reason": str(error)})
 
     def nudge(self) -> None:
         """There is something to read: do not wait for the next poll. After a failure its wait stands."""
@@ -193,7 +201,7 @@ class Poller:
             silent=silent,
             unseen_is_new=enumerates and not silent,
             lacking=page.lacking,
-            unseen_for=self._now() - self._whole_at if self._whole_at else timedelta(0),
+            unseen_for=None if page.delayed else self._now() - self._whole_at if self._whole_at else _LONG,
         )
         await self._interpreter.take(intake)
         if isinstance(self._source, Acknowledging):

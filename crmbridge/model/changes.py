@@ -125,6 +125,8 @@ class Page:
     has_more: bool
     learning: bool = False
     """These records may have existed long before they were read first, as in a table that was just added: learn them silently."""
+    delayed: bool = False
+    """They were written down some time after they changed, as in an export: the age of their stamps says nothing of a clock."""
     lacking: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Of the record types that were looked at: the configured fields that there are not, or no longer."""
 

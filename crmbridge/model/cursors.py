@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
+from itertools import pairwise
 from typing import Any, Final
 
 from crmbridge.model.changes import Cursor, Observation, Page
@@ -187,8 +188,8 @@ def _earliest(wall: datetime, zone: tzinfo, overlap: timedelta, now: datetime | 
     if now is not None:
         moments = [start, *(moment for moment in moments[1:] if moment < now), max(start, min(now, moments[-1]))]
     shown = [moment.astimezone(zone).replace(tzinfo=None) for moment in moments]
-    lowest = min(shown)
-    return min(wall - overlap, lowest if lowest == shown[0] else lowest - _QUARTER)
+    # Where it shows less than a quarter of an hour ago, it was set back in between, and showed a little less still.
+    return min(wall - overlap, shown[0], *(after - _QUARTER for before, after in pairwise(shown) if after < before))
 
 
 def _above(one: Stamp, other: Stamp) -> bool:

@@ -93,34 +93,34 @@ def test_a_field_that_never_was_there(doubts):
 
 def test_stamps_of_the_future(doubts):
     """More than five minutes: two clocks differ a little."""
-    doubts.stamps("crm", NOW + 5 * MINUTE, MINUTE, NOW, changed=False)
+    doubts.stamps("crm", NOW + 5 * MINUTE, None, MINUTE, NOW)
     assert doubts.found == []
-    doubts.stamps("crm", NOW + 2 * HOUR, MINUTE, NOW, changed=False)
+    doubts.stamps("crm", NOW + 2 * HOUR, None, MINUTE, NOW)
     assert doubts.found[0].kind is Kind.AHEAD
     assert doubts.found[0].what == "they are 2 h ahead of this machine's clock, like 2026-11-22 14:00 UTC"
 
 
 def test_stamps_of_long_ago(doubts):
-    """Three changes in a row: one may have been committed late. A punctual one ends it."""
+    """Three polls in a row: one change may have been committed late. A punctual one ends it."""
     late = NOW - 8 * HOUR
     for _ in range(2):
-        doubts.stamps("crm", late, MINUTE, NOW, changed=True)
-    doubts.stamps("crm", NOW - MINUTE, MINUTE, NOW, changed=True)
+        doubts.stamps("crm", late, late, MINUTE, NOW)
+    doubts.stamps("crm", NOW, NOW - MINUTE, MINUTE, NOW)
     for _ in range(2):
-        doubts.stamps("crm", late, MINUTE, NOW, changed=True)
-    doubts.stamps("crm", late, MINUTE, NOW, changed=False)  # what is only learnt is no change
+        doubts.stamps("crm", late, late, MINUTE, NOW)
+    doubts.stamps("crm", late, None, MINUTE, NOW)  # what is only learnt is no change
     assert doubts.found == []
-    doubts.stamps("crm", late - HOUR, MINUTE, NOW, changed=True)
+    doubts.stamps("crm", late, late - HOUR, MINUTE, NOW)
     (one,) = doubts.found
-    assert (one.kind, one.what) == (Kind.BEHIND, "the last 3 were at least 7 h 59 min behind this machine's clock")
-    doubts.stamps("crm", NOW, MINUTE, NOW, changed=True)
+    assert (one.kind, one.what) == (Kind.BEHIND, "what the last 3 polls brought was at least 7 h 59 min behind this machine's clock")
+    doubts.stamps("crm", NOW, NOW, MINUTE, NOW)
     assert doubts.found == []
 
 
 def test_what_came_while_nobody_looked_is_not_late(doubts):
     """A poll after a weekend brings changes of the weekend."""
     for hours in (60, 40, 20, 1):
-        doubts.stamps("crm", NOW - hours * HOUR, 62 * HOUR, NOW, changed=True)
+        doubts.stamps("crm", NOW, NOW - hours * HOUR, 62 * HOUR, NOW)
     assert doubts.found == []
 
 

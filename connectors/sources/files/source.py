@@ -17,7 +17,7 @@ from connectors.sources.files.heading import listed
 from connectors.sources.files.lines import STRANGE
 from connectors.sources.files.options import Export, FilesOptions
 from crmbridge.contract import Setting, each
-from crmbridge.errors import SourceError
+from crmbridge.errors import FieldsGone, SourceError
 from crmbridge.model import Cursor, FieldValue, Observation, Page, Sensitivity, Unread, clean, digest, identity, marked, parse_number
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,8 @@ class FilesSource:
                     troubles.append(f"{file.name}: {_words(error)}")
                     continue
                 if part.columns and (gone := rows.missing(self._wanted(name), part.columns, part.rows)):
-                    raise SourceError(f"{file.name} has no column {', '.join(gone)}; it has {listed(part.columns)}")
+                    kind = FieldsGone if set(gone) <= self._setting.records.get(name, {}).keys() else SourceError
+                    raise kind(f"{file.name} has no column {', '.join(gone)}; it has {listed(part.columns)}")
                 break
             else:
                 if troubles:
@@ -76,6 +77,7 @@ class FilesSource:
             has_more=following is not None,
             learning=not before.whole,
             lacking=lacking,
+            delayed=True,
         )
 
     def close(self) -> None:

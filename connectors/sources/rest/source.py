@@ -16,7 +16,7 @@ from typing import Any, Final
 from connectors.sources.rest.api import Api, Body
 from connectors.sources.rest.options import Resource, RestOptions, Since
 from crmbridge.contract import Setting, Stretch, Walk, each
-from crmbridge.errors import SourceError
+from crmbridge.errors import FieldsGone, SourceError
 from crmbridge.http import look
 from crmbridge.model import Cursor, FieldValue, Observation, Page, both, clean, cursors, identity, marked
 
@@ -56,7 +56,7 @@ class RestSource:
             return
         words = f"{name}: none of {len(seen)} records has {', '.join(missing)}; the first has {', '.join(sorted(seen[0]))[:500]}"
         if len(seen) >= _PROOF:
-            raise SourceError(words)
+            raise FieldsGone(words)
         _log.warning("a field may be misspelt", extra={"source": self._setting.name, "reason": words})
 
     def poll(self, cursor: Cursor | None) -> Page:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from connectors.sources.sql.driver import Driver, Row, open_driver
 from connectors.sources.sql.options import SqlOptions, Table
 from crmbridge.contract import Rows, Setting, Stretch, Walk, each
-from crmbridge.errors import SourceError
+from crmbridge.errors import FieldsGone, SourceError
 from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, identity, marked
 
 _IDS: Final = 5_000  # ids of one read of a walk
@@ -35,17 +35,23 @@ class SqlSource:
 
     def check(self) -> None:
         self._declared.clear()
+        gone: list[str] = []
         for name, table in self._options.tables.items():
             rows = self._rows(f"SELECT * FROM {self._from(table)} LIMIT 1", [])
             columns = set(rows[0]) if rows else None
             wanted = {table.id, table.changed, *filter(None, (table.created, table.deleted, table.actor))}
-            if columns is not None and (missing := sorted((wanted | set(self._setting.records.get(name, {}))) - columns)):
+            if columns is not None and (missing := sorted(wanted - columns)):
                 raise SourceError(_lacks(name, missing, columns))
+            if columns is not None and (missing := sorted(self._setting.records.get(name, {}).keys() - columns)):
+                gone.append(_lacks(name, missing, columns))
             (empty,) = self._rows(f"SELECT count(*) AS n FROM {self._from(table)} WHERE {self._name(table.changed)} IS NULL", [])
             if empty["n"]:
                 raise SourceError(
                     f"{name}: {empty['n']} rows have no {table.changed} and can never be seen; write a query with coalesce(...)"
                 )
+
+        if gone:
+            raise FieldsGone("; ".join(gone))
 
     def poll(self, cursor: Cursor | None) -> Page:
         try:

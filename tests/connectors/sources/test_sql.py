@@ -21,7 +21,7 @@ from shared import NOW
 from connectors.sources.sql.options import SqlOptions
 from connectors.sources.sql.source import SqlSource
 from crmbridge.contract import Setting
-from crmbridge.errors import SourceError
+from crmbridge.errors import FieldsGone, SourceError
 from crmbridge.model import FieldSpec, FieldType, Network, cursors
 from crmbridge.model.cursors import Position, back, begin, read
 
@@ -324,8 +324,11 @@ class TestScenario:
             make().check()
         assert ids(poll(make())[0]) == ["1"]
 
-        with pytest.raises(SourceError, match="Deal: the table has no column nam, owner; it has changed, id, name"):
+        with pytest.raises(SourceError, match="Deal: the table has no column owner; it has changed, id, name"):
             make({"Deal": {"table": "deal", "changed": "changed", "actor": "owner"}}, {"Deal": {"nam": FieldSpec()}}).check()
+        query = "SELECT id, name, coalesce(changed, '2000-01-01') AS changed FROM deal"
+        with pytest.raises(FieldsGone, match="Deal: the table has no column nam; it has changed, id, name"):
+            make({"Deal": {"query": query, "changed": "changed"}}, {"Deal": {"nam": FieldSpec()}}).check()
         make({"Deal": {"query": "SELECT id, name, coalesce(changed, '2000-01-01') AS changed FROM deal", "changed": "changed"}}).check()
 
     @pytest.mark.parametrize("table", [{"changed": "changd"}, {"changed": "changed", "id": "uuid"}])
@@ -691,6 +694,7 @@ def test_a_stamp_in_the_future_hides_nothing():
     st.booleans(),
 )
 @example("America/Los_Angeles", 2026, [(-2, 2), (10, 1)], [-1], False)  # 01:58 was read, and 01:10 comes behind it
+@example("Pacific/Auckland", 2025, [(0, 1), (-45, 1)], [-1], True)  # where it is set back in April
 def test_a_wall_clock_that_is_set_hides_no_change(zone, year, changes, polls, spring):
     """Whenever rows change and polls look, in the nights when a clock is set back or forward: each last state is seen."""
     place = ZoneInfo(zone)
