@@ -76,7 +76,7 @@ class Explaining(Orders):
         hidden = shapes.secret_fields(record.source, record.type, engine.records)
         return {
             "record": str(record),
-            "now": shapes.values(snapshot.fields, hidden) if snapshot else None,
+            "now": shapes.values(snapshot.fields, hidden, engine.reading(record.source)) if snapshot else None,
             "revision": snapshot.revision if snapshot else None,
             "deleted": snapshot.deleted if snapshot else None,
             "changes": [await self._change(one, engine, by_event.get(one.event.id, [])) for one in picked],
@@ -90,7 +90,7 @@ class Explaining(Orders):
             found = await self._store.delivery(str(delivery.id))
             attempts = found[1] if found else []
             told.append(shapes.delivery(delivery) | {"attempts_failed": [shapes.attempt(attempt) for attempt in attempts]})
-        return shapes.event(one.event, engine.records) | {
+        return shapes.event(one.event, engine) | {
             "seq": one.seq,
             "recorded_at": one.recorded_at.isoformat(),
             "stale": one.stale,

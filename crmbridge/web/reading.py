@@ -126,7 +126,7 @@ class Reading:
         event = await self._store.event(delivery.event_id)
         return shapes.delivery(delivery) | {
             "attempts_failed": [shapes.attempt(one) for one in attempts],
-            "event": shapes.event(event, self._engine().records) if event else None,
+            "event": shapes.event(event, self._engine()) if event else None,
         }
 
     async def _show_request(self, number: str) -> dict[str, Any]:
@@ -144,18 +144,18 @@ class Reading:
             one = load_observation(row.body)
         except ValueError:
             return "(it cannot be shown)"
-        hidden = shapes.secret_fields(row.source, one.record_type, self._engine().records)
-        return json.dumps(
-            {"fields": shapes.values(one.fields, hidden), "before": shapes.values(one.before or {}, hidden)}, ensure_ascii=False
-        )
+        engine = self._engine()
+        hidden, reading = shapes.secret_fields(row.source, one.record_type, engine.records), engine.reading(row.source)
+        found = {name: shapes.values(fields or {}, hidden, reading) for name, fields in (("fields", one.fields), ("before", one.before))}
+        return json.dumps(found, ensure_ascii=False)
 
     async def tail(self, after: int | None = None, limit: int = 100) -> dict[str, Any]:
         """Changes behind a journal number; without one, where the journal ends now."""
         if after is None:
             return {"events": [], "last": await self._store.last_event()}
         found = await self._store.events_after(after, min(limit, LIMIT))
-        records = self._engine().records
-        events = [shapes.event(one.event, records) | {"seq": one.seq, "stale": one.stale} for one in found]
+        engine = self._engine()
+        events = [shapes.event(one.event, engine) | {"seq": one.seq, "stale": one.stale} for one in found]
         return {"events": events, "last": found[-1].seq if found else after}
 
     async def _find(self, name: str) -> tuple[Delivery, list[Attempt]]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import Any
 
-from crmbridge.model import ChangeEvent, Delivery, Fields, RecordSpec, Repeat, Sensitivity, plain
+from crmbridge.model import ChangeEvent, Delivery, Fields, Reading, RecordSpec, Repeat, Sensitivity, plain
+from crmbridge.rules.engine import Engine
 from crmbridge.rules.values import told
 from crmbridge.store.interface import Attempt
 
@@ -55,9 +56,9 @@ def repeat(one: Repeat) -> dict[str, Any]:
     }
 
 
-def event(one: ChangeEvent, records: Records) -> dict[str, Any]:
+def event(one: ChangeEvent, engine: Engine) -> dict[str, Any]:
     """A change; fields that no message may show are not shown here either."""
-    hidden = secret_fields(one.source, one.record_type, records)
+    hidden, reading = secret_fields(one.source, one.record_type, engine.records), engine.reading(one.source)
     changed = {name: value for name, value in one.before.items() if one.fields.get(name) != value}
     return {
         "id": one.id,
@@ -66,8 +67,8 @@ def event(one: ChangeEvent, records: Records) -> dict[str, Any]:
         "revision": one.revision,
         "occurred_at": one.occurred_at.isoformat(),
         "url": one.url,
-        "fields": values(one.fields, hidden),
-        "before": values(changed, hidden),
+        "fields": values(one.fields, hidden, reading),
+        "before": values(changed, hidden, reading),
     }
 
 
@@ -75,5 +76,6 @@ def secret_fields(source: str, record_type: str, records: Records) -> Set[str]:
     return {name for name, one in records.get((source, record_type), {}).items() if one.sensitivity is Sensitivity.SECRET}
 
 
-def values(fields: Fields, hidden: Set[str]) -> dict[str, str | None]:
-    return {name: "***" if name in hidden else None if value is None else told(value) for name, value in fields.items()}
+def values(fields: Fields, hidden: Set[str], reading: Reading) -> dict[str, str | None]:
+    """As templates show them, instants where people's clocks hang."""
+    return {name: "***" if name in hidden else None if value is None else told(value, reading) for name, value in fields.items()}

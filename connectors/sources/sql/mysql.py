@@ -61,7 +61,7 @@ class MysqlDriver:
             with self._connect().cursor() as cursor:
                 cursor.execute(sql, tuple(parameters))
                 return cursor.fetchall(), [(str(one[0]), int(one[1]), int(one[3])) for one in cursor.description or ()]
-        except (pymysql.MySQLError, OSError, ValueError) as error:
+        except (pymysql.MySQLError, OSError, ValueError, RuntimeError) as error:  # the last: a login that needs a missing package
             self.close()
             raise SourceError(f"MySQL: {self._words(error)}") from None
 

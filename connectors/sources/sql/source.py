@@ -28,7 +28,7 @@ class SqlSource:
         self._setting = setting
         self._reading = options.reading(setting.days)
         self._driver: Driver | None = None
-        self._declared: dict[str, Mapping[str, FieldType]] = {}
+        self._declared: dict[str, tuple[frozenset[str] | None, Mapping[str, FieldType]]] = {}
 
     def enumerates(self) -> bool:
         return True
@@ -112,9 +112,10 @@ class SqlSource:
         return cursors.Read(found.observations(), last, complete=len(rows) < self._options.page, lacking=lacking)
 
     def _read_rows(self, name: str, table: Table, rows: Sequence[Row], position: cursors.Position) -> Rows[Row, Observation]:
+        declared = self._types(name, rows[0]) if rows else {}
         return each(
             rows,
-            lambda row: self._observation(name, table, row, position),
+            lambda row: self._observation(name, table, row, position, declared),
             record_type=name,
             id=lambda row: row[table.id],
             spec=self._setting.records.get(name),
@@ -148,18 +149,21 @@ class SqlSource:
         self._driver = self._driver or open_driver(self._options, self._setting)
         return self._driver
 
-    def _types(self, name: str) -> Mapping[str, FieldType]:
-        """What the columns are declared to be."""
-        if name not in self._declared:
-            self._declared[name] = self._open().types(self._from(self._options.tables[name]))
-        return self._declared[name]
+    def _types(self, name: str, columns: Iterable[str]) -> Mapping[str, FieldType]:
+        """What the columns are declared to be; asked again when there are others."""
+        now = frozenset(columns)
+        before, declared = self._declared.get(name, (None, {}))
+        if before != now:
+            declared = self._open().types(self._from(self._options.tables[name]))
+            self._declared[name] = (now, declared)
+        return declared
 
-    def _observation(self, name: str, table: Table, row: Row, position: cursors.Position) -> Observation:
+    def _observation(self, name: str, table: Table, row: Row, position: cursors.Position, declared: Mapping[str, FieldType]) -> Observation:
         if row[table.id] is None:
             raise ValueError(f"{name}: a row has no {table.id}")
         special = {table.id, table.changed, table.created, table.deleted, table.actor}
         made = row[table.created] if table.created else None
-        spec, declared = self._setting.records.get(name), self._types(name)
+        spec = self._setting.records.get(name)
         fields = (
             {column: self._value(value, _UNSAID, declared.get(column)) for column, value in row.items() if column not in special}
             if spec is None
