@@ -283,8 +283,8 @@ class TestRecords(HubspotParts):
         """Any one of the scopes it lists is enough."""
         source = make(records=spec("dealname", "owner.name"))
         for area, scope in (
-            ("properties", "crm.properties.deals.read"),
-            ("owners", "crm.owners.owners.read"),
+            ("properties", "crm.schemas.deals.read"),
+            ("owners", "crm.objects.owners.read"),
             ("objects", "crm.objects.deals.read"),
         ):
             crm.secret_scopes = {area}
