@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from connectors.sources.hubspot.api import Api
@@ -23,7 +24,7 @@ def rights(api: Api, records: Mapping[str, RecordSpec]) -> Iterator[Right]:
             name=f"crm.objects.{name}.read",
             promise=Promise.CHANGES,
             lost=f"nothing of {name} is told, deletions neither",
-            refused=denial(lambda name=name: api.archived(name, "", limit=1)),  # type: ignore[misc]
+            refused=denial(partial(api.archived, name, "", limit=1)),
         )
         if number(name) in WITH_PIPELINES:
             yield Right(

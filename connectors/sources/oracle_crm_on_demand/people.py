@@ -73,12 +73,12 @@ class People:
         return dialect.team_child(record_type, dialect.children_in(self._api.describe(record_type)))
 
     def _asked(self, id: str) -> Member | None:
-        name, mail, *_ = [*self.columns(), None, None]
-        if name is None:
+        columns = self.columns()
+        if not columns:
             return None
-        user = self._api.one(dialect.USERS, id, fields=[dialect.ID, name, *([mail] if mail else [])])
-        words = dialect.value_of(user, name)
-        return Member(name=clean(str(words)), email=_text(dialect.value_of(user, mail)) if mail else None) if words else None
+        user = self._api.one(dialect.USERS, id, fields=[dialect.ID, *columns])
+        words, *mails = (dialect.value_of(user, name) for name in columns)
+        return Member(name=clean(str(words)), email=_text(mails[0]) if mails else None) if words else None
 
     def team(self, record_type: str, id: str) -> Sequence[tuple[str, Member]]:
         """Who is of a record's team, by id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Final
 
 from connectors.sources.oracle_crm_on_demand import dialect
@@ -24,7 +25,7 @@ def rights(api: Api, people: People, record_types: Iterable[str], *, trackings: 
             name="Manage Modification Tracking",
             promise=Promise.DELETIONS,
             lost="deletions and merges are not told",
-            refused=denial(lambda: tracked(api), CLOSED),
+            refused=denial(partial(tracked, api), CLOSED),
         )
     yield Right(
         name="read access to Users",
@@ -60,6 +61,6 @@ def _team(api: Api, people: People, name: str, child: str) -> Right:
         name=f"read access to {child} of {name}",
         promise=Promise.TEAMS,
         lost="of who works on a record only the owner is known",
-        refused="".join(denial(lambda id=id: people.team(name, id), CLOSED) for id in ids),  # type: ignore[misc]
+        refused="".join(denial(partial(people.team, name, id), CLOSED) for id in ids),
         note="" if ids else f"there is no record in {name} yet that this user sees, so that it cannot be tried",
     )

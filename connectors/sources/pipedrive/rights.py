@@ -6,6 +6,7 @@ https://pipedrive.readme.io/docs/marketplace-scopes-and-permissions-explanations
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final
 
 from connectors.sources.pipedrive.api import Api
@@ -21,13 +22,11 @@ def rights(api: Api, record_types: Iterable[str], *, called: bool) -> Iterator[R
     """`called`: webhooks are wanted. Raises SourceError."""
     names = list(record_types)
     for name in names:
-        lost = f"nothing of {name} is told"
-        yield _asked(_SCOPES[name], Promise.CHANGES, lost, lambda name=name: api.page(name, limit="1"))  # type: ignore[misc]
+        yield _asked(_SCOPES[name], Promise.CHANGES, f"nothing of {name} is told", partial(api.page, name, limit="1"))
     if "deals" in names:
         lost = "deals in the archive are not known, nor what changed of a deal shortly before it went there"
-        archive = lambda: api.page("deals", archived=True, limit="1")  # noqa: E731
-        yield _asked("deals:read of the archive", Promise.ARCHIVED, lost, archive)
-    yield _asked("users:read", Promise.TEAMS, "who owns a record is not known", lambda: api.users.get(afresh=True))
+        yield _asked("deals:read of the archive", Promise.ARCHIVED, lost, partial(api.page, "deals", archived=True, limit="1"))
+    yield _asked("users:read", Promise.TEAMS, "who owns a record is not known", partial(api.users.get, afresh=True))
     if called:
         lost = "only polls find changes, and nobody tells of merges, nor of persons and organizations that were deleted"
         yield _asked("webhooks:full", Promise.WEBHOOKS, lost, api.subscriptions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from connectors.sources.salesforce import soql
@@ -36,13 +37,13 @@ def rights(
                 name=f"getDeleted of {name}",
                 promise=Promise.DELETIONS,
                 lost=f"deletions and merges of {name} are not told",
-                refused=denial(lambda name=name: api.deleted(name, now() - _LATELY, now()), _UNKNOWN),  # type: ignore[misc]
+                refused=denial(partial(api.deleted, name, now() - _LATELY, now()), _UNKNOWN),
             )
         yield Right(
             name=f"Owner of {name} (Read on User, field-level security of its Email)",
             promise=Promise.TEAMS,
             lost="who works on a record is not known",
-            refused=denial(lambda name=name, one=one: api.query(soql.some(name, one.owner())), _UNKNOWN),  # type: ignore[misc]
+            refused=denial(partial(api.query, soql.some(name, one.owner())), _UNKNOWN),
         )
         if name in _WITH_TEAMS:
             yield _team(api, name)
@@ -50,7 +51,7 @@ def rights(
 
 
 def _team(api: Api, record_type: str) -> Right:
-    refused = denial(lambda: api.query(soql.some(f"{record_type}TeamMember", ["User.Name", "User.Email"])), _UNKNOWN)
+    refused = denial(partial(api.query, soql.some(f"{record_type}TeamMember", ["User.Name", "User.Email"])), _UNKNOWN)
     off = "INVALID_TYPE" in refused
     return Right(
         name=f"Read on {record_type}TeamMember",

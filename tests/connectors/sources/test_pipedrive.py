@@ -27,7 +27,14 @@ class TestPipedrive(SourceContract):
         return Pipedrive()
 
     def options(self, crm):
-        return {"token": TOKEN, "webhook": {"url": HOOK, "password": PASSWORD}, "api_url": crm.url, "overlap": 60, "page": 10, "archived_every": 0}
+        return {
+            "token": TOKEN,
+            "webhook": {"url": HOOK, "password": PASSWORD},
+            "api_url": crm.url,
+            "overlap": 60,
+            "page": 10,
+            "archived_every": 0,
+        }
 
     def says(self, event, word, *, before=False):
         """Stages are numbers here."""
