@@ -62,7 +62,6 @@ class OracleSource:
             self._track()
 
     def rights(self) -> Sequence[Right]:
-        self._api.forget()
         found = list(rights(self._api, self._people, self._setting.records, trackings=self._options.modification_trackings))
         self._untracked = any(one.refused for one in found if one.promise is Promise.DELETIONS)
         return found

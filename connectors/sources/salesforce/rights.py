@@ -37,7 +37,7 @@ def rights(
                 name=f"getDeleted of {name}",
                 promise=Promise.DELETIONS,
                 lost=f"deletions and merges of {name} are not told",
-                refused=denial(partial(api.deleted, name, now() - _LATELY, now()), _UNKNOWN),
+                refused=denial(partial(api.deleted, name, now() - _LATELY, now()), (404,)),
             )
         yield Right(
             name=f"Owner of {name} (Read on User, field-level security of its Email)",

@@ -151,14 +151,15 @@ class SalesforceSource:
             start = now - _KNOWN_BACK
         if now - start < _MINUTE:
             return nothing
-        self._looked[stream] = now
         try:
             answer = self._api.deleted(name, start, now)
         except Refused as error:
             if error.status != 403:
                 raise
             _log.info("deletions may not be read", extra={"source": self._setting.name, "record": name, "reason": str(error)})
-            return nothing  # what was deleted meanwhile is told if that is given within the days that it is kept
+            self._looked[stream] = now
+            return nothing  # what was deleted meanwhile is told if the right is given within the days for which that is known
+        self._looked[stream] = now
         gone = {_text(one, "id"): _instant(one, "deletedDate") for one in answer["deletedRecords"]}
         winners = self._winners(name, list(gone))
         observations = [
