@@ -138,8 +138,8 @@ class OracleSource:
 
     def _unread(self, position: cursors.Position) -> cursors.Read:
         """What was deleted before the first look is no news; what is deleted from now on is told once it may be read."""
-        high = position.high or f"{self._setting.now().astimezone(timezone.utc):{_STAMP}}"
-        return cursors.Read((), (high, ""), complete=True)
+        high = position.high if position.whole else f"{self._setting.now().astimezone(timezone.utc):{_STAMP}}"
+        return cursors.Read((), (high, "") if high is not None else None, complete=True)
 
     def _fields(self, name: str) -> list[str]:
         own = [path.partition(".")[0] for path in self._setting.records[name]]

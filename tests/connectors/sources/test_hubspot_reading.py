@@ -279,6 +279,22 @@ class TestRecords(HubspotParts):
         assert sorted(one.record_id for one in found) == sorted({*ids} - {ids[7]})
         assert make().fetch_many("companies", ["1"]) == ()
 
+    def test_stages_that_may_not_be_named_are_called_by_their_ids(self, make, worlds, crm):
+        """And that their names come or go is no change."""
+        world = worlds(make())
+        id = self.begun(crm, world)
+        crm.withdraw("crm.schemas.deals.read (pipelines)")
+        crm.tick(1200)
+        crm.update(id, title="Acme")
+        (event,) = world.poll()
+        assert (event.fields["dealstage"], event.before["dealname"]) == (Choice("open", "open"), "Parkers")
+        assert world.poll() == []
+        crm.give("crm.schemas.deals.read (pipelines)")
+        crm.tick(1200)
+        crm.update(id, stage="won")
+        (event,) = world.poll()
+        assert event.fields["dealstage"] == Choice("won", "Closed Won")
+
     def test_rights_are_called_as_scopes_are(self, make, crm):
         """Whatever name a type goes by; each stands once."""
         records = {name: {"x": FieldSpec(), "company.name": FieldSpec()} for name in ("0-3", "company", "2-77")}
