@@ -151,9 +151,8 @@ class App:
             unclean=unclean,
         )
         health = health_routes(self.unready, self.lookout.degraded)
-        routes = [*health, *hook_routes(self.webhooks, self._now), *(self.feed.routes() if self.feed else [])]
-        if self.feed:
-            routes.append(web.get("/", _to_the_feed))
+        fed_routes = [*self.feed.routes(), web.get("/", _to_the_feed)] if self.feed else []
+        routes = [*health, *hook_routes(self.webhooks, self._now), *fed_routes]
         self.server = Server(routes, name="server")
         verbs = {name: getattr(self.operations, name) for name in Operations.VERBS} | {
             "status": self.status,
@@ -423,6 +422,8 @@ class App:
         self.interpreter.reload(config.engine, _records(config), gone)
         self.webhooks.sources = {name: one for name, one in self.webhooks.sources.items() if name not in gone} | _hooks(sources)
         await asyncio.gather(*(self._end_publisher(name) for name in ended), *(self._end_poller(name) for name in gone))
+        for poller in self._pollers.values():
+            poller.look_again()
         self._begin(config, destinations, sources)
 
     async def _end_publisher(self, name: str) -> None:

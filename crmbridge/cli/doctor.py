@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ import click
 from crmbridge.cli.common import Failure, config_option, output_option
 from crmbridge.cli.common import show as show_data
 from crmbridge.config.load import Config, load
-from crmbridge.contract import Caller, Secret, Source
-from crmbridge.errors import CrmbridgeError, DeliveryError, OutcomeUnknown, SourceError
+from crmbridge.contract import Caller, Entitled, Right, Secret, Source
+from crmbridge.errors import CrmbridgeError, DeliveryError, LoginRefused, OutcomeUnknown, SourceError
 from crmbridge.http import attempt, describe
 
 _PATIENCE = 60.0  # seconds for one check
@@ -30,6 +30,8 @@ class Finding:
     what: str
     problem: str = ""
     note: str = ""
+    right: bool = False
+    """It is one right of a login: without it less is told, and what is told is right."""
 
 
 @click.command()
@@ -38,6 +40,8 @@ class Finding:
 @output_option
 def doctor(names: tuple[str, ...], path: Path, output: str) -> None:
     """Log in at every source and destination, or at those NAMEd, and say what is missing. Publishes nothing.
+
+    For each right that a source needs it says whether the CRM gives it, and what is lost without it.
 
     Exit code 1 if something is missing.
     """
@@ -72,13 +76,15 @@ def examined(config: Config, names: Collection[str] = ()) -> Iterator[Finding]:
             yield Finding(label, str(error))
             continue
         if isinstance(source, Source):
-            yield Finding(label, _checked(source))
+            problem, rights = _checked(source)
+            yield Finding(label, problem)
+            yield from (_entitled(name, right) for right in rights)
         else:
             yield Finding(label, note="it calls us: send it something, and look at `crmbridge tail`")
     for name, to in config.destinations.items():
         label = f"destination {name} ({to.connector.name})"
         try:
-            problem = _checked(assemble.destination(config, name, utc_now, feed(config)))
+            problem, _ = _checked(assemble.destination(config, name, utc_now, feed(config)))
         except (CrmbridgeError, OSError) as error:
             problem = str(error)
         embedded = config.embeds_feed and to.connector.name == "chirp" and "connect" in problem
@@ -99,11 +105,18 @@ def _disk(config: Config) -> Finding:
     return Finding(f"store {config.store_path}")
 
 
-def _checked(connector: Any) -> str:
-    """What a connector's own check says; empty if it is content."""
+def _entitled(name: str, right: Right) -> Finding:
+    """Whether the login of a source has one right."""
+    problem = f"not given ({right.promise}), so that {right.lost}. The CRM says: {right.refused}" if right.refused else ""
+    note = f"{right.promise}; {right.note}" if right.note else right.promise
+    return Finding(f"right of {name}: {right.name}", problem, note, right=True)
 
-    async def check() -> str:
-        call, problem = Caller("doctor", 1), ""
+
+def _checked(connector: Any) -> tuple[str, Sequence[Right]]:
+    """What a connector's own check says, empty if it is content; and its rights, as far as they can be looked at."""
+
+    async def check() -> tuple[str, Sequence[Right]]:
+        call, problem, known, rights = Caller("doctor", 1), "", True, list[Right]()
         try:
             async with asyncio.timeout(_PATIENCE):
                 if isinstance(connector, Source):
@@ -112,14 +125,26 @@ def _checked(connector: Any) -> str:
                     with attempt():
                         await call(connector.check)
         except TimeoutError:
-            return f"no answer within {_PATIENCE:g} s"  # it is not closed either: that would wait for the same thread
+            return f"no answer within {_PATIENCE:g} s", ()  # it is not closed either: that would wait for the same thread
         except Exception as error:  # whatever a connector raises is a finding
-            problem = str(error) if isinstance(error, CrmbridgeError) and str(error) else describe(error)
+            problem = _said(error)
+            known = not isinstance(error, LoginRefused) and getattr(error, "status", 0) != 401  # who is locked out must not knock again
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                rights += await call(connector.rights) if known and isinstance(connector, Entitled) else ()
+        except TimeoutError:
+            return problem or f"its rights could not be looked at within {_PATIENCE:g} s", ()
+        except Exception as error:
+            problem = problem or f"its rights could not be looked at: {_said(error)}"
         await call(connector.close)
         call.close()
-        return problem
+        return problem, rights
 
     return asyncio.run(check())
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, CrmbridgeError) and str(error) else describe(error)
 
 
 def feed(config: Config) -> tuple[str, Secret] | None:

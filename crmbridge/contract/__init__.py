@@ -11,6 +11,7 @@ from crmbridge.contract.calls import Caller, Maybe
 from crmbridge.contract.connector import Connector, Setting, wanted
 from crmbridge.contract.destination import Ability, Batched, Deletable, Destination, Editable, Findable, Limits, Rate
 from crmbridge.contract.options import Options, Secret, Secrets, Written, ZoneName, login_secret, revealed
+from crmbridge.contract.rights import Entitled, Promise, Right
 from crmbridge.contract.rows import Rows, each, without
 from crmbridge.contract.source import (
     CREDENTIALS,
@@ -47,16 +48,19 @@ __all__ = [
     "Duration",
     "DurationOrOff",
     "Editable",
+    "Entitled",
     "FieldInfo",
     "Findable",
     "Limits",
     "Maybe",
     "Member",
     "Options",
+    "Promise",
     "Rate",
     "Reply",
     "Rereading",
     "Rewindable",
+    "Right",
     "Rows",
     "Secret",
     "Secrets",

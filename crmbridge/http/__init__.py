@@ -9,7 +9,7 @@ from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, Mark, attempt, begin, cl
 from crmbridge.http.session import Session, read
 from crmbridge.http.strict import look, strict_json
 from crmbridge.http.tokens import Token, Tokens
-from crmbridge.http.vendor import Refused, Vendor, understood
+from crmbridge.http.vendor import Refused, Vendor, denial, understood
 from crmbridge.http.xml import parse_xml
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "begin",
     "classify",
     "credential",
+    "denial",
     "describe",
     "is_loopback",
     "look",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -115,6 +115,17 @@ def understood(
     elif status >= 500:
         until = until or (now + _MAINTENANCE if body is None else None)
     raise Refused(_begin(f"HTTP {status} {said}".strip()), status, body, until)
+
+
+def denial(ask: Callable[[], object], also: Collection[int] = ()) -> str:
+    """What the vendor says where it does not let us `ask`: with 403, or a status of `also`; empty where it does. Raises SourceError."""
+    try:
+        ask()
+    except Refused as error:
+        if error.status != 403 and error.status not in also:
+            raise
+        return str(error)
+    return ""
 
 
 def _json(answer: requests.Response) -> Any:

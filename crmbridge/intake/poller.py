@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from crmbridge.contract import Acknowledging, Baseline, Caller, Source, Streaming, Walking
+from crmbridge.contract import Acknowledging, Baseline, Caller, Entitled, Source, Streaming, Walking
 from crmbridge.errors import FieldsGone, LoginRefused, SourceError, StoreError
 from crmbridge.http import Refused, describe
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.parts import Intake
+from crmbridge.intake.rights import Rights
 from crmbridge.intake.walker import Walker
 from crmbridge.model import Page
 from crmbridge.store.interface import SourcePosition, Store
@@ -116,6 +117,7 @@ class Poller:
         self._walker: Walker | None = None
         if isinstance(source, Walking):
             self._walker = Walker(name, source, store=store, interpreter=interpreter, now=now, call=self._call, monotonic=monotonic)
+        self.rights = Rights(name, source, call=self._call) if isinstance(source, Entitled) else None
         self._whole_at: datetime | None = None
         """When the last poll began that read all there was."""
 
@@ -127,6 +129,8 @@ class Poller:
                 if not checked:
                     await self._check()
                     checked = True
+                if self.rights and not self.state.failures:  # while it fails, that is what must be mended
+                    await self.rights.look()
                 if isinstance(self._source, Streaming):
                     await self.follow(self._source)
                 else:
@@ -151,6 +155,12 @@ class Poller:
     def nudge(self) -> None:
         """There is something to read: do not wait for the next poll. After a failure its wait stands."""
         self._wake.set()
+
+    def look_again(self) -> None:
+        """People have changed something: look at once, at the login's rights too."""
+        if self.rights:
+            self.rights.forget()
+            self.nudge()
 
     async def _rest(self, seconds: float) -> None:
         waits = [asyncio.ensure_future(asyncio.sleep(seconds)), asyncio.ensure_future(self._wake.wait())]
@@ -189,6 +199,8 @@ class Poller:
                 raise StoreError(reason)
             position = await self._take(page, position, enumerates=False)
             self._succeeded(position)
+            if self.rights:
+                await self.rights.look()
 
     async def _take(self, page: Page, position: SourcePosition, enumerates: bool) -> SourcePosition:
         """Record a page and its cursor in one; then the vendor may forget it."""

@@ -50,6 +50,8 @@ class StandIn:
         """What it has to tell, where it tells; taken with `told`."""
         self.hidden_fields: set[str] = set()
         """Words of fields that the login may not read."""
+        self.withdrawn: set[str] = set()
+        """Rights that the login does not have, by the names that the source calls them by."""
         self.lifetime = timedelta(hours=1)
         """Of an access token."""
         self.tokens: dict[str, datetime] = {}
@@ -143,6 +145,15 @@ class StandIn:
     def revoke(self) -> None:
         """All tokens end at once."""
         self.tokens.clear()
+
+    # --- rights
+
+    def withdraw(self, right: str) -> None:
+        """An administrator takes a right away."""
+        self.withdrawn.add(right)
+
+    def give(self, right: str) -> None:
+        self.withdrawn.discard(right)
 
     # --- HTTP
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from crmbridge.contract import Right
 from crmbridge.intake.doubts import Doubt
 from crmbridge.intake.poller import Cause
 from crmbridge.store.interface import Pause, Tally, Waiting
@@ -58,6 +59,8 @@ class SourceFacts:
     error: str = ""
     failing_since: datetime | None = None
     retry_at: datetime | None = None
+    lacking: Sequence[Right] = ()
+    """What its login is not let to do, though a promise needs it."""
     unreadable: str = ""
     """Why what its webhooks name cannot be read."""
     unreadable_since: datetime | None = None

@@ -132,6 +132,7 @@ def _sources(facts: Facts) -> Iterator[Trouble]:
     for one in facts.sources:
         yield from _polled(one, facts.now)
         yield from _called(one, facts.now)
+        yield from _entitled(one)
     yield from _doubts(facts)
     for waiting in facts.inbox:
         about, count = waiting.source, waiting.count
@@ -227,6 +228,14 @@ def _called(one: SourceFacts, now: datetime) -> Iterator[Trouble]:
         words = f"The last {one.refused} webhooks to {one.name} were refused, and none accepted: {one.refusal}"
         do = f"compare the secret here with the sender's, and both clocks: crmbridge doctor {one.name}"
         yield _trouble(Code.HOOK_REFUSED, _WARNING, one.name, words, do, count=one.refused, since=one.refused_since)
+
+
+def _entitled(one: SourceFacts) -> Iterator[Trouble]:
+    if one.lacking:
+        rights = "a right" if len(one.lacking) == 1 else f"{len(one.lacking)} rights"
+        words = f"The login of {one.name} lacks {rights}: " + "; ".join(f"{right.name}, so that {right.lost}" for right in one.lacking)
+        do = f"give it to the login in the CRM, then crmbridge reload: crmbridge doctor {one.name}"
+        yield _trouble(Code.RIGHT_MISSING, _WARNING, one.name, words, do, count=len(one.lacking))
 
 
 # --- destinations

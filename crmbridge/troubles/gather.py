@@ -61,6 +61,7 @@ def source(
         error=poller.state.last_error if poller else "",
         failing_since=poller.state.failing_since if poller else None,
         retry_at=poller.state.retry_at if poller else None,
+        lacking=poller.rights.lacking if poller and poller.rights else (),
         unreadable=unread,
         unreadable_since=desk.failing_since if desk else None,
         expect=expect,

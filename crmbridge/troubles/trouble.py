@@ -27,6 +27,7 @@ class Code(StrEnum):
     SOURCE_FAULTY = "source_faulty"
     SOURCE_STALLED = "source_stalled"
     SOURCE_QUIET = "source_quiet"
+    RIGHT_MISSING = "right_missing"
     HOOK_REFUSED = "hook_refused"
     HOOK_UNREADABLE = "hook_unreadable"
     REQUESTS_LATE = "requests_late"

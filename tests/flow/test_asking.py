@@ -260,7 +260,8 @@ def test_a_doctor_goes_on_to_the_end(bridge):
 def test_a_doctor_looks_everywhere(bridge, networks, tmp_path):
     """Each thing by its name with what is wrong, and nothing is published."""
     said = fine(bridge.cli("doctor"))
-    assert [line.split()[0] for line in said.splitlines()] == ["fine"] * 3
+    assert [line.split()[0] for line in said.splitlines()] == ["fine"] * 4
+    assert "right of crm: SELECT on all columns of deal: changes" in said
     (tmp_path / "crm.sqlite").rename(tmp_path / "elsewhere.sqlite")
     found = bridge.cli("doctor", "-o", "json")
     assert found.returncode == 1

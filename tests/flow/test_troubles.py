@@ -162,6 +162,11 @@ def test_sources(watched):
         watched.behave(odd_poll=how)
         with watched.trouble(code, "odd"):
             watched.behave()
+    watched.behave(odd_rights="refuse")
+    watched.fine("reload")
+    with watched.trouble("right_missing", "odd"):
+        watched.behave()
+        watched.fine("reload")
     watched.behave(odd_poll="hold 3")
     watched.provoked("loop_held", "")
     watched.behave()
@@ -177,7 +182,7 @@ def test_sources(watched):
     watched.fine("reload")
     with watched.trouble("source_quiet", "odd"):
         watched.behave(odd_poll="bring")
-    assert len(watched.told) == 8
+    assert len(watched.told) == 9
 
 
 def test_webhooks_and_rules(watched):

@@ -167,11 +167,13 @@ class Hubspot(StandIn):
             path = f"/crm/v3/{dated[1]}{dated[3]}"
         path = re.sub(r"^/crm/v4/associations", "/crm/v3/associations", path)
         if re.fullmatch(r"/account-info/(v3|20\d\d-\d\d)/details", path):
-            self._allowed("account-info", "oauth")
+            self._allowed("account-info", "oauth", "account details (scope oauth)")
             return 200, {"portalId": PORTAL, "accountType": "STANDARD", "timeZone": "US/Eastern", "uiDomain": "app-eu1.hubspot.com"}
         area, kind, *tail = [*path.removeprefix("/crm/v3/").split("/"), ""]
         tail = "/".join(tail).rstrip("/")
-        self._allowed(area, f"crm.{area}.{kind or 'owners'}.read")
+        schema = f"crm.schemas.{kind}.read"
+        scopes = {"owners": "crm.objects.owners.read", "objects": f"crm.objects.{kind}.read", "pipelines": schema, "properties": schema}
+        self._allowed(area, scopes.get(area, "crm.objects.companies.read"), f"{schema} (pipelines)" if area == "pipelines" else "")
         if area == "owners":
             return 200, self._owners(asked)
         if kind not in ("deals", "companies"):
@@ -190,8 +192,8 @@ class Hubspot(StandIn):
             return self._batch(kind, body, asked)
         return 200, self._list(asked)
 
-    def _allowed(self, area, scope):
-        if area in self.secret_scopes:
+    def _allowed(self, area, scope, right=""):
+        if area in self.secret_scopes or (right or scope) in self.withdrawn:
             errors = [{"message": "One or more of the following scopes are required.", "context": {"requiredGranularScopes": [scope]}}]
             raise Refusal(403, "This app hasn't been granted all required scopes to make this call.", "MISSING_SCOPES", errors=errors)
 

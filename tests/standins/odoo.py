@@ -263,7 +263,8 @@ class Odoo(StandIn):
         if name == "fields_get":
             return self._fields_get(model, **given)
         self.fields(model)
-        if model not in self.open_models or (model == "mail.tracking.value" and not self.log_is_open):
+        closed = f"read {model} (ir.model.access)" in self.withdrawn
+        if closed or model not in self.open_models or (model == "mail.tracking.value" and not self.log_is_open):
             raise Fault("odoo.exceptions.AccessError", f"You are not allowed to access '{model}' records.", 403)
         if name == "search_read":
             wanted = given.pop("fields", None)

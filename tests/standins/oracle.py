@@ -149,6 +149,11 @@ class OracleStandIn(StandIn):
             raise Refusal(self.rate_status, "SBL-RATE", words)
 
     def _answer(self, path, params):
+        right = {"ModificationTrackings": "Manage Modification Tracking", "Users": "read access to Users"}.get(path[0])
+        if path[2:] == ["child", "OpportunityTeams"]:
+            right = f"read access to OpportunityTeams of {path[0]}"
+        if right in self.withdrawn:
+            raise Refusal(403, "SBL-SEC-3", "the user's role does not allow it")
         match path:
             case [resource, "describe"]:
                 return self._described(resource)
@@ -265,7 +270,7 @@ class OracleParts(SourceParts):
     connector = CONNECTOR
     record_type = "Opportunities"
     fields = TAGS
-    can = frozenset({Can.POLL, Can.DELETES, Can.MERGES, Can.TEAMS, Can.SCHEMA, Can.LOGIN, Can.LINKS})
+    can = frozenset({Can.POLL, Can.DELETES, Can.MERGES, Can.TEAMS, Can.SCHEMA, Can.LOGIN, Can.LINKS, Can.RIGHTS})
     secrets = (PASSWORD,)
 
     def stand_in(self, folder):

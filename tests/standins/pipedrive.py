@@ -13,6 +13,12 @@ TOKEN, PASSWORD = "canary-pipedrive-token", "canary-pipedrive-hook"
 HOOK = "https://bridge.example.com/hooks/crm"
 WORDS = {"title": "title", "stage": "stage_id", "amount": "value", "owner": "owner_id"}
 STAGES = {"open": 1, "won": 2, "moved": 3}
+RIGHTS = {
+    "/api/v2/deals": "deals:read",
+    "/api/v2/deals/archived": "deals:read of the archive",
+    "/v1/users": "users:read",
+    "/v1/webhooks": "webhooks:full",
+}
 CUSTOM = "dcf558aac1ae4e8c4f849ba5e668430d8df9be12"
 
 
@@ -24,6 +30,20 @@ class Pipedrive(StandIn):
     def __init__(self):
         super().__init__()
         self.subscriptions = []
+        self.archived = set()
+
+    def archive(self, id, *, stamped=True):
+        """`stamped`: its update_time moves; nobody documents whether it does."""
+        self.archived.add(id)
+        self._moved(id, stamped)
+
+    def unarchive(self, id, *, stamped=True):
+        self.archived.discard(id)
+        self._moved(id, stamped)
+
+    def _moved(self, id, stamped):
+        if stamped:
+            self.rows[id].modified = self.now
 
     # --- webhooks
 
@@ -51,9 +71,12 @@ class Pipedrive(StandIn):
         asked = {name: values[0] for name, values in parse_qs(address.query).items()}
         if exchange.headers.get("x-api-token") != TOKEN:
             return self.say(exchange, 401, {"success": False, "error": "unauthorized access"})
+        if RIGHTS.get(address.path) in self.withdrawn:
+            return self.say(exchange, 403, {"success": False, "error": "Scope and URL mismatch", "error_info": "ask your admin"})
         match address.path:
             case "/v1/users/me":
-                data = {"id": 901, "name": "Bridge", "company_domain": "acme"}
+                admin = "admin of the company" not in self.withdrawn
+                data = {"id": 901, "name": "Bridge", "company_domain": "acme", "is_admin": admin}
             case "/v1/users":
                 data = [{"id": int(id), "name": name, "email": email} for id, (name, email) in PEOPLE.items()]
             case "/api/v2/stages":
@@ -65,14 +88,15 @@ class Pipedrive(StandIn):
                 data = {"id": len(self.subscriptions)}
             case "/v1/webhooks":
                 data = self.subscriptions
-            case "/api/v2/deals":
-                return self.deals(exchange, asked)
+            case "/api/v2/deals" | "/api/v2/deals/archived":
+                return self.deals(exchange, asked, archived=address.path.endswith("/archived"))
             case _:
                 return self.say(exchange, 404, {"success": False, "error": "not found"})
         return self.say(exchange, 200, {"success": True, "data": data})
 
-    def deals(self, exchange, asked):
+    def deals(self, exchange, asked, *, archived):
         rows = [row for row in self.seen() if bool(row.deleted) is (asked.get("status") == "deleted")]
+        rows = [row for row in rows if (row.id in self.archived) is archived]
         if "ids" in asked:
             rows = [row for row in rows if row.id in asked["ids"].split(",")]
         if "updated_since" in asked:
@@ -94,6 +118,7 @@ class Pipedrive(StandIn):
     def record(self, row):
         fields = {WORDS[word]: self.value(word, value) for word, value in row.fields.items() if word in WORDS}
         facts = {"id": int(row.id), "add_time": stamp(row.created), "update_time": stamp(row.modified), "is_deleted": bool(row.deleted)}
+        facts["is_archived"] = row.id in self.archived
         return fields | facts | {"custom_fields": {CUSTOM: row.fields.get("level")}}
 
     @staticmethod

@@ -25,6 +25,8 @@ class Rest(StandIn):
             return self.say(exchange, 200, {"access_token": self.log_in(), "expires_in": int(self.lifetime.total_seconds())})
         if not self.known(exchange.headers):
             return self.say(exchange, 401, {"errors": [{"message": "who are you?"}]})
+        if f"GET {self.url}{address.path}" in self.withdrawn:
+            return self.say(exchange, 403, {"errors": [{"message": "not for you"}]})
         rows = [self.row(row) for row in self.seen()]
         if not self.ascending:
             rows.sort(key=lambda row: int(row["key"]["id"]) * 7919 % 104_729)  # in no order of theirs

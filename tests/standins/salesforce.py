@@ -42,6 +42,8 @@ class Salesforce(StandIn):
         self.members = {}
         """AccountTeamMember rows that were removed: id -> when."""
         self.replicateable = True
+        self.with_teams = True
+        """Whether Opportunity Teams are switched on."""
         self.assertions = []
 
     def name_id(self, number):
@@ -98,7 +100,11 @@ class Salesforce(StandIn):
         match = re.fullmatch(r"sobjects/([A-Za-z_]+)/(describe|deleted/)", path)
         if not match or match[1] != TYPE:
             return 404, [{"message": "The requested resource does not exist", "errorCode": "NOT_FOUND"}]
-        return 200, self._describe() if match[2] == "describe" else self._deleted(query)
+        if match[2] == "describe":
+            return 200, self._describe()
+        if f"getDeleted of {TYPE}" in self.withdrawn:
+            return 403, [{"message": "insufficient access rights on object id", "errorCode": "INSUFFICIENT_ACCESS"}]
+        return 200, self._deleted(query)
 
     def _token(self, exchange):
         form = {name: values[0] for name, values in parse_qs(exchange.seen.body.decode()).items()}
@@ -136,7 +142,7 @@ class Salesforce(StandIn):
             one("Tags__c", "multipicklist", picklistValues=[{"value": "a", "label": "A"}, {"value": "b", "label": "B"}]),
             one("MasterRecordId", "reference", relationshipName="MasterRecord", referenceTo=[TYPE]),
         ]
-        hidden = {WORDS[word] for word in self.hidden_fields}
+        hidden = self._hidden()
         return {"name": TYPE, "replicateable": self.replicateable, "fields": [field for field in fields if field["name"] not in hidden]}
 
     def _deleted(self, query):
@@ -158,7 +164,15 @@ class Salesforce(StandIn):
         if not match:
             raise Malformed("MALFORMED_QUERY: unexpected token")
         names, kind, where, order, limit = match[1].split(", "), *match.groups()[1:]
+        if kind == "UserPermissionAccess":
+            return {"totalSize": 1, "done": True, "records": [{"PermissionsViewAllData": "View All Data" not in self.withdrawn}]}
         if kind == f"{TYPE}TeamMember":
+            if not self.with_teams:
+                raise Malformed(f"INVALID_TYPE: sObject type '{kind}' is not supported")
+            if f"Read on {kind}" in self.withdrawn:
+                raise Malformed("INVALID_FIELD: No such column 'Email' on entity 'User'")
+            if not where:
+                return {"totalSize": 0, "done": True, "records": []}
             row = self.rows[re.fullmatch(rf"{TYPE}Id = '(\w+)'", where)[1]]
             team = [{"User": _person(id), "TeamMemberRole": "Sales"} for id in row.team]
             return {"totalSize": len(team), "done": True, "records": team}
@@ -174,8 +188,12 @@ class Salesforce(StandIn):
         facts = facts[: int(limit)] if limit else facts
         return {"totalSize": len(facts), "done": True, "records": [self._record(one, names) for one in facts]}
 
+    def _hidden(self):
+        closed = {WORDS["stage"]} if f"field-level security of {TYPE}" in self.withdrawn else set()
+        return closed | {WORDS[word] for word in self.hidden_fields}
+
     def _facts(self, row):
-        hidden = {WORDS[word] for word in self.hidden_fields}
+        hidden = self._hidden()
         facts = {WORDS[word]: value for word, value in row.fields.items() if word in WORDS}
         facts |= {
             "Id": row.id,
@@ -196,6 +214,8 @@ class Salesforce(StandIn):
         record = {"attributes": {"type": TYPE, "url": f"/services/data/v67.0/sobjects/{TYPE}/{facts['Id']}"}}
         for name in names:
             head, _, tail = name.partition(".")
+            if head == "Owner" and any(one.startswith(f"Owner of {TYPE}") for one in self.withdrawn):
+                raise Malformed(f"INVALID_FIELD: No such column '{tail}' on entity 'User'")
             if head == "Owner":
                 record.setdefault("Owner", {"attributes": {"type": "User"}})[tail] = _person(facts["OwnerId"])[tail]
             elif head == "Account":

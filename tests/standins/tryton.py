@@ -74,6 +74,8 @@ class Tryton(StandIn):
         if exchange.headers.get("Authorization") != f"Bearer {KEY}":
             return exchange.reply(401, b"<!doctype html>\n<title>401 Unauthorized</title>", {"Content-Type": "text/html; charset=utf-8"})
         model, _, method = address.path.removeprefix("/crm/rest/model/").partition("/")
+        if method == "history_revisions" and f"history of {MODEL}" in self.withdrawn:
+            return exchange.reply(403, b"<!doctype html>\n<title>403 Forbidden</title>", {"Content-Type": "text/html; charset=utf-8"})
         arguments = exchange.seen.json() if exchange.seen.body else {}
         match method:
             case "list_models":
@@ -157,7 +159,9 @@ class Tryton(StandIn):
         return found
 
     def person(self, id):
-        party = {"id": int(id), "__name__": "party.party", "email": PEOPLE[id][1]}
+        party = {"id": int(id), "__name__": "party.party"}
+        if not any(one.startswith(f"people of {MODEL}") for one in self.withdrawn):
+            party["email"] = PEOPLE[id][1]
         return {"id": int(id), "__name__": "company.employee", "rec_name": self.names[id], "party": party}
 
     def say(self, exchange, body):

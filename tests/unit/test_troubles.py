@@ -11,6 +11,7 @@ from shared import NOW
 
 from crmbridge.cli import cli as main
 from crmbridge.config.models import AlertsModel
+from crmbridge.contract import Promise, Right
 from crmbridge.errors import LoginRefused, SourceError, StoreError
 from crmbridge.http import Refused, describe
 from crmbridge.intake.doubts import Doubt, Kind
@@ -29,6 +30,12 @@ from crmbridge.troubles.status import set_gauges, shown
 from crmbridge.troubles.trouble import Code, Severity
 from crmbridge.troubles.watch import Watch
 
+LACKING = Right(
+    name="read mail.tracking.value (ir.model.access)",
+    promise=Promise.OLD_VALUES,
+    lost="states between two polls are not seen",
+    refused="HTTP 403",
+)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 GOOD_SOURCE = SourceFacts(
     name="crm", type="sql", state=SourceState.READING, polled=True, every=timedelta(seconds=30), began=NOW - HOUR, polled_at=NOW
@@ -79,6 +86,7 @@ TROUBLES = [
     (Code.SOURCE_STALLED, "crm", source(polled_at=NOW - 6 * MINUTE)),
     (Code.SOURCE_QUIET, "crm", source(expect=HOUR, began=NOW - 3 * HOUR, heard_at=NOW - 2 * HOUR)),
     (Code.SOURCE_QUIET, "crm", source(expect=MINUTE)),
+    (Code.RIGHT_MISSING, "crm", source(lacking=[LACKING])),
     (Code.HOOK_REFUSED, "crm", source(polled=False, refused=3, refusal="invalid signature")),
     (Code.HOOK_UNREADABLE, "crm", source(unreadable="HTTP 500")),
     (Code.REQUESTS_LATE, "crm", inbox(failed=False)),

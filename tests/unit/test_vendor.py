@@ -11,7 +11,7 @@ from shared import NOW
 
 from crmbridge import telemetry
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused, Session, Token, Tokens, Vendor, parse_xml
+from crmbridge.http import Refused, Session, Token, Tokens, Vendor, denial, parse_xml
 from crmbridge.model import Network
 from crmbridge.telemetry import redact
 from crmbridge.testing import ScriptedServer, answer, cut
@@ -221,3 +221,20 @@ def test_hostile_xml_is_refused_at_once(data):
 def test_honest_xml_is_read():
     root = parse_xml('<?xml version="1.0" encoding="UTF-8"?><a xmlns="urn:x"><b>Möller &amp; <![CDATA[<Co>]]></b></a>'.encode())
     assert root.findtext("{urn:x}b") == "Möller & <Co>"
+
+
+@pytest.mark.parametrize(
+    ("status", "also", "said"), [(403, (), "no"), (404, (404,), "no"), (404, (), None), (401, (), None), (503, (), None)]
+)
+def test_a_denial_is_told_from_what_only_failed(status, also, said):
+    """What is an outage, or a login that is over, says nothing of a right."""
+
+    def ask():
+        raise Refused("no", status)
+
+    if said is None:
+        with pytest.raises(Refused):
+            denial(ask, also)
+    else:
+        assert denial(ask, also) == said
+    assert denial(lambda: "an answer") == ""

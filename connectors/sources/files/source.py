@@ -16,7 +16,7 @@ from connectors.sources.files.folder import File, Folder
 from connectors.sources.files.heading import listed
 from connectors.sources.files.lines import STRANGE
 from connectors.sources.files.options import Export, FilesOptions
-from crmbridge.contract import Setting, each
+from crmbridge.contract import Promise, Right, Setting, each
 from crmbridge.errors import FieldsGone, SourceError
 from crmbridge.model import Cursor, FieldValue, Observation, Page, Sensitivity, Unread, clean, digest, identity, marked, parse_number
 
@@ -57,6 +57,29 @@ class FilesSource:
             else:
                 if troubles:
                     raise SourceError(troubles[0])
+
+    def rights(self) -> Sequence[Right]:
+        return [
+            Right(
+                name=f"read permission on {one.match} in {self._folder.path}",
+                promise=Promise.CHANGES,
+                lost=f"what the newest export of {name} says is not told",
+                refused=self._denied(one),
+            )
+            for name, one in self._options.types.items()
+        ]
+
+    def _denied(self, one: Export) -> str:
+        """Why the newest file of a type cannot be opened; empty if it can, or if there is none. Raises SourceError."""
+        for file in self._folder.files(one.match)[-1:]:
+            try:
+                with self._folder.opened(file):
+                    pass
+            except PermissionError as error:
+                return f"{file.name}: {_words(error)}"
+            except (OSError, SourceError):  # it is gone, or another one: no right lacks
+                pass
+        return ""
 
     def poll(self, cursor: Cursor | None) -> Page:
         try:

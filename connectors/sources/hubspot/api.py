@@ -117,9 +117,9 @@ class Api:
                     break
         return found
 
-    def archived(self, record_type: str, after: str) -> tuple[list[Any], str]:
+    def archived(self, record_type: str, after: str, limit: int = BATCH) -> tuple[list[Any], str]:
         """One page of the recycle bin, and where the next begins; empty if there is none."""
-        asked = {"archived": "true", "limit": str(BATCH), "properties": "hs_object_id"} | ({"after": after} if after else {})
+        asked = {"archived": "true", "limit": str(limit), "properties": "hs_object_id"} | ({"after": after} if after else {})
         page = self._ask().get(lambda _: self.paths.objects(record_type), **asked)
         return _results(page), _after(page)
 

@@ -13,9 +13,10 @@ from connectors.sources.hubspot.events import Events
 from connectors.sources.hubspot.facts import Facts
 from connectors.sources.hubspot.options import HubspotOptions
 from connectors.sources.hubspot.records import OWNER_FIELDS, Records, owned
+from connectors.sources.hubspot.rights import rights
 from connectors.sources.hubspot.signature import verify
 from connectors.sources.hubspot.types import numbered
-from crmbridge.contract import FieldInfo, Member, Reply, Setting, WebhookRequest
+from crmbridge.contract import FieldInfo, Member, Reply, Right, Setting, WebhookRequest
 from crmbridge.errors import InvalidRequest, SourceError
 from crmbridge.http import Refused, describe, strict_json
 from crmbridge.model import Cursor, FieldType, Observation, Page, cursors
@@ -25,7 +26,7 @@ MAX_EVENTS: Final = 1000
 
 
 class HubspotSource:
-    """Implements `crmbridge.contract.Source`, `WebhookSource`, `Rereading`, `Rewindable`, `Describing`, `Teams`, `Baseline`."""
+    """Implements `crmbridge.contract.Source`, `WebhookSource`, `Rereading`, `Rewindable`, `Describing`, `Teams`, `Baseline`, `Entitled`."""
 
     def __init__(self, options: HubspotOptions, setting: Setting) -> None:
         _objections(setting)
@@ -48,6 +49,11 @@ class HubspotSource:
                 self._records.check(name)
         with _reading("the account"):
             self._facts.address.get(afresh=True)
+
+    def rights(self) -> Sequence[Right]:
+        self._api.spare()
+        with _reading("rights"):
+            return list(rights(self._api, self._setting.records))
 
     def poll(self, cursor: Cursor | None) -> Page:
         try:

@@ -41,6 +41,12 @@ def number(name: str) -> str | None:
     return found or (name if _NUMBER.fullmatch(name) else None)
 
 
+def scope(name: str, of: str = "objects") -> str:
+    """The scope that lets read it; all custom objects have one."""
+    known = _KNOWN.get(number(name) or "")
+    return f"crm.{of}.{known[0]}.read" if known else f"crm.{of}.custom.read of {name}"
+
+
 def numbered(names: Iterable[str]) -> dict[str, str]:
     """The configured names by number, and by themselves where there is none."""
     return {number(name) or name: name for name in names}

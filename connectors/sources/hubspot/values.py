@@ -31,6 +31,8 @@ class Property:
     """ANY for a picklist."""
     choices: Mapping[str, str] = field(default_factory=dict)
     """Labels by value; empty for what is no picklist, and for owners."""
+    staged: bool = False
+    """Pipelines or stages: a picklist too where its labels may not be read."""
     several: bool = False
     """A picklist of which several may be ticked."""
     reading: Reading = field(default_factory=Reading)
@@ -43,7 +45,7 @@ class Property:
         if raw is None or raw == "":
             return None
         wanted = self.type if spec.type is FieldType.ANY else spec.type
-        if wanted is FieldType.ANY and self.choices:
+        if wanted is FieldType.ANY and (self.choices or self.staged):
             if self.several:
                 return tuple(self._choice(one) for one in str(raw).split(";") if one)
             return self._choice(str(raw))
@@ -75,6 +77,7 @@ def properties(raw: list[Any], stages: Mapping[str, Mapping[str, str]], reading:
             label=clean(str(one.get("label") or name)),
             type=_TYPES.get(str(one.get("type")), FieldType.ANY),
             choices={**choices, **stages.get(name, {})},
+            staged=name in stages,
             several=one.get("fieldType") == "checkbox",
             reading=reading,
         )

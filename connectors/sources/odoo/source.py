@@ -13,8 +13,9 @@ from connectors.sources.odoo.api import Api
 from connectors.sources.odoo.changes import Changes
 from connectors.sources.odoo.options import OdooOptions, OdooWebhook
 from connectors.sources.odoo.records import Records
+from connectors.sources.odoo.rights import rights
 from connectors.sources.odoo.trackings import Trackings
-from crmbridge.contract import FieldInfo, Member, Reply, Setting, WebhookRequest
+from crmbridge.contract import FieldInfo, Member, Reply, Right, Setting, WebhookRequest
 from crmbridge.errors import SourceError
 from crmbridge.http import Refused, describe
 from crmbridge.model import Cursor, Observation, Page
@@ -29,13 +30,14 @@ def build(options: OdooOptions, setting: Setting) -> OdooSource:
 
 
 class OdooSource:
-    """Implements `crmbridge.contract.Source`, `Baseline`, `Rereading`, `Rewindable`, `Teams` and `Describing`."""
+    """Implements `crmbridge.contract.Source`, `Baseline`, `Rereading`, `Rewindable`, `Teams`, `Describing` and `Entitled`."""
 
     def __init__(self, options: OdooOptions, setting: Setting) -> None:
         if not setting.records:
             raise ValueError("name the models under `records`, as Odoo calls them: crm.lead, res.partner")
         for name in setting.records:
             _named(name)
+        self._options = options
         self._setting = setting
         self._api = Api(options, setting)
         self._records = Records(self._api, options.url, setting, options.reading(setting.days))
@@ -50,6 +52,12 @@ class OdooSource:
         for name in self._setting.records:
             with _reading(name):
                 self._records.check(name)
+
+    def rights(self) -> Sequence[Right]:
+        with _reading(""):
+            found = list(rights(self._api, self._records, list(self._setting.records), old_values=self._options.old_values))
+        self._trackings.forget()  # what was refused may be given since
+        return found
 
     def poll(self, cursor: Cursor | None) -> Page:
         with _reading(""):

@@ -28,7 +28,7 @@ class People:
     def of(self, record_type: str, id: str) -> list[Member]:
         """The owner first, then the team, each once."""
         owner_id, owner = self._owner(record_type, id)
-        team = self._team(record_type, id)
+        team = self.team(record_type, id)
         owner = owner or next((one for user_id, one in team if user_id == owner_id), None)
         found = [owner] if owner else []
         for user_id, one in team:
@@ -61,26 +61,35 @@ class People:
             kept = self._users[id] = (member, self._now() + _KEPT)
         return kept[0]
 
-    def _asked(self, id: str) -> Member | None:
+    def columns(self) -> list[str]:
+        """What is read of a user: the name, and the address if there is one; nothing where users have no name that we know of."""
         known = self._api.attributes(dialect.USERS)
         name = next((one for one in dialect.USER_NAME if one in known), None)
         mail = next((one for one in dialect.USER_MAIL if one in known), None)
-        if name is None:
-            return None
-        user = self._api.one(dialect.USERS, id, fields=[dialect.ID, name, *([mail] if mail else [])])
-        words = dialect.value_of(user, name)
-        return Member(name=clean(str(words)), email=_text(dialect.value_of(user, mail)) if mail else None) if words else None
+        return [one for one in (name, mail) if one] if name else []
 
-    def _team(self, record_type: str, id: str) -> Sequence[tuple[str, Member]]:
-        children = dialect.children_in(self._api.describe(record_type))
-        child = dialect.team_child(record_type, children)
+    def child(self, record_type: str) -> str | None:
+        """The child resource with the teams of a record type."""
+        return dialect.team_child(record_type, dialect.children_in(self._api.describe(record_type)))
+
+    def _asked(self, id: str) -> Member | None:
+        columns = self.columns()
+        if not columns:
+            return None
+        user = self._api.one(dialect.USERS, id, fields=[dialect.ID, *columns])
+        words, *mails = (dialect.value_of(user, name) for name in columns)
+        return Member(name=clean(str(words)), email=_text(mails[0]) if mails else None) if words else None
+
+    def team(self, record_type: str, id: str) -> Sequence[tuple[str, Member]]:
+        """Who is of a record's team, by id."""
+        child = self.child(record_type)
         if child is None:
             return []
         fields = [dialect.TEAM_USER, dialect.TEAM_NAME, dialect.TEAM_MAIL, dialect.TEAM_ROLE]
         try:
             rows = self._api.children(record_type, id, child, fields=fields)
         except Refused as error:
-            if child not in children and error.status == 404:  # a guess, and a wrong one
+            if error.status == 404 and child not in dialect.children_in(self._api.describe(record_type)):  # a guess, and a wrong one
                 return []
             raise
         found = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -13,18 +14,21 @@ from connectors.sources.oracle_crm_on_demand.api import Api
 from connectors.sources.oracle_crm_on_demand.options import OracleOptions
 from connectors.sources.oracle_crm_on_demand.paging import Place, Row, advance, prove
 from connectors.sources.oracle_crm_on_demand.people import People
+from connectors.sources.oracle_crm_on_demand.rights import CLOSED, needed, rights, tracked
 from connectors.sources.oracle_crm_on_demand.trackings import FIELDS, QUERY, last_words
 from connectors.sources.oracle_crm_on_demand.zone import Zone
-from crmbridge.contract import FieldInfo, Member, Setting, each
+from crmbridge.contract import FieldInfo, Member, Promise, Right, Setting, each
 from crmbridge.errors import SourceError
+from crmbridge.http import Refused
 from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, parse_instant
 
+_log = logging.getLogger(__name__)
 Raw = Mapping[str, Any]
 _STAMP = "%Y-%m-%dT%H:%M:%S"
 
 
 class OracleSource:
-    """Implements `crmbridge.contract.Source`, `Baseline`, `Rewindable`, `Teams` and `Describing`."""
+    """Implements `crmbridge.contract.Source`, `Baseline`, `Rewindable`, `Teams`, `Describing` and `Entitled`."""
 
     def __init__(self, options: OracleOptions, setting: Setting) -> None:
         self._options = options
@@ -42,6 +46,8 @@ class OracleSource:
             self._streams.append(dialect.TRACKINGS)
         self._api = Api(options, setting)
         self._people = People(self._api, setting.now)
+        self._untracked = False
+        """Modification Tracking was refused: asking again would cost a login each time."""
 
     def enumerates(self) -> bool:
         return True
@@ -51,9 +57,14 @@ class OracleSource:
         self._api.login.check_zone(self._zone)
         self._api.forget()
         for name, spec in self._setting.records.items():
-            self._check_fields(name, {path.partition(".")[0] for path in spec}, {dialect.CHANGED})
+            needed(self._api, name, {path.partition(".")[0] for path in spec}, {dialect.CHANGED})
         if self._options.modification_trackings:
-            self._check_fields(dialect.TRACKINGS, set(FIELDS), {dialect.CHANGED, dialect.EVENT})
+            self._track()
+
+    def rights(self) -> Sequence[Right]:
+        found = list(rights(self._api, self._people, self._setting.records, trackings=self._options.modification_trackings))
+        self._untracked = any(one.refused for one in found if one.promise is Promise.DELETIONS)
+        return found
 
     def poll(self, cursor: Cursor | None) -> Page:
         self._need_records()
@@ -84,23 +95,51 @@ class OracleSource:
 
     # --- reading
 
+    def _track(self) -> None:
+        """Find out whether Modification Tracking may be read."""
+        try:
+            tracked(self._api)
+            self._untracked = False
+        except Refused as error:
+            self._untrack(error)
+
+    def _untrack(self, error: Refused) -> None:
+        """Without it deletions are not told, and all else goes on."""
+        if error.status not in CLOSED:
+            raise error
+        self._untracked = True
+        _log.warning("Modification Tracking may not be read", extra={"source": self._setting.name, "reason": str(error)})
+
     def _read(self, name: str, position: cursors.Position) -> cursors.Read:
         place = Place.of(position)
         since = self._zone.written(moment) if (moment := parse_instant(place.anchor)) else None
         tracking = name == dialect.TRACKINGS and self._options.modification_trackings
-        found, ended = self._api.page(
-            name,
-            fields=list(FIELDS) if tracking else self._fields(name),
-            q=dialect.all_of(dialect.at_or_after(dialect.CHANGED, since) if since else "", QUERY if tracking else ""),
-            limit=self._options.page,
-            offset=place.offset,
-        )
+        if tracking and self._untracked:
+            return self._unread(position)
+        try:
+            found, ended = self._api.page(
+                name,
+                fields=list(FIELDS) if tracking else self._fields(name),
+                q=dialect.all_of(dialect.at_or_after(dialect.CHANGED, since) if since else "", QUERY if tracking else ""),
+                limit=self._options.page,
+                offset=place.offset,
+            )
+        except Refused as error:
+            if not tracking:
+                raise
+            self._untrack(error)
+            return self._unread(position)
         page = [self._row(name, raw) for raw in found]
         prove(page, f"{self._zone.utc(since):{_STAMP}}" if since else "")
         following, complete = advance(place, page, limit=self._options.page, ended=ended)
         seen = self._changes(found) if tracking else self._observations(name, found, position)
         # Nothing of it counts as read where an empty list was asked from its start.
         return cursors.Read(seen, following.after() if page or place.count else None, complete)
+
+    def _unread(self, position: cursors.Position) -> cursors.Read:
+        """What was deleted before the first look is no news; what is deleted from now on is told once it may be read."""
+        high = position.high if position.whole else f"{self._setting.now().astimezone(timezone.utc):{_STAMP}}"
+        return cursors.Read((), (high, "") if high is not None else None, complete=True)
 
     def _fields(self, name: str) -> list[str]:
         own = [path.partition(".")[0] for path in self._setting.records[name]]
@@ -184,14 +223,6 @@ class OracleSource:
             raise SourceError(
                 "name the record types and their fields under `records`, like Opportunities: {fields: {SalesStage: internal}}"
             )
-
-    def _check_fields(self, resource: str, wanted: set[str], queried: set[str]) -> None:
-        known = self._api.attributes(resource)
-        if missing := sorted((wanted | queried) - known.keys()):
-            raise SourceError(f"{resource} has no field {', '.join(missing)} that this user may read; it has {', '.join(sorted(known))}")
-        for name in sorted(queried):
-            if not dialect.flag(known[name].get("queryable")):
-                raise SourceError(f"{resource}: {name} is not queryable (its description says so), and without it nothing can be polled")
 
 
 def _text(value: Any) -> str | None:

@@ -57,9 +57,9 @@ class Api:
             raise SourceError(f"there is no record type {record_type}; there are {', '.join(TYPES)}")
         return self._fields[record_type]
 
-    def page(self, record_type: str, **asked: str) -> tuple[list[dict[str, Any]], str]:
-        """Records, and the mark of the page behind them."""
-        body = self._get(f"/api/v2/{record_type}", **asked)
+    def page(self, record_type: str, *, archived: bool = False, **asked: str) -> tuple[list[dict[str, Any]], str]:
+        """Records, and the mark of the page behind them; since 2025-07-15 those that are `archived` stand in a list of their own."""
+        body = self._get(f"/api/v2/{record_type}{'/archived' if archived else ''}", **asked)
         more = body.get("additional_data") or {}
         return self._list(body), str(more.get("next_cursor") or "")
 
@@ -83,6 +83,10 @@ class Api:
     def introduce(self, *, afresh: bool = False) -> None:
         """Learn who we are."""
         self._me.get(afresh=afresh)
+
+    def is_admin(self) -> bool:
+        """Whether we may see what others own, as far as we were told when we were introduced."""
+        return self._me.last.get("is_admin", True) in (True, 1)
 
     def subscriptions(self) -> list[dict[str, Any]]:
         """Webhooks that there are."""

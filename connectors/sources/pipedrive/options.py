@@ -27,3 +27,9 @@ class PipedriveOptions(Options):
     api_url: str = Field("https://api.pipedrive.com", description="Where the API is.", pattern=r"^https?://[^\s?#@]+$")
     overlap: int = Field(60, description="Seconds that each poll looks back, for what was committed late.", ge=0, le=86_400)
     page: int = Field(500, description="Records of one read.", ge=10, le=500)
+    archived_every: int = Field(
+        300,
+        description="Seconds between two readings of the archive: deals in it cannot be edited, but may change just before they go there.",
+        ge=0,
+        le=86_400,
+    )

@@ -12,13 +12,15 @@ from typing import Any, Final
 
 from connectors.sources.pipedrive.api import TYPES, Api
 from connectors.sources.pipedrive.options import PipedriveOptions, Webhook
-from crmbridge.contract import FieldInfo, Member, Reply, Rows, Setting, WebhookRequest, each, login_secret, revealed
+from connectors.sources.pipedrive.rights import CLOSED, rights
+from crmbridge.contract import FieldInfo, Member, Reply, Right, Rows, Setting, WebhookRequest, each, login_secret, revealed
 from crmbridge.errors import InvalidRequest, InvalidSignature, SourceError
-from crmbridge.http import look, strict_json
+from crmbridge.http import Refused, look, strict_json
 from crmbridge.model import Choice, Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, parse_instant
 
 _log = logging.getLogger(__name__)
-_DELETED: Final = " deleted"  # behind a record type: the stream of its deletions
+_ARCHIVED: Final = " archived"  # behind a record type: the stream of what is in its archive, which the list of all leaves out
+_DELETED: Final = " deleted"  # behind a record type, or its archive: the stream of its deletions
 _SUBSCRIBED: Final = timedelta(hours=1)  # Pipedrive drops a subscription after three days without success
 _TYPES: Final = {
     "int": FieldType.NUMBER,
@@ -38,7 +40,7 @@ def build(options: PipedriveOptions, setting: Setting) -> PipedriveSource:
 
 
 class PipedriveSource:
-    """Implements `crmbridge.contract.Source`, `Baseline`, `Rereading`, `Rewindable`, `Teams` and `Describing`."""
+    """Implements `crmbridge.contract.Source`, `Baseline`, `Rereading`, `Rewindable`, `Teams`, `Describing` and `Entitled`."""
 
     def __init__(self, options: PipedriveOptions, setting: Setting) -> None:
         self._options = options
@@ -46,6 +48,8 @@ class PipedriveSource:
         self._reading = options.reading(setting.days)
         self._records = setting.records
         self._api = Api(options, setting)
+        self._looked: dict[str, datetime] = {}
+        """When a pass through each stream of the archive began last."""
 
     def enumerates(self) -> bool:
         return True
@@ -60,19 +64,21 @@ class PipedriveSource:
                 raise SourceError(
                     f"{name}: no field {', '.join(missing)} that this user may read; there are {', '.join(sorted(known))[:1000]}"
                 )
+            self._api.page(name, limit="1")
         self._learn(afresh=True)
+
+    def rights(self) -> Sequence[Right]:
+        return list(rights(self._api, self._records, called=self._options.webhook is not None))
 
     def poll(self, cursor: Cursor | None) -> Page:
         self._learn()
-        names = list(self._records)
-        streams = names + [name + _DELETED for name in names if name == "deals"]
         try:
-            return cursors.next_page(cursor, streams, self._read, overlap=self._options.overlap, now=self._setting.now())
+            return cursors.next_page(cursor, self._streams(), self._read, overlap=self._options.overlap, now=self._setting.now())
         except ValueError as error:
             raise SourceError(str(error)) from None
 
     def since(self, moment: datetime) -> Cursor:
-        return cursors.since({name: _stamp(moment) for stream in self._records for name in (stream, stream + _DELETED)})
+        return cursors.since(dict.fromkeys(self._streams(), _stamp(moment)))
 
     def fetch_many(self, record_type: str, ids: Sequence[str]) -> Sequence[Observation]:
         if record_type not in self._records or not ids:
@@ -80,12 +86,12 @@ class PipedriveSource:
         self._learn()
         found: list[Observation] = []
         for start in range(0, len(ids), _AT_ONCE):
-            rows, _ = self._api.page(record_type, ids=",".join(ids[start : start + _AT_ONCE]))
+            rows = self._single(record_type, ids[start : start + _AT_ONCE])
             found += self._observations(record_type, rows).observations()
         return found
 
     def members(self, record_type: str, id: str) -> Sequence[Member]:
-        found, _ = self._api.page(record_type, ids=id)
+        found = self._single(record_type, [id])
         users = self._api.users.get()
         owners = [users[str(one["owner_id"])] for one in found if str(one.get("owner_id")) in users]
         return [Member(name=clean(str(one["name"])), email=one.get("email"), role="owner") for one in owners]
@@ -117,12 +123,46 @@ class PipedriveSource:
         if any(field in _OWNER for spec in self._records.values() for field in spec):
             self._api.users.get(afresh=afresh)
 
+    def _streams(self) -> list[str]:
+        """An archived deal is nothing new and not gone: it stands in another list, where it is read on."""
+        more = (_ARCHIVED, _DELETED, _ARCHIVED + _DELETED)
+        return [*self._records, *(name + kind for name in self._records if name == "deals" for kind in more)]
+
+    def _single(self, name: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """These records, also those that the list of all leaves out because they are archived."""
+        rows, _ = self._api.page(name, ids=",".join(ids))
+        missing = sorted(set(ids) - {str(one.get("id")) for one in rows})
+        if name == "deals" and missing:
+            try:
+                rows += self._api.page(name, archived=True, ids=",".join(missing))[0]
+            except Refused as error:
+                if error.status not in CLOSED:
+                    raise
+        return rows
+
     def _read(self, stream: str, position: cursors.Position) -> cursors.Read:
+        if _ARCHIVED not in stream:
+            return self._listed(stream, position)
+        now, looked = self._setting.now(), self._looked.get(stream)
+        if position.after is None:
+            pause = timedelta(seconds=self._options.archived_every)
+            if position.whole and looked is not None and looked <= now < looked + pause:
+                return _unread(position)
+            self._looked[stream] = now
+        try:
+            return self._listed(stream, position)
+        except Refused as error:
+            if error.status not in CLOSED:
+                raise
+            _log.info("the archive may not be read", extra={"source": self._setting.name, "reason": str(error)})
+            return _unread(position) if position.high is not None else cursors.Read((), (_stamp(now), ""), complete=True)
+
+    def _listed(self, stream: str, position: cursors.Position) -> cursors.Read:
         """Position.after is (stamp, mark): everything from a stamp on, or the page behind one that holds only that stamp.
 
         A pass goes to a second page among records of one second alone: others move while it reads.
         """
-        name, deleted = stream.removesuffix(_DELETED), stream.endswith(_DELETED)
+        name, deleted, archived = stream.partition(" ")[0], stream.endswith(_DELETED), _ARCHIVED in stream
         if deleted and position.high is None:
             return cursors.Read((), (_stamp(self._setting.now()), ""), complete=True)  # what was deleted before is no news
         start, mark = (str(position.after[0]), str(position.after[1])) if position.after else (position.start, "")
@@ -130,7 +170,7 @@ class PipedriveSource:
         moment = cursors.instant(start) if start is not None else None
         asked |= {"updated_since": f"{moment:%Y-%m-%dT%H:%M:%SZ}"} if moment else {}
         asked |= {"status": "deleted"} if deleted else {}
-        rows, following = self._api.page(name, **asked, **({"cursor": mark} if mark else {}))
+        rows, following = self._api.page(name, archived=archived, **asked, **({"cursor": mark} if mark else {}))
         found = self._observations(name, rows, position)
         stamps = [one.occurred_at for _, one in found.good]
         if stamps != sorted(stamps):
@@ -254,7 +294,8 @@ class CalledPipedriveSource(PipedriveSource):
     def __init__(self, options: PipedriveOptions, setting: Setting, webhook: Webhook) -> None:
         super().__init__(options, setting)
         self._webhook = webhook
-        self._looked: datetime | None = None
+        self._subscribed: datetime | None = None
+        """When subscriptions were looked at last."""
 
     def poll(self, cursor: Cursor | None) -> Page:
         self._keep_subscribed()
@@ -313,8 +354,17 @@ class CalledPipedriveSource(PipedriveSource):
     def _keep_subscribed(self) -> None:
         """Pipedrive drops a subscription that nobody answered for three days, without a word."""
         now = self._setting.now()
-        if self._looked is not None and abs(now - self._looked) < _SUBSCRIBED:
+        if self._subscribed is not None and abs(now - self._subscribed) < _SUBSCRIBED:
             return
+        try:
+            self._subscribe()
+        except Refused as error:
+            if error.status not in CLOSED:
+                raise
+            _log.warning("webhooks cannot be subscribed to", extra={"source": self._setting.name, "reason": str(error)})
+        self._subscribed = now
+
+    def _subscribe(self) -> None:
         there = {
             (str(one.get("subscription_url")), str(one.get("event_object")))
             for one in self._api.subscriptions()
@@ -325,7 +375,11 @@ class CalledPipedriveSource(PipedriveSource):
                 password = login_secret(self._webhook.password[0])
                 self._api.subscribe(self._webhook.url, TYPES[name], self._webhook.user, password)
                 _log.info("subscribed to webhooks", extra={"source": self._setting.name, "record": name})
-        self._looked = now
+
+
+def _unread(position: cursors.Position) -> cursors.Read:
+    """Nothing was looked at: the stream stays where it is."""
+    return cursors.Read((), (position.high, "") if position.high is not None else None, complete=True)
 
 
 def _plain(raw: Any) -> Any:

@@ -11,21 +11,23 @@ import itertools
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
+from functools import partial
 from typing import Any, Final
 
 from connectors.sources.rest.api import Api, Body
 from connectors.sources.rest.options import Resource, RestOptions, Since
-from crmbridge.contract import Setting, Stretch, Walk, each
+from crmbridge.contract import Promise, Right, Setting, Stretch, Walk, each
 from crmbridge.errors import FieldsGone, SourceError
-from crmbridge.http import look
+from crmbridge.http import denial, look
 from crmbridge.model import Cursor, FieldValue, Observation, Page, both, clean, cursors, identity, marked
 
 _log = logging.getLogger(__name__)
 _PROOF: Final = 10  # records
+_CLOSED: Final = frozenset({402, 404, 405, 410})  # besides 403, how an API says that a path is not for us
 
 
 class RestSource:
-    """Implements `crmbridge.contract.Source`, `Baseline`, `Rewindable` and `Walking`."""
+    """Implements `crmbridge.contract.Source`, `Baseline`, `Rewindable`, `Walking` and `Entitled`."""
 
     def __init__(self, options: RestOptions, setting: Setting) -> None:
         self._options = options
@@ -42,6 +44,19 @@ class RestSource:
             for item in items[:1]:
                 self._prove(name, one, item)
             self._misspelt(name, [_fields(one, item) for item in items])
+
+    def rights(self) -> Sequence[Right]:
+        """Each path is asked for what changed since now, where that can be asked."""
+        now = _written(self._setting.now())
+        return [
+            Right(
+                name=f"GET {self._options.url}{one.path}",
+                promise=Promise.CHANGES,
+                lost=f"nothing of {name} is told",
+                refused=denial(partial(self._api.page, one, self._asked(one, now), ""), _CLOSED),
+            )
+            for name, one in self._options.types.items()
+        ]
 
     def _prove(self, name: str, one: Resource, item: Mapping[str, Any]) -> None:
         try:

@@ -48,9 +48,10 @@ class Described:
         actor = ["LastModifiedById"] if "LastModifiedById" in self.by_name else []
         return [*SYSTEM, *actor, *(name for name in found if not self.missing([name]))]
 
-    def several_owners(self) -> bool:
-        """An owner may be a queue too, of which only the name can be asked."""
-        return len(self.by_name.get("OwnerId", {}).get("referenceTo") or ()) > 1
+    def owner(self) -> list[str]:
+        """What can be asked of an owner: it may be a queue too, of which that is only the name."""
+        several = len(self.by_name.get("OwnerId", {}).get("referenceTo") or ()) > 1
+        return ["Owner.Name"] if several else ["Owner.Name", "Owner.Email"]
 
     def values(self, record: Mapping[str, Any], spec: RecordSpec) -> dict[str, FieldValue]:
         """The configured fields of a record as it came; a parent that is not there, or not for us, leaves its fields empty."""

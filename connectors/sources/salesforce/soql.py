@@ -66,5 +66,10 @@ def team(record_type: str, id: str) -> str:
     return f"SELECT User.Name, User.Email, TeamMemberRole FROM {member} WHERE {record_type}Id = {quoted(id)} ORDER BY CreatedDate"
 
 
+def some(record_type: str, fields: Iterable[str]) -> str:
+    """Any record: whether these fields may be read."""
+    return f"SELECT {_list(fields)} FROM {named(record_type)} LIMIT 1"
+
+
 def _list(fields: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(map(named, fields)))

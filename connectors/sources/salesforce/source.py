@@ -11,7 +11,8 @@ from connectors.sources.salesforce import outbound, soql
 from connectors.sources.salesforce.api import Api
 from connectors.sources.salesforce.fields import Described
 from connectors.sources.salesforce.options import OutboundMessages, SalesforceOptions
-from crmbridge.contract import FieldInfo, Member, Reply, Setting, WebhookRequest, each
+from connectors.sources.salesforce.rights import rights
+from crmbridge.contract import FieldInfo, Member, Reply, Right, Setting, WebhookRequest, each
 from crmbridge.errors import SourceError
 from crmbridge.http import Refused
 from crmbridge.model import Cursor, Observation, Page, RecordSpec, clean, cursors, parse_instant
@@ -30,7 +31,7 @@ def build(options: SalesforceOptions, setting: Setting) -> SalesforceSource:
 
 
 class SalesforceSource:
-    """Implements `crmbridge.contract.Source`, `Baseline`, `Rereading`, `Rewindable`, `Teams` and `Describing`."""
+    """Implements `crmbridge.contract.Source`, `Baseline`, `Rereading`, `Rewindable`, `Teams`, `Describing` and `Entitled`."""
 
     def __init__(self, options: SalesforceOptions, setting: Setting) -> None:
         self._options = options
@@ -61,6 +62,10 @@ class SalesforceSource:
         if more := sorted(scopes - _NEEDED):
             _log.warning("the app may do more than it needs", extra={"source": self._setting.name, "scopes": ", ".join(more)})
 
+    def rights(self) -> Sequence[Right]:
+        self._api.forget()
+        return list(rights(self._api, self._records, self._described, self._setting.now))
+
     def poll(self, cursor: Cursor | None) -> Page:
         try:
             return cursors.next_page(cursor, self._streams(), self._read, overlap=self._options.overlap, now=self._setting.now())
@@ -80,8 +85,7 @@ class SalesforceSource:
         return found
 
     def members(self, record_type: str, id: str) -> Sequence[Member]:
-        owner = ["Owner.Name"] if self._described(record_type).several_owners() else ["Owner.Name", "Owner.Email"]
-        rows = self._query(soql.single(record_type, owner, [id]))
+        rows = self._query(soql.single(record_type, self._described(record_type).owner(), [id]))
         found = [_member(rows[0].get("Owner"), "owner")] if rows else []
         if record_type in ("Account", "Opportunity"):
             try:
@@ -147,7 +151,14 @@ class SalesforceSource:
             start = now - _KNOWN_BACK
         if now - start < _MINUTE:
             return nothing
-        answer = self._api.deleted(name, start, now)
+        try:
+            answer = self._api.deleted(name, start, now)
+        except Refused as error:
+            if error.status != 403:
+                raise
+            _log.info("deletions may not be read", extra={"source": self._setting.name, "record": name, "reason": str(error)})
+            self._looked[stream] = now
+            return nothing  # what was deleted meanwhile is told if the right is given within the days for which that is known
         self._looked[stream] = now
         gone = {_text(one, "id"): _instant(one, "deletedDate") for one in answer["deletedRecords"]}
         winners = self._winners(name, list(gone))
@@ -184,7 +195,8 @@ class SalesforceSource:
         described = self._described(record_type)
         if missing := described.missing({*self._records.get(record_type, {}), "SystemModstamp", "CreatedDate"}):
             raise SourceError(
-                f"{record_type}: no field {', '.join(missing)} that this login may read: is the name right, and field-level security open?"
+                f"{record_type}: no field {', '.join(missing)} that this login may read, so that nothing of it is told: "
+                "is the name right, and field-level security open?"
             )
         return described
 

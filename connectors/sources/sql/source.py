@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from connectors.sources.sql.driver import Driver, Row, open_driver
 from connectors.sources.sql.options import SqlOptions, Table
-from crmbridge.contract import Rows, Setting, Stretch, Walk, each
+from crmbridge.contract import Promise, Right, Rows, Setting, Stretch, Walk, each
 from crmbridge.errors import FieldsGone, SourceError
 from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, identity, marked
 
@@ -21,7 +21,7 @@ _UNSAID: Final = FieldSpec()
 
 
 class SqlSource:
-    """Implements `crmbridge.contract.Source`, `Baseline`, `Rewindable` and `Walking`."""
+    """Implements `crmbridge.contract.Source`, `Baseline`, `Rewindable`, `Walking` and `Entitled`."""
 
     def __init__(self, options: SqlOptions, setting: Setting) -> None:
         self._options = options
@@ -52,6 +52,30 @@ class SqlSource:
 
         if gone:
             raise FieldsGone("; ".join(gone))
+
+    def rights(self) -> Sequence[Right]:
+        return [
+            Right(
+                name=f"SELECT on all columns of {table.table or f'the query of {name}'}",
+                promise=Promise.CHANGES,
+                lost=f"nothing of {name} is told, deletions neither",
+                refused=self._denied(table),
+            )
+            for name, table in self._options.tables.items()
+        ]
+
+    def _denied(self, table: Table) -> str:
+        """Why a table cannot be read; empty if it can. A database that answers nothing at all raises SourceError."""
+        words = ""
+        for _ in range(2):  # what was locked a moment ago is no right that lacks
+            try:
+                self._rows(f"SELECT * FROM {self._from(table)} LIMIT 1", [])
+            except SourceError as error:
+                self._rows("SELECT 1", [])
+                words = str(error)
+            else:
+                return ""
+        return words
 
     def poll(self, cursor: Cursor | None) -> Page:
         try:

@@ -136,7 +136,7 @@ class Api:
                     why = f"there is no REST API for a database {self._options.database} here"
                 case _:
                     raise
-            raise SourceError(f"{error}: {why}", error.retry_at) from None
+            raise Refused(f"{error}: {why}", error.status, error.body, error.retry_at) from None
 
 
 def _said(body: Any) -> str:

@@ -16,9 +16,10 @@ from connectors.sources.tryton import told as memory
 from connectors.sources.tryton.api import Api, Record, Revisions
 from connectors.sources.tryton.fields import EMAILS, infos, look, values
 from connectors.sources.tryton.options import TrytonOptions
+from connectors.sources.tryton.rights import has, rights
 from connectors.sources.tryton.told import Told
 from connectors.sources.tryton.words import CREATED, WRITTEN
-from crmbridge.contract import FieldInfo, Member, Setting, each
+from crmbridge.contract import FieldInfo, Member, Right, Setting, each
 from crmbridge.errors import SourceError
 from crmbridge.model import Cursor, FieldValue, Observation, Page, clean, cursors, from_us, to_us
 
@@ -42,7 +43,7 @@ class _Pass:
 
 
 class TrytonSource:
-    """Implements `crmbridge.contract.Source`, `Baseline`, `Rewindable`, `Teams` and `Describing`."""
+    """Implements `crmbridge.contract.Source`, `Baseline`, `Rewindable`, `Teams`, `Describing` and `Entitled`."""
 
     def __init__(self, options: TrytonOptions, setting: Setting) -> None:
         self._options = options
@@ -67,10 +68,15 @@ class TrytonSource:
                 raise SourceError(f"{model}: no field {', '.join(missing)} that this user may read: are name and module right?")
             for row in self._api.search(model, [*spec, CREATED, WRITTEN], [], ["id"], limit=1):
                 # Tryton leaves fields out that its access rules forbid, and says nothing.
-                if hidden := [name for name in [*spec, CREATED, WRITTEN] if not _has(row, name)]:
+                if hidden := [name for name in [*spec, CREATED, WRITTEN] if not has(row, name)]:
                     raise SourceError(f"{model}: the user of the key may not read {', '.join(hidden)}")
-            if self._options.history and not self._api.keeps_history(model):
+            if self._historic(model):
+                self._api.revisions(model, [1])
+            elif self._options.history:
                 _log.info("the model keeps no history: only present states are read, no deletions", extra=self._facts(model))
+
+    def rights(self) -> Sequence[Right]:
+        return list(rights(self._api, list(self._records), self._people, history=self._options.history))
 
     def poll(self, cursor: Cursor | None) -> Page:
         try:
@@ -93,18 +99,26 @@ class TrytonSource:
         return memory.dump(cursor, {model: Told(floor=to_us(self._setting.now())) for model in self._records})
 
     def members(self, record_type: str, id: str) -> Sequence[Member]:
-        described = self._api.described(record_type)
-        people = {name: EMAILS.get(self._relation(described, name)) for name in self._options.people if name in described}
-        asked = [f"{name}.{path}" for name, email in people.items() for path in ("rec_name", email) if path]
+        described, asked = self._api.described(record_type), self._people(record_type)
         row = self._api.read(record_type, asked, [_number(id)]).get(_number(id), {})
         found: list[Member] = []
-        for number, (name, email) in enumerate(people.items()):
+        for number, name in enumerate(self._working(described)):
+            email = EMAILS.get(self._relation(described, name))
             label = "owner" if number == 0 else str(described[name].get("string") or name)
             for one in _several(look(row, name)):
                 person = clean(str(look(one, "rec_name") or ""))
                 address = look(one, email) if email else None
                 found += [Member(name=person, email=str(address) if address else None, role=label)] if person else []
         return found
+
+    def _people(self, model: str) -> list[str]:
+        """What is read of who works on a record: names, and addresses where it is known where they stand."""
+        described = self._api.described(model)
+        working = {name: EMAILS.get(self._relation(described, name)) for name in self._working(described)}
+        return [f"{name}.{path}" for name, email in working.items() for path in ("rec_name", email) if path]
+
+    def _working(self, described: Mapping[str, Any]) -> list[str]:
+        return [name for name in self._options.people if name in described]
 
     def schema(self, record_type: str) -> Sequence[FieldInfo]:
         return infos(self._api.described(record_type))
@@ -311,18 +325,6 @@ def _stamp(model: str, row: Record) -> int:
     if at is None:
         raise SourceError(f"{model}: the record {row['id']} has no stamp: may the user read create_date and write_date?")
     return at
-
-
-def _has(row: Record, name: str) -> bool:
-    """A part of a dotted name may be empty, and ends it."""
-    value: Any = row
-    for part in name.split("."):
-        if not isinstance(value, Mapping):
-            return True
-        if part not in value:
-            return False
-        value = value[part]
-    return True
 
 
 def _several(value: Any) -> list[Any]:

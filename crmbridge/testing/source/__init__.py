@@ -7,6 +7,7 @@ and an owner; `fields` says what this vendor calls them.
 
 from __future__ import annotations
 
+from crmbridge.testing.source.entitled import Rights
 from crmbridge.testing.source.hooks import Hooks
 from crmbridge.testing.source.logins import Logins
 from crmbridge.testing.source.parts import Can
@@ -16,5 +17,5 @@ from crmbridge.testing.source.troubles import Troubles
 __all__ = ["Can", "SourceContract"]
 
 
-class SourceContract(Logins, Reading, Hooks, Troubles):
+class SourceContract(Logins, Rights, Reading, Hooks, Troubles):
     """What holds for every source."""

@@ -32,6 +32,7 @@ class Can(StrEnum):
     LOGIN = "login"  # it gets tokens that expire
     QUOTA = "quota"  # the vendor says how much of it is used
     LINKS = "links"
+    RIGHTS = "rights"  # it proves what its login must be let to do
 
 
 F = TypeVar("F", bound=Callable[..., Any])

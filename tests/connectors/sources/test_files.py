@@ -1,12 +1,14 @@
 """The files source: each export once, whole, in order, whatever happens to it; and the contract of all sources."""
 
 import csv
+import errno
 import io
 import json
 import os
 import subprocess
 import sys
 from typing import ClassVar
+from unittest import mock
 
 import pytest
 
@@ -35,6 +37,23 @@ class Exports(StandIn):
             self.files.pop(row.id).unlink()  # nobody exported it
         elif row.visible:
             self.files[row.id] = self.put([row])
+
+    def withdraw(self, right):
+        """Root reads everything, so that the newest file says itself that it is not for us."""
+        super().withdraw(right)
+        newest, real = max(self.folder.iterdir()), os.open
+
+        def opened(path, *more, **named):
+            if path == newest:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return real(path, *more, **named)
+
+        self.closed = mock.patch.object(os, "open", opened)
+        self.closed.start()
+
+    def give(self, right):
+        super().give(right)
+        self.closed.stop()
 
     def put(self, rows, name=None):
         self.number += 1
@@ -66,7 +85,7 @@ class Contract(SourceContract):
     connector = CONNECTOR
     record_type = "Deal"
     fields: ClassVar = {"title": "title", "stage": "stage", "amount": "amount", "owner": "owner"}
-    can = frozenset({Can.POLL, Can.DELETES, Can.LINKS})
+    can = frozenset({Can.POLL, Can.DELETES, Can.LINKS, Can.RIGHTS})
     proven = "real files"
 
     def stand_in(self, folder):

@@ -279,12 +279,42 @@ class TestRecords(HubspotParts):
         assert sorted(one.record_id for one in found) == sorted({*ids} - {ids[7]})
         assert make().fetch_many("companies", ["1"]) == ()
 
+    def test_stages_that_may_not_be_named_are_called_by_their_ids(self, make, worlds, crm):
+        """And that their names come or go is no change."""
+        world = worlds(make())
+        id = self.begun(crm, world)
+        crm.withdraw("crm.schemas.deals.read (pipelines)")
+        crm.tick(1200)
+        crm.update(id, title="Acme")
+        (event,) = world.poll()
+        assert (event.fields["dealstage"], event.before["dealname"]) == (Choice("open", "open"), "Parkers")
+        assert world.poll() == []
+        crm.give("crm.schemas.deals.read (pipelines)")
+        crm.tick(1200)
+        crm.update(id, stage="won")
+        (event,) = world.poll()
+        assert event.fields["dealstage"] == Choice("won", "Closed Won")
+
+    def test_rights_are_called_as_scopes_are(self, make, crm):
+        """Whatever name a type goes by; each stands once."""
+        records = {name: {"x": FieldSpec(), "company.name": FieldSpec()} for name in ("0-3", "company", "2-77")}
+        crm.respond = lambda exchange: exchange.reply(200, b'{"results": [], "access_token": "canary-token-x", "expires_in": 60}', {})
+        names = [one.name for one in make(records=records).rights()]
+        assert names == [
+            "crm.objects.deals.read",
+            "crm.schemas.deals.read (pipelines)",
+            "crm.objects.companies.read",
+            "crm.objects.custom.read of 2-77",
+            "crm.objects.owners.read",
+            "account details (scope oauth)",
+        ]
+
     def test_what_hubspot_may_not_be_asked_for_is_named(self, make, crm):
         """Any one of the scopes it lists is enough."""
         source = make(records=spec("dealname", "owner.name"))
         for area, scope in (
-            ("properties", "crm.properties.deals.read"),
-            ("owners", "crm.owners.owners.read"),
+            ("properties", "crm.schemas.deals.read"),
+            ("owners", "crm.objects.owners.read"),
             ("objects", "crm.objects.deals.read"),
         ):
             crm.secret_scopes = {area}

@@ -38,13 +38,13 @@ class Contract(SourceContract):
 
 
 class TestOdoo(Contract):
-    can = frozenset({Can.POLL, Can.WEBHOOK, Can.DELETES, Can.TEAMS, Can.SCHEMA, Can.LOGIN, Can.LINKS})
+    can = frozenset({Can.POLL, Can.WEBHOOK, Can.DELETES, Can.TEAMS, Can.SCHEMA, Can.LOGIN, Can.LINKS, Can.RIGHTS})
 
 
 class TestPolled(Contract):
     """Odoo 14, which has no webhooks; the states between two polls come out of its log."""
 
-    can = frozenset({Can.POLL, Can.OLD_VALUES, Can.DELETES, Can.TEAMS, Can.SCHEMA, Can.LOGIN, Can.LINKS})
+    can = frozenset({Can.POLL, Can.OLD_VALUES, Can.DELETES, Can.TEAMS, Can.SCHEMA, Can.LOGIN, Can.LINKS, Can.RIGHTS})
     proven = "stand-in that answers as a recorded Odoo 14 did"
 
     def stand_in(self, folder):
@@ -65,5 +65,5 @@ class TestPolled(Contract):
 class TestJson2(Contract):
     """Odoo 19: the key is the login, so that there is none to be made."""
 
-    can = frozenset({Can.POLL, Can.WEBHOOK, Can.DELETES, Can.TEAMS, Can.SCHEMA, Can.LINKS})
+    can = frozenset({Can.POLL, Can.WEBHOOK, Can.DELETES, Can.TEAMS, Can.SCHEMA, Can.LINKS, Can.RIGHTS})
     api = "json2"

@@ -435,6 +435,20 @@ class TestTracking(OracleParts):
         with pytest.raises(ValueError, match="ModificationTrackings"):
             make(records={"ModificationTrackings": {}})
 
+    def test_deletions_that_could_not_be_read_are_told_when_they_can(self, make, worlds, crm):
+        """Nothing of them is lost meanwhile, and a poll without the right costs no login."""
+        world = worlds(make())
+        id = self.begun(crm, world)
+        crm.withdraw("Manage Modification Tracking")
+        crm.delete(id)
+        crm.tick(120)
+        assert world.poll() == []
+        logins = crm.logins
+        assert (world.poll(), crm.logins) == ([], logins)
+        crm.give("Manage Modification Tracking")
+        world.call(world.source.rights)  # as from time to time
+        assert [(one.kind, one.record_id) for one in world.poll()] == [(Kind.DELETED, id)]
+
 
 class TestPeople(OracleParts):
     """Owners and teams, in few requests."""

@@ -10,7 +10,7 @@ from standins.pipedrive import CUSTOM, HOOK, PASSWORD, STAGES, TOKEN, WORDS, Pip
 
 from connectors.sources.pipedrive import CONNECTOR
 from crmbridge.errors import InvalidRequest, SourceError
-from crmbridge.model import Choice, FieldSpec, Kind
+from crmbridge.model import Choice, FieldSpec, Kind, cursors
 from crmbridge.testing import Can, SourceContract
 
 NAMES = {str(id): name for name, id in STAGES.items()}
@@ -20,14 +20,21 @@ class TestPipedrive(SourceContract):
     connector = CONNECTOR
     record_type = "deals"
     fields: ClassVar = WORDS
-    can = frozenset({Can.POLL, Can.WEBHOOK, Can.OLD_VALUES, Can.DELETES, Can.MERGES, Can.TEAMS, Can.SCHEMA, Can.LINKS})
+    can = frozenset({Can.POLL, Can.WEBHOOK, Can.OLD_VALUES, Can.DELETES, Can.MERGES, Can.TEAMS, Can.SCHEMA, Can.LINKS, Can.RIGHTS})
     secrets = (TOKEN, PASSWORD)
 
     def stand_in(self, folder):
         return Pipedrive()
 
     def options(self, crm):
-        return {"token": TOKEN, "webhook": {"url": HOOK, "password": PASSWORD}, "api_url": crm.url, "overlap": 60, "page": 10}
+        return {
+            "token": TOKEN,
+            "webhook": {"url": HOOK, "password": PASSWORD},
+            "api_url": crm.url,
+            "overlap": 60,
+            "page": 10,
+            "archived_every": 0,
+        }
 
     def says(self, event, word, *, before=False):
         """Stages are numbers here."""
@@ -50,6 +57,91 @@ class TestPipedrive(SourceContract):
         """Pipedrive knows the owner, and no team."""
         id = self.begun(crm, world)
         assert [one.name for one in world.call(world.source.members, "deals", id)] == ["Susan Vale"]
+
+    # --- the archive, which the list of all deals leaves out
+
+    @pytest.mark.parametrize("stamped", [True, False])
+    def test_to_archive_a_deal_is_no_news_and_no_deletion(self, world, crm, stamped):
+        """Nor is taking it out again; what changes then is told."""
+        id = self.begun(crm, world)
+        crm.archive(id, stamped=stamped)
+        crm.tick(120)
+        assert world.poll() == []
+        crm.unarchive(id, stamped=stamped)
+        crm.tick(120)
+        assert world.poll() == []
+        crm.update(id, stage="won")
+        (told,) = world.poll()
+        assert (told.kind, self.says(told, "stage")) == (Kind.UPDATED, "won")
+
+    @pytest.mark.parametrize("stamped", [True, False])
+    def test_what_changed_just_before_it_was_archived_is_told(self, world, crm, stamped):
+        """Deals that are won are often archived by the same hand, or by an automation."""
+        id = self.begun(crm, world)
+        crm.update(id, stage="won")
+        new = crm.create(title="Quick")
+        for one in (id, new):
+            crm.archive(one, stamped=stamped)
+        crm.tick(5)
+        assert sorted((one.record_id, one.kind) for one in world.poll()) == [(id, Kind.UPDATED), (new, Kind.CREATED)]
+        crm.tick(120)
+        assert world.poll() == []
+
+    def test_what_is_in_the_archive_at_the_first_start_is_learnt(self, world, crm):
+        """And an archived deal is read whole where it is named, and deleted as any other."""
+        old = crm.create()
+        crm.archive(old)
+        self.begun(crm, world)
+        assert world.knows("deals", old)
+        assert [one.record_id for one in world.call(world.source.fetch_many, "deals", [old])] == [old]
+        assert [one.name for one in world.call(world.source.members, "deals", old)] == ["Susan Vale"]
+        crm.delete(old)
+        crm.tick(120)
+        assert [(one.kind, one.record_id) for one in world.poll()] == [(Kind.DELETED, old)]
+
+    def test_an_archive_that_comes_into_sight_is_no_news(self, world, crm):
+        """With a cursor of before it was read, or where it was not for this user."""
+        crm.withdraw("deals:read of the archive")
+        old = crm.create()
+        crm.archive(old)
+        self.begun(crm, world)
+        assert not world.knows("deals", old)
+        crm.give("deals:read of the archive")
+        late = crm.create(title="Late")
+        crm.archive(late)
+        crm.tick(5)
+        assert [(one.kind, one.record_id) for one in world.poll()] == [(Kind.CREATED, late)]
+        crm.tick(120)
+        assert world.poll() == []
+
+    def test_a_cursor_of_before_learns_the_archive_silently(self, make, worlds, crm):
+        old = crm.create()
+        crm.archive(old)
+        crm.tick(120)
+        world = worlds(make())
+        crm.withdraw("deals:read of the archive")
+        world.poll()
+        positions, current = cursors.load(world.run(world.store.position("crm")).cursor)
+        before = cursors.dump({name: one for name, one in positions.items() if "archived" not in name}, current)
+        crm.give("deals:read of the archive")
+        page = make().poll(before)
+        while page.has_more:
+            page = make().poll(page.cursor)
+            assert page.learning or not page.observations
+        assert {name for name in cursors.load(page.cursor)[0] if "archived" in name} == {"deals archived", "deals archived deleted"}
+
+    def test_the_archive_is_read_slowly(self, make, worlds, crm):
+        """Each reading costs as much as one of all deals."""
+        world = worlds(make({"archived_every": 300}))
+        self.begun(crm, world)
+
+        def read(seconds):
+            crm.tick(seconds)
+            before = len(crm.requests)
+            world.poll()
+            return sum("/archived" in one.path for one in crm.requests[before:])
+
+        assert [read(150), read(100), read(100), read(100)] == [0, 2, 0, 0]
 
     def test_values_are_named(self, make, worlds, crm):
         """Stages, options of a custom field, the owner."""

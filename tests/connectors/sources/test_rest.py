@@ -25,7 +25,7 @@ class Contract(SourceContract):
     connector = CONNECTOR
     record_type = "Deal"
     fields: ClassVar = {"title": "title", "stage": "stage", "amount": "money.amount", "owner": "owner"}
-    can = frozenset({Can.POLL, Can.DELETES, Can.LINKS, Can.LOGIN})
+    can = frozenset({Can.POLL, Can.DELETES, Can.LINKS, Can.LOGIN, Can.RIGHTS})
     secrets = (CLIENT_SECRET,)
     style: ClassVar[str] = "offset"
     ascending: ClassVar[bool] = True

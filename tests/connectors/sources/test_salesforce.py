@@ -23,7 +23,7 @@ class TestSalesforce(SourceContract):
     connector = CONNECTOR
     record_type = TYPE
     fields: ClassVar = WORDS
-    can = frozenset({Can.POLL, Can.WEBHOOK, Can.DELETES, Can.MERGES, Can.TEAMS, Can.SCHEMA, Can.LOGIN, Can.QUOTA, Can.LINKS})
+    can = frozenset({Can.POLL, Can.WEBHOOK, Can.DELETES, Can.MERGES, Can.TEAMS, Can.SCHEMA, Can.LOGIN, Can.QUOTA, Can.LINKS, Can.RIGHTS})
     secrets = (CLIENT_ID, CLIENT_SECRET, HOOK_PATH)
 
     def stand_in(self, folder):
@@ -41,6 +41,28 @@ class TestSalesforce(SourceContract):
 
     def wrong_credentials(self, options):
         return options | {"login": options["login"] | {"client_secret": "another"}}
+
+    # --- rights
+
+    def test_what_may_be_meant_so_is_said_and_is_no_trouble(self, world, crm):
+        """An org without teams, and a login that is not to see everything."""
+        crm.with_teams = False
+        crm.withdraw("View All Data")
+        found = {one.name: one for one in world.call(world.source.rights)}
+        assert not any(one.refused for one in found.values())
+        assert "only the owner is known" in found["Read on OpportunityTeamMember"].note
+        assert "not shared with it" in found["View All Data"].note
+
+    def test_deletions_that_could_not_be_read_are_told_when_they_can(self, world, crm):
+        """Nothing of them is lost meanwhile."""
+        id = self.begun(crm, world)
+        crm.withdraw("getDeleted of Opportunity")
+        crm.delete(id)
+        crm.tick(120)
+        assert world.poll() == []
+        crm.give("getDeleted of Opportunity")
+        crm.tick(120)
+        assert [(one.kind, one.record_id) for one in world.poll()] == [(Kind.DELETED, id)]
 
     # --- fields
 

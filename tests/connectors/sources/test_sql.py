@@ -732,3 +732,31 @@ def test_looking_back_by_a_wall_clock(wall, now, expected):
     found = back(wall, 60, datetime.fromisoformat(now).replace(tzinfo=timezone.utc), ZoneInfo("America/Los_Angeles"))
     assert found <= expected
     assert found[:13] == expected[:13]
+
+
+@pytest.mark.xdist_group("postgres")
+def test_a_column_that_may_not_be_read_is_named(postgres):
+    """In the database's own words. All columns are read, so that one that is closed closes the table."""
+    crm = OnPostgres(postgres)
+    deal(crm)
+    role = f"reader_{crm.schema}"
+    crm.run(f"CREATE ROLE {role} LOGIN")
+    crm.run(f"GRANT USAGE ON SCHEMA {crm.schema} TO {role}")
+    crm.run(f"GRANT SELECT (id, changed) ON deal TO {role}")
+    crm.run(f"ALTER ROLE {role} SET search_path = {crm.schema}")
+    options = SqlOptions(postgres=postgres.replace("crm@", f"{role}@"), tables={"Deal": {"table": "deal", "changed": "changed"}})
+    with contextlib.closing(SqlSource(options, Setting(name="crm"))) as source:
+        (lacking,) = source.rights()
+        assert (lacking.name, "permission denied for table deal" in lacking.refused) == ("SELECT on all columns of deal", True)
+        crm.run(f"GRANT SELECT ON deal TO {role}")
+        assert [one.refused for one in source.rights()] == [""]
+    crm.run(f"DROP OWNED BY {role}")
+    crm.run(f"DROP ROLE {role}")
+    crm.close()
+
+
+def test_a_database_that_is_not_there_lacks_no_right(tmp_path):
+    """Nothing is known of any."""
+    options = SqlOptions(sqlite="nowhere.db", tables={"Deal": {"table": "deal", "changed": "changed"}})
+    with pytest.raises(SourceError):
+        SqlSource(options, Setting(name="crm", folder=tmp_path)).rights()

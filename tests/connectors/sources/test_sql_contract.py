@@ -23,6 +23,15 @@ class Table(StandIn):
             values = (row.id, *(row.fields[word] for word in ("title", "stage", "amount", "owner")), *stamps)
             self._db.execute("INSERT INTO deal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
+    def withdraw(self, right):
+        """SQLite has no rights: what may not be read is not there."""
+        super().withdraw(right)
+        self._db.execute("ALTER TABLE deal RENAME TO hidden")
+
+    def give(self, right):
+        super().give(right)
+        self._db.execute("ALTER TABLE hidden RENAME TO deal")
+
     def __exit__(self, *_):
         self._db.close()
         super().__exit__()
@@ -33,7 +42,7 @@ class TestSql(SourceContract):
     record_type = "Deal"
     proven = "real SQLite and PostgreSQL"  # the latter in test_sql.py
     fields: ClassVar = {"title": "name", "stage": "stage", "amount": "amount", "owner": "owner"}
-    can = frozenset({Can.POLL, Can.DELETES, Can.LINKS})
+    can = frozenset({Can.POLL, Can.DELETES, Can.LINKS, Can.RIGHTS})
 
     def stand_in(self, folder):
         return Table(folder / "crm.sqlite")

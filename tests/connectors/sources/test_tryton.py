@@ -20,7 +20,7 @@ class Contract(SourceContract):
     connector = CONNECTOR
     record_type = MODEL
     fields: ClassVar = WORDS
-    can = frozenset({Can.POLL, Can.TEAMS, Can.SCHEMA, Can.LINKS})
+    can = frozenset({Can.POLL, Can.TEAMS, Can.SCHEMA, Can.LINKS, Can.RIGHTS})
     secrets = (KEY,)
     proven = "stand-in and a real Tryton 8.2"  # the latter in flow/test_tryton_real.py
 

@@ -6,7 +6,7 @@ import signal
 import time
 from datetime import timedelta
 
-from crmbridge.contract import Connector, Limits, Options, Rate, Reply
+from crmbridge.contract import Connector, Limits, Options, Promise, Rate, Reply, Right
 from crmbridge.errors import AuthFailed, LoginRefused, OutcomeUnknown, RateLimited, Rejected, SourceError, Transient
 from crmbridge.model import Audience, Cursor, Observation, Page, Receipt, plain
 
@@ -36,6 +36,10 @@ class OddSource(Behaving):
 
     async def check(self):
         """It is always there."""
+
+    async def rights(self):
+        refused = "HTTP 403" if self.told("rights") == "refuse" else ""
+        return [Right(name="deals:read", promise=Promise.CHANGES, lost="nothing of deals is told", refused=refused)]
 
     async def poll(self, cursor):
         number = int(cursor or 0) + 1

@@ -66,6 +66,14 @@ def how_far_back(stage):
     return stage.lists()[-1]["updated_since"]
 
 
+@proves("sources.pipedrive.archived_every", (300, 1), (0, 2))
+def how_often_the_archive_is_read(stage):
+    """How many lists of archived deals two polls ask for, two minutes apart."""
+    stage.begun()
+    stage.polled()
+    return sum(one.path.endswith("/archived") and "status" not in one.query for one in stage.seen())
+
+
 OTHER = "https://other.example.com/hooks/crm"
 
 
