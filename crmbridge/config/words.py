@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Sequence
 from typing import Any, Final
@@ -12,6 +13,7 @@ from crmbridge.config.document import Document, KeyPath
 from crmbridge.errors import Problem
 from crmbridge.rules.expression import did_you_mean
 
+_QUOTED: Final = re.compile(r"""(['"])(.*?)\1(?=, | or |$)""")
 _MESSAGES: Final = types.MappingProxyType(
     {
         "missing": "is missing",
@@ -41,8 +43,8 @@ def worded(document: Document, data: Any, path: KeyPath, error: Any, model: type
     if kind == "missing":
         return document.problem(full, "is missing")
     if kind in ("enum", "literal_error"):
-        wanted = str(error["ctx"].get("expected", "")).replace("'", "").replace(" or ", ", ")
-        return document.problem(full, f"`{here}` is not one of {wanted}{did_you_mean(str(here), wanted.split(', '))}")
+        wanted = [word for _, word in _QUOTED.findall(str(error["ctx"].get("expected", "")))]
+        return document.problem(full, f"`{here}` is not one of {', '.join(wanted)}{did_you_mean(str(here), wanted)}")
     if kind in ("greater_than_equal", "less_than_equal"):
         (bound,) = error["ctx"].values()
         return document.problem(full, f"must be at {'least' if kind == 'greater_than_equal' else 'most'} {bound}")

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -57,6 +58,11 @@ def _zone_name(name: str) -> str:
     return name
 
 
+def _unquoted(raw: Any) -> Any:
+    """An example that YAML takes for a number, as it was written."""
+    return str(raw) if isinstance(raw, (Decimal, float)) else raw
+
+
 ZoneName = Annotated[str, AfterValidator(_zone_name)]
 """The name of a time zone, as IANA has it."""
 
@@ -64,9 +70,9 @@ ZoneName = Annotated[str, AfterValidator(_zone_name)]
 class Written(Options):
     """How a source writes what it gives as text, where nothing but its people can say it."""
 
-    numbers: Literal["1234.5", "1,234.5", "1234,5", "1.234,5", "1 234,5", "1 234.5", "1'234.5", "1,23,456.7"] | None = Field(
-        None, description="How it writes numbers as text, by example; without it, what can mean two numbers (1.250) is not read."
-    )
+    numbers: Annotated[
+        Literal["1234.5", "1,234.5", "1234,5", "1.234,5", "1 234,5", "1 234.5", "1'234.5", "1,23,456.7"] | None, BeforeValidator(_unquoted)
+    ] = Field(None, description="How it writes numbers as text, by example; without it, what can mean two numbers (1.250) is not read.")
     dates: Literal["31/12/2026", "12/31/2026"] | None = Field(
         None, description="Whether day or month comes first in its dates (1/12/2026, 1.12.2026); ISO 8601 is read always."
     )

@@ -88,7 +88,7 @@ def _digits(text: str, numbers: str | None) -> str:
         group, point = _found_separators(text)
         example = "a number"
     else:
-        (group, point), example = _grouping(numbers), f"a number like {numbers}"
+        (group, point), example = _grouping(numbers), numbers
     whole, at, places = text.partition(point) if point else (text, "", "")
     if (places and not places.isdigit()) or not _grouped(whole, group, numbers):
         raise ValueError(f"it is not written like {example}")
