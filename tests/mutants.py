@@ -78,6 +78,8 @@ _BINARY: dict[type[ast.operator], str] = {
     ast.RShift: "<<", ast.BitOr: "&", ast.BitAnd: "|", ast.BitXor: "|",
 }  # fmt: skip
 
+_EITHER_WAY = ("isinstance", "max", "min")  # swapped, their arguments mean the same, or fail at once
+
 
 def _text(node: ast.AST) -> str:
     return f"({ast.unparse(node)})" if isinstance(node, ast.expr) else ast.unparse(node)
@@ -232,7 +234,11 @@ class _Finder(ast.NodeVisitor):
                 self.visit(one.value)
 
     def visit_Call(self, node: ast.Call) -> None:  # noqa: N802
-        if len(node.args) >= 2 and not any(isinstance(one, ast.Starred) for one in node.args[:2]) and ast.unparse(node.func) != "isinstance":
+        if (
+            len(node.args) >= 2
+            and not any(isinstance(one, ast.Starred) for one in node.args[:2])
+            and ast.unparse(node.func) not in _EITHER_WAY
+        ):
             one, other = node.args[:2]
             self.put(one, "arguments swapped", f"{ast.unparse(other)}, {ast.unparse(one)}", other)
         for index, keyword in enumerate(node.keywords):
@@ -354,7 +360,9 @@ def main() -> int:
         _copy(first)
         # Compiled by content: a mutant of the same size, written within the same second, is never taken for what it was.
         subprocess.run(
-            [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash", "crmbridge", "connectors"], cwd=first, check=True
+            [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash", "crmbridge", "connectors"],
+            cwd=first,
+            check=True,
         )
         usual: dict[str, float] = {}
         for part in TESTS:
