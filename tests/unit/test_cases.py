@@ -50,9 +50,8 @@ FIXED = rule(step(channel=FixedChannel("#wins")))
          ["message 2 goes to feed, not to out"]),
         (rule(step("a"), step("b", destination="feed")), [Expected(destination="out", text="x")],
          ["message 1 says 'a', not 'x'", "one message more than expected, to feed: 'b'"]),
-        (rule(step("a"), step("{{ record.Nope }}", id="t")), [Expected(destination="out")],
-         ["step t cannot be rendered: rule r, step t: line 1: record.Nope is not known for this record; "
-          'write `| default("...")` to say what stands in its place']),
+        (rule(step("a"), step("{{ 1 / 0 }}", id="t")), [Expected(destination="out")],
+         ["step t cannot be rendered: rule r, step t: line 1: division by zero"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(of, expect, said):
@@ -110,16 +109,38 @@ def test_the_longest_values(text, words):
 
 def test_the_longest_text():
     """As long as a text field lets it be, in words that may wrap, with its link behind a blank."""
-    link = compile_template("https://crm.example/{{ record.Id }}", fields=None, filters=FILTERS)
-    of = rule(step("{{ record.Name | upper }}{{ before.Name }}"), step("x", link=link), step("{{ record.Name + 1 }}"))
+    of = rule(step("{{ record.Name | upper }}{{ before.Name }}"), step("{{ record.Name + 1 }}"))
     engine = Engine([of], {})
-    text, linked, odd = (longest(engine, of, one) for one in of.steps)
+    text, odd = (longest(engine, of, one) for one in of.steps)
     assert ROOM == 255
     (value,) = text
     assert (type(value), len(value.text)) == (Value, 2 * ROOM)
     assert value.text.startswith("LOREM IPSUM DOLOR SIT AMET LOREM")
-    assert value.text[ROOM - 1] == "X" or not value.text[ROOM - 1].isspace()
-    assert linked is None, "no address has blanks in it"
+    assert not value.text[ROOM - 1].isspace()
     assert odd is None
-    fixed = rule(step("x", link=compile_template("https://crm.example/", fields=None, filters=FILTERS)))
-    assert longest(engine, fixed, fixed.steps[0]) == (Literal("x"), Literal(" https://crm.example/"))
+
+
+@pytest.mark.parametrize(
+    ("link", "length"),
+    [
+        ("https://crm.example/", 20),
+        ("{{ event.url }}", 60),
+        ("https://crm.example/{{ record.Id }}", 20 + 36),  # what stands in an address is an id, as long as a UUID
+        ("https://crm.example/{{ record.Name | slug }}", 20 + ROOM),
+        ("https://crm.example/{{ record.Name }}", None),  # no address has blanks in it
+    ],
+)
+def test_the_longest_link(link, length):
+    """It stands behind the text, after a blank."""
+    of = rule(step("{{ record.Name }}", link=compile_template(link, fields=None, filters=FILTERS)))
+    found = longest(Engine([of], {}), of, of.steps[0])
+    if length is None:
+        assert found is None
+    else:
+        text, address = found
+        assert (len(text.text), type(address), address.text[:9], len(address.text)) == (ROOM, Literal, " https://", length + 1)
+
+
+def test_the_longest_name():
+    of = rule(step("{{ event.actor }}"))
+    assert len(plain(longest(Engine([of], {}), of, of.steps[0]))) == 40
