@@ -14,11 +14,9 @@ from __future__ import annotations
 import argparse
 import ast
 import collections
-import concurrent.futures
-import contextlib
 import hashlib
+import importlib
 import os
-import queue
 import resource
 import shutil
 import signal
@@ -26,8 +24,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 _RULES = (
@@ -40,6 +42,19 @@ TESTS = {
     "crmbridge/intake/change.py": ("unit/test_change.py", "unit/test_interpreter.py"),
 }
 """What is mutated, and by which tests; the quick ones first."""
+LIBRARIES = (
+    "aiohttp",
+    "click",
+    "jinja2",
+    "orjson",
+    "prometheus_client",
+    "pydantic",
+    "requests",
+    "tweepy",
+    "twitter_text",
+    "yaml",
+)
+"""What is the same for every mutant, and takes a second."""
 PATIENCE = 10
 MEMORY = 2 << 30  # bytes: a mutant that grows without end fails
 
@@ -55,16 +70,19 @@ class Mutant:
     start: int
     end: int
     new: str
-    rank: str = ""
+    data: bytes = field(repr=False)
+    """The file as it is."""
+
+    @property
+    def old(self) -> str:
+        return self.data[self.start : self.end].decode()
 
     def source(self) -> bytes:
         """The whole file with the mistake in it."""
-        old = (ROOT / self.path).read_bytes()
-        return old[: self.start] + self.new.encode() + old[self.end :]
+        return self.data[: self.start] + self.new.encode() + self.data[self.end :]
 
     def __str__(self) -> str:
-        old = (ROOT / self.path).read_bytes()[self.start : self.end].decode()
-        return f"{self.path}:{self.line} {self.kind}: {' '.join(old.split())}  ->  {' '.join(self.new.split())}"
+        return f"{self.path}:{self.line} {self.kind}: {' '.join(self.old.split())}  ->  {' '.join(self.new.split())}"
 
 
 # --- the mistakes
@@ -101,17 +119,17 @@ class _Finder(ast.NodeVisitor):
         start = self.begins[node.lineno - 1] + node.col_offset
         last = until or node
         end = self.begins[last.end_lineno - 1] + last.end_col_offset
-        self.found.append(Mutant(self.path, ".".join(self.names), kind, node.lineno, start, end, new))
+        self.found.append(Mutant(self.path, ".".join(self.names), kind, node.lineno, start, end, new, self.data))
 
     # what is left alone, and where we are
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
         self.names.append(node.name)
         for one in node.body:
             self.visit(one)
         self.names.pop()
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         self.names.append(node.name)
         for default in [*node.args.defaults, *filter(None, node.args.kw_defaults)]:
             self.visit(default)
@@ -119,25 +137,25 @@ class _Finder(ast.NodeVisitor):
             self.visit(one)
         self.names.pop()
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value:
             self.visit(node.value)
 
     # statements
 
-    def visit_Expr(self, node: ast.Expr) -> None:  # noqa: N802
+    def visit_Expr(self, node: ast.Expr) -> None:
         if isinstance(node.value, ast.Constant):
             return  # what is said of something
         if isinstance(node.value, ast.Call):
             self.put(node, "statement removed", "pass")
         self.generic_visit(node)
 
-    def visit_Raise(self, node: ast.Raise) -> None:  # noqa: N802
+    def visit_Raise(self, node: ast.Raise) -> None:
         self.put(node, "statement removed", "pass")
         if node.exc:
             self.visit(node.exc)
 
-    def visit_Assign(self, node: ast.Assign) -> None:  # noqa: N802
+    def visit_Assign(self, node: ast.Assign) -> None:
         bound = {ast.unparse(one) for target in node.targets for one in getattr(target, "elts", [target])}
         used = {ast.unparse(one) for one in ast.walk(node.value) if isinstance(one, ast.Name)}
         if bound <= used or not all(isinstance(one, (ast.Name, ast.Tuple)) for one in node.targets):
@@ -148,31 +166,31 @@ class _Finder(ast.NodeVisitor):
         else:
             self.visit(node.value)
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:  # noqa: N802
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
         self.put(node, "statement removed", "pass")
         self.put(node, "arithmetic", f"{ast.unparse(node.target)} {_BINARY[type(node.op)]}= {ast.unparse(node.value)}")
         self.visit(node.value)
 
-    def visit_Return(self, node: ast.Return) -> None:  # noqa: N802
+    def visit_Return(self, node: ast.Return) -> None:
         if node.value and not (isinstance(node.value, ast.Constant) and node.value.value is None):
             self.put(node, "nothing returned", "return None")
             self.visit(node.value)
 
-    def visit_Break(self, node: ast.Break) -> None:  # noqa: N802
+    def visit_Break(self, node: ast.Break) -> None:
         self.put(node, "break", "continue")
 
-    def visit_Continue(self, node: ast.Continue) -> None:  # noqa: N802
+    def visit_Continue(self, node: ast.Continue) -> None:
         self.put(node, "continue", "break")
 
     def condition(self, test: ast.expr) -> None:
         if not isinstance(test, (ast.Compare, ast.UnaryOp)):
             self.put(test, "condition negated", f"(not {_text(test)})")
 
-    def visit_If(self, node: ast.If | ast.While | ast.IfExp) -> None:  # noqa: N802
+    def visit_If(self, node: ast.If | ast.While | ast.IfExp) -> None:
         self.condition(node.test)
         self.generic_visit(node)
 
-    visit_While = visit_IfExp = visit_If  # noqa: N815
+    visit_While = visit_IfExp = visit_If
 
     def visit_comprehension(self, node: ast.comprehension) -> None:
         for test in node.ifs:
@@ -193,7 +211,7 @@ class _Finder(ast.NodeVisitor):
 
     # expressions
 
-    def visit_Compare(self, node: ast.Compare) -> None:  # noqa: N802
+    def visit_Compare(self, node: ast.Compare) -> None:
         sides = [node.left, *node.comparators]
         for index, op in enumerate(node.ops):
             for number, sign in enumerate(_COMPARISONS[type(op)]):
@@ -202,22 +220,22 @@ class _Finder(ast.NodeVisitor):
                 self.put(left, kind, f"{_text(left)} {sign} {_text(right)}", right)
         self.generic_visit(node)
 
-    def visit_BoolOp(self, node: ast.BoolOp) -> None:  # noqa: N802
+    def visit_BoolOp(self, node: ast.BoolOp) -> None:
         sign, other = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
         self.put(node, "and/or", f"({f' {other} '.join(map(_text, node.values))})")
         for dropped in node.values:
             self.put(node, "operand dropped", f"({f' {sign} '.join(_text(one) for one in node.values if one is not dropped)})")
         self.generic_visit(node)
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
         self.put(node, "not removed" if isinstance(node.op, ast.Not) else "sign removed", _text(node.operand))
         self.generic_visit(node)
 
-    def visit_BinOp(self, node: ast.BinOp) -> None:  # noqa: N802
+    def visit_BinOp(self, node: ast.BinOp) -> None:
         self.put(node, "arithmetic", f"({_text(node.left)} {_BINARY[type(node.op)]} {_text(node.right)})")
         self.generic_visit(node)
 
-    def visit_Constant(self, node: ast.Constant) -> None:  # noqa: N802
+    def visit_Constant(self, node: ast.Constant) -> None:
         match node.value:
             case bool():
                 self.put(node, "constant", str(not node.value))
@@ -227,13 +245,13 @@ class _Finder(ast.NodeVisitor):
             case str():
                 self.put(node, "text", '""' if node.value else '"mutated"')
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:  # noqa: N802
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
         self.put(node, "text", '""')
         for one in node.values:
             if isinstance(one, ast.FormattedValue) and sys.version_info >= (3, 12):  # before that its places are not known
                 self.visit(one.value)
 
-    def visit_Call(self, node: ast.Call) -> None:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> None:
         if (
             len(node.args) >= 2
             and not any(isinstance(one, ast.Starred) for one in node.args[:2])
@@ -241,7 +259,7 @@ class _Finder(ast.NodeVisitor):
         ):
             one, other = node.args[:2]
             self.put(one, "arguments swapped", f"{ast.unparse(other)}, {ast.unparse(one)}", other)
-        for index, keyword in enumerate(node.keywords):
+        for index in range(len(node.keywords)):
             rest = [*node.args, *node.keywords[:index], *node.keywords[index + 1 :]]
             self.put(node, "argument dropped", f"{ast.unparse(node.func)}({', '.join(map(ast.unparse, rest))})")
         self.generic_visit(node)
@@ -253,15 +271,15 @@ class _Finder(ast.NodeVisitor):
                 self.put(node, "item dropped", ast.unparse(type(node)(elts=rest, ctx=ast.Load())))
         self.generic_visit(node)
 
-    visit_List = visit_Set = visit_Tuple = items  # noqa: N815
+    visit_List = visit_Set = visit_Tuple = items
 
-    def visit_Dict(self, node: ast.Dict) -> None:  # noqa: N802
+    def visit_Dict(self, node: ast.Dict) -> None:
         for index in range(len(node.keys)):
             keys, values = ([*some[:index], *some[index + 1 :]] for some in (node.keys, node.values))
             self.put(node, "item dropped", ast.unparse(ast.Dict(keys=keys, values=values)))
         self.generic_visit(node)
 
-    def visit_Slice(self, node: ast.Slice) -> None:  # noqa: N802
+    def visit_Slice(self, node: ast.Slice) -> None:
         lower, upper = (ast.unparse(one) if one else "" for one in (node.lower, node.upper))
         if lower:
             self.put(node, "slice", f":{upper}")
@@ -277,55 +295,66 @@ def _differs(mutant: Mutant) -> bool:
         compile(source, mutant.path, "exec")
     except SyntaxError:
         return False
-    return ast.dump(ast.parse(source)) != ast.dump(ast.parse((ROOT / mutant.path).read_bytes()))
+    return ast.dump(ast.parse(source)) != ast.dump(ast.parse(mutant.data))
 
 
 def draw(seed: int, count: int) -> tuple[list[Mutant], int]:
     """`count` mutants, and of how many."""
     paths = [one for part in TESTS for one in sorted((ROOT / part).rglob("*.py") if (ROOT / part).is_dir() else [ROOT / part])]
-    ranked, seen = [], collections.Counter[str]()
+    ranked: list[tuple[str, Mutant]] = []
+    seen = collections.Counter[str]()
     for path in paths:
-        data = path.read_bytes()
         for one in _Finder(path.relative_to(ROOT).as_posix()).found:
-            name = "\n".join((one.path, one.place, one.kind, data[one.start : one.end].decode(), one.new))
+            name = "\n".join((one.path, one.place, one.kind, one.old, one.new))
             seen[name] += 1
-            rank = hashlib.sha256(f"{seed}\n{seen[name]}\n{name}".encode()).hexdigest()
-            ranked.append(Mutant(one.path, one.place, one.kind, one.line, one.start, one.end, one.new, rank))
+            ranked.append((hashlib.sha256(f"{seed}\n{seen[name]}\n{name}".encode()).hexdigest(), one))
     taken: list[Mutant] = []
-    for one in sorted(ranked, key=lambda one: one.rank):
+    for _, one in sorted(ranked, key=lambda pair: pair[0]):
         if len(taken) == count:
             break
         if _differs(one):
             taken.append(one)
-    return sorted(taken, key=lambda one: (one.path, one.line, one.rank)), len(ranked)
+    return sorted(taken, key=lambda one: (one.path, one.line)), len(ranked)
 
 
 # --- the runs
 
 
-def _tests(path: str) -> list[str]:
-    named = next(tests for part, tests in TESTS.items() if path.startswith(part))
-    return [f"tests/{one}" for one in named]
+def _tests(path: str) -> tuple[str, ...]:
+    return next(tests for part, tests in TESTS.items() if path.startswith(part))
 
 
-def _run(tree: Path, tests: list[str], seconds: float, **more: str) -> tuple[int, float, str]:
-    """The tests' exit code, the processor time that they took, and their last words."""
-
-    def bounded() -> None:
+def _begin(tree: Path, tests: Sequence[str], seconds: float) -> int:
+    """Begin the tests in a process of its own, a fork of this one, which knows the libraries already but not our code."""
+    if pid := os.fork():
+        return pid
+    try:
+        sys.stdout.flush()
+        with (tree / "said").open("wb") as said:
+            os.dup2(said.fileno(), 1)
+            os.dup2(said.fileno(), 2)
+        os.chdir(tree)
+        sys.path[:0] = [str(tree)]
+        scratch = tree / "scratch"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        os.environ |= {"HYPOTHESIS_STORAGE_DIRECTORY": str(scratch / "hypothesis"), "COLUMNS": "200"}
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 5))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-seed=0", f"--basetemp={scratch / 'tests'}"]
+        code = pytest.main([*options, *(f"tests/{one}" for one in tests)])
+        sys.stdout.flush()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(70)
+    os._exit(code)
 
-    with tempfile.TemporaryDirectory(prefix="crmbridge-mutant-") as scratch:
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-seed=0", *tests]
-        env = os.environ | {"HYPOTHESIS_STORAGE_DIRECTORY": scratch, "TMPDIR": scratch, "COLUMNS": "200"} | more
-        process = subprocess.Popen(
-            command, cwd=tree, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", preexec_fn=bounded
-        )
-        assert process.stdout
-        words = process.stdout.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, used.ru_utime + used.ru_stime, words
+
+def _end() -> tuple[int, int, float]:
+    """The next that ends: its process, its exit code, and the processor time that it took."""
+    pid, status, used = os.wait4(-1, 0)
+    return pid, os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
 
 
 def _copy(to: Path) -> None:
@@ -354,50 +383,44 @@ def main() -> int:
         print("\n".join(map(str, drawn)), f"{len(drawn)} of {places} mutants", sep="\n")
         return 0
 
+    for name in LIBRARIES:
+        importlib.import_module(name)
     began = time.monotonic()
+    found: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     with tempfile.TemporaryDirectory(prefix="crmbridge-mutants-") as folder:
-        first = Path(folder, "0")
-        _copy(first)
+        trees = [Path(folder, str(number)) for number in range(asked.jobs)]
+        _copy(trees[0])
         # Compiled by content: a mutant of the same size, written within the same second, is never taken for what it was.
-        subprocess.run(
-            [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash", "crmbridge", "connectors"],
-            cwd=first,
-            check=True,
-        )
-        usual: dict[str, float] = {}
-        for part in TESTS:
-            code, usual[part], words = _run(first, _tests(part), 600)
+        command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash", "crmbridge", "connectors"]
+        subprocess.run(command, cwd=trees[0], check=True)
+        usual: dict[tuple[str, ...], float] = {}
+        for tests in TESTS.values():
+            _begin(trees[0], tests, 600)
+            _, code, usual[tests] = _end()
             if code:
-                print(words, "the tests fail without any mutant", sep="\n")
+                print((trees[0] / "said").read_text("utf-8", "replace"), "the tests fail without any mutant", sep="\n")
                 return 2
-        trees: queue.SimpleQueue[Path] = queue.SimpleQueue()
-        trees.put(first)
-        for number in range(1, asked.jobs):
-            shutil.copytree(first, Path(folder, str(number)))
-            trees.put(Path(folder, str(number)))
-
-        def judge(mutant: Mutant) -> tuple[Mutant, str]:
-            tree = trees.get()
-            file = tree / mutant.path
-            try:
-                file.write_bytes(mutant.source())
-                most = PATIENCE * next(taken for part, taken in usual.items() if mutant.path.startswith(part))
-                code, _, words = _run(tree, _tests(mutant.path), most, PYTHONDONTWRITEBYTECODE="1")
-            finally:
-                shutil.copy2(ROOT / mutant.path, file)
-                trees.put(tree)
-            if code in (-signal.SIGXCPU, -signal.SIGKILL):
-                return mutant, "loops"
-            if code not in (0, 1, 2):
-                return mutant, f"exit code {code}: {words[-300:]}"
-            return mutant, "killed" if code else "survived"
-
-        found: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-        with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool, contextlib.suppress(KeyboardInterrupt):
-            for mutant, end in pool.map(judge, drawn):
-                found[mutant.path][end if end in ("killed", "loops", "survived") else "unclear"] += 1
-                if end != "killed":
-                    print(f"{end}: {mutant}", flush=True)
+        for tree in trees[1:]:
+            shutil.copytree(trees[0], tree)
+        sys.dont_write_bytecode = True
+        waiting, running = drawn[::-1], dict[int, tuple[Mutant, Path]]()
+        while waiting or running:
+            while waiting and trees:
+                mutant, tree = waiting.pop(), trees.pop()
+                (tree / mutant.path).write_bytes(mutant.source())
+                tests = _tests(mutant.path)
+                running[_begin(tree, tests, PATIENCE * usual[tests])] = mutant, tree
+            pid, code, _ = _end()
+            mutant, tree = running.pop(pid)
+            (tree / mutant.path).write_bytes(mutant.data)
+            trees.append(tree)
+            loops = code in (-signal.SIGXCPU, -signal.SIGKILL)
+            end = "loops" if loops else {0: "survived", 1: "killed", 2: "killed"}.get(code, "unclear")
+            found[mutant.path][end] += 1
+            if end != "killed":
+                print(f"{end}: {mutant}", flush=True)
+            if end == "unclear":
+                print(f"exit code {code}", (tree / "said").read_text("utf-8", "replace")[-500:], sep="\n", flush=True)
     total = sum(found.values(), collections.Counter())
     print(f"\nseed {asked.seed}: {len(drawn)} of {places} mutants, {time.monotonic() - began:.0f} s")
     for path, counts in [*sorted(found.items()), ("all", total)]:

@@ -134,14 +134,14 @@ def test_what_cannot_be_compared_is_said(left, right, words):
 
 def test_what_cannot_be_compared_is_shown_as_far_as_it_helps():
     for text in ("1.000", "1.000" + " " * 55):
-        with pytest.raises(RenderError, match=f"^'{text}' cannot be compared: it can mean"):
+        with pytest.raises(RenderError, match=rf"^'{text}' cannot be compared: it can mean"):
             equal(text, Decimal(1), ASKING)
-        with pytest.raises(RenderError, match=f"^'{text}' is no number here: it can mean"):
+        with pytest.raises(RenderError, match=rf"^'{text}' is no number here: it can mean"):
             to_number(text, ASKING)
     for text, truth in (("x" * 60, True), ("x" * 61, False)):
-        with pytest.raises(RenderError, match=f"^'{'x' * 60}' is compared with {str(truth).lower()}, and is neither true nor false$"):
+        with pytest.raises(RenderError, match=rf"^'{'x' * 60}' is compared with {str(truth).lower()}, and is neither true nor false$"):
             equal(text, truth)
-    with pytest.raises(RenderError, match="^a number is compared with false: say `type: boolean`"):
+    with pytest.raises(RenderError, match=r"^a number is compared with false: say `type: boolean`"):
         equal(Decimal(0), False)
 
 
@@ -246,7 +246,7 @@ def test_numbers_of_texts():
     assert to_number(Decimal(5)) == 5
     assert to_number("5 EUR", money=True) == 5
     for value, words in (("x", "a text"), ("5 EUR", "a text"), (True, "true/false"), (None, "an empty value"), (LATE, "an instant")):
-        with pytest.raises(RenderError, match=f"^{words} is not a number$"):
+        with pytest.raises(RenderError, match=rf"^{words} is not a number$"):
             to_number(value, GERMAN)
     with pytest.raises(RenderError, match=r"'250\.000' is no number here: it can mean"):
         to_number("250.000", ASKING)
@@ -279,7 +279,7 @@ def test_how_values_are_shown(value, words):
 def test_what_cannot_be_shown():
     assert told(ODD) == "'250.000' cannot be read: it can mean 250000 and 250.000"
     for value, words in ((ODD, "'250.000' cannot be read"), (1.5, "this value cannot be shown"), (None, "an empty value cannot be shown")):
-        with pytest.raises(RenderError, match=f"^{words}"):
+        with pytest.raises(RenderError, match=rf"^{words}"):
             shown(value)
     for value, words in ((None, "is empty here"), (Missing("record.x"), "record.x is not known for this record")):
         with pytest.raises(RenderError, match=rf'^{words}; write `\| default\("..."\)` to say what stands in its place$'):
@@ -296,13 +296,13 @@ def test_no_text_is_longer_than_any_message_may_be():
     most = (Literal("x" * MAX_TEXT),)
     assert bounded(most) is most
     assert MAX_TEXT == 65_536
-    with pytest.raises(RenderError, match="^the text is longer than 65536 characters$"):
+    with pytest.raises(RenderError, match=r"^the text is longer than 65536 characters$"):
         bounded((*most, Value("y")))
 
 
 def test_quotients():
     assert divide(Decimal(7), Decimal(2)) == Decimal("3.5")
-    with pytest.raises(RenderError, match="^division by zero$"):
+    with pytest.raises(RenderError, match=r"^division by zero$"):
         divide(Decimal(7), Decimal("0.0"))
 
 
