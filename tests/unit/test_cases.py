@@ -97,7 +97,7 @@ def test_the_change_of_a_case():
         ("{{ record.Day }}", "2026-12-30"),
         ("{{ before.At }}", "2026-12-30 23:59"),
         ("{{ record.Day | date }} {{ record.At | date }}", "30 December 2026 30 December 2026"),
-        ("{{ event.record_id }} {{ event.kind }} {{ event.occurred_at }}", "longest updated 2026-12-30 23:59"),
+        ("{{ event.id }} {{ event.record_id }} {{ event.kind }} {{ event.occurred_at }}", "longest longest updated 2026-12-30 23:59"),
     ],
 )
 def test_the_longest_values(text, words):

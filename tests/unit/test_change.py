@@ -242,6 +242,10 @@ def test_a_baseline_is_silent(observation, snapshot):
     assert (observation.deleted or observation.merged_into is not None) == after.deleted
 
 
+def test_the_words_of_metrics():
+    assert list(Sighting) == ["change", "unchanged", "learnt", "stale", "repeated"]
+
+
 def test_what_was_not_there_in_the_baseline_is_new():
     """A source that was read from the beginning: a record without a snapshot did not exist."""
     found = look(seen(A), unseen_is_new=True)

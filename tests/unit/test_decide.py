@@ -239,7 +239,8 @@ def test_an_unknown_outcome_follows_the_policy(how, state, reason):
 
 
 def test_public_holds_and_company_resends():
-    """The default: what the whole world would read twice waits for a person."""
+    """The default: what the whole world would read twice waits for a person. And the words of the configuration."""
+    assert list(OnUnknown) == ["resend", "hold"]
     assert [OnUnknown.default(audience) for audience in Audience] == [OnUnknown.HOLD, OnUnknown.RESEND, OnUnknown.RESEND]
 
 

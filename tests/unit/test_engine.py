@@ -250,6 +250,7 @@ def test_all_of_a_message():
         Mode.DRAFT,
         Surge(3, timedelta(minutes=1)),
     )
+    assert list(Mode) == ["live", "draft", "shadow"], "as the configuration writes them"
     (bare,) = run(rule(step())).rendered
     assert (bare.message.link, bare.message.thread, bare.message.blocks, bare.message.expires_at) == (None, None, None, None)
     assert (bare.message.edit, bare.mode, bare.surge) == (False, Mode.LIVE, None)

@@ -181,6 +181,7 @@ def test_what_cannot_be_compared_is_an_error_with_its_clause():
         *(({name: "lots"}, "`lots` is not a number, and the field is") for name in ("gte", "lt", "lte")),
         *(({name: None}, "write a value") for name in ("gte", "lt", "lte", "contains", "starts_with")),
         ({"becomes": ["Won"]}, "write one value"),
+        ({"becomes": ("Won",)}, "write one value"),
         ({"ne": {"a": "b"}}, "write one value"),
         ({"in": []}, "write a list with at least one value, like [Won, Lost]"),
         ({"not_in": "Won"}, "write a list with at least one value, like [Won, Lost]"),

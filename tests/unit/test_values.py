@@ -78,6 +78,9 @@ WON = Choice("won", "Closed Won")
         (date(2026, 12, 1), Authored("2026-12-01"), GERMAN, True),
         (date(2026, 12, 2), "2026-12-01T23:30:00Z", GERMAN, True),
         (date(2026, 12, 1), "never", GERMAN, False),
+        (date(2026, 12, 1), "2.12.2026", GERMAN, False),
+        (date(2026, 12, 1), Authored("2026-12-02"), GERMAN, False),
+        (date(2026, 12, 1), "2026-12-01T23:30:00Z", GERMAN, False),  # the second of December there
         (("b", "a"), ("a", "b"), GERMAN, True),
         (("a", "a", "b"), ("a", "b"), GERMAN, True),
         (Ordered(("b", "a")), ("a", "b"), GERMAN, False),
@@ -245,7 +248,14 @@ def test_numbers_of_texts():
     assert to_number(Authored("250.000"), GERMAN) == 250
     assert to_number(Decimal(5)) == 5
     assert to_number("5 EUR", money=True) == 5
-    for value, words in (("x", "a text"), ("5 EUR", "a text"), (True, "true/false"), (None, "an empty value"), (LATE, "an instant")):
+    for value, words in (
+        ("x", "a text"),
+        ("5 EUR", "a text"),
+        (True, "true/false"),
+        (None, "an empty value"),
+        (LATE, "an instant"),
+        (ODD, "a value that cannot be read"),
+    ):
         with pytest.raises(RenderError, match=rf"^{words} is not a number$"):
             to_number(value, GERMAN)
     with pytest.raises(RenderError, match=r"'250\.000' is no number here: it can mean"):
