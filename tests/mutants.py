@@ -42,18 +42,7 @@ TESTS = {
     "crmbridge/intake/change.py": ("unit/test_change.py", "unit/test_interpreter.py"),
 }
 """What is mutated, and by which tests; the quick ones first."""
-LIBRARIES = (
-    "aiohttp",
-    "click",
-    "jinja2",
-    "orjson",
-    "prometheus_client",
-    "pydantic",
-    "requests",
-    "tweepy",
-    "twitter_text",
-    "yaml",
-)
+LIBRARIES = ("aiohttp", "click", "jinja2", "orjson", "prometheus_client", "pydantic", "requests", "tweepy", "twitter_text", "yaml")
 """What is the same for every mutant, and takes a second."""
 PATIENCE = 10
 MEMORY = 2 << 30  # bytes: a mutant that grows without end fails
