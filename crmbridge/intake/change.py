@@ -128,8 +128,6 @@ def same(one: FieldValue, other: FieldValue) -> bool:
     """
     if one == other:
         return True
-    if one is None or other is None:
-        return False
     if isinstance(one, tuple) and isinstance(other, tuple):
         mine, yours = [_key(item) for item in one], [_key(item) for item in other]
         return mine == yours or (not isinstance(one, Ordered) and not isinstance(other, Ordered) and set(mine) == set(yours))

@@ -220,6 +220,6 @@ def looked(looks: int, seen: Receipt | DeliveryError | None, policy: Policy, now
             return Verdict(again_at=until, wait=wait, error=str(seen))
         case DeliveryError() if looks < _MOST_LOOKS:
             return Verdict(again_at=now + LOOKS[min(looks, len(LOOKS) - 1)], error=str(seen))
-    if seen is None and looks + 1 < len(LOOKS):
+    if looks + 1 < len(LOOKS):
         return Verdict(again_at=now + LOOKS[looks + 1])
     return given_up

@@ -97,7 +97,7 @@ class CompileError(Exception):
         self.line = line
 
 
-ENVIRONMENT: Final = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False, autoescape=False)  # noqa: S701
+ENVIRONMENT: Final = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)  # noqa: S701 it only parses
 
 
 @dataclass(frozen=True, slots=True)

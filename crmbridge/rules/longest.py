@@ -14,6 +14,8 @@ from crmbridge.rules.rule import Rule, Step
 ROOM: Final = 255
 """Characters in a text field: the limit of a Salesforce text field, of Odoo's and HubSpot's usual ones."""
 _WORDS: Final = ("lorem ipsum dolor sit amet " * 10)[:ROOM].strip().ljust(ROOM, "x")
+_NAME: Final = _WORDS[:40].strip().ljust(40, "x")  # of who changed it
+_ID: Final = "x" * 36  # as long as a UUID: what stands in an address is an id
 _WHEN: Final = datetime(2026, 12, 30, 23, 59, 59, tzinfo=timezone.utc)
 _VALUES: Final[dict[FieldType, FieldValue]] = {
     FieldType.NUMBER: Decimal("-999999999.99"),
@@ -31,7 +33,8 @@ def longest(engine: Engine, rule: Rule, step: Step) -> Text | None:
     """
     spec: RecordSpec = engine.records.get((rule.source, rule.record), {})
     names = [read.path for read in step.reads() if read.root in ("record", "before")]
-    fields = {name: _VALUES.get(spec.get(name, FieldSpec()).type, _WORDS) for name in names}
+    ids = {read.path for read in step.link.reads} - {read.path for read in step.text.reads} if step.link else set()
+    fields = {name: _VALUES.get(spec.get(name, FieldSpec()).type, _ID if name in ids else _WORDS) for name in names}
     event = ChangeEvent(
         id="longest",
         source=rule.source,
@@ -42,6 +45,8 @@ def longest(engine: Engine, rule: Rule, step: Step) -> Text | None:
         occurred_at=_WHEN,
         fields=fields,
         before=fields,
+        actor=_NAME,
+        url=f"https://crm.example.com/{_ID}",
     )
     try:
         message = engine.render(rule, step, event)

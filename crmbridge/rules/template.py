@@ -22,7 +22,7 @@ from crmbridge.rules.values import MAX_TEXT, Missing, to_spans
 
 _Write = Callable[[Scope, list[Literal | Value]], None]
 _NAMES: Final = {"Macro": "macro", "Include": "include", "Import": "import", "FromImport": "from", "Extends": "extends", "Block": "block",
-                 "CallBlock": "call", "FilterBlock": "filter", "With": "with", "AssignBlock": "set block", "ExprStmt": "do"}  # fmt: skip
+                 "CallBlock": "call", "FilterBlock": "filter", "With": "with", "AssignBlock": "set block"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What an observation means, given what is known of its record."""
 
 from dataclasses import replace
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from shared import NOW
 
 from crmbridge.intake.change import Sighting, interpret, older, same
-from crmbridge.model import Choice, Kind, Observation
+from crmbridge.model import Choice, Kind, Observation, Ordered, Unread
 from crmbridge.store.interface import Snapshot
 
+CET = timezone(timedelta(hours=1))
 CHANGE, UNCHANGED, LEARNT, STALE = Sighting.CHANGE, Sighting.UNCHANGED, Sighting.LEARNT, Sighting.STALE
 
 
@@ -50,6 +51,26 @@ A, B = {"S": "a"}, {"S": "b"}
         ("Won", "won", False),
         (None, "", False),
         ("", Decimal(0), False),
+        ("TRUE", True, True),
+        (Choice("5", "Five"), Decimal(5), True),
+        (Choice("5", "Five"), "Five", False),
+        (date(2026, 11, 22), datetime(2026, 11, 22, tzinfo=timezone.utc), True),
+        (date(2026, 11, 22), datetime(2026, 11, 22, 0, 0, 1, tzinfo=timezone.utc), False),
+        ("caf\u00e9 ", "cafe\u0301", True),
+        (("a", "b "), ("b", "a"), True),
+        (("a", "b"), ("a", "c"), False),
+        (Ordered(("a", "b ")), ("a", "b"), True),
+        (Ordered(("a", "b")), ("b", "a"), False),
+        ((Decimal("1.50"),), ("1.5",), True),
+        ((True, False), ("true", "false"), True),
+        ((date(2026, 11, 22),), ("2026-11-22",), True),
+        ((datetime(2026, 11, 22, 12, tzinfo=CET), "x"), (datetime(2026, 11, 22, 11, tzinfo=timezone.utc), "x "), True),
+        ((datetime(2026, 11, 22, 12, tzinfo=CET),), ("2026-11-22T11:00:00+00:00",), True),
+        ((("a", "b "), None), (("a", "b"), None), True),
+        ((("a", "b"),), (("b", "a"),), False),
+        (Unread("250.000", "one reason"), Unread("250.000", "another"), True),
+        (Unread("250.000", "one reason"), Unread("250.001", "one reason"), False),
+        (Unread("5", "one reason"), Decimal(5), False),
     ],
 )
 def test_what_is_the_same_value(one, other, expected):
@@ -59,6 +80,12 @@ def test_what_is_the_same_value(one, other, expected):
         found = look(seen({"S": other}), known({"S": one}))
         assert (found.sighting, found.event) == (LEARNT, None)
         assert found.snapshot.fields == {"S": other}
+
+
+def test_what_could_not_be_read_is_the_text_that_it_was():
+    odd = Unread("250.000", "it can mean 250000 and 250.000")
+    for text, expected in (("250.000", True), ("250.001", False)):
+        assert same(odd, text) is same(text, odd) is expected
 
 
 @pytest.mark.parametrize(
@@ -116,6 +143,91 @@ def test_what_it_means(observation, snapshot, sighting, kind, revision, before):
 
 
 @pytest.mark.parametrize(
+    ("observation", "snapshot", "sighting", "after"),
+    [
+        # late, and nothing new in it
+        (seen(A, version="5"), known({**A, "T": "x"}, version="6"), UNCHANGED, None),
+        (seen({"S": "a "}, version="5"), known(A, version="6"), UNCHANGED, None),
+        (seen(A, version="5", deleted=True), known(A, version="6", deleted=True), UNCHANGED, None),
+        (seen(A, version="5", merged_into="2"), known(A, version="6", deleted=True), UNCHANGED, None),
+        # late, and otherwise
+        (seen({**A, "T": "x"}, version="5"), known(A, version="6"), STALE, None),
+        (seen({"S": "b", "T": "x"}, version="5"), known({**A, "T": "x"}, version="6"), STALE, None),
+        (seen(A, version="5", merged_into="2"), known(A, version="6"), STALE, None),
+        (seen(A, version="5"), known(A, version="6", deleted=True), STALE, None),
+        # of one version, a change all the same
+        (seen(B, version="6"), known(A, version="6"), CHANGE, known(B, 4, "6")),
+        # the version that is known afterwards
+        (seen(B), known(A, version="6"), CHANGE, known(B, 4, "6")),
+        (seen(B, version="7"), known(A, version="6"), CHANGE, known(B, 4, "7")),
+        (seen(A, version="7"), known(A), UNCHANGED, known(A, 3, "7")),
+        (seen({"T": "x"}), known(A, version="6"), LEARNT, known({**A, "T": "x"}, 3, "6")),
+        (seen({"T": "x"}, deleted=True), known(A, version="6"), CHANGE, known({**A, "T": "x"}, 4, "6", True)),
+        (seen({}, version="7", deleted=True), known(A, version="6"), CHANGE, known(A, 4, "7", True)),
+        (seen(A, version="7"), None, CHANGE, known(A, 1, "7")),
+        (seen({}, version="7", deleted=True), None, CHANGE, known({}, 1, "7", True)),
+        # first sight of what existed before
+        (seen(A, version="7", existed=True), None, LEARNT, known(A, 0, "7")),
+        (seen(A, existed=True, created=True), None, LEARNT, known(A, 0)),
+        (seen(A, existed=True, deleted=True), None, CHANGE, known(A, 1, None, True)),
+        (seen(A, existed=True, merged_into="2"), None, CHANGE, known(A, 1, None, True)),
+        (seen(A, version="7", before={"T": "w"}), None, LEARNT, known(A, 0, "7")),
+        (seen({"S": "a", "T": "x"}, before={"T": "w"}), None, CHANGE, known({"S": "a", "T": "x"}, 1)),
+    ],
+)
+def test_what_is_known_afterwards(observation, snapshot, sighting, after):
+    """Revision, version, whether it is gone, and all of its fields."""
+    found = look(observation, snapshot)
+    assert (found.sighting, found.snapshot) == (sighting, after)
+
+
+def test_a_baseline_keeps_versions():
+    assert look(seen(A, version="7"), silent=True).snapshot == known(A, 0, "7")
+    assert look(seen({}, version="7", merged_into="2"), silent=True).snapshot == known({}, 0, "7", True)
+    assert look(seen(B, deleted=True), known(A, version="6"), silent=True).snapshot == known(B, 3, "6", True)
+    assert look(seen(B, version="7", deleted=True), known(A, version="6"), silent=True).snapshot == known(B, 3, "7", True)
+
+
+def test_what_is_new_has_no_old_values():
+    """Whatever its source says of them."""
+    assert look(seen(B, before=A, created=True)).event.before == {}
+    assert look(seen(B, before=A), unseen_is_new=True).event.before == {}
+
+
+def test_what_was_kept_as_text_is_compared_as_it_is_read_by_now():
+    """The old value of a change is one of the field's type, as long as it can be read; what is still a text stays as it was."""
+
+    def before(old, new, read):
+        found = interpret(seen({"N": new}), "crm", known({"N": old, "T": "x"}), silent=False, unseen_is_new=False, read=read)
+        return found.event.before
+
+    def number(field, text):
+        return {"N": Decimal(text)}[field]
+
+    assert before("5.0", Decimal(6), number) == {"N": Decimal(5), "T": "x"}
+    assert before(Unread("5.0", "odd"), Decimal(6), number) == {"N": Decimal(5), "T": "x"}
+    assert before(Unread("5.0", "odd"), Decimal(6), lambda _, text: text)["N"] == Unread("5.0", "odd")
+    assert before("5.0", Decimal(6), lambda _, text: Unread(text, "odd"))["N"] == "5.0"
+    assert before("5.0", "6.0", lambda _, text: "never asked")["N"] == "5.0"
+    assert before("5.0", None, lambda _, text: None)["N"] == "5.0"
+    assert before(Decimal(5), "6", lambda _, text: "never asked")["N"] == Decimal(5)
+
+
+def test_a_change_without_a_stamp_of_its_own_happened_now():
+    """The record's stamp stands where it stood, so that it tells of an earlier change."""
+    later = NOW + timedelta(hours=3)
+
+    def occurred(version, was, now):
+        found = interpret(seen(B, version=version), "crm", known(A, version=was), silent=False, unseen_is_new=False, now=now)
+        return found.event.occurred_at
+
+    assert occurred("6", "6", later) == later
+    assert occurred("6", "6", NOW - timedelta(hours=1)) == NOW
+    assert occurred("7", "6", later) == occurred("6", None, later) == occurred(None, "6", later) == occurred(None, None, later) == NOW
+    assert occurred("6", "6", None) == NOW
+
+
+@pytest.mark.parametrize(
     "observation", [seen(A), seen(B), seen(B, created=True), seen(B, before=A), seen({}, deleted=True), seen({}, merged_into="2")]
 )
 @pytest.mark.parametrize("snapshot", [None, known(A), known(A, deleted=True), known(A, version="1")])
@@ -128,6 +240,10 @@ def test_a_baseline_is_silent(observation, snapshot):
     after = found.snapshot or snapshot
     assert (snapshot.revision if snapshot else 0) == after.revision
     assert (observation.deleted or observation.merged_into is not None) == after.deleted
+
+
+def test_the_words_of_metrics():
+    assert list(Sighting) == ["change", "unchanged", "learnt", "stale", "repeated"]
 
 
 def test_what_was_not_there_in_the_baseline_is_new():
@@ -170,6 +286,12 @@ def test_facts_travel():
         event.record_type,
         event.record_id,
     ) == ("Ann", "https://crm/1", NOW, "crm", "Deal", "1")
+
+    stale = look(seen(B, version="5", actor="Ann", url="https://crm/1", before=A), known(A, 3, "6")).event
+    assert (stale.actor, stale.url, stale.occurred_at, stale.source, stale.record_type, stale.record_id, stale.revision, stale.kind) == (
+        "Ann", "https://crm/1", NOW, "crm", "Deal", "1", 3, Kind.UPDATED,
+    )  # fmt: skip
+    assert (stale.fields, stale.before) == (B, {})
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, OutcomeUnknow
 from crmbridge.model import Audience, Delivery, Receipt, State
 from crmbridge.publisher import decide
 from crmbridge.publisher.breaker import THRESHOLD, Breaker
-from crmbridge.publisher.decide import RESENT, OnUnknown, Policy
+from crmbridge.publisher.decide import RESENT, Decision, OnUnknown, Policy
 from crmbridge.publisher.pace import Pace, Paces
+from crmbridge.store.interface import Settlement, Wait
 
 EARLIER = NOW - timedelta(seconds=3)
 LATER = NOW + timedelta(minutes=7)
@@ -30,8 +31,155 @@ def policy(on_unknown=OnUnknown.RESEND, *, idempotent=False):
     return Policy(destination="out", idempotent=idempotent, on_unknown=on_unknown)
 
 
+def wait(channel, until, reason):
+    return Wait(destination="out", channel=channel, until=until, reason=reason, since=NOW)
+
+
 def failed(error, given_=None, how=None):
     return decide.failed(given_ or delivery(), error, how or policy(), NOW, 0.5, EARLIER)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "settlement", "rest"),
+    [
+        (
+            Transient("refused"),
+            "draft",
+            {"outcome": "transient", "error": "refused", "due": NOW + timedelta(seconds=4)},  # the second attempt, and half a chance
+            {"healthy": False},
+        ),
+        (
+            Transient("refused"),
+            RESENT,
+            {"outcome": "transient", "error": "refused", "reason": RESENT, "due": NOW + timedelta(seconds=4)},
+            {"healthy": False},
+        ),
+        (
+            RateLimited("slow down", LATER),
+            "",
+            {"outcome": "rate_limited", "error": "slow down", "due": LATER, "counted": False},
+            {"wait": wait(None, LATER, "slow down")},
+        ),
+        (
+            RateLimited("slow down", LATER, scope="lane"),
+            "",
+            {"outcome": "rate_limited", "error": "slow down", "due": LATER, "counted": False},
+            {"wait": wait("#a", LATER, "slow down")},
+        ),
+        (  # an instant that has passed would make us hammer
+            RateLimited("slow down", EARLIER),
+            "",
+            {"outcome": "rate_limited", "error": "slow down", "due": NOW + timedelta(seconds=1.5), "counted": False},
+            {"wait": wait(None, NOW + timedelta(seconds=1.5), "slow down")},
+        ),
+        (
+            AuthFailed("token_revoked"),
+            "",
+            {"outcome": "auth_failed", "error": "token_revoked", "due": NOW, "counted": False},
+            {"wait": wait(None, None, "token_revoked")},
+        ),
+        (
+            Rejected("no such channel", code="gone"),
+            RESENT,
+            {"state": State.DEAD, "outcome": "rejected", "error": "no such channel", "reason": "rejected: gone"},
+            {"healthy": True},
+        ),
+        (
+            Duplicate("said before", code="187"),
+            "draft",
+            {"state": State.DEAD, "outcome": "rejected", "error": "said before", "reason": "rejected: 187"},
+            {"healthy": True},
+        ),
+        (
+            Duplicate("said before"),
+            RESENT,
+            {
+                "state": State.DELIVERED,
+                "outcome": "delivered",
+                "reason": RESENT,
+                "receipt": Receipt(remote_id="", extra={"found": "the network refused the repeat as a duplicate"}),
+            },
+            {"healthy": True},
+        ),
+        (
+            OutcomeUnknown("cut"),
+            "",
+            {"outcome": "unknown", "error": "cut", "reason": RESENT, "due": NOW + timedelta(seconds=4)},
+            {"healthy": False},
+        ),
+    ],
+)
+def test_all_that_a_failure_leads_to(error, reason, settlement, rest):
+    """What is recorded, who waits until when, and what it says of the destination."""
+    one = delivery(3, reason)
+    assert failed(error, one) == Decision(Settlement(**({"delivery": one, "state": State.QUEUED} | settlement)), **rest)
+
+
+def test_a_message_without_a_channel_is_its_destination_s_only_lane():
+    one = replace(delivery(), message=message(channel=None))
+    assert failed(RateLimited("slow down", LATER, scope="lane"), one).wait.channel is None
+
+
+def test_all_that_other_ends_lead_to():
+    one = delivery(2, "draft")
+    receipt = Receipt(remote_id="7", url="https://x/7", extra={"a": 1})
+    told = Settlement(delivery=one, state=State.DELIVERED, outcome="delivered", reason="draft", receipt=receipt)
+    assert decide.delivered(one, receipt) == Decision(told, healthy=True)
+    assert decide.expired(one) == Decision(
+        Settlement(delivery=one, state=State.DEAD, outcome="expired", reason="expired", error="it was not said within its max_age")
+    )
+    assert decide.unbegun(one, NOW) == Decision(
+        Settlement(delivery=one, state=State.QUEUED, outcome="transient", reason="draft", due=NOW, counted=False)
+    )
+    assert decide.refused(policy(), "who?", NOW) == wait(None, None, "who?")
+    assert decide.interrupted(one, policy(OnUnknown.HOLD), LATER) == Decision(
+        Settlement(
+            delivery=one,
+            state=State.UNKNOWN,
+            outcome="interrupted",
+            reason="it may or may not be published",
+            error="crmbridge ended during this attempt",
+            doubt_from=NOW,  # when it was due
+        ),
+        healthy=False,
+    )
+    assert decide.interrupted(one, policy(OnUnknown.RESEND), LATER).settlement.due == LATER + timedelta(seconds=0.1)
+
+
+def test_what_cannot_be_written_is_recorded_as_far_as_it_can_be():
+    """A receipt keeps its id, for without one the message would be said again; an error keeps its first words."""
+    one = delivery()
+    for id, kept in (("7", "7"), ("7" * 500, "7" * 500), ("7" * 501, "7" * 500)):
+        found = decide.unwritable(decide.delivered(one, Receipt(remote_id=id, url="odd", extra={"odd": object()})), "no JSON")
+        assert found == decide.delivered(one, Receipt(remote_id=kept, extra={"lost": "no JSON"}))
+    found = decide.unwritable(failed(RateLimited("slow\ud800", LATER), delivery(reason=RESENT)), "odd words")
+    assert (found.wait, found.settlement.error, found.settlement.reason, found.settlement.due) == (None, "odd words", RESENT, LATER)
+    dead = failed(Rejected("x", code="y" * 600))
+    assert decide.unwritable(dead, "odd").settlement.reason == "rejected: " + "y" * 490
+
+
+@pytest.mark.parametrize(
+    ("made_for", "read_by", "told"),
+    [
+        (Audience.TEAM, Audience.TEAM, True),
+        (Audience.TEAM, Audience.COMPANY, False),
+        (Audience.TEAM, Audience.PUBLIC, False),
+        (Audience.COMPANY, Audience.TEAM, True),
+        (Audience.COMPANY, Audience.COMPANY, True),
+        (Audience.COMPANY, Audience.PUBLIC, False),
+        (Audience.PUBLIC, Audience.TEAM, True),
+        (Audience.PUBLIC, Audience.COMPANY, True),
+        (Audience.PUBLIC, Audience.PUBLIC, True),
+    ],
+)
+def test_nothing_is_said_to_more_than_it_was_made_for(made_for, read_by, told):
+    """Nor anywhere else than there."""
+    one = replace(delivery(), message=replace(message(), audience=made_for))
+    how = replace(policy(), audience=read_by)
+    words = f"it was made for out, read by the {made_for}; out is read by the {read_by}"
+    dead = Settlement(delivery=one, state=State.DEAD, outcome="rejected", reason="rejected: audience", error=words)
+    assert decide.disclosed(one, how) == (None if told else Decision(dead))
+    assert decide.disclosed(one, replace(how, destination="other")).settlement.state is State.DEAD
 
 
 def test_every_error_of_the_tree_has_a_decision():
@@ -91,7 +239,8 @@ def test_an_unknown_outcome_follows_the_policy(how, state, reason):
 
 
 def test_public_holds_and_company_resends():
-    """The default: what the whole world would read twice waits for a person."""
+    """The default: what the whole world would read twice waits for a person. And the words of the configuration."""
+    assert list(OnUnknown) == ["resend", "hold"]
     assert [OnUnknown.default(audience) for audience in Audience] == [OnUnknown.HOLD, OnUnknown.RESEND, OnUnknown.RESEND]
 
 
@@ -117,6 +266,25 @@ def test_backoff_is_bounded_and_never_nothing(attempts, chance):
 
     assert timedelta(seconds=0.1) <= wait <= timedelta(seconds=600)
     assert wait <= timedelta(seconds=max(0.1, 2.0 ** min(attempts, 20)))
+
+
+@pytest.mark.parametrize(
+    ("attempts", "chance", "seconds"),
+    [
+        (0, 1.0, 2),
+        (1, 1.0, 2),
+        (2, 1.0, 4),
+        (3, 0.5, 4),
+        (9, 1.0, 512),
+        (10, 1.0, 600),
+        (99, 1.0, 600),
+        (1, 0.0, 0.1),
+        (1, 0.05, 0.1),
+        (1, 0.06, 0.12),
+    ],
+)
+def test_backoffs(attempts, chance, seconds):
+    assert decide.backoff(attempts, chance) == timedelta(seconds=seconds)
 
 
 def test_a_breaker_opens_probes_and_closes():
@@ -199,6 +367,57 @@ def test_a_destination_that_cannot_be_asked():
     assert (limited.again_at, limited.wait.until) == (LATER, LATER)
 
 
+@pytest.mark.parametrize(
+    ("looks", "seen", "verdict"),
+    [
+        (0, None, {"again_at": NOW + timedelta(seconds=5)}),
+        (1, None, {"again_at": NOW + timedelta(seconds=15)}),
+        (2, None, {"again_at": NOW + timedelta(seconds=60)}),
+        (3, None, {"resend": True}),
+        (4, None, {"resend": True}),
+        (0, Transient("refused"), {"again_at": NOW + timedelta(seconds=2), "error": "refused"}),
+        (3, Transient("refused"), {"again_at": NOW + timedelta(seconds=60), "error": "refused"}),
+        (4, Transient("refused"), {"again_at": NOW + timedelta(seconds=60), "error": "refused"}),
+        (99, Transient("refused"), {"again_at": NOW + timedelta(seconds=60), "error": "refused"}),
+        (100, Transient("refused"), {"resend": True, "error": "refused"}),
+        (0, Rejected("never"), {"resend": True, "error": "never"}),
+        (
+            200,
+            RateLimited("slow down", EARLIER),
+            {
+                "again_at": NOW + timedelta(seconds=1),
+                "wait": wait(None, NOW + timedelta(seconds=1), "slow down"),
+                "error": "slow down",
+            },
+        ),
+        (0, RateLimited("slow down", LATER), {"again_at": LATER, "wait": wait(None, LATER, "slow down"), "error": "slow down"}),
+        (0, Receipt(remote_id="7"), {"found": Receipt(remote_id="7")}),
+    ],
+)
+def test_all_that_a_look_leads_to(looks, seen, verdict):
+    """The first look has waited two seconds; a look that failed does not shorten the patience, and a hundred of them end it."""
+    how = Policy(**ASKED, on_unknown=OnUnknown.RESEND)
+    assert decide.looked(looks, seen, how, NOW) == decide.Verdict(**verdict)
+    assert decide.LOOKS[0] == timedelta(seconds=2)
+    if verdict.get("resend"):
+        assert not decide.looked(looks, seen, replace(how, on_unknown=OnUnknown.HOLD), NOW).resend
+
+
+def test_a_destination_that_can_be_asked_is_asked_even_where_it_may_double():
+    """And one that knows the key needs no asking."""
+    assert failed(OutcomeUnknown("cut"), how=Policy(**ASKED, on_unknown=OnUnknown.RESEND)).settlement.state is State.UNKNOWN
+    keyed = Policy(**ASKED | {"idempotent": True}, on_unknown=OnUnknown.HOLD)
+    assert failed(OutcomeUnknown("cut"), how=keyed).settlement.state is State.QUEUED
+    assert failed(OutcomeUnknown("cut"), how=policy(OnUnknown.HOLD)).settlement.look_at is None
+
+
+def test_the_first_of_an_edited_thread_is_not_repeated_blindly():
+    """There is nothing yet that it would only say again; and a reply to something is no edit."""
+    for said, parent in ((replace(message(), edit=True), None), (message(), Receipt(remote_id="1"))):
+        one = replace(delivery(), message=said, parent=parent)
+        assert failed(OutcomeUnknown("cut"), one, policy(OnUnknown.HOLD)).settlement.state is State.UNKNOWN
+
+
 def test_an_edit_is_repeated_without_asking():
     """It says the same twice."""
     said = replace(message(), edit=True)
@@ -212,3 +431,8 @@ def test_a_cap_counts_calendar_days_and_months():
     day, month = cap.windows(datetime(2026, 11, 21, 23, 30, tzinfo=timezone.utc))
     assert day == ("per_day", 3, datetime(2026, 11, 21, 23, 0, tzinfo=timezone.utc))
     assert month == ("per_month", 20, datetime(2026, 10, 31, 23, 0, tzinfo=timezone.utc))
+
+    now = datetime(2026, 11, 21, 23, 30, 59, 7, tzinfo=timezone.utc)
+    assert decide.Cap(per_day=0).windows(now) == [("per_day", 0, datetime(2026, 11, 21, tzinfo=timezone.utc))]
+    assert decide.Cap(per_month=9).windows(now) == [("per_month", 9, datetime(2026, 11, 1, tzinfo=timezone.utc))]
+    assert decide.Cap().windows(now) == []

@@ -1,17 +1,38 @@
 """Events become messages: the index, the audiences, what happens when something cannot be said."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from shared import NOW
 
 from crmbridge.config.load import load
-from crmbridge.model import Audience, ChangeEvent, Channel, FieldSpec, Kind, Sensitivity, idempotency_key, plain
-from crmbridge.rules.engine import Engine
+from crmbridge.model import (
+    Audience,
+    ChangeEvent,
+    Channel,
+    Choice,
+    FieldSpec,
+    FieldType,
+    Kind,
+    Literal,
+    Message,
+    Reading,
+    RecordRef,
+    Sensitivity,
+    Unread,
+    Value,
+    idempotency_key,
+    plain,
+)
+from crmbridge.rules.engine import Engine, Outcome, Rendered, Unrenderable, Verdict, event_fact_readable, readable
 from crmbridge.rules.expression import compile_expression
 from crmbridge.rules.filters import FILTERS
-from crmbridge.rules.rule import FixedChannel, RecordChannel, Rule, Step
+from crmbridge.rules.match import compile_match
+from crmbridge.rules.rule import FixedChannel, Mode, RecordChannel, Rule, Step, Surge, rendered
 from crmbridge.rules.template import compile_template
 
 
@@ -149,8 +170,22 @@ def test_channels_about_records_are_keyed_by_the_record():
     keys = {run(rule(step(channel=about)), of=event(Name="Parkers", Account=id)).rendered[0].message.channel for id in ("1", "2")}
 
     assert keys == {Channel("crm/1", "Parkers"), Channel("crm/2", "Parkers")}
-    for missing in ({"Name": "Parkers", "Account": None}, {"Name": "", "Account": "1"}):
-        assert run(rule(step("x", channel=about)), of=event(**missing)).unrenderable
+    for name, account, words in (
+        ("Parkers", None, "channel.for: record.Account is empty, so the channel has no name"),
+        ("Parkers", "", "channel.for: record.Account is empty, so the channel has no name"),
+        (None, "1", "channel.title: record.Name is empty, so the channel has no title"),
+        ("", "1", "channel.title: record.Name is empty, so the channel has no title"),
+    ):
+        (one,) = run(rule(step("x", channel=about)), of=event(Name=name, Account=account)).unrenderable
+        assert one.error == f"rule r, step s: {words}"
+
+    def channel(name, account):
+        return run(rule(step("x", channel=about)), of=event(Name=name, Account=account)).rendered[0].message.channel
+
+    assert channel("Parkers", "caf\u00e9 ") == channel("Parkers", "cafe\u0301"), "one id, however it is written"
+    assert channel(Choice("p", "Parkers"), Decimal("1.0")) == Channel("crm/1", "Parkers")
+    assert channel("x" * 200, "1").title == "x" * 200
+    assert channel("x" * 201, "1").title == "x" * 200
 
 
 def test_fixed_channels_and_threads():
@@ -162,7 +197,22 @@ def test_fixed_channels_and_threads():
 
 @pytest.mark.parametrize(
     ("link", "expected"),
-    [("https://crm.example/7", "https://crm.example/7"), ("  ", None), ("javascript:alert(1)", ""), ("https://x y", ""), ("//x", "")],
+    [
+        ("https://crm.example/7", "https://crm.example/7"),
+        (" http://crm.example/7 ", "http://crm.example/7"),
+        ("https://crm.example/\u00fc~", "https://crm.example/\u00fc~"),
+        ("https://x/" + "y" * 1990, "https://x/" + "y" * 1990),
+        ("https://x/" + "y" * 1991, ""),
+        ("  ", None),
+        ("javascript:alert(1)", ""),
+        ("https://x y", ""),
+        ("https://x\ty", ""),
+        ("https://x\x00y", ""),
+        ("https://x\x1fy", ""),
+        ("https://x\x7fy", ""),
+        ("//x", ""),
+        ("http:/x", ""),
+    ],
 )
 def test_links_are_web_addresses(link, expected):
     """Anything else is refused before it reaches a page."""
@@ -172,6 +222,175 @@ def test_links_are_web_addresses(link, expected):
         assert outcome.unrenderable[0].error.endswith("link: it is not a web address")
     else:
         assert outcome.rendered[0].message.link == expected
+
+
+def test_all_of_a_message():
+    """What a step and its event say of it."""
+    link = compile_template("https://crm.example/{{ event.record_id }}", fields=None, filters=FILTERS)
+    blocks = [{"text": compile_template("*{{ record.Name }}*", fields=None, filters=FILTERS)}]
+    of = step(link=link, blocks=blocks, edit=True, audience=Audience.TEAM, max_age=timedelta(hours=1), surge=Surge(3, timedelta(minutes=1)))
+    (one,) = run(rule(of, mode=Mode.DRAFT)).rendered
+    assert one == Rendered(
+        idempotency_key("e", "r", "s"),
+        Message(
+            destination="out",
+            channel=None,
+            rule="r",
+            step="s",
+            text=(Value("Parkers"),),
+            record=RecordRef("crm", "Deal", "7"),
+            occurred_at=NOW,
+            link="https://crm.example/7",
+            thread="crm/Deal/7 r/s",
+            edit=True,
+            blocks=[{"text": (Literal("*"), Value("Parkers"), Literal("*"))}],
+            audience=Audience.TEAM,
+            expires_at=NOW + timedelta(hours=1),
+        ),
+        Mode.DRAFT,
+        Surge(3, timedelta(minutes=1)),
+    )
+    assert list(Mode) == ["live", "draft", "shadow"], "as the configuration writes them"
+    (bare,) = run(rule(step())).rendered
+    assert (bare.message.link, bare.message.thread, bare.message.blocks, bare.message.expires_at) == (None, None, None, None)
+    assert (bare.message.edit, bare.mode, bare.surge) == (False, Mode.LIVE, None)
+
+
+def test_all_of_what_cannot_be_said():
+    """It names rule, step and destination, and keeps its key, under which it is said when it can be."""
+    outcome = Engine([rule(step("{{ record.Name | date }}"))], {}).run(event(), generation=3)
+    error = "rule r, step s: line 1: record.Name: the filter `date` cannot be applied to a text: it is not a date"
+    assert outcome.unrenderable == [Unrenderable(idempotency_key("e", "r", "s", 3), "r", "s", "out", error)]
+    assert Engine([rule(step())], {}).run(event(), generation=3).rendered[0].key == idempotency_key("e", "r", "s", 3)
+
+
+@pytest.mark.parametrize(
+    ("condition", "verdict"),
+    [
+        ("record.Name == 'Parkers'", Verdict("r", True)),
+        ("record.Name == 'Other'", Verdict("r", False, "if: record.Name == 'Other'")),
+        ("record.Nope", Verdict("r", False, "if: record.Nope")),
+        ("record.Nope | default(none)", Verdict("r", False, "if: record.Nope | default(none)")),
+        ("1", Verdict("r", False, "the condition gives neither true nor false", failed=True)),
+        ("0", Verdict("r", False, "the condition gives neither true nor false", failed=True)),
+        ("record.Name > 1", Verdict("r", False, "cannot compare a text with a number", failed=True)),
+    ],
+)
+def test_verdicts(condition, verdict):
+    """What is empty is as good as false; anything else but true and false is a mistake of the rule."""
+    outcome = run(rule(condition=expression(condition)))
+    assert (outcome.verdicts, bool(outcome.rendered)) == ([verdict], verdict.matched)
+
+
+def test_a_clause_decides_before_the_condition():
+    clauses, _ = compile_match({"Name": "Other"}, None)
+    broken = rule(clauses=tuple(clauses), condition=expression("record.Name > 1"))
+    assert run(broken).verdicts == [Verdict("r", False, "Name is Other: it is Parkers")]
+    matched, _ = compile_match({"Name": "Parkers"}, None)
+    assert run(rule(clauses=tuple(matched))).verdicts == [Verdict("r", True)]
+
+
+def test_every_piece_tells_what_it_cost():
+    """One for the decision, one for each step, whether it can be said or not; a decision and a rendering do not share a limit."""
+    clauses, _ = compile_match({"Name": "Parkers"}, None)
+    of = rule(step("{{ record.Name }}"), step("{{ record.Nope }}"), step("fine"), clauses=tuple(clauses))
+    engine, outcome = Engine([of, rule(id="no", kinds=frozenset({Kind.DELETED}))], {}), Outcome()
+    assert list(engine.running(event(), outcome)) == [2, 2 + 1, 2 + 1, 1 + 1]
+    assert (len(outcome.rendered), len(outcome.unrenderable)) == (2, 1)
+    stopping = Engine([rule(step("a"), stop=True), rule(step("b"), id="b", identity="b")], {})
+    assert len(list(stopping.running(event(), Outcome(), only="b"))) == 1, "what stops is decided, and says nothing itself"
+    assert stopping.evaluations == 1
+
+
+def test_what_a_condition_and_each_audience_may_know_of_the_event():
+    """Ids, links and people are internal; a condition may use them."""
+    facts = {"kind": "updated", "occurred_at": "2026-11-22 12:00", "record_type": "Deal", "source": "crm"}
+    internal = {"id": "e", "record_id": "7", "revision": "1", "actor": "Ann", "url": "https://crm/7"}
+    of = replace(event(), actor="Ann", url="https://crm/7", revision=Decimal(1))
+    for name, words in (facts | internal).items():
+        for audience in Audience:
+            outcome = run(rule(step(f"{{{{ event.{name} }}}}", audience=audience)), of=of)
+            allowed = audience is not Audience.PUBLIC or name in facts
+            assert [plain(one.message.text) for one in outcome.rendered] == [words] * allowed
+            assert event_fact_readable(name, audience) is allowed
+        assert run(rule(condition=expression(f"event.{name} is defined")), of=of).rendered
+
+
+def test_what_readers_and_conditions_may_know_of_a_record():
+    """Of what it is and what it was; only a secret is kept from conditions."""
+    records = {
+        ("crm", "Deal"): {
+            "Name": FieldSpec(sensitivity=Sensitivity.PUBLIC),
+            "Amount": FieldSpec(),
+            "Margin": FieldSpec(sensitivity=Sensitivity.SECRET),
+        }
+    }
+    of = replace(event(Name="a", Amount="b", Margin="c", Other="d"), before={"Name": "a", "Amount": "b", "Margin": "c", "Other": "d"})
+    for root in ("record", "before"):
+        for name, public, rest in (("Name", True, True), ("Amount", False, True), ("Margin", False, False), ("Other", False, True)):
+            text = f"{{{{ {root}.{name} }}}}"
+            for audience in Audience:
+                found = run(rule(step(text, audience=audience)), of=of, records=records)
+                assert bool(found.rendered) is (public if audience is Audience.PUBLIC else rest), (text, audience)
+            assert bool(run(rule(condition=expression(f"{root}.{name} is defined")), of=of, records=records).rendered) is rest
+    assert run(rule(step("{{ record.Margin }}")), of=event(record="Lead", Margin="c"), records=records).verdicts == []
+    lead = rule(step("{{ record.Margin }}"), record="Lead")
+    assert run(lead, of=event(record="Lead", Margin="c"), records=records).rendered, "another record type has other secrets"
+    for sensitivity in Sensitivity:
+        assert readable(sensitivity, None) is (sensitivity is not Sensitivity.SECRET)
+
+
+def test_only_what_a_type_is_known_of_is_read_again():
+    """Whoever wrote the rest knows what it should be: it stays what it was."""
+    records = {("crm", "Deal"): {"Amount": FieldSpec(type=FieldType.NUMBER), "Any": FieldSpec()}}
+    odd = Unread("1.5", "odd")
+    of = rule(step("{{ record.Amount + 1 }}"), step("{{ record.Any }}"), step("{{ record.Other }}"), step("{{ before.Amount }}"))
+    seen = replace(event(Amount=odd, Any=odd, Other=odd), before={"Amount": Unread("2.5", "odd")})
+    outcome = run(of, of=seen, records=records)
+    assert [plain(one.message.text) for one in outcome.rendered] == ["2.5", "2.5"]
+    assert [one.error.partition("1: ")[2] for one in outcome.unrenderable] == [
+        "record.Any: '1.5' cannot be read: odd",
+        "record.Other: '1.5' cannot be read: odd",
+    ]
+    plain_rule = Engine([rule(step("{{ record.Amount }}"))], records)
+    assert plain(plain_rule.run(event(Amount=odd)).rendered[0].message.text) == "1.5"
+
+
+def test_what_a_rule_said_may_be_outdated():
+    """By the rule as it is; a rule that is gone says nothing."""
+    clauses, _ = compile_match({"Stage": {"becomes": "1.500"}}, None)
+    engine = Engine([rule(clauses=tuple(clauses))], {}, readings={"crm": Reading(numbers="1.234,5")})
+    assert engine.outdated("r", {"Stage": Decimal("1.5")}) == engine.outdated("gone", {"Stage": "x"}) == ""
+    assert engine.outdated("r", {"Stage": "Lost"}) == "Stage is no longer 1.500: it is Lost"
+
+
+def test_days_are_shown_where_the_clock_hangs():
+    """By the source's own reading, else in the configured zone; a rule alone has both."""
+    late = event(At=datetime(2026, 11, 22, 23, 30, tzinfo=timezone.utc))
+    text, berlin, tokyo = rule(step("{{ record.At }}")), ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Tokyo")
+    for engine, words in (
+        (Engine([text], {}), "2026-11-22 23:30"),
+        (Engine([text], {}, berlin), "2026-11-23 00:30"),
+        (Engine([text], {}, berlin, {"other": Reading(days=tokyo)}), "2026-11-23 00:30"),
+        (Engine([text], {}, berlin, {"crm": Reading(days=tokyo)}), "2026-11-23 08:30"),
+    ):
+        for one in (engine, engine.alone(text)):
+            assert plain(one.run(late).rendered[0].message.text) == words
+            assert one.zone is engine.zone
+
+
+def test_everything_that_reaches_readers_is_known():
+    """Text, link, layout and channel; no word of a fixed channel is a record's."""
+
+    def template(name):
+        return compile_template(f"{{{{ record.{name} }}}}", fields=None, filters=FILTERS)
+
+    blocks = {"a": [template("C"), {"b": template("D")}, "E", 1], "f": template("F")}
+    about = RecordChannel(expression("record.G"), expression("record.H"))
+    of = step(text=template("A"), link=template("B"), blocks=blocks, channel=about)
+    assert [read.path for read in of.reads()] == ["A", "B", "C", "D", "F", "G", "H"]
+    assert [read.path for read in step(text=template("A"), channel=FixedChannel("#wins")).reads()] == ["A"]
+    assert rendered(blocks, lambda one: one.reads[0].path) == {"a": ["C", {"b": "D"}, "E", 1], "f": "F"}
 
 
 def test_an_empty_text_is_not_published():

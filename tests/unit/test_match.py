@@ -7,8 +7,8 @@ import pytest
 from shared import NOW
 
 from crmbridge.errors import RenderError
-from crmbridge.model import ChangeEvent, Choice, FieldSpec, FieldType, Kind
-from crmbridge.rules.match import compile_match, first_failure
+from crmbridge.model import ChangeEvent, Choice, FieldSpec, FieldType, Kind, Reading
+from crmbridge.rules.match import Clause, compile_match, first_failure, no_longer
 from crmbridge.rules.meter import Meter
 
 
@@ -25,6 +25,7 @@ def holds(match, fields, before=None, kind=Kind.UPDATED):
 
 
 WON, LOST = {"S": "Won"}, {"S": "Lost"}
+NAMES = "becomes, changed, contains, exists, from, gt, gte, in, lt, lte, ne, not_in, starts_with, to"
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,39 @@ WON, LOST = {"S": "Won"}, {"S": "Lost"}
         ({"S": {"exists": True}}, {"S": None}, None, Kind.UPDATED, False),
         ({"S": {"exists": False}}, {}, None, Kind.UPDATED, True),
         ({"S": Decimal("1.10")}, {"S": "1.10"}, None, Kind.UPDATED, True),  # as written, for a text field
+        ({"S": {"changed": False}}, WON, LOST, Kind.UPDATED, False),
+        ({"S": {"changed": False}}, WON, None, Kind.UPDATED, True),
+        ({"S": {"changed": True}}, WON, {"S": None}, Kind.UPDATED, True),
+        ({"S": {"changed": True}}, {"S": None}, WON, Kind.UPDATED, True),
+        ({"S": {"changed": True}}, {}, WON, Kind.UPDATED, True),
+        ({"S": {"changed": True}}, {"S": None}, {"S": None}, Kind.UPDATED, False),
+        ({"S": {"changed": True}}, {"S": "Won "}, WON, Kind.UPDATED, False),
+        ({"S": {"becomes": None}}, {"S": None}, WON, Kind.UPDATED, True),
+        ({"S": {"becomes": None}}, {"S": None}, {"S": None}, Kind.UPDATED, False),
+        ({"S": {"becomes": "Won"}}, LOST, {"S": "Open"}, Kind.UPDATED, False),
+        ({"S": {"from": "Lost"}}, LOST, LOST, Kind.UPDATED, False),
+        ({"S": {"from": None}}, WON, LOST, Kind.UPDATED, False),
+        ({"S": {"to": "Won"}}, WON, WON, Kind.UPDATED, False),
+        ({"S": {"to": "Lost"}}, WON, LOST, Kind.UPDATED, False),
+        ({"S": {"ne": "Won"}}, WON, None, Kind.UPDATED, False),
+        ({"S": {"ne": None}}, WON, None, Kind.UPDATED, True),
+        ({"S": {"in": ["Open", "Lost"]}}, WON, None, Kind.UPDATED, False),
+        ({"S": {"in": ["Won"]}}, {"S": None}, None, Kind.UPDATED, False),
+        ({"S": {"not_in": ["Open", "Lost"]}}, WON, None, Kind.UPDATED, True),
+        ({"A": {"gt": Decimal(100)}}, {"A": Decimal("100.01")}, None, Kind.UPDATED, True),
+        ({"A": {"gte": Decimal(100)}}, {"A": Decimal("99.99")}, None, Kind.UPDATED, False),
+        ({"A": {"lt": Decimal(100)}}, {"A": Decimal("99.99")}, None, Kind.UPDATED, True),
+        ({"A": {"lt": Decimal(100)}}, {"A": Decimal(100)}, None, Kind.UPDATED, False),
+        ({"A": {"lte": Decimal(100)}}, {"A": Decimal(100)}, None, Kind.UPDATED, True),
+        ({"A": {"lte": Decimal(100)}}, {"A": Decimal("100.01")}, None, Kind.UPDATED, False),
+        ({"S": {"contains": "b"}}, {"S": None}, None, Kind.UPDATED, False),
+        ({"S": {"contains": "x"}}, WON, None, Kind.UPDATED, False),
+        ({"S": {"starts_with": "Wo"}}, {"S": " Won"}, None, Kind.UPDATED, True),
+        ({"S": {"starts_with": "on"}}, WON, None, Kind.UPDATED, False),
+        ({"S": {"starts_with": "N"}}, {"S": None}, None, Kind.UPDATED, False),
+        ({"S": {"starts_with": Decimal(25)}}, {"S": Decimal(250)}, None, Kind.UPDATED, True),
+        ({"S": {"exists": True}}, {"S": ""}, None, Kind.UPDATED, True),
+        ({"S": {"exists": False}}, WON, None, Kind.UPDATED, False),
         ({"S": True}, {"S": True}, None, Kind.UPDATED, True),
         ({"S": "NO"}, {"S": "NO"}, None, Kind.UPDATED, True),
     ],
@@ -82,6 +116,49 @@ def test_says_which_clause_failed_and_what_it_saw():
 
     assert clauses[0].why_not(event(WON)) == "S becomes Won: it was first sight, old value unknown and is Won"
     assert clauses[0].why_not(event({"S": "Open"}, LOST)) == "S becomes Won: it was Lost and is Open"
+
+
+@pytest.mark.parametrize(
+    ("condition", "fields", "before", "kind", "words"),
+    [
+        ({"becomes": "Won"}, {"S": None}, {"S": None}, Kind.UPDATED, "S becomes Won: it was empty and is empty"),
+        ({"becomes": "Won"}, LOST, None, Kind.CREATED, "S becomes Won: it is new, and is Lost"),
+        ({"changed": True}, WON, WON, Kind.UPDATED, "S changed True: it was Won and is Won"),
+        ({"from": "Open"}, WON, LOST, Kind.UPDATED, "S from Open: it was Lost and is Won"),
+        ({"to": "Open"}, WON, LOST, Kind.UPDATED, "S to Open: it was Lost and is Won"),
+        ({"ne": "Won"}, WON, LOST, Kind.UPDATED, "S ne Won: it is Won"),
+        ({"in": ["Open", "Lost"]}, WON, None, Kind.CREATED, "S in Open, Lost: it is Won"),
+        ({"exists": True}, {}, None, Kind.UPDATED, "S exists True: it is empty"),
+        ({"ne": "x"}, {"S": "x" * 200}, None, Kind.UPDATED, f"S ne x: it is {'x' * 200}"),
+        ({"ne": "x"}, {"S": "x" * 201}, None, Kind.UPDATED, f"S ne x: it is {'x' * 200}..."),
+        ({"contains": "x"}, {"S": tuple("abcdefghij")}, None, Kind.UPDATED, "S contains x: it is a, b, c, d, e, f, g, h, i, j"),
+        (
+            {"contains": "x"},
+            {"S": tuple("abcdefghijk")},
+            None,
+            Kind.UPDATED,
+            "S contains x: it is a, b, c, d, e, f, g, h, i, j, ... (11 items)",
+        ),
+        ({"contains": "x"}, {"S": ("a", None, "b" * 300)}, None, Kind.UPDATED, f"S contains x: it is a, {'b' * 197}"),
+    ],
+)
+def test_what_a_clause_saw(condition, fields, before, kind, words):
+    """As far as it helps: 200 characters, ten items."""
+    (clause,), _ = compile_match({"S": condition}, None)
+    assert clause.why_not(event(fields, before, kind)) == words
+
+
+def test_what_a_message_says_it_became_may_be_over():
+    """Only `becomes` says that; the first that is over is told, by what the record says now."""
+    clauses, _ = compile_match({"T": {"from": "x"}, "S": {"becomes": "Won"}, "N": {"becomes": None}, "A": {"gt": Decimal(1)}}, None)
+
+    def over(**fields):
+        return no_longer(tuple(clauses), fields)
+
+    assert over(S="Won", N=None) == over(S=Choice("w", "Won")) == ""
+    assert over(S="Lost", N="x") == "S is no longer Won: it is Lost"
+    assert over() == "S is no longer Won: it is empty"
+    assert over(S="Won", N=Decimal("1.50")) == "N is no longer None: it is 1.5"
 
 
 def test_what_cannot_be_compared_is_an_error_with_its_clause():
@@ -101,12 +178,28 @@ def test_what_cannot_be_compared_is_an_error_with_its_clause():
         ({"gt": None}, "write a value"),
         ({"gt": [1]}, "write one value"),
         ({"gt": "lots"}, "`lots` is not a number, and the field is"),
+        *(({name: "lots"}, "`lots` is not a number, and the field is") for name in ("gte", "lt", "lte")),
+        *(({name: None}, "write a value") for name in ("gte", "lt", "lte", "contains", "starts_with")),
+        ({"becomes": ["Won"]}, "write one value"),
+        ({"becomes": ("Won",)}, "write one value"),
+        ({"ne": {"a": "b"}}, "write one value"),
+        ({"in": []}, "write a list with at least one value, like [Won, Lost]"),
+        ({"not_in": "Won"}, "write a list with at least one value, like [Won, Lost]"),
+        ({"exists": 1}, "write true or false"),
+        ({"is": "Won"}, "there is no operator `is`; there are " + NAMES),
+        ({"zzz": "Won"}, "there is no operator `zzz`; there are " + NAMES),
         ({}, "is empty; write a value, or an operator such as {becomes: ...}"),
+        (["Won"], "a list is no value; write A: {in: [...]}"),
+        (("Won",), "a list is no value; write A: {in: [...]}"),
     ],
 )
 def test_a_wrong_condition_is_found_when_read(condition, message):
     """With its place, for the linter."""
-    _, problems = compile_match({"A": condition}, {"A": FieldSpec(type=FieldType.NUMBER)})
+    for type_ in (FieldType.NUMBER, FieldType.MONEY):
+        clauses, problems = compile_match({"A": condition, "B": "x"}, {"A": FieldSpec(type=type_)})
+        place = ("A", *condition) if isinstance(condition, dict) else ("A",)
+        assert problems == [(place, message)]
+        assert clauses == [Clause("B", "is", "x")], "the rest is read all the same"
 
     assert [message] == [text for _, text in problems]
 
@@ -151,3 +244,53 @@ def test_truth_in_a_rule_is_truth(word):
     (clause,), _ = compile_match({"b": {"becomes": word}}, TYPED)
     assert first_failure((clause,), event({"b": True}, {"b": False}), Meter()) is None
     assert first_failure((clause,), event({"b": False}, {"b": True}), Meter()) is clause
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"gt": Decimal(1)},
+        {"gt": "1.5"},
+        {"becomes": None},
+        {"ne": None},
+        {"from": None},
+        {"to": None},
+        {"contains": "lots"},
+        {"exists": False},
+    ],
+)
+def test_a_right_condition_is_read(condition):
+    (clause,), problems = compile_match({"A": condition}, {"A": FieldSpec(type=FieldType.NUMBER)})
+    assert (problems, clause) == ([], Clause("A", *next(iter(condition.items()))))
+
+
+def test_an_order_of_what_is_no_number():
+    """The field's type says whether it must be one."""
+    for fields in ({"A": FieldSpec(type=FieldType.DATE)}, {"A": FieldSpec()}, {"B": FieldSpec(type=FieldType.NUMBER)}, None):
+        assert compile_match({"A": {"gt": "2026-01-01"}}, fields)[1] == []
+
+
+def test_what_a_rule_writes_is_read_as_rules_write():
+    """Whatever its source's way is, in lists too."""
+    german = Reading(numbers="1.234,5")
+    for condition in ("1.500", {"in": ["x", "1.500"]}, {"in": ("1.500",)}, {"becomes": "1.500"}):
+        clauses, _ = compile_match({"A": condition}, None)
+        assert first_failure(tuple(clauses), event({"A": Decimal("1.5")}, {"A": None}), Meter(), german) is None
+
+
+def test_clauses_are_charged():
+    """By what they compare: an item of a list with each that is sought; and what it was, where that counts."""
+
+    def cost(name, wanted, fields, before=None):
+        meter = Meter()
+        Clause("A", name, wanted).holds(event(fields, before), meter)
+        return meter.spent
+
+    long = "x" * 640
+    assert cost("is", "y", {"A": long}) == 11 + 1
+    assert cost("contains", "y", {"A": ("a", "b")}) == 3 + 2
+    assert cost("in", ("a", "b"), {"A": long}) == 3 + 2 * 11
+    assert cost("not_in", ("a", "b"), {"A": long}) == 3 + 2 * 11
+    assert cost("is", "y", {"A": "y"}, {"A": long}) == 2
+    assert [cost(name, "y", {"A": "y"}, {"A": long}) for name in ("becomes", "from", "to")] == [13, 13, 13]
+    assert cost("changed", True, {"A": "y"}, {"A": long}) == 13

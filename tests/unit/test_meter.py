@@ -2,11 +2,13 @@
 
 import itertools
 import sys
+from datetime import date
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shared import NOW
 from test_templates import evaluate, render
 
 from crmbridge.errors import RenderError
@@ -134,11 +136,26 @@ def test_why_a_clause_failed_is_told_in_few_words():
         (MANY * 2, LIMIT + 1),
         (Choice("v" * 64, "l" * 64), 3),
         (Joined((Literal("a" * 64), Value("b"))), 1 + 2 + 1),
+        (NOW, 4),
+        (date(2026, 11, 22), 1),
+        (Decimal(1), 1),
         (None, 1),
+        (tuple("x" * LIMIT), LIMIT + 1),
+        (("x" * 64 * LIMIT, *"abc"), LIMIT + 2),
     ],
+    ids=lambda value: str(value)[:20],
 )
 def test_a_value_s_size(value, units):
     assert size(value) == units
+
+
+def test_the_limit_itself_may_be_spent():
+    meter = Meter()
+    meter.charge(LIMIT - 1)
+    meter.charge(1)
+    assert meter.spent == LIMIT == 25_000
+    with pytest.raises(RenderError, match=r"too much work \(more than 25,000 items"):
+        meter.charge(1)
 
 
 def test_a_search_compares_every_item_with_what_is_sought():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from crmbridge.errors import RenderError
 from crmbridge.model import Choice, FieldSpec, FieldType, Literal, Reading, Value, plain
-from crmbridge.rules.expression import CompileError, Scope, compile_expression
+from crmbridge.rules.expression import CompileError, Scope, compile_expression, did_you_mean
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.template import compile_template
 
@@ -28,6 +28,8 @@ RECORD = {
     "Close": date(2026, 3, 1),
     "At": datetime(2026, 6, 1, 22, 30, tzinfo=timezone.utc),
     "Yes": True,
+    "No": False,
+    "Zero": Decimal(0),
 }
 
 
@@ -80,6 +82,33 @@ def evaluate(source, record=RECORD, fields=None):
         ("{{ record.Amount / 2 }}", "600.25"),
         ("a{# a comment #}b", "ab"),
         ("{% if record.Name %}\nline\n{% endif %}\nend", "line\nend"),
+        ("  {% if record.Name %}\n  line\n  {% endif %}\nend\n", "  line\nend"),
+        ("&lt; {{ '<' }}", "&lt; <"),
+        ("{% for t in record.Tags %}{{ loop.first }}{{ loop.last }} {% endfor %}", "yesno nono noyes "),
+        ("{% for t in ['z'] %}{{ loop.first }}{{ loop.last }}{{ loop.index }}{% endfor %}", "yesyes1"),
+        ("{% for t in ['a', record.Empty, 'b'] %}{{ loop.index }}{{ t }}{% if loop.last %}.{% endif %}{% endfor %}", "1a2b."),
+        ("{% for t in record.Tags if t != 'c' %}{{ t }}{{ loop.last }} {% endfor %}", "ano byes "),
+        ("{% for t in record.Tags if t == 'z' %}{{ t }}{% else %}none{% endfor %}", "none"),
+        ("{% for t in record.Nope %}{{ t }}{% else %}none{% endfor %}", "none"),
+        ("{% for t in [] %}{% endfor %}.", "."),
+        (
+            "{% for a in ['1', '2'] %}{% for b in ['x', 'y'] %}{{ loop.index }}{{ a }}{{ b }} {% endfor %}{{ loop.index }}{% endfor %}",
+            "11x 21y 112x 22y 2",
+        ),
+        ("{% set x = 'out' %}{% for x in ['in'] %}{{ x }} {% endfor %}{{ x }}", "in out"),
+        ("{% set x = 'a' %}{% set x = x ~ 'b' %}{{ x }}", "ab"),
+        ("{% if record.Nope %}a{% elif record.Empty %}b{% elif record.Name %}c{% elif record.Yes %}d{% else %}e{% endif %}", "c"),
+        ("{% if record.Nope %}a{% elif record.Empty %}b{% endif %}.", "."),
+        ("{{ 'a' if record.Yes else 'b' }}{{ 'a' if not record.Yes else 'b' }}{{ 'a' if record.Nope }}.", "ab."),
+        ("{{ -record.Amount }} {{ 7 / 2 }} {{ 1.50 }} {{ 1 - 2 }} {{ true }} {{ '1' + 1 }}", "-1200.5 3.5 1.5 -1 yes 2"),
+        ("{{ record.Amount ~ record.Tags ~ record.Yes }}", "1200.5a, b, cyes"),
+        ("{{ ['x', 1] }} {{ ('y', 2) }}", "x, 1 y, 2"),
+        ('{{ "" | default("n/a") }}{{ record.Zero | default(1) }}{{ record.No | default(true) }}', "n/a0no"),
+        ('{{ record.Nope | default(record.Empty) | default("last") }}', "last"),
+        ("{{ record.Name | default(record.Nope) }}", "Parkers"),
+        ('{{ record.Name | truncate(length=4) }} {{ record.Tags | join(separator="") }}', "Par… abc"),
+        ("{{ record['Account'].Name }}{{ record.Account['Name'] }}", "Parkers <!channel>" * 2),
+        ("{{ record.Tags | length }} {{ 'abc' | length }}", "3 3"),
     ],
 )
 def test_renders(source, expected):
@@ -99,6 +128,14 @@ def test_money_takes_the_currency_of_the_field():
 
     assert plain(render("{{ record.Amount | money }}", {"Amount": Decimal(5), "Cur": "GBP"}, fields)) == "£5"
     assert plain(render("{{ record.Amount | money }}", {"Amount": Decimal(5), "Cur": None}, fields)) == "5"
+    assert plain(render("{{ record.Amount | money }}", {"Amount": Decimal(5)}, fields)) == "5"
+    assert plain(render("{{ record.Amount | money('EUR') }}", {"Amount": Decimal(5), "Cur": "GBP"}, fields)) == "€5"
+    assert plain(render("{{ record.Amount | money(currency='EUR') }}", {"Amount": Decimal(5), "Cur": "GBP"}, fields)) == "€5"
+    assert plain(render("{{ record.Amount | round | money }}", {"Amount": Decimal("5.4"), "Cur": "GBP"}, fields)) == "£5"
+    assert plain(render("{{ record.Amount | number }}", {"Amount": Decimal(5), "Cur": "GBP"}, fields)) == "5"
+    assert plain(render("{{ record.Cur | money }}", {"Amount": Decimal(5), "Cur": Decimal(7)}, fields)) == "7"
+    template = compile_template("{{ record.Amount | money }}", fields=fields, filters=FILTERS)
+    assert [str(read) for read in template.reads] == ["record.Amount", "record.Cur"], "who may not read it is told so"
 
 
 @pytest.mark.parametrize(
@@ -115,6 +152,28 @@ def test_money_takes_the_currency_of_the_field():
         ("{{ record.Amount / 0 }}", "line 1: division by zero"),
         ("{% for x in record.Name %}{% endfor %}", "line 1: only a list can be looped over"),
         ("{{ record.Name > record.Amount }}", "line 1: cannot compare a text with a number"),
+        ("\n\n{% for x in record.Name %}{% endfor %}", "line 3: only a list can be looped over"),
+        (
+            "{{ record.Name | truncate(0) }}",
+            "line 1: record.Name: the filter `truncate` cannot be applied to a text: length must be from 1 to 10000",
+        ),
+        (
+            "{{ record.Tags | plural }}",
+            "line 1: record.Tags: the filter `plural` cannot be applied to a list: plural() missing 1 required positional argument: 'one'",
+        ),
+        ("{{ 'x' | money }}", "line 1: a text is not a number"),
+        ("{{ record.Amount | number(1) + record.Name }}", "line 1: a text is not a number"),
+        ("{{ before.Nope }}", 'line 1: before.Nope is not known for this record; write `| default("...")` to say what stands in its place'),
+        ("{{ event.url }}", 'line 1: event.url is not known for this record; write `| default("...")` to say what stands in its place'),
+        ("{{ record.Empty ~ 'x' }}", 'line 1: a value is empty here; write `| default("...")` to say what stands in its place'),
+        (
+            "{{ (record.Empty | default(record.Empty)) | upper }}",
+            'line 1: record.Empty is empty here; write `| default("...")` to say what stands in its place',
+        ),
+        (
+            "{{ record.Tags | join(record.Empty) }}{{ record.Nope | upper }}",
+            'line 1: record.Nope is not known for this record; write `| default("...")` to say what stands in its place',
+        ),
     ],
 )
 def test_says_why_it_cannot_render(source, message):
@@ -148,6 +207,38 @@ def test_says_why_it_cannot_render(source, message):
         ("{{ record.Name", "unexpected end, expected 'end of print statement'"),
         ("{{ {'a': 1} }}", "mappings are not part of this language"),
         ("{{ record.Name[1:2] }}", "only a quoted field name may stand in [ ]"),
+        ("{{ record[1] }}", "only a quoted field name may stand in [ ]"),
+        ("{{ record[record.Name] }}", "only a quoted field name may stand in [ ]"),
+        ("{{ before }}", "`before` alone is not a value; name a field, like `before.Name`"),
+        ("{{ event }}", "`event` alone is not a value; name a field, like `event.kind`"),
+        ("{{ other.Name }}", "`other` is not known here; only record, before and event are"),
+        ("{{ loop.index }}", "`loop` is not known here; only record, before and event are"),
+        ("{% for x in record.L %}{% endfor %}{{ x }}", "`x` is not known here; did you mean `record.x`?"),
+        ("{% for x in record.L %}{% endfor %}{{ loop.index }}", "`loop` is not known here; only record, before and event are"),
+        ("{% for x in record.L %}{{ loop.length }}{% endfor %}", "a loop knows loop.index, loop.first and loop.last"),
+        ("{% for x in record.L %}{% else %}{{ x }}{% endfor %}", "`x` is not known here; did you mean `record.x`?"),
+        ("{% for x, y in record.L %}{% endfor %}", "write `{% for item in record.List %}`"),
+        ("{% for x in record.L recursive %}{% endfor %}", "write `{% for item in record.List %}`"),
+        ("{% set x, y = 1 %}", "write `{% set name = ... %}`"),
+        *((f"{{% set {name} = 1 %}}", f"`{name}` cannot be set") for name in ("before", "event", "loop")),
+        ("{% set x %}y{% endset %}", "`set block` is not part of this language"),
+        ("{% extends 'x' %}", "`extends` is not part of this language"),
+        ("{% from 'x' import y %}", "`from` is not part of this language"),
+        ("{% call x() %}{% endcall %}", "`call` is not part of this language"),
+        ("{% filter upper %}{% endfilter %}", "`filter` is not part of this language"),
+        ("{% with %}{% endwith %}", "`with` is not part of this language"),
+        ("{{ 2 // 3 }}", "`FloorDiv` is not part of this language"),
+        ("{{ record.Name is none() }}{{ record.Name is odd }}", "there is no test `is odd`; there are `is defined` and `is none`"),
+        ("{{ record.Name | default }}", 'write default("...") with one value'),
+        ("{{ record.Name | default(1, 2) }}", 'write default("...") with one value'),
+        ("{{ record.Name | join(*record.L) }}", "the filter `join` cannot be used this way"),
+        ("{{ record.Name | join(**record.L) }}", "the filter `join` cannot be used this way"),
+        ("{{ 1 }", "unexpected '}'"),
+        (
+            "{% if record.Name %}",
+            "Unexpected end of template. Jinja was looking for the following tags: 'elif' or 'else' or 'endif'. "
+            "The innermost block that needs to be closed is 'if'".replace("end of template", "end"),
+        ),
     ],
 )
 def test_refuses_when_read(source, message):
@@ -164,6 +255,40 @@ def test_a_configured_record_knows_its_fields():
         compile_template("x\n{{ record.Nmae }}", fields={"Name": FieldSpec()}, filters=FILTERS)
 
     assert (error.value.line, error.value.message) == (2, 'record.Nmae is not among the configured fields; did you mean "Name"?')
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "message"),
+    [
+        ("record.Name record.Name", 1, "unexpected words after the expression"),
+        ("\n1 +", 2, "unexpected end"),
+        ("record.Name\n.Other()", 2, "calls are not part of this language; filters are, like `record.Amount | money`"),
+        ("1 if\n\nx", 3, "`x` is not known here; did you mean `record.x`?"),
+    ],
+)
+def test_a_condition_is_refused_on_its_line(source, line, message):
+    with pytest.raises(CompileError) as error:
+        compile_expression(source, fields=None, filters=FILTERS)
+
+    assert (error.value.message, str(error.value)) == (message, message)
+    assert error.value.line == line
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "words"),
+    [
+        ("Nmae", ["Name", "Names"], '; did you mean "Name"?'),
+        ("NAME", ["name"], '; did you mean "name"?'),
+        ("Account", ["Amount", "Account.Name", "Account.Id"], '; did you mean "Account.Id"?'),
+        ("Owner", ["Account.Name", "Owner.Name"], '; did you mean "Owner.Name"?'),
+        ("Owner", ["Owners.Name.Of.Some.Kind"], ""),
+        ("xyz", ["Name"], ""),
+        ("xyz", [], ""),
+    ],
+)
+def test_what_was_meant(word, known, words):
+    """The closest word, else one that differs by its capitals only or goes on behind a dot."""
+    assert did_you_mean(word, known) == words
 
 
 @pytest.mark.parametrize(
@@ -184,6 +309,31 @@ def test_a_configured_record_knows_its_fields():
         ("record.Name in ['Parkers', 'Other']", True),
         ("1 < record.Seats + 1 <= 2", True),
         ("not record.Yes", False),
+        ("record.Amount > 1200.5", False),
+        ("record.Amount >= 1200.5", True),
+        ("record.Amount < 1200.5", False),
+        ("record.Amount <= 1200.5", True),
+        ("record.Amount != 1200.5", False),
+        ("record.Amount != 1", True),
+        ("3 < record.Seats + 1 <= 2", False),
+        ("1 < record.Seats + 1 <= 1", False),
+        ("record.Name == 'x' or record.Seats == 1", True),
+        ("record.Name == 'x' or record.Seats == 2", False),
+        ("record.Name == 'Parkers' and record.Seats == 2", False),
+        ("record.Name == 'x' and record.Name > 1", False),  # what is behind a false one is not asked
+        ("record.Name == 'Parkers' or record.Name > 1", True),
+        ("'b' not in record.Tags", False),
+        ("'z' in record.Tags", False),
+        *(
+            (f"{one} {sign} {other}", False)
+            for sign in ("==", "!=", "<", "<=", ">", ">=", "in", "not in")
+            for one, other in (("record.Empty", "record.Tags"), ("record.Nope", "record.Name"), ("record.Name", "record.Empty"))
+        ),
+        ("record.Name is defined", True),
+        ("record.Empty is defined", True),
+        ("record.Nope is none", True),
+        ("record.Name is none", False),
+        ("record.Name is not none", True),
     ],
 )
 def test_conditions(source, expected):
@@ -207,8 +357,58 @@ def test_what_a_template_reads_is_known():
     assert [str(read) for read in template.reads] == ["before.A", "record.B.C", "record.D", "event.kind"]
 
 
+def test_what_may_be_shortened_is_marked():
+    """Every word of what is printed there, however it is made; the author's own words are not cut."""
+
+    def text(source, *shorten):
+        return compile_template(source, fields=None, filters=FILTERS, shorten=set(shorten)).render(scope())
+
+    source = "{{ record.Name }}, {{ record.items | upper ~ '!' }}"
+    assert text(source) == (Value("Parkers"), Literal(", "), Value("THE FIELD CALLED ITEMS"), Literal("!"))
+    assert text(source, "record.items") == (Value("Parkers"), Literal(", "), Value("THE FIELD CALLED ITEMS", True), Literal("!"))
+    assert text("{{ record.Amount }}{{ record.Name }}", "record.Amount") == (Value("1200.5", True), Value("Parkers"))
+
+
+def test_what_an_evaluation_costs():
+    """Each node, a filter as much as five, each value that is looked at by its size; and each round what it has to carry."""
+
+    def cost(source, **record):
+        at = scope(RECORD | record)
+        compile_template(source, fields=None, filters=FILTERS).render(at)
+        return at.meter.spent
+
+    long = "x" * 640
+    assert cost("x") == 1 + 1
+    assert cost("{{ record.Name }}") == 2 + 1
+    assert cost("{{ record.Name }}", Name=long) == 2 + 11
+    assert cost("{{ record.Name | upper }}") == 1 + 2 + 1 + 1  # the filter itself is the expression
+    assert cost("{{ record.Name | upper | lower }}") == 1 + 5 + 2 + 1 + 1 + 1
+    assert cost("{{ record.Tags | length }}", Tags=("a",) * 640) == 1 + 2 + 1, "nobody looks at the items"
+    assert cost("{{ record.Tags | join(record.Name) }}", Tags=("a",) * 9, Name="x" * 64) == 1 + 4 + (10 + 2 * 9) + 10 + (1 + 8)
+    assert cost("{% if record.Name == 'x' %}{% endif %}", Name=long) == 4 + 11 + 1
+    assert cost("{% if 'x' in record.Tags %}{% endif %}") == 4 + 4 + 3
+    assert cost("{% if 'x' not in record.Tags %}{% endif %}") == 4 + 4 + 3
+    assert cost("{{ record.Name ~ 'x' }}", Name=long) == 4 + (11 + 1) + (1 + 11 + 1)
+    assert cost("{% set a = 1 %}{% set b = 1 %}{% set c = 1 %}") == 1 + 2 * 1 + 2 + 1
+    assert cost("{% for t in ['a', 'b'] %}{% endfor %}") == 3 + 2 * 1 + 2 * 1
+    assert cost("{% set a = 1 %}{% for t in ['a', 'b'] if t == 'a' %}{% endfor %}") == 1 + 3 + 2 * (2 + 3 + 2) + 2
+
+
 def test_loops_and_output_are_bounded():
     """A rule cannot eat the daemon."""
+    assert plain(render("{% for a in record.L %}{% endfor %}.", {"L": tuple("x" * 1000)})) == "."
+    with pytest.raises(RenderError, match=r"^line 2: more than 1000 loop rounds$"):
+        render("\n{% for a in record.L %}{% endfor %}", {"L": tuple("x" * 1001)})
+    most = {"A": "x" * 32_768, "B": "y" * 32_767}
+    assert len(plain(render("{{ record.A }}{{ record.B }}z", most))) == 65_536
+    with pytest.raises(RenderError, match=r"^the text is longer than 65536 characters$"):
+        render("{{ record.A }}{{ record.B }}zz", most)
+    assert len(plain(render("{{ record.A ~ record.B ~ 'z' }}", most))) == 65_536
+    with pytest.raises(RenderError, match=r"^line 1: the text is longer than 65536 characters$"):
+        render("{{ record.A ~ record.B ~ 'zz' }}", most)
+    assert len(plain(render("{{ record.A | upper }}", {"A": "x" * 65_536}))) == 65_536
+    with pytest.raises(RenderError, match=r"^line 1: record.A: the filter `upper` made more than 65536 characters$"):
+        render("{{ record.A | upper }}", {"A": "x" * 65_537})
     with pytest.raises(RenderError, match="more than 1000 loop rounds"):
         render("{% for a in record.L %}{% for b in record.L %}{% endfor %}{% endfor %}", {"L": tuple("x" * 40)})
     with pytest.raises(RenderError, match="longer than 65536"):

@@ -1,7 +1,7 @@
 """Values in rules: equality, order and parts, whatever writes and wherever the clock hangs; what could not be read decides nothing."""
 
 import operator
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -9,7 +9,7 @@ import pytest
 from shared import NOW
 
 from crmbridge.errors import RenderError
-from crmbridge.model import Audience, ChangeEvent, Choice, FieldSpec, FieldType, Kind, Ordered, Reading, Unread, plain
+from crmbridge.model import Audience, ChangeEvent, Choice, FieldSpec, FieldType, Kind, Literal, Ordered, Reading, Unread, Value, plain
 from crmbridge.rules.engine import Engine
 from crmbridge.rules.expression import compile_expression
 from crmbridge.rules.filters import FILTERS
@@ -17,7 +17,22 @@ from crmbridge.rules.match import compile_match, first_failure, no_longer
 from crmbridge.rules.meter import Meter
 from crmbridge.rules.rule import Rule, Step
 from crmbridge.rules.template import compile_template
-from crmbridge.rules.values import Authored, contains, equal, ordered, same_list
+from crmbridge.rules.values import (
+    MAX_TEXT,
+    Authored,
+    Joined,
+    Missing,
+    bounded,
+    contains,
+    divide,
+    empty,
+    equal,
+    ordered,
+    same_list,
+    shown,
+    to_spans,
+    told,
+)
 from crmbridge.rules.values import number as to_number
 
 UTC = timezone.utc
@@ -63,11 +78,37 @@ WON = Choice("won", "Closed Won")
         (date(2026, 12, 1), Authored("2026-12-01"), GERMAN, True),
         (date(2026, 12, 2), "2026-12-01T23:30:00Z", GERMAN, True),
         (date(2026, 12, 1), "never", GERMAN, False),
+        (date(2026, 12, 1), "2.12.2026", GERMAN, False),
+        (date(2026, 12, 1), Authored("2026-12-02"), GERMAN, False),
+        (date(2026, 12, 1), "2026-12-01T23:30:00Z", GERMAN, False),  # the second of December there
         (("b", "a"), ("a", "b"), GERMAN, True),
         (("a", "a", "b"), ("a", "b"), GERMAN, True),
         (Ordered(("b", "a")), ("a", "b"), GERMAN, False),
         (("a",), "a", GERMAN, False),
         (Decimal(1), date(2026, 1, 1), GERMAN, False),
+        ("Parkers", Authored("Parkers"), GERMAN, True),
+        ("Parkers", Joined((Literal("Park"), Value("ers"))), GERMAN, True),
+        (Decimal(250), Joined((Literal("250"), Value(".000"))), GERMAN, True),  # the author's way, for the author joined it
+        (WON, Joined((Literal("w"), Value("on"))), GERMAN, True),
+        (WON, None, GERMAN, False),
+        (Choice("5", "Won"), Decimal("5.00"), GERMAN, True),
+        (Choice("w", "5"), Decimal(5), GERMAN, True),
+        (Choice(" won ", "x"), "won", GERMAN, True),
+        (True, False, GERMAN, False),
+        (True, None, GERMAN, False),
+        (True, ("true",), GERMAN, False),
+        (LATE, LATE.astimezone(BERLIN), GERMAN, True),
+        (LATE, LATE + timedelta(seconds=1), GERMAN, False),
+        (LATE, "2.12.2026", GERMAN, True),
+        (LATE, "2.12.2026 00:30", GERMAN, True),
+        (LATE, "2.12.2026 00:31", GERMAN, False),
+        (LATE, "1.12.2026", Reading(dates="31/12/2026"), True),
+        (datetime(2026, 12, 1, 23, 30), date(2026, 12, 1), GERMAN, True),  # without an offset it is the day it shows
+        (date(2026, 12, 1), date(2026, 12, 2), GERMAN, False),
+        (date(2026, 12, 1), LATE, GERMAN, False),
+        (date(2026, 12, 1), Decimal(1), GERMAN, False),
+        (("a", "b"), ("a", "c"), GERMAN, False),
+        (("a",), None, GERMAN, False),
     ],
 )
 def test_equality(left, right, reading, expected):
@@ -94,6 +135,19 @@ def test_what_cannot_be_compared_is_said(left, right, words):
             equal(*pair, ASKING)
 
 
+def test_what_cannot_be_compared_is_shown_as_far_as_it_helps():
+    for text in ("1.000", "1.000" + " " * 55):
+        with pytest.raises(RenderError, match=rf"^'{text}' cannot be compared: it can mean"):
+            equal(text, Decimal(1), ASKING)
+        with pytest.raises(RenderError, match=rf"^'{text}' is no number here: it can mean"):
+            to_number(text, ASKING)
+    for text, truth in (("x" * 60, True), ("x" * 61, False)):
+        with pytest.raises(RenderError, match=rf"^'{'x' * 60}' is compared with {str(truth).lower()}, and is neither true nor false$"):
+            equal(text, truth)
+    with pytest.raises(RenderError, match=r"^a number is compared with false: say `type: boolean`"):
+        equal(Decimal(0), False)
+
+
 @pytest.mark.parametrize(
     ("left", "right", "expected"),
     [
@@ -111,6 +165,17 @@ def test_what_cannot_be_compared_is_said(left, right, words):
         ("b", "a", True),
         ("a\u0301", "\u00e1", False),
         (" b", "a", True),
+        ("a ", "a", False),
+        (Decimal(1), Decimal(1), False),
+        (Authored("b"), Joined((Literal("a"), Value("z"))), True),
+        (LATE, LATE - timedelta(seconds=1), True),
+        (LATE, LATE, False),
+        (LATE, date(2026, 12, 1), True),
+        (LATE, date(2026, 12, 2), False),
+        (date(2026, 12, 2), date(2026, 12, 1), True),
+        (date(2026, 12, 2), Authored("2026-12-02"), False),
+        (date(2026, 12, 2), Authored("2026-12-02 00:00"), False),
+        (date(2026, 12, 3), Authored("2026-12-02 23:59"), True),
     ],
 )
 def test_order(left, right, expected):
@@ -128,6 +193,14 @@ def test_order(left, right, expected):
         (WON, "a", "cannot compare a choice"),
         ("soon", LATE, "cannot compare a text with an instant"),
         ("soon", date(2026, 1, 1), "cannot compare a text with a date"),
+        (date(2026, 1, 1), Decimal(1), "cannot compare a date with a number"),
+        (LATE, Decimal(1), "cannot compare an instant with a number"),
+        (Ordered("a"), Decimal(1), "cannot compare a list with a number"),
+        (None, Decimal(1), "cannot compare an empty value with a number"),
+        (Missing("x"), Decimal(1), "cannot compare an empty value with a number"),
+        (Decimal(1), ODD, "'250.000' cannot be read"),
+        (True, False, "cannot compare true/false with true/false"),
+        (1.5, Decimal(1), "cannot compare this value with a number"),
     ],
 )
 def test_what_has_no_order_is_said(left, right, words):
@@ -141,8 +214,14 @@ def test_parts():
     assert contains((WON,), Authored("Closed Won"), GERMAN)
     assert contains("caf\u00e9 noir", "cafe\u0301", GERMAN)
     assert contains("no 5", Decimal(5), GERMAN)
-    for odd in (Decimal(5), ODD, True):
-        with pytest.raises(RenderError):
+    assert not contains("no 5", Decimal(6), GERMAN)
+    assert contains(WON, "osed W", GERMAN)
+    assert not contains(WON, "won", GERMAN), "people read the label"
+    assert contains((Decimal(250000), "x"), "250.000", GERMAN)
+    assert not contains((), "x", GERMAN)
+    assert contains(Joined((Literal("a"), Value("b"))), Joined((Value("ab"),)), GERMAN)
+    for odd, words in ((Decimal(5), "a number contains nothing"), (ODD, "cannot be read"), (True, "true/false contains nothing")):
+        with pytest.raises(RenderError, match=words):
             contains(odd, "5", GERMAN)
 
 
@@ -154,15 +233,87 @@ def test_lists_by_value_or_label():
     assert not same_list((gold,), (gold, blue))
     assert same_list((Decimal(1), ("x",)), (("x",), Decimal(1)))
     assert same_list(Ordered("ab"), Ordered("ab"))
+    assert not same_list(Ordered("ab"), "ba")
+    assert not same_list(("a", "b"), Ordered("ba"))
+    assert same_list(Ordered((gold, blue)), ("Gold", "Blue"))
+    assert same_list((("a ", "b"),), (("a", "b"),))
+    assert not same_list((("a", "b"),), (("b", "a"),))
+    assert same_list((Authored("a"), Joined((Value("b"),))), ("b", "a"))
+    assert not same_list((True,), (Decimal(1),))
+    assert not same_list((Decimal(1),), ("1",))
 
 
 def test_numbers_of_texts():
     assert to_number("250.000", GERMAN) == 250000
     assert to_number(Authored("250.000"), GERMAN) == 250
-    with pytest.raises(RenderError, match="a text is not a number"):
-        to_number("x", GERMAN)
+    assert to_number(Decimal(5)) == 5
+    assert to_number("5 EUR", money=True) == 5
+    for value, words in (
+        ("x", "a text"),
+        ("5 EUR", "a text"),
+        (True, "true/false"),
+        (None, "an empty value"),
+        (LATE, "an instant"),
+        (ODD, "a value that cannot be read"),
+    ):
+        with pytest.raises(RenderError, match=rf"^{words} is not a number$"):
+            to_number(value, GERMAN)
     with pytest.raises(RenderError, match=r"'250\.000' is no number here: it can mean"):
         to_number("250.000", ASKING)
+
+
+def test_what_is_empty():
+    assert [empty(value) for value in (None, Missing("x"), "", Decimal(0), False, ())] == [True, True, False, False, False, False]
+    assert not Missing("x")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("a", "a"),
+        (WON, "Closed Won"),
+        (Joined((Literal("a"), Value("b"))), "ab"),
+        (True, "yes"),
+        (False, "no"),
+        (Decimal("1500.50"), "1500.5"),
+        (LATE, "2026-12-02 00:30"),
+        (date(2026, 12, 1), "2026-12-01"),
+        (("a", None, WON, LATE), "a, Closed Won, 2026-12-02 00:30"),
+    ],
+)
+def test_how_values_are_shown(value, words):
+    assert shown(value, GERMAN) == told(value, GERMAN) == words
+    assert plain(to_spans(value, GERMAN)) == words
+
+
+def test_what_cannot_be_shown():
+    assert told(ODD) == "'250.000' cannot be read: it can mean 250000 and 250.000"
+    for value, words in ((ODD, "'250.000' cannot be read"), (1.5, "this value cannot be shown"), (None, "an empty value cannot be shown")):
+        with pytest.raises(RenderError, match=rf"^{words}"):
+            shown(value)
+    for value, words in ((None, "is empty here"), (Missing("record.x"), "record.x is not known for this record")):
+        with pytest.raises(RenderError, match=rf'^{words}; write `\| default\("..."\)` to say what stands in its place$'):
+            to_spans(value)
+
+
+def test_words_keep_their_origin():
+    joined = (Literal("a"), Value("b"))
+    assert (to_spans("a"), to_spans(Authored("a")), to_spans(Joined(joined))) == ((Value("a"),), (Literal("a"),), joined)
+    assert type(to_spans(Authored("a"))[0].text) is str
+
+
+def test_no_text_is_longer_than_any_message_may_be():
+    most = (Literal("x" * MAX_TEXT),)
+    assert bounded(most) is most
+    assert MAX_TEXT == 65_536
+    with pytest.raises(RenderError, match=r"^the text is longer than 65536 characters$"):
+        bounded((*most, Value("y")))
+
+
+def test_quotients():
+    assert divide(Decimal(7), Decimal(2)) == Decimal("3.5")
+    with pytest.raises(RenderError, match=r"^division by zero$"):
+        divide(Decimal(7), Decimal("0.0"))
 
 
 # --- through the language
