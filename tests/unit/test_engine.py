@@ -297,6 +297,7 @@ def test_every_piece_tells_what_it_cost():
     engine, outcome = Engine([of, rule(id="no", kinds=frozenset({Kind.DELETED}))], {}), Outcome()
     assert list(engine.running(event(), outcome)) == [2, 2 + 1, 2 + 1, 1 + 1]
     assert (len(outcome.rendered), len(outcome.unrenderable)) == (2, 1)
+    assert outcome.rendered[0].key == engine.run(event()).rendered[0].key == idempotency_key("e", "r", "s", 0)
     stopping = Engine([rule(step("a"), stop=True), rule(step("b"), id="b", identity="b")], {})
     assert len(list(stopping.running(event(), Outcome(), only="b"))) == 1, "what stops is decided, and says nothing itself"
     assert stopping.evaluations == 1
