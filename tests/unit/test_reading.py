@@ -388,3 +388,11 @@ def test_the_types_of_texts():
 def test_what_could_not_be_read_is_kept_short():
     found = value("x" * 5000, "number")
     assert (len(found.text), "cannot be read" in found.words) == (200, True)
+
+
+@pytest.mark.parametrize("text", ["1.250,-", "1250,-", "1.250,\u2013", "\u20ac 1.250,-", "1250,\u2212"])
+@pytest.mark.parametrize("numbers", [None, "1.234,5"])
+def test_a_dash_in_place_of_cents_is_no_sign(text, numbers):
+    """As Germans and Dutchmen write whole amounts: refused, for it must not become money that is owed."""
+    assert isinstance(Reading(numbers).value(text, FieldType.MONEY), Unread)
+    assert Reading("1.234,5").value("1.250,50-", FieldType.MONEY) == Decimal("-1250.50")
