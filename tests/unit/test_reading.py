@@ -396,3 +396,13 @@ def test_a_dash_in_place_of_cents_is_no_sign(text, numbers):
     """As Germans and Dutchmen write whole amounts: refused, for it must not become money that is owed."""
     assert isinstance(Reading(numbers).value(text, FieldType.MONEY), Unread)
     assert Reading("1.234,5").value("1.250,50-", FieldType.MONEY) == Decimal("-1250.50")
+
+
+@pytest.mark.parametrize("raw", ["202611220930", 202611220930])
+@pytest.mark.parametrize("type_", [FieldType.DATE, FieldType.DATETIME])
+def test_twelve_digits_that_say_a_day_are_no_epoch(raw, type_):
+    """2026-11-22 09:30 without seconds would else be told as a day of 1976."""
+    found = Reading().value(raw, type_)
+    assert isinstance(found, Unread)
+    assert "2026-11-22 09:30" in found.reason
+    assert isinstance(Reading().value("946684800000", FieldType.DATETIME), datetime), "2000-01-01 in milliseconds"
