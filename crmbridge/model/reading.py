@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Final
 
 from crmbridge.model.numbers import is_ordinary, read_number
-from crmbridge.model.stamps import both, comes_twice, counted, is_midnight, read_moment
+from crmbridge.model.stamps import both, comes_twice, counted, is_midnight, local, read_moment
 from crmbridge.model.values import Choice, FieldSpec, FieldType, FieldValue, Ordered, Unread, number_text
 from crmbridge.model.words import clean
 
@@ -105,8 +105,8 @@ class Reading:
         """The day of an instant. Midnight where it was written, or in UTC, is how a system writes a day that has no type for one."""
         if moment.tzinfo is None or is_midnight(moment):
             return moment.date()
-        utc = moment.astimezone(timezone.utc)
-        return utc.date() if is_midnight(utc) else moment.astimezone(self.zone or self.days).date()
+        utc = local(moment, timezone.utc)
+        return utc.date() if is_midnight(utc) else local(moment, self.zone or self.days).date()
 
     def number(self, text: str, *, money: bool = False) -> Decimal:
         """A number in this source's way of writing. Raises ValueError saying why it is none."""

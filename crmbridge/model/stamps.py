@@ -148,6 +148,14 @@ def is_midnight(moment: datetime) -> bool:
     return moment.hour == moment.minute == moment.second == moment.microsecond == 0
 
 
+def local(moment: datetime, zone: tzinfo) -> datetime:
+    """`moment` as a clock in `zone` shows it; as it is written where that is outside the years 1 to 9999, whose ends mean `never`."""
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:
+        return moment
+
+
 def both(wall: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
     """The two instants that a wall clock's time can mean; mostly one. In the hour that is left out in spring, the second is earlier."""
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(timezone.utc) for fold in (0, 1))
@@ -156,5 +164,8 @@ def both(wall: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
 
 def comes_twice(wall: datetime, zone: tzinfo) -> bool:
     """Whether a wall clock shows this time twice, in the night when it is set back."""
-    first, second = both(wall, zone)
+    try:
+        first, second = both(wall, zone)
+    except OverflowError:
+        return False
     return first < second

@@ -406,3 +406,18 @@ def test_twelve_digits_that_say_a_day_are_no_epoch(raw, type_):
     assert isinstance(found, Unread)
     assert "2026-11-22 09:30" in found.reason
     assert isinstance(Reading().value("946684800000", FieldType.DATETIME), datetime), "2000-01-01 in milliseconds"
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59Z", "9999-12-31T23:00:00-05:00", "0001-01-01T05:00:00+09:00"])
+@pytest.mark.parametrize("zone", [None, ZoneInfo("Europe/Berlin"), ZoneInfo("America/Los_Angeles")])
+def test_a_day_at_the_ends_of_the_calendar(text, zone):
+    """What systems write for `never`: in another zone it would be no day of the calendar, so it is the day that is written."""
+    reading = Reading(zone=zone, days=ZoneInfo("Europe/Berlin"))
+    for raw in (text, datetime.fromisoformat(text)):
+        assert reading.value(raw, FieldType.DATE) in (date.fromisoformat(text[:10]), date(9999, 12, 31), date(1, 1, 1))
+
+
+def test_the_first_instant_of_a_calendar_comes_once():
+    """.NET writes it for `never`."""
+    assert not Reading(zone=ZoneInfo("Europe/Berlin")).is_double("0001-01-01 00:00:00")
+    assert not Reading(zone=ZoneInfo("America/Los_Angeles")).is_double("9999-12-31 23:59:59")
