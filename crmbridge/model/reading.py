@@ -215,13 +215,16 @@ def _plain(raw: Any) -> Any:
 
 
 def identity(raw: Any) -> str:
-    """A record's id as text: a whole number, a text or a UUID as people write it, bytes in hexadecimal. Empty for anything else."""
-    if isinstance(raw, bool):
-        return ""
+    """A record's id as text, bytes in hexadecimal. Empty for what is no id.
+
+    It is what was ever stored: another way of writing it, `5` for `5.0` or without the blanks of a CHAR(10), would be another record, and
+    the known one would be told as deleted.
+    """
     plain = _plain(raw)
-    if isinstance(plain, Decimal):
-        return number_text(plain) if is_ordinary(plain) else ""
-    return clean(plain).strip() if isinstance(plain, str) else plain.isoformat() if isinstance(plain, date) else ""
+    if isinstance(raw, bool) or not isinstance(plain, (str, Decimal, date)) or (isinstance(plain, Decimal) and not is_ordinary(plain)):
+        return ""
+    text = clean(plain if isinstance(plain, str) else str(raw))
+    return text if text.strip() else ""
 
 
 def marked(raw: Any) -> bool:

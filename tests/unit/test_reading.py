@@ -370,8 +370,9 @@ def test_what_nobody_foresaw_is_not_read():
 
 @pytest.mark.parametrize(
     ("raw", "expected"),
-    [(5, "5"), ("5", "5"), (" A-1 ", "A-1"), (b"\x12\x34", "1234"), (uuid.UUID(int=5), str(uuid.UUID(int=5))), (5.0, "5"),
-     (Decimal("5.00"), "5"), (True, ""), ([1], ""), ({}, ""), ("", ""), (None, ""), (object(), ""), (date(2026, 1, 2), "2026-01-02")],
+    [(5, "5"), ("5", "5"), (" A-1 ", " A-1 "), ("  ", ""), (b"\x12\x34", "1234"), (uuid.UUID(int=5), str(uuid.UUID(int=5))), (5.0, "5.0"),
+     (Decimal("5.00"), "5.00"),
+     (float("nan"), ""), (True, ""), ([1], ""), ({}, ""), ("", ""), (None, ""), (object(), ""), (date(2026, 1, 2), "2026-01-02")],
 )  # fmt: skip
 def test_identities(raw, expected):
     assert identity(raw) == expected

@@ -760,3 +760,14 @@ def test_a_database_that_is_not_there_lacks_no_right(tmp_path):
     options = SqlOptions(sqlite="nowhere.db", tables={"Deal": {"table": "deal", "changed": "changed"}})
     with pytest.raises(SourceError):
         SqlSource(options, Setting(name="crm", folder=tmp_path)).rights()
+
+
+def test_an_id_is_what_earlier_versions_stored(tmp_path):
+    """Else every record would be told as made, and the one that is known as deleted."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "crm.db", isolation_level=None)) as crm:
+        crm.execute("CREATE TABLE deals (id, changed TEXT)")
+        crm.executemany("INSERT INTO deals VALUES (?, '2026-11-22')", [(7.0,), ("AB   ",), (b"\x12",)])
+    tables = {"Deal": {"table": "deals", "changed": "changed"}}
+    source = SqlSource(SqlOptions.model_validate({"sqlite": "crm.db", "tables": tables}), Setting(name="crm", folder=tmp_path))
+    assert {one.record_id for one in source.poll(None).observations} == {"7.0", "AB   ", "12"}
+    assert set(source.walk("Deal", None, rows=False).ids) == {"7.0", "AB   ", "12"}
