@@ -24,6 +24,14 @@ MOST_ITEMS: Final = 25_000
 
 _ANY, _TEXT = FieldType.ANY, FieldType.TEXT  # an enum's members are slow to look up
 _NUMERIC: Final = frozenset({FieldType.NUMBER, FieldType.MONEY})
+_LIKE: Final[Mapping[type, FieldType]] = {
+    bool: FieldType.BOOLEAN,
+    Decimal: FieldType.NUMBER,
+    datetime: FieldType.DATETIME,
+    date: FieldType.DATE,
+    tuple: FieldType.SET,
+    Ordered: FieldType.LIST,
+}
 _TRUE: Final = frozenset(
     ["true", "t", "yes", "y", "1", "on", "wahr", "ja", "vrai", "oui", "verdadero", "sí", "si", "vero", "sì", "verdadeiro", "sim", "waar"]
 )
@@ -64,6 +72,11 @@ class Reading:
     def read(self, raw: Any, spec: FieldSpec) -> FieldValue:
         """`value` for a configured field."""
         return self.value(raw, spec.type, spec.separator)
+
+    def again(self, kept: FieldValue, now: FieldValue, spec: FieldSpec) -> FieldValue:
+        """A value that was kept before, as it is read today: by the configured type, else by that of what stands there `now`."""
+        type_ = spec.type if spec.type is not _ANY else _LIKE.get(type(now), _ANY)
+        return self.value(kept, type_, spec.separator)
 
     def instant(self, raw: Any, now: datetime | None = None) -> datetime:
         """An instant, aware. Of two that a wall clock's time can mean in the night when it is set back, the later one that is not
