@@ -14,7 +14,7 @@ from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Final
 
-from crmbridge.model.numbers import is_ordinary, read_number
+from crmbridge.model.numbers import is_ordinary, parse_number, read_number
 from crmbridge.model.stamps import both, comes_twice, counted, is_midnight, local, read_moment
 from crmbridge.model.values import Choice, FieldSpec, FieldType, FieldValue, Ordered, Unread, number_text
 from crmbridge.model.words import clean
@@ -36,6 +36,7 @@ _TRUE: Final = frozenset(
     ["true", "t", "yes", "y", "1", "on", "wahr", "ja", "vrai", "oui", "verdadero", "sí", "si", "vero", "sì", "verdadeiro", "sim", "waar"]
 )
 _FALSE: Final = frozenset(["false", "f", "no", "n", "0", "off", "falsch", "nein", "faux", "non", "falso", "não", "onwaar", "nee"])
+_NOTHING: Final = frozenset(["null", "none"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +243,13 @@ def identity(raw: Any) -> str:
 
 def marked(raw: Any) -> bool:
     """Whether a mark, as of what was deleted, says so: it is true, or anything else that is not empty, like a stamp."""
+    if isinstance(raw, (bytes, bytearray, memoryview)):
+        return any(bytes(raw))
     plain = _plain(raw)
     if isinstance(plain, str):
         word = plain.strip().casefold()
-        return bool(word) and word not in _FALSE and not word.startswith("0000-00-00")  # MySQL's word for no day
+        # The last is MySQL's word for no day.
+        return bool(word) and word not in _FALSE | _NOTHING and parse_number(word) != 0 and not word.startswith("0000-00-00")
     return bool(plain)
 
 

@@ -9,7 +9,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from crmbridge.model import DATES, NUMBERS, Ambiguous, Choice, FieldType, Ordered, Reading, Unread, comes_twice, identity, read_number
+from crmbridge.model import (
+    DATES,
+    NUMBERS,
+    Ambiguous,
+    Choice,
+    FieldType,
+    Ordered,
+    Reading,
+    Unread,
+    comes_twice,
+    identity,
+    marked,
+    read_number,
+)
 
 UTC = timezone.utc
 BERLIN, ANGELES = ZoneInfo("Europe/Berlin"), ZoneInfo("America/Los_Angeles")
@@ -422,3 +435,14 @@ def test_the_first_instant_of_a_calendar_comes_once():
     """.NET writes it for `never`."""
     assert not Reading(zone=ZoneInfo("Europe/Berlin")).is_double("0001-01-01 00:00:00")
     assert not Reading(zone=ZoneInfo("America/Los_Angeles")).is_double("9999-12-31 23:59:59")
+
+
+@pytest.mark.parametrize(
+    ("mark", "expected"),
+    [("0.0", False), (" 0.00 ", False), (b"\0", False), (Decimal("0.00"), False), ("null", False), ("none", False),
+     (b"\1", True), ("2", True),
+     ("2026-11-22", True), ("yes", True), ("00:00", True), (None, False), (False, False), ("", False), ("no", False)],
+)  # fmt: skip
+def test_what_marks_a_deletion(mark, expected):
+    """A mark that is nought in any way of writing it is none: a record must not be told as deleted for it."""
+    assert marked(mark) is expected
