@@ -446,3 +446,17 @@ def test_the_first_instant_of_a_calendar_comes_once():
 def test_what_marks_a_deletion(mark, expected):
     """A mark that is nought in any way of writing it is none: a record must not be told as deleted for it."""
     assert marked(mark) is expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "type_", "shown"),
+    [
+        (Decimal("1.5"), "boolean", "1.5"),
+        (Decimal("1E+400"), "number", "1E+400"),
+        (datetime(2026, 11, 22, 9, tzinfo=UTC), "number", "2026-11-22 09:00:00+00:00"),
+        (date(2026, 11, 22), "money", "2026-11-22"),
+        ({"a": 1}, "number", '{"a": 1}'),
+    ],
+)
+def test_what_could_not_be_read_is_shown_as_people_write_it(raw, type_, shown):
+    assert value(raw, type_).text == shown
