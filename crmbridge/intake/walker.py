@@ -1,7 +1,7 @@
 """Walks: a source is gone through from end to end, for what no stamp tells of. What was deleted lacks; what changed is compared.
 
 A walk takes what is known when it begins, and strikes out what it meets; what is left at its end is gone. So nothing about it is kept
-but in memory (some 60 bytes a record), a restart only begins it anew, and a record that is made meanwhile is never taken for deleted.
+but in memory (some 70 bytes a record), a restart only begins it anew, and a record that is made meanwhile is never taken for deleted.
 It goes on for a moment after each poll, so that polls are not kept waiting.
 """
 
