@@ -49,8 +49,8 @@ class Interpretation:
     event: ChangeEvent | None = None
 
 
-Read = Callable[[str, str], FieldValue]
-"""`read(field, text)`: what a text of this field means to its source today."""
+Read = Callable[[str, FieldValue, FieldValue], FieldValue]
+"""`read(field, kept, now)`: what a value of this field that was kept before means today, where `now` stands there."""
 
 
 def interpret(
@@ -60,13 +60,13 @@ def interpret(
     *,
     silent: bool,
     unseen_is_new: bool,
-    read: Read = lambda _, text: text,
+    read: Read = lambda _, kept, now: kept,
     now: datetime | None = None,
 ) -> Interpretation:
     """What `observation` means, given what is known of its record.
 
     silent: a first start is learning what exists. unseen_is_new: the source was read from the beginning, so a
-    record without a snapshot did not exist before. read: how texts are read by now, for what was kept as text before.
+    record without a snapshot did not exist before. read: how values are read by now, for what was kept as another type.
     now: when it was seen, for a change that its own stamp does not tell of.
     """
     record = RecordRef(source, observation.record_type, observation.record_id)
@@ -109,14 +109,22 @@ def _differs(name: str, known: Snapshot, observation: Observation) -> bool:
 
 
 def _read_again(known: Snapshot, observation: Observation, read: Read) -> Snapshot:
-    """What is known, with texts and what could not be read as they are read by now, where the record shows something else there."""
+    """What is known, as it is read by now, where the record shows a value of another type there.
+
+    What can be read no longer (an earlier version took what can mean two things for one of them) is what it was.
+    """
     found: dict[str, FieldValue] = {}
     for name, new in observation.fields.items():
         old = known.fields.get(name)
-        if isinstance(old, (str, Unread)) and type(old) is not type(new) and new is not None:
-            again = read(name, old.text if isinstance(old, Unread) else old)
-            if type(again) is type(new):
-                found[name] = again
+        if old is None or new is None or type(old) is type(new):
+            continue
+        again: FieldValue = old
+        if not isinstance(new, Unread):
+            again = read(name, old.text if isinstance(old, Unread) else old, new)
+        elif _plain(new.text) == _plain(old):
+            again = new
+        if type(again) is type(new):
+            found[name] = again
     return replace(known, fields={**known.fields, **found}) if found else known
 
 

@@ -67,6 +67,8 @@ class Doubts:
 
     _found: dict[tuple[Kind, str], Doubt] = field(default_factory=dict)
     _presence: dict[tuple[str, str], dict[str, _Presence]] = field(default_factory=dict)
+    _parts: set[tuple[str, str]] = field(default_factory=set)
+    """Sources and record types that leave out now this field and now that: what they do not send, nobody can miss."""
     _lag: dict[str, _Lag] = field(default_factory=dict)
 
     @property
@@ -81,6 +83,7 @@ class Doubts:
             return
         self._found = {name: one for name, one in self._found.items() if one.about != source and not one.about.startswith(f"{source}/")}
         self._presence = {name: one for name, one in self._presence.items() if name[0] != source}
+        self._parts = {name for name in self._parts if name[0] != source}
         self._lag.pop(source, None)
 
     def values(self, source: str, one: Observation, spec: RecordSpec, now: datetime) -> None:
@@ -126,6 +129,8 @@ class Doubts:
             self.note(Kind.BEHIND, source, what, now)
 
     def _present(self, source: str, record_type: str, fields: Fields, spec: RecordSpec, now: datetime) -> None:
+        if (source, record_type) in self._parts:
+            return
         presence = self._presence.setdefault((source, record_type), {})
         for name in spec:
             seen = presence.get(name)
@@ -133,6 +138,9 @@ class Doubts:
                 seen = presence[name] = _Presence()
             about = f"{source}/{record_type}.{name}"
             if name in fields:
+                if seen.without and (Kind.GONE, about) not in self._found:
+                    self._sends_parts(source, record_type)
+                    return
                 if seen.without:
                     seen.with_it = seen.without = 0
                     self._found.pop((Kind.GONE, about), None)
@@ -143,6 +151,12 @@ class Doubts:
                 self.note(Kind.GONE, about, f"it was in each of {seen.with_it} records, and in none of the last {seen.without}", now)
             elif not seen.with_it and seen.without >= _USUAL:
                 self.note(Kind.GONE, about, f"it is in none of {seen.without} records", now)
+
+    def _sends_parts(self, source: str, record_type: str) -> None:
+        """A field came back that was not missed yet."""
+        self._parts.add((source, record_type))
+        for name in self._presence.pop((source, record_type), {}):
+            self._found.pop((Kind.GONE, f"{source}/{record_type}.{name}"), None)
 
     def end(self, kind: Kind, about: str) -> None:
         """It is so no longer."""

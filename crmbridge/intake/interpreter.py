@@ -18,7 +18,7 @@ from crmbridge.contract import wanted
 from crmbridge.errors import StoreError
 from crmbridge.http import describe
 from crmbridge.intake.aside import Asides, put_aside
-from crmbridge.intake.change import Interpretation, Sighting, interpret
+from crmbridge.intake.change import Interpretation, Read, Sighting, interpret
 from crmbridge.intake.deliveries import PIECE, restrained, summary, unrenderable
 from crmbridge.intake.doubts import Doubts
 from crmbridge.intake.flood import ALL, WIDER, Admission, FloodGuard, Lane, Trial
@@ -29,7 +29,6 @@ from crmbridge.model import (
     ChangeEvent,
     Fields,
     FieldSpec,
-    FieldValue,
     Observation,
     RecordRef,
     RecordSpec,
@@ -313,10 +312,10 @@ class Interpreter:
             unseen_is_new=intake.unseen_is_new,
         )
 
-    def _reader(self, source: str, record_type: str) -> Callable[[str, str], FieldValue]:
-        """How a text of a field is read by now."""
+    def _reader(self, source: str, record_type: str) -> Read:
+        """How a value of a field is read by now."""
         reading, spec = self.engine.reading(source), self.records.get(source, {}).get(record_type, {})
-        return lambda name, text: reading.read(text, spec.get(name, _UNSAID))
+        return lambda name, kept, now: reading.again(kept, now, spec.get(name, _UNSAID))
 
     def _doubt(self, intake: Intake, seen: Sequence[tuple[Observation, bool]]) -> None:
         records, now = self.records.get(intake.source, {}), self._now()

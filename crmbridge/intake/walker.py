@@ -1,7 +1,7 @@
 """Walks: a source is gone through from end to end, for what no stamp tells of. What was deleted lacks; what changed is compared.
 
 A walk takes what is known when it begins, and strikes out what it meets; what is left at its end is gone. So nothing about it is kept
-but in memory (some 60 bytes a record), a restart only begins it anew, and a record that is made meanwhile is never taken for deleted.
+but in memory (some 70 bytes a record), a restart only begins it anew, and a record that is made meanwhile is never taken for deleted.
 It goes on for a moment after each poll, so that polls are not kept waiting.
 """
 
@@ -29,6 +29,8 @@ _PAGE: Final = 5_000  # ids of one read of the store
 _BUDGET: Final = 2.0  # seconds that walks take after one poll
 _OVERTIME: Final = 120.0  # seconds a read may take: connectors have deadlines, this is for those that break theirs
 _FEW: Final = 10  # records: where more are known, a walk that meets none of them says something of the source, not of them
+
+_SHARE: Final = 10  # where more than a few lack, and more than one in so many, a table may just be filled anew: they must lack twice
 
 
 @dataclass(slots=True)
@@ -138,9 +140,12 @@ class Walker:
             self._told(current.record_type, f"none of {current.known} known records was met: are they out of sight?")
             return
         self._doubts.end(Kind.WALK, f"{self._name}/{current.record_type}")
-        if not self._source.walks()[current.record_type].certain:
+        many = len(current.unmet) > _FEW and len(current.unmet) > current.known // _SHARE
+        if many or not self._source.walks()[current.record_type].certain:
             lacking, current.unmet = current.unmet, current.unmet & self._lacked.get(current.record_type, set())
             self._lacked[current.record_type] = lacking
+        else:
+            self._lacked.pop(current.record_type, None)
         if not current.unmet:
             return
         now, after = self._now(), ""

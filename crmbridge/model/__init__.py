@@ -35,7 +35,7 @@ from crmbridge.model.moments import from_us, to_us
 from crmbridge.model.numbers import NUMBERS, Ambiguous, parse_number, read_number
 from crmbridge.model.reading import Reading, identity, marked, read_truth
 from crmbridge.model.repeats import LastBody, Repeat, Same
-from crmbridge.model.stamps import DATES, both, comes_twice, epoch, parse_instant
+from crmbridge.model.stamps import DATES, both, comes_twice, epoch, local, parse_instant
 from crmbridge.model.values import (
     Audience,
     Choice,
@@ -110,6 +110,7 @@ __all__ = [
     "load_message",
     "load_observation",
     "load_text",
+    "local",
     "marked",
     "number_text",
     "parse_instant",

@@ -55,6 +55,8 @@ class Read:
     """The pass ends with it."""
     lacking: Mapping[str, Collection[str]] = field(default_factory=dict)
     """See `Page.lacking`."""
+    high: Stamp | None = None
+    """Its highest stamp, where that is not the last row's."""
 
 
 def next_page(
@@ -79,7 +81,7 @@ def next_page(
     if current is None or position.after is None:
         position = begin(position, overlap, now, zone)
     found = read_page(name, position)
-    positions[name] = read(position, found.last, complete=found.complete)
+    positions[name] = read(position, found.last, complete=found.complete, highest=found.high)
     following = name if not found.complete else streams[streams.index(name) + 1] if name != streams[-1] else None
     return Page(
         observations=tuple(found.observations),
@@ -116,12 +118,17 @@ def begin(position: Position, overlap: int, now: datetime | None = None, zone: t
     return replace(position, after=None, start=None if position.high is None else back(position.high, overlap, now, zone))
 
 
-def read(position: Position, last: tuple[Stamp, Stamp] | None, *, complete: bool) -> Position:
-    """After a page whose last row is `last` (None: it was empty); `complete` if the pass ends with it."""
+def read(position: Position, last: tuple[Stamp, Stamp] | None, *, complete: bool, highest: Stamp | None = None) -> Position:
+    """After a page whose last row is `last` (None: it was empty); `complete` if the pass ends with it. `highest`: see `Read.high`."""
     high = position.high
-    if last is not None and (high is None or _above(last[0], high)):
-        high = last[0]
+    if last is not None and (high is None or _above(highest if highest is not None else last[0], high)):
+        high = highest if highest is not None else last[0]
     return replace(position, after=None if complete else last, high=high, whole=position.whole or complete)
+
+
+def highest(stamps: Sequence[Stamp]) -> Stamp | None:
+    """The last one of some that stand in order, without words among them: behind `n/a` or `infinity` nothing would ever be found."""
+    return next((one for one in reversed(stamps) if not _is_word(one)), stamps[-1] if stamps else None)
 
 
 def instant(stamp: Stamp, zone: tzinfo | None = None) -> datetime | None:
@@ -193,9 +200,16 @@ def _earliest(wall: datetime, zone: tzinfo, overlap: timedelta, now: datetime | 
 
 
 def _above(one: Stamp, other: Stamp) -> bool:
+    if _is_word(one) != _is_word(other):
+        return _is_word(other)  # it says nothing of how far was read
     if isinstance(one, str) != isinstance(other, str):
         return isinstance(one, str)  # SQLite sorts text behind numbers
     return one > other  # type: ignore[operator]
+
+
+def _is_word(stamp: Stamp) -> bool:
+    """A text that is neither an instant nor a counter."""
+    return isinstance(stamp, str) and not stamp.isdigit() and instant(stamp) is None
 
 
 def dump(positions: Mapping[str, Position], current: str | None) -> Cursor:

@@ -59,7 +59,7 @@ def _unsigned(text: str) -> tuple[bool, str]:
         return True, text[1:-1].strip()
     if text and text[0] in _SIGN:
         return _SIGN[text[0]] == "-", text[1:].strip()
-    if text and text[-1] in _SIGN:
+    if text and text[-1] in _SIGN and text[-2:-1] not in (",", "."):  # `1.250,-` is a whole amount, and nothing is owed
         return _SIGN[text[-1]] == "-", text[:-1].strip()
     return False, text
 

@@ -14,8 +14,8 @@ from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Final
 
-from crmbridge.model.numbers import is_ordinary, read_number
-from crmbridge.model.stamps import both, comes_twice, counted, is_midnight, read_moment
+from crmbridge.model.numbers import is_ordinary, parse_number, read_number
+from crmbridge.model.stamps import both, comes_twice, counted, is_midnight, local, read_moment
 from crmbridge.model.values import Choice, FieldSpec, FieldType, FieldValue, Ordered, Unread, number_text
 from crmbridge.model.words import clean
 
@@ -24,10 +24,19 @@ MOST_ITEMS: Final = 25_000
 
 _ANY, _TEXT = FieldType.ANY, FieldType.TEXT  # an enum's members are slow to look up
 _NUMERIC: Final = frozenset({FieldType.NUMBER, FieldType.MONEY})
+_LIKE: Final[Mapping[type, FieldType]] = {
+    bool: FieldType.BOOLEAN,
+    Decimal: FieldType.NUMBER,
+    datetime: FieldType.DATETIME,
+    date: FieldType.DATE,
+    tuple: FieldType.SET,
+    Ordered: FieldType.LIST,
+}
 _TRUE: Final = frozenset(
     ["true", "t", "yes", "y", "1", "on", "wahr", "ja", "vrai", "oui", "verdadero", "sí", "si", "vero", "sì", "verdadeiro", "sim", "waar"]
 )
 _FALSE: Final = frozenset(["false", "f", "no", "n", "0", "off", "falsch", "nein", "faux", "non", "falso", "não", "onwaar", "nee"])
+_NOTHING: Final = frozenset(["null", "none"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,11 @@ class Reading:
     def read(self, raw: Any, spec: FieldSpec) -> FieldValue:
         """`value` for a configured field."""
         return self.value(raw, spec.type, spec.separator)
+
+    def again(self, kept: FieldValue, now: FieldValue, spec: FieldSpec) -> FieldValue:
+        """A value that was kept before, as it is read today: by the configured type, else by that of what stands there `now`."""
+        type_ = spec.type if spec.type is not _ANY else _LIKE.get(type(now), _ANY)
+        return self.value(kept, type_, spec.separator)
 
     def instant(self, raw: Any, now: datetime | None = None) -> datetime:
         """An instant, aware. Of two that a wall clock's time can mean in the night when it is set back, the later one that is not
@@ -105,8 +119,8 @@ class Reading:
         """The day of an instant. Midnight where it was written, or in UTC, is how a system writes a day that has no type for one."""
         if moment.tzinfo is None or is_midnight(moment):
             return moment.date()
-        utc = moment.astimezone(timezone.utc)
-        return utc.date() if is_midnight(utc) else moment.astimezone(self.zone or self.days).date()
+        utc = local(moment, timezone.utc)
+        return utc.date() if is_midnight(utc) else local(moment, self.zone or self.days).date()
 
     def number(self, text: str, *, money: bool = False) -> Decimal:
         """A number in this source's way of writing. Raises ValueError saying why it is none."""
@@ -215,21 +229,27 @@ def _plain(raw: Any) -> Any:
 
 
 def identity(raw: Any) -> str:
-    """A record's id as text: a whole number, a text or a UUID as people write it, bytes in hexadecimal. Empty for anything else."""
-    if isinstance(raw, bool):
-        return ""
+    """A record's id as text, bytes in hexadecimal. Empty for what is no id.
+
+    It is what was ever stored: another way of writing it, `5` for `5.0` or without the blanks of a CHAR(10), would be another record, and
+    the known one would be told as deleted.
+    """
     plain = _plain(raw)
-    if isinstance(plain, Decimal):
-        return number_text(plain) if is_ordinary(plain) else ""
-    return clean(plain).strip() if isinstance(plain, str) else plain.isoformat() if isinstance(plain, date) else ""
+    if isinstance(raw, bool) or not isinstance(plain, (str, Decimal, date)) or (isinstance(plain, Decimal) and not is_ordinary(plain)):
+        return ""
+    text = clean(plain if isinstance(plain, str) else str(raw))
+    return text if text.strip() else ""
 
 
 def marked(raw: Any) -> bool:
     """Whether a mark, as of what was deleted, says so: it is true, or anything else that is not empty, like a stamp."""
+    if isinstance(raw, (bytes, bytearray, memoryview)):
+        return any(bytes(raw))
     plain = _plain(raw)
     if isinstance(plain, str):
         word = plain.strip().casefold()
-        return bool(word) and word not in _FALSE and not word.startswith("0000-00-00")  # MySQL's word for no day
+        # The last is MySQL's word for no day.
+        return bool(word) and word not in _FALSE | _NOTHING and parse_number(word) != 0 and not word.startswith("0000-00-00")
     return bool(plain)
 
 

@@ -19,6 +19,7 @@ EPOCHS: Final[tuple[tuple[int, int, int], ...]] = (
 """Numbers that are instants (1973 to 2286) in seconds, milliseconds, microseconds: least, greatest, per second."""
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _EPOCH_LENGTHS: Final = frozenset({9, 10, 12, 13, 15, 16})
+_WITHOUT_SECONDS: Final = re.compile(r"(?:19|20|21)[0-9]{10}", re.ASCII)
 _MS_DATE: Final = re.compile(r"/Date\((-?[0-9]{1,15})(?:[+-][0-9]{4})?\)/")
 _WRITTEN: Final = re.compile(
     r"(?P<one>[0-9]{1,4})(?P<mark>[./-])(?P<two>[0-9]{1,2})(?P=mark)(?P<three>[0-9]{1,4})"
@@ -52,9 +53,17 @@ def epoch(number: Decimal | float) -> datetime | None:
 
 
 def counted(number: Decimal) -> datetime:
+    """What a number counts from 1970. Raises ValueError where it counts nothing, or may as well be a day's digits: 202611220930."""
     moment = epoch(number) if is_ordinary(number) else None
     if moment is None:
         raise ValueError("as a number it is no instant between 1973 and 2286")
+    text = str(number)
+    if _WITHOUT_SECONDS.fullmatch(text):
+        try:
+            other = datetime.fromisoformat(f"{text[:8]}T{text[8:]}")
+        except ValueError:
+            return moment
+        raise Ambiguous(f"it can mean {moment:%Y-%m-%d %H:%M} and {other:%Y-%m-%d %H:%M}: give it as ISO 8601")
     return moment
 
 
@@ -139,6 +148,14 @@ def is_midnight(moment: datetime) -> bool:
     return moment.hour == moment.minute == moment.second == moment.microsecond == 0
 
 
+def local(moment: datetime, zone: tzinfo) -> datetime:
+    """`moment` as a clock in `zone` shows it; as it is written where that is outside the years 1 to 9999, whose ends mean `never`."""
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:
+        return moment
+
+
 def both(wall: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
     """The two instants that a wall clock's time can mean; mostly one. In the hour that is left out in spring, the second is earlier."""
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(timezone.utc) for fold in (0, 1))
@@ -147,5 +164,8 @@ def both(wall: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
 
 def comes_twice(wall: datetime, zone: tzinfo) -> bool:
     """Whether a wall clock shows this time twice, in the night when it is set back."""
-    first, second = both(wall, zone)
+    try:
+        first, second = both(wall, zone)
+    except OverflowError:
+        return False
     return first < second

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
@@ -43,7 +44,11 @@ class Unread:
     @staticmethod
     def of(raw: Any, reason: str) -> Unread:
         """`raw` as far as people need it to know it again."""
-        return Unread(clean(raw if isinstance(raw, str) else repr(raw)[: 2 * _KEPT])[:_KEPT], reason)
+        if isinstance(raw, Mapping):
+            text = json.dumps(raw, ensure_ascii=False, default=str)
+        else:
+            text = str(raw) if isinstance(raw, (str, Decimal, date)) else repr(raw)
+        return Unread(clean(text[: 2 * _KEPT])[:_KEPT], reason)
 
     @property
     def words(self) -> str:

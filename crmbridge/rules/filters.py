@@ -12,7 +12,7 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
-from crmbridge.model import Ambiguous, Reading, begin
+from crmbridge.model import Ambiguous, Reading, begin, local
 from crmbridge.rules.expression import READING
 from crmbridge.rules.values import MAX_TEXT, PLAIN, flat, shown
 from crmbridge.rules.values import number as to_number
@@ -54,7 +54,7 @@ def as_date(value: Any, pattern: str = "%-d %B %Y", *, reading: Reading = PLAIN)
     if isinstance(value, str):
         value = _moment(value, reading)
     if isinstance(value, datetime):
-        value = reading.aware(value).astimezone(reading.days)
+        value = local(reading.aware(value), reading.days)
     if not isinstance(value, date):
         raise TypeError("it is not a date")
     if len(pattern) > 100:

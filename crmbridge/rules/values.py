@@ -12,8 +12,9 @@ from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from crmbridge.errors import RenderError
-from crmbridge.model import Ambiguous, Choice, Literal, Ordered, Reading, Text, Unread, Value, alike, number_text, plain, read_truth
+from crmbridge.model import Ambiguous, Choice, Literal, Ordered, Reading, Text, Unread, Value, alike, local, number_text, plain, read_truth
 
+S = TypeVar("S")
 T = TypeVar("T")
 MAX_TEXT: Final = 64 * 1024
 """Characters of one rendering."""
@@ -124,12 +125,12 @@ def _how(value: Any, reading: Reading) -> Reading:
     return Reading(zone=reading.days, days=reading.days) if isinstance(value, (Authored, Joined)) else reading
 
 
-def _read(read: Callable[[str], T], text: str) -> T | None:
+def _read(read: Callable[[S], T], text: S) -> T | None:
     """What a text says; None if it says no such thing. Raises RenderError where it can mean two."""
     try:
         return read(text)
     except Ambiguous as error:
-        raise RenderError(f"{text[:60]!r} cannot be compared: {error}") from None
+        raise RenderError(f"{str(text)[:60]!r} cannot be compared: {error}") from None
     except ValueError:
         return None
 
@@ -163,12 +164,12 @@ def _is_truth(truth: bool, other: Any) -> bool:
 
 def _same_time(moment: datetime, found: date, how: Reading) -> bool:
     if isinstance(found, datetime):
-        return how.aware(found) == moment
+        return _read(how.aware, found) == moment
     return _day(moment, how) == found
 
 
 def _day(value: date, reading: Reading) -> date:
-    return value.astimezone(reading.days).date() if isinstance(value, datetime) and value.tzinfo else _bare(value)
+    return local(value, reading.days).date() if isinstance(value, datetime) and value.tzinfo else _bare(value)
 
 
 def _bare(value: date) -> date:
@@ -199,7 +200,7 @@ def _alike(value: Any, other: Any, how: Reading) -> Any:
         return value if number is None else number
     if isinstance(other, date):
         found = _read(how.moment, value)
-        return value if found is None else how.aware(found) if isinstance(found, datetime) else found
+        return value if found is None else (_read(how.aware, found) or value) if isinstance(found, datetime) else found
     return alike(value)
 
 
@@ -245,7 +246,7 @@ def shown(value: Any, reading: Reading = PLAIN) -> str:
         case Decimal():
             return number_text(value)
         case datetime():
-            return value.astimezone(reading.days).strftime("%Y-%m-%d %H:%M")
+            return f"{local(value, reading.days):%Y-%m-%d %H:%M}"
         case date():
             return value.isoformat()
         case tuple():

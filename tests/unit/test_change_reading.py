@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from shared import NOW
@@ -10,7 +11,7 @@ from crmbridge.intake.change import Sighting, interpret, same
 from crmbridge.model import Choice, FieldSpec, FieldType, Observation, Ordered, Reading, Unread
 from crmbridge.store.interface import Snapshot
 
-GERMAN = Reading(numbers="1.234,5", dates="31/12/2026")
+GERMAN = Reading(numbers="1.234,5", dates="31/12/2026", zone=ZoneInfo("Europe/Berlin"))
 SPEC = {"n": FieldSpec(type=FieldType.MONEY), "d": FieldSpec(type=FieldType.DATE), "s": FieldSpec(type=FieldType.SET)}
 
 
@@ -54,7 +55,7 @@ def look(known, seen, **more):
         snapshot,
         silent=False,
         unseen_is_new=False,
-        read=lambda name, text: GERMAN.read(text, SPEC.get(name, FieldSpec())),
+        read=lambda name, kept, now: GERMAN.again(kept, now, SPEC.get(name, FieldSpec())),
         **more,
     )
 
@@ -79,6 +80,40 @@ def test_what_it_was_is_read_by_now_too(known):
     """A change from it says what it was."""
     found = look({"n": known, "x": "1"}, {"n": Decimal(7)})
     assert (found.event.before["n"], found.event.fields) == (Decimal(250000), {"n": Decimal(7), "x": "1"})
+
+
+@pytest.mark.parametrize(
+    ("field", "known", "seen"),
+    [
+        ("x", Decimal(1700000000), datetime(2023, 11, 14, 22, 13, 20, tzinfo=timezone.utc)),  # a column that is declared DATETIME
+        ("x", "31.12.2026", date(2026, 12, 31)),
+        ("x", "2026-11-22 09:00:00", datetime(2026, 11, 22, 8, tzinfo=timezone.utc)),
+        ("x", "t", True),
+        ("x", "a;b", ("b", "a")),
+        ("d", Decimal(1700000000000), date(2023, 11, 14)),
+        ("d", datetime(2026, 11, 22, 12, tzinfo=timezone.utc), date(2026, 11, 22)),
+        ("n", Decimal("250"), Unread("250.000", "it can mean two")),
+        ("n", True, Unread("True", "it is true or false")),
+        ("b", Decimal(5), Unread("5", "it is a number other than 0 and 1")),
+    ],
+)
+def test_what_an_earlier_version_read_otherwise_has_not_changed(field, known, seen):
+    """Right after an upgrade: the declared type of a column is read by now, epochs are instants, and what can mean two is nothing."""
+    found = look({field: known}, {field: seen})
+    assert (found.sighting, found.event) == (Sighting.LEARNT, None)
+
+
+@pytest.mark.parametrize(
+    ("known", "seen"),
+    [
+        (Decimal(1700000000), datetime(2023, 11, 14, 22, 13, 21, tzinfo=timezone.utc)),
+        (Decimal(250), Unread("350.000", "it can mean two")),
+        (Unread("1.250", "it can mean two"), Decimal("1.25")),
+        ("t", False),
+    ],
+)
+def test_what_has_changed_meanwhile_is_told(known, seen):
+    assert look({"x": known}, {"x": seen}).sighting is Sighting.CHANGE
 
 
 def test_what_nobody_can_read_stays_as_it_was():

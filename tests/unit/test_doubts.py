@@ -79,6 +79,29 @@ def test_a_field_that_is_said_only_when_it_changes(doubts):
     assert doubts.found == []
 
 
+def test_a_sender_of_parts_misses_nothing_after_many_whole_records(doubts):
+    """An import of whole records, then updates of parts; and a field that no part has held since the start."""
+    for _ in range(3):
+        doubts.values("crm", record(stage="x"), SPEC, NOW)
+        doubts.values("crm", record(amount=1), SPEC, NOW)
+    for _ in range(20):
+        doubts.values("crm", record(amount=1, stage="x"), SPEC, NOW)
+    for _ in range(20):
+        doubts.values("crm", record(stage="x"), SPEC, NOW)
+    assert doubts.found == []
+    doubts.lacking("crm", {"Deal": ["stage"]}, NOW)
+    assert kinds(doubts) == [(Kind.GONE, "crm/Deal.stage", 1)], "what a source says itself is believed"
+
+
+def test_what_was_missed_is_over_once_a_sender_is_known_to_send_parts(doubts):
+    for _ in range(10):
+        doubts.values("crm", record(amount=1, stage="x"), SPEC, NOW)
+    assert [one.about for one in doubts.found] == ["crm/Deal.pin"]
+    doubts.values("crm", record(amount=1), SPEC, NOW)
+    doubts.values("crm", record(stage="x"), SPEC, NOW)
+    assert doubts.found == []
+
+
 def test_a_field_that_never_was_there(doubts):
     """As one that is misspelt: told after ten records, not after nine; deletions say nothing of fields."""
     gone = Observation(record_type="Deal", record_id="1", fields={}, occurred_at=NOW, deleted=True)

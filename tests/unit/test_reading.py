@@ -9,7 +9,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from crmbridge.model import DATES, NUMBERS, Ambiguous, Choice, FieldType, Ordered, Reading, Unread, comes_twice, identity, read_number
+from crmbridge.model import (
+    DATES,
+    NUMBERS,
+    Ambiguous,
+    Choice,
+    FieldType,
+    Ordered,
+    Reading,
+    Unread,
+    comes_twice,
+    identity,
+    marked,
+    read_number,
+)
 
 UTC = timezone.utc
 BERLIN, ANGELES = ZoneInfo("Europe/Berlin"), ZoneInfo("America/Los_Angeles")
@@ -370,8 +383,9 @@ def test_what_nobody_foresaw_is_not_read():
 
 @pytest.mark.parametrize(
     ("raw", "expected"),
-    [(5, "5"), ("5", "5"), (" A-1 ", "A-1"), (b"\x12\x34", "1234"), (uuid.UUID(int=5), str(uuid.UUID(int=5))), (5.0, "5"),
-     (Decimal("5.00"), "5"), (True, ""), ([1], ""), ({}, ""), ("", ""), (None, ""), (object(), ""), (date(2026, 1, 2), "2026-01-02")],
+    [(5, "5"), ("5", "5"), (" A-1 ", " A-1 "), ("  ", ""), (b"\x12\x34", "1234"), (uuid.UUID(int=5), str(uuid.UUID(int=5))), (5.0, "5.0"),
+     (Decimal("5.00"), "5.00"),
+     (float("nan"), ""), (True, ""), ([1], ""), ({}, ""), ("", ""), (None, ""), (object(), ""), (date(2026, 1, 2), "2026-01-02")],
 )  # fmt: skip
 def test_identities(raw, expected):
     assert identity(raw) == expected
@@ -388,3 +402,61 @@ def test_the_types_of_texts():
 def test_what_could_not_be_read_is_kept_short():
     found = value("x" * 5000, "number")
     assert (len(found.text), "cannot be read" in found.words) == (200, True)
+
+
+@pytest.mark.parametrize("text", ["1.250,-", "1250,-", "1.250,\u2013", "\u20ac 1.250,-", "1250,\u2212"])
+@pytest.mark.parametrize("numbers", [None, "1.234,5"])
+def test_a_dash_in_place_of_cents_is_no_sign(text, numbers):
+    """As Germans and Dutchmen write whole amounts: refused, for it must not become money that is owed."""
+    assert isinstance(Reading(numbers).value(text, FieldType.MONEY), Unread)
+    assert Reading("1.234,5").value("1.250,50-", FieldType.MONEY) == Decimal("-1250.50")
+
+
+@pytest.mark.parametrize("raw", ["202611220930", 202611220930])
+@pytest.mark.parametrize("type_", [FieldType.DATE, FieldType.DATETIME])
+def test_twelve_digits_that_say_a_day_are_no_epoch(raw, type_):
+    """2026-11-22 09:30 without seconds would else be told as a day of 1976."""
+    found = Reading().value(raw, type_)
+    assert isinstance(found, Unread)
+    assert "2026-11-22 09:30" in found.reason
+    assert isinstance(Reading().value("946684800000", FieldType.DATETIME), datetime), "2000-01-01 in milliseconds"
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59Z", "9999-12-31T23:00:00-05:00", "0001-01-01T05:00:00+09:00"])
+@pytest.mark.parametrize("zone", [None, ZoneInfo("Europe/Berlin"), ZoneInfo("America/Los_Angeles")])
+def test_a_day_at_the_ends_of_the_calendar(text, zone):
+    """What systems write for `never`: in another zone it would be no day of the calendar, so it is the day that is written."""
+    reading = Reading(zone=zone, days=ZoneInfo("Europe/Berlin"))
+    for raw in (text, datetime.fromisoformat(text)):
+        assert reading.value(raw, FieldType.DATE) in (date.fromisoformat(text[:10]), date(9999, 12, 31), date(1, 1, 1))
+
+
+def test_the_first_instant_of_a_calendar_comes_once():
+    """.NET writes it for `never`."""
+    assert not Reading(zone=ZoneInfo("Europe/Berlin")).is_double("0001-01-01 00:00:00")
+    assert not Reading(zone=ZoneInfo("America/Los_Angeles")).is_double("9999-12-31 23:59:59")
+
+
+@pytest.mark.parametrize(
+    ("mark", "expected"),
+    [("0.0", False), (" 0.00 ", False), (b"\0", False), (Decimal("0.00"), False), ("null", False), ("none", False),
+     (b"\1", True), ("2", True),
+     ("2026-11-22", True), ("yes", True), ("00:00", True), (None, False), (False, False), ("", False), ("no", False)],
+)  # fmt: skip
+def test_what_marks_a_deletion(mark, expected):
+    """A mark that is nought in any way of writing it is none: a record must not be told as deleted for it."""
+    assert marked(mark) is expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "type_", "shown"),
+    [
+        (Decimal("1.5"), "boolean", "1.5"),
+        (Decimal("1E+400"), "number", "1E+400"),
+        (datetime(2026, 11, 22, 9, tzinfo=UTC), "number", "2026-11-22 09:00:00+00:00"),
+        (date(2026, 11, 22), "money", "2026-11-22"),
+        ({"a": 1}, "number", '{"a": 1}'),
+    ],
+)
+def test_what_could_not_be_read_is_shown_as_people_write_it(raw, type_, shown):
+    assert value(raw, type_).text == shown

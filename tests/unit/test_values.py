@@ -12,7 +12,7 @@ from crmbridge.errors import RenderError
 from crmbridge.model import Audience, ChangeEvent, Choice, FieldSpec, FieldType, Kind, Literal, Ordered, Reading, Unread, Value, plain
 from crmbridge.rules.engine import Engine
 from crmbridge.rules.expression import compile_expression
-from crmbridge.rules.filters import FILTERS
+from crmbridge.rules.filters import FILTERS, as_date
 from crmbridge.rules.match import compile_match, first_failure, no_longer
 from crmbridge.rules.meter import Meter
 from crmbridge.rules.rule import Rule, Step
@@ -434,3 +434,13 @@ def test_it_is_read_again_once_somebody_says_how():
     records = {("crm", "T"): {"n": FieldSpec(type=FieldType.MONEY)}}
     found = said(event({"n": ODD}, {"n": Unread("1.000", "odd")}), text="{{ before.n | money }}, {{ record.n | money }}", records=records)
     assert found == ["1,000, 250,000"]
+
+
+def test_never_is_an_instant_too():
+    """A CRM's 9999-12-31T23:59:59Z is compared and shown in every zone, though clocks in some have no such day."""
+    never, how = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc), Reading(days=ZoneInfo("Europe/Berlin"))
+    assert shown(never, how) == "9999-12-31 23:59"
+    assert equal(never, Authored("9999-12-31"), how)
+    assert not equal(never, Authored("0001-01-01T00:00"), how)
+    assert ordered(never, date(2026, 1, 1), operator.gt, how)
+    assert as_date(never, reading=how) == "31 December 9999"

@@ -235,7 +235,7 @@ class FilesSource:
             raise ValueError(found.odd)
         row, line = found.values, found.line
         id = row.get(one.id)
-        record_id = identity(id)[:1000]
+        record_id = identity(id).strip()[:1000]
         if not record_id:
             raise ValueError(f"line {line} has no {one.id}")
         version, changed = self._version(one, row, line)

@@ -131,9 +131,10 @@ class SqlSource:
         if rows and (missing := sorted({table.id, table.changed} - rows[0].keys())):
             raise SourceError(_lacks(name, missing, rows[0]))
         last = (_stamp(rows[-1][table.changed]), _stamp(rows[-1][table.id])) if rows else None
+        high = cursors.highest([_stamp(row[table.changed]) for row in rows])
         found = self._read_rows(name, table, rows, position)
         lacking = {name: self._setting.records.get(name, {}).keys() - rows[0].keys()} if rows else {}
-        return cursors.Read(found.observations(), last, complete=len(rows) < self._options.page, lacking=lacking)
+        return cursors.Read(found.observations(), last, complete=len(rows) < self._options.page, lacking=lacking, high=high)
 
     def _read_rows(self, name: str, table: Table, rows: Sequence[Row], position: cursors.Position) -> Rows[Row, Observation]:
         declared = self._types(name, rows[0]) if rows else {}

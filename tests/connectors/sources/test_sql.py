@@ -760,3 +760,36 @@ def test_a_database_that_is_not_there_lacks_no_right(tmp_path):
     options = SqlOptions(sqlite="nowhere.db", tables={"Deal": {"table": "deal", "changed": "changed"}})
     with pytest.raises(SourceError):
         SqlSource(options, Setting(name="crm", folder=tmp_path)).rights()
+
+
+def test_an_id_is_what_earlier_versions_stored(tmp_path):
+    """Else every record would be told as made, and the one that is known as deleted."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "crm.db", isolation_level=None)) as crm:
+        crm.execute("CREATE TABLE deals (id, changed TEXT)")
+        crm.executemany("INSERT INTO deals VALUES (?, '2026-11-22')", [(7.0,), ("AB   ",), (b"\x12",)])
+    tables = {"Deal": {"table": "deals", "changed": "changed"}}
+    source = SqlSource(SqlOptions.model_validate({"sqlite": "crm.db", "tables": tables}), Setting(name="crm", folder=tmp_path))
+    assert {one.record_id for one in source.poll(None).observations} == {"7.0", "AB   ", "12"}
+    assert set(source.walk("Deal", None, rows=False).ids) == {"7.0", "AB   ", "12"}
+
+
+def test_a_stamp_that_is_none_hides_nothing(tmp_path):
+    """`n/a` among instants sorts behind all of them: it is read, and what changes later is too. PostgreSQL's `infinity` is one as well."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "crm.db", isolation_level=None)) as crm:
+        crm.execute("CREATE TABLE deals (id INTEGER, changed TEXT)")
+        crm.executemany("INSERT INTO deals VALUES (?, ?)", [(1, "2026-11-22 10:00:00"), (2, "n/a"), (3, "infinity")])
+        tables = {"Deal": {"table": "deals", "changed": "changed"}}
+        setting = Setting(name="crm", folder=tmp_path, now=lambda: NOW)
+        source = SqlSource(SqlOptions.model_validate({"sqlite": "crm.db", "tables": tables}), setting)
+        first = source.poll(None)
+        assert ids(first.observations) == ["1", "3", "2"]
+        crm.execute("INSERT INTO deals VALUES (4, '2026-11-22 11:00:00')")
+        assert "4" in ids(source.poll(first.cursor).observations)
+
+
+def test_a_cursor_that_stands_at_no_instant_comes_back():
+    """Earlier versions let it get there."""
+    stuck = Position(high="infinity", whole=True)
+    assert read(stuck, ("2026-11-22 10:00:00", 1), complete=True).high == "2026-11-22 10:00:00"
+    for counter, more in (("20261231", "20261232"), (9_999_999_999, 10_000_000_000), ("01HA", "01HB")):
+        assert read(Position(high=counter), (more, 1), complete=True).high == more, "a counter, whatever it looks like"
