@@ -201,16 +201,16 @@ def test_what_was_kept_as_text_is_compared_as_it_is_read_by_now():
         found = interpret(seen({"N": new}), "crm", known({"N": old, "T": "x"}), silent=False, unseen_is_new=False, read=read)
         return found.event.before
 
-    def number(field, text):
+    def number(field, text, now):
         return {"N": Decimal(text)}[field]
 
     assert before("5.0", Decimal(6), number) == {"N": Decimal(5), "T": "x"}
     assert before(Unread("5.0", "odd"), Decimal(6), number) == {"N": Decimal(5), "T": "x"}
-    assert before(Unread("5.0", "odd"), Decimal(6), lambda _, text: text)["N"] == Unread("5.0", "odd")
-    assert before("5.0", Decimal(6), lambda _, text: Unread(text, "odd"))["N"] == "5.0"
-    assert before("5.0", "6.0", lambda _, text: "never asked")["N"] == "5.0"
-    assert before("5.0", None, lambda _, text: None)["N"] == "5.0"
-    assert before(Decimal(5), "6", lambda _, text: "never asked")["N"] == Decimal(5)
+    assert before(Unread("5.0", "odd"), Decimal(6), lambda _, text, now: text)["N"] == Unread("5.0", "odd")
+    assert before("5.0", Decimal(6), lambda _, text, now: Unread(text, "odd"))["N"] == "5.0"
+    assert before("5.0", "6.0", lambda _, text, now: "never asked")["N"] == "5.0"
+    assert before("5.0", None, lambda _, text, now: None)["N"] == "5.0"
+    assert before(Decimal(5), "6", lambda _, kept, now: str(kept))["N"] == "5"
 
 
 def test_a_change_without_a_stamp_of_its_own_happened_now():
