@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from crmbridge.errors import RenderError
@@ -62,6 +63,8 @@ Test = Callable[[Sight, Any], bool]
 def _is(value: FieldValue, wanted: Any, reading: Reading) -> bool:
     if wanted is None:
         return value is None
+    if isinstance(value, bool) and isinstance(wanted, (int, Decimal)) and wanted in (0, 1):
+        return value is bool(wanted)  # the source says that it is a truth, and a rule may write that as a number
     return value is not None and equal(value, wanted, reading)
 
 

@@ -444,3 +444,18 @@ def test_never_is_an_instant_too():
     assert not equal(never, Authored("0001-01-01T00:00"), how)
     assert ordered(never, date(2026, 1, 1), operator.gt, how)
     assert as_date(never, reading=how) == "31 December 9999"
+
+
+@pytest.mark.parametrize("wanted", [1, Decimal(1)])
+def test_a_rule_that_says_one_of_what_is_true(wanted):
+    """Written when SQLite's BOOLEAN was still a number: where the column says what is true, 1 is."""
+    clauses, problems = compile_match({"won": {"becomes": wanted}, "lost": 0 * wanted}, {})
+    facts = {"id": "e", "source": "crm", "record_type": "Deal", "record_id": "7", "revision": 2, "kind": Kind.UPDATED, "occurred_at": NOW}
+    assert not problems
+    for won, lost, failed in [(True, False, None), (True, True, "lost"), (False, False, "won")]:
+        event = ChangeEvent(**facts, fields={"won": won, "lost": lost}, before={"won": False, "lost": False})
+        found = first_failure(tuple(clauses), event, Meter())
+        assert (found.field if found else None) == failed
+    event = ChangeEvent(**facts, fields={"won": True, "lost": False}, before={"won": False})
+    with pytest.raises(RenderError, match="type: boolean"):
+        first_failure(tuple(compile_match({"won": Decimal(2)}, {})[0]), event, Meter())

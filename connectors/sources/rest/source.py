@@ -236,10 +236,9 @@ class RestSource:
         }
 
     def _lacking(self, name: str, one: Resource, items: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-        """The configured fields that none of a page's records has. Where empty ones are left out, few records prove nothing."""
-        if len(items) < (_PROOF if one.omits_empty else 1):
-            return {}
-        return {name: self._missing(name, [_fields(one, item) for item in items])}
+        """The configured fields that none of a page's records has. APIs may leave empty ones out, so that few records prove nothing."""
+        missing = self._missing(name, [_fields(one, item) for item in items])
+        return {name: missing} if items and (not missing or len(items) >= _PROOF) else {}
 
     def _missing(self, name: str, seen: Sequence[Mapping[str, Any]]) -> list[str]:
         return [field for field in self._setting.records.get(name, {}) if not any(_has(fields, field) for fields in seen)]

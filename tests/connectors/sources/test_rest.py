@@ -7,7 +7,10 @@ import pytest
 from standins.rest import CLIENT_SECRET, TOKEN, Rest
 
 from connectors.sources.rest import CONNECTOR
-from connectors.sources.rest.source import written
+from connectors.sources.rest.api import Body
+from connectors.sources.rest.options import RestOptions
+from connectors.sources.rest.source import RestSource, written
+from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
 from crmbridge.model import FieldSpec, parse_instant
 from crmbridge.testing import Can, SourceContract, answer
@@ -185,3 +188,19 @@ def test_an_instant_as_it_is_asked_is_never_later(form):
         read = parse_instant(said) if not said.isdigit() else None
         number = int(said) / (1000 if form == "epoch_ms" else 1) if read is None else read.timestamp()
         assert moment.timestamp() - 86_400 < number <= moment.timestamp()
+
+
+@pytest.mark.parametrize("omits_empty", [False, True])
+def test_a_field_that_few_records_leave_out_is_not_gone(monkeypatch, omits_empty):
+    """An API that leaves out what is empty, one record changed since, and no phone in it: that is no trouble."""
+    deals = {"path": "/d", "changed": "u", "omits_empty": omits_empty}
+    options = RestOptions.model_validate(
+        {"url": "https://crm.example.com", "auth": {"scheme": "bearer", "token": TOKEN}, "types": {"Deal": deals}}
+    )
+    source = RestSource(options, Setting(name="crm", records={"Deal": {"name": FieldSpec(), "phone": FieldSpec()}}))
+    items = []
+    monkeypatch.setattr(source._api, "page", lambda *_: Body(items, ""))
+    for count, phone, lacking in [(1, True, {"Deal": []}), (1, False, {}), (9, False, {}), (10, False, {"Deal": ["phone"]})]:
+        items[:] = [{"id": n, "u": "2026-11-22T11:00:00Z", "name": "x"} | ({"phone": "1"} if phone else {}) for n in range(count)]
+        assert source.poll(None).lacking == lacking
+    source.close()
