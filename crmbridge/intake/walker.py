@@ -42,6 +42,8 @@ class _Round:
     place: str | None = None
     known: int = 0
     unmet: set[int] = field(default_factory=set)
+    news: frozenset[bool] = frozenset()
+    """What is news: True, what differs; False, what lacks. What the first walk finds is older than anybody looked."""
 
 
 class Walker:
@@ -91,7 +93,8 @@ class Walker:
                 if not self._due(record_type, walk, rows):
                     continue
                 self._walked[record_type, rows] = self._monotonic()
-                found = _Round(record_type, rows)
+                ended = await self._store.walked(self._name)
+                found = _Round(record_type, rows, news=frozenset(compared for of, compared in ended if of == record_type))
                 most = walk.most_rows if rows else walk.most_ids
                 if await self._know(found, most):
                     if rows:
@@ -126,7 +129,7 @@ class Walker:
         if current.rows:
             # What is not known yet is the poll's to tell: it knows what is new.
             met = {id for id, mark in zip(stretch.ids, marks, strict=True) if mark in current.unmet}
-            await self._take([one for one in stretch.observations if one.record_id in met])
+            await self._take([one for one in stretch.observations if one.record_id in met], silent=True not in current.news)
         current.unmet.difference_update(marks)
         if stretch.place is not None and stretch.place == current.place:
             raise SourceError(f"the walk through {current.record_type} does not get on")
@@ -146,18 +149,20 @@ class Walker:
             self._lacked[current.record_type] = lacking
         else:
             self._lacked.pop(current.record_type, None)
+        for compared in {False, current.rows}:
+            await self._store.walk_ended(self._name, current.record_type, compared=compared, now=self._now())
         if not current.unmet:
             return
         now, after = self._now(), ""
         while ids := await self._store.ids_of(self._name, current.record_type, after, _PAGE):
             gone = [id for id in ids if _mark(id) in current.unmet]
-            await self._take([_gone(current.record_type, id, now) for id in gone])
+            await self._take([_gone(current.record_type, id, now) for id in gone], silent=False not in current.news)
             after = ids[-1]
         _log.info("records are gone", extra={"source": self._name, "record": current.record_type, "records": len(current.unmet)})
 
-    async def _take(self, observations: list[Observation]) -> None:
+    async def _take(self, observations: list[Observation], *, silent: bool) -> None:
         for start in range(0, len(observations), MAX_BATCH):
-            await self._interpreter.take(Intake(source=self._name, observations=observations[start : start + MAX_BATCH]))
+            await self._interpreter.take(Intake(source=self._name, observations=observations[start : start + MAX_BATCH], silent=silent))
 
     def _told(self, record_type: str, reason: str) -> None:
         self._doubts.note(Kind.WALK, f"{self._name}/{record_type}", reason, self._now())

@@ -334,6 +334,11 @@ class Store(Protocol):
     async def ids_of(self, source: str, record_type: str, after: str, limit: int) -> list[str]:
         """The ids of records of a type that are not deleted as far as we know, behind `after`, in order."""
 
+    async def walked(self, source: str) -> set[tuple[str, bool]]:
+        """The record types that were walked through to the end once; True: comparing whole records, False: by their ids."""
+
+    async def walk_ended(self, source: str, record_type: str, *, compared: bool, now: datetime) -> None: ...
+
     async def record(self, batch: Batch, now: datetime) -> int:
         """Record a batch of at most MAX_BATCH entries; returns how many deliveries were new. Raises Conflict."""
 

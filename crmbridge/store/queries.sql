@@ -136,6 +136,14 @@ ON CONFLICT DO UPDATE SET first_at = excluded.first_at, last_at = excluded.last_
 -- For `explain`.
 SELECT source, record_type, record_id, same, name, first_at, last_at, count FROM repeats WHERE record_id = ? ORDER BY last_at DESC LIMIT ?
 
+-- name: walks_known
+-- Which walks through a source came to an end once.
+SELECT record_type, compared FROM walks WHERE source = ?
+
+-- name: walks_ended
+-- From now on what a walk finds is news.
+INSERT INTO walks (source, record_type, compared, ended_at) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET ended_at = excluded.ended_at
+
 -- name: snapshots_get
 -- The records of a JSON list of [source, type, id] as last seen. CROSS JOIN: the list leads, the primary key follows.
 SELECT source, record_type, record_id, revision, version, deleted, fields

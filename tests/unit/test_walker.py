@@ -124,6 +124,24 @@ async def test_a_record_that_is_made_meanwhile_is_not_gone(part):
     assert (await told(part))[2:] == [("b", "deleted", "1")]
 
 
+async def test_what_the_first_walk_finds_is_learnt_silently(part):
+    """It is older than anybody looked: after an upgrade, or once walks are switched on. A restart makes no walk the first."""
+    table = Table({"a": "1", "b": "2", "c": "3"}, rows_every=HOUR)
+    clock = Clock()
+    poller = make(part, table, monotonic=clock)
+    await poller.poll_once()
+    del table.rows["b"]
+    table.rows["c"] = "changed long ago"
+    await poller.walk()
+    assert await told(part) == []
+    del table.rows["a"]
+    table.rows["c"] = "changed"
+    again = make(part, Table(table.rows, rows_every=HOUR), monotonic=clock)
+    await again.poll_once()
+    await again.walk()
+    assert sorted(await told(part)) == [("a", "deleted", "1"), ("c", "updated", "changed")]
+
+
 async def test_more_records_than_are_cheap_are_not_walked_through(part):
     table = Table({str(n): "x" for n in range(9)}, most_ids=8, most_rows=8, rows_every=HOUR)
     _, later = await begun(part, table)

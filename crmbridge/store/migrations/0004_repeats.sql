@@ -25,3 +25,12 @@ CREATE TABLE repeats (
     PRIMARY KEY (record_id, source, record_type, same, name)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX repeats_last ON repeats (last_at);
+
+-- Walks that came to an end: what the first one finds is older than anybody looked, and is learnt silently.
+CREATE TABLE walks (
+    source      TEXT    NOT NULL,
+    record_type TEXT    NOT NULL,
+    compared    INTEGER NOT NULL,         -- 1: whole records, 0: their ids alone
+    ended_at    INTEGER NOT NULL,
+    PRIMARY KEY (source, record_type, compared)
+) STRICT, WITHOUT ROWID;

@@ -59,6 +59,14 @@ class Intake(rows.Base):
         found = await self.database.read(lambda db: db.execute(Q["snapshots_ids"], (source, record_type, after, limit)).fetchall())
         return [row[0] for row in found]
 
+    async def walked(self, source: str) -> set[tuple[str, bool]]:
+        found = await self.database.read(lambda db: db.execute(Q["walks_known"], (source,)).fetchall())
+        return {(record_type, bool(compared)) for record_type, compared in found}
+
+    async def walk_ended(self, source: str, record_type: str, *, compared: bool, now: datetime) -> None:
+        values = (source, record_type, int(compared), to_us(now))
+        await self.database.write(lambda db: db.execute(Q["walks_ended"], values))
+
     async def record(self, batch: Batch, now: datetime) -> int:
         if len(batch.entries) > MAX_BATCH:
             raise ValueError(f"a batch holds at most {MAX_BATCH} entries, not {len(batch.entries)}")
