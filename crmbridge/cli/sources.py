@@ -106,8 +106,8 @@ def audit(source: str, since: str, path: Path, output: str) -> None:
 
 
 def _audited(data: dict[str, Any]) -> Iterator[str]:
-    yield f"{data['records']} records changed, {len(data['missing'])} of them are not known here as they are there"
-    yield "(what changed in the last 5 minutes is left out: it may still be on its way)"
+    yield f"{data['records']} records changed by their stamps; {len(data['missing'])} are known here otherwise, or not at all"
+    yield "(what changed in the last 5 minutes, by its stamp, is left out: it may still be on its way)"
     yield from (f"  {one['record']}  {one['changed_at'][:19]}  {one['why']}" for one in data["missing"][:100])
     if data["unseen"]:
         yield "This cannot see:"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -127,9 +127,8 @@ class Walker:
             stretch = await self._call(self._source.walk, current.record_type, current.place, current.rows)
         marks = [_mark(id) for id in stretch.ids]
         if current.rows:
-            # What is not known yet is the poll's to tell: it knows what is new.
-            met = {id for id, mark in zip(stretch.ids, marks, strict=True) if mark in current.unmet}
-            await self._take([one for one in stretch.observations if one.record_id in met], silent=True not in current.news)
+            # What is not known is new, also where its stamp is so old that no poll looks behind it: an import, a late commit.
+            await self._take(stretch.observations, silent=True not in current.news)
         current.unmet.difference_update(marks)
         if stretch.place is not None and stretch.place == current.place:
             raise SourceError(f"the walk through {current.record_type} does not get on")
@@ -160,9 +159,10 @@ class Walker:
             after = ids[-1]
         _log.info("records are gone", extra={"source": self._name, "record": current.record_type, "records": len(current.unmet)})
 
-    async def _take(self, observations: list[Observation], *, silent: bool) -> None:
+    async def _take(self, observations: Sequence[Observation], *, silent: bool) -> None:
         for start in range(0, len(observations), MAX_BATCH):
-            await self._interpreter.take(Intake(source=self._name, observations=observations[start : start + MAX_BATCH], silent=silent))
+            some = observations[start : start + MAX_BATCH]
+            await self._interpreter.take(Intake(source=self._name, observations=some, silent=silent, unseen_is_new=not silent))
 
     def _told(self, record_type: str, reason: str) -> None:
         self._doubts.note(Kind.WALK, f"{self._name}/{record_type}", reason, self._now())

@@ -170,7 +170,11 @@ def compile_match(
             continue
         spec = fields.get(field) if fields else None
         if not isinstance(condition, Mapping):
-            if problem := _unfit(condition, spec):
+            if isinstance(condition, str) and condition in _FLAGS:
+                problems.append(
+                    ((field,), f"`{condition}` is an operator: write {field}: {{{condition}: true}}; or {{in: [{condition}]}} for the word")
+                )
+            elif problem := _unfit(condition, spec):
                 problems.append(((field,), problem))
             clauses.append(Clause(field, "is", _meant(condition, spec)))
             continue

@@ -162,7 +162,8 @@ class Asking(Orders):
             while True:
                 stretch: Stretch = await call(asked.walk, record_type, place or None, rows)
                 known.difference_update(stretch.ids)
-                found += [one for one in await self._unknown_here(source, stretch.observations) if not one["why"].startswith("never")]
+                due = [one for one in stretch.observations if one.occurred_at < self._now() - _UNDER_WAY]
+                found += await self._unknown_here(source, due)
                 if stretch.place is None:
                     break
                 place = stretch.place

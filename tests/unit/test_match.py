@@ -219,6 +219,7 @@ TYPED = {
         ({"d": {"gt": "12/01/2026"}}, "`12/01/2026` is not a day, and the field is: write it like 2026-12-31"),
         ({"t": {"becomes": "soon"}}, "`soon` is not an instant, and the field is: write it like 2026-12-31 or 2026-12-31T18:00"),
         ({"b": "maybe"}, "`maybe` is not true or false, and the field is"),
+        ({"x": "changed"}, "`changed` is an operator: write x: {changed: true}; or {in: [changed]} for the word"),
         ({"b": {"not_in": [True, 7]}}, "`7` is not true or false, and the field is"),
     ],
 )

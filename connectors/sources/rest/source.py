@@ -92,7 +92,8 @@ class RestSource:
         items = self._items(record_type, body)
         seen: Sequence[Observation] = ()
         if rows:
-            _, seen = self._observations(record_type, one, items, cursors.Position(start=0, whole=True))
+            before = self._setting.now() - (one.walk.rows_every or timedelta(0)) - timedelta(seconds=self._options.overlap)
+            _, seen = self._observations(record_type, one, items, cursors.Position(start=before.timestamp(), whole=True))
         # One that is shown with the mark of a deletion is there no longer.
         ids = [identity(look(one.id, item)) for item in items if not (one.deleted and marked(look(one.deleted, item)))]
         following = self._api.following(one, body, place or "", len(items)) if items else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -114,7 +114,9 @@ class SqlSource:
         seen: Sequence[Observation] = ()
         if rows:
             with_stamps = [row for row in found if row[table.changed] is not None]  # the others can never be seen, as `check` says
-            seen = self._read_rows(record_type, table, with_stamps, cursors.Position(start=0, whole=True)).observations()
+            # A row that was made before the walk before this one has only come into sight.
+            before = self._setting.now() - (table.walk.rows_every or timedelta(0)) - timedelta(seconds=self._options.overlap)
+            seen = self._read_rows(record_type, table, with_stamps, cursors.Position(start=before.timestamp(), whole=True)).observations()
         following = json.dumps(_stamp(found[-1][table.id])) if len(found) == most else None
         return Stretch(ids=[identity(row[table.id]) for row in found], observations=seen, place=following)
 
