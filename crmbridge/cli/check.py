@@ -254,10 +254,13 @@ def connectors(output: str) -> None:
 @click.command()
 @click.argument("name")
 def doc(name: str) -> None:
-    """What the connector NAME can do and cannot, its options, and its set-up at the vendor, step by step."""
-    from crmbridge import registry
+    """What the connector NAME can do and cannot, its options, and its set-up at the vendor; `rules`: how rules are written."""
+    from crmbridge import registry, rules
     from crmbridge.config.reference import option_table
 
+    if name == "rules":
+        click.echo(Path(rules.__file__).with_name("README.md").read_text(encoding="utf-8"))
+        return
     kinds = [kind for kind in registry.KINDS if name in registry.names(kind)]
     if not kinds:
         raise Failure(f"no connector {name} is installed; see `crmbridge connectors`", 2)

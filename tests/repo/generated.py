@@ -8,12 +8,14 @@ from pathlib import Path
 
 from crmbridge import registry
 from crmbridge.config.reference import json_schema, option_table, reference
+from crmbridge.rules.filters import FILTERS
 from crmbridge.testing import Can, SourceContract
 from crmbridge.troubles.find import find
 from crmbridge.troubles.trouble import Code
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- options: begin -->", "<!-- options: end -->"
+FILTERS_BEGIN, FILTERS_END = "<!-- filters: begin -->", "<!-- filters: end -->"
 TROUBLES_BEGIN, TROUBLES_END = "<!-- troubles: begin -->", "<!-- troubles: end -->"
 SOURCES_BEGIN, SOURCES_END = "<!-- sources: begin -->", "<!-- sources: end -->"
 
@@ -35,7 +37,19 @@ def wanted() -> dict[Path, str]:
     path = ROOT / "crmbridge" / "troubles" / "README.md"
     before, _, rest = path.read_text("utf-8").partition(TROUBLES_BEGIN)
     files[path] = f"{before}{TROUBLES_BEGIN}\n{trouble_table()}\n{TROUBLES_END}{rest.partition(TROUBLES_END)[2]}"
+    path = ROOT / "crmbridge" / "rules" / "README.md"
+    before, _, rest = path.read_text("utf-8").partition(FILTERS_BEGIN)
+    files[path] = f"{before}{FILTERS_BEGIN}\n{filter_table()}\n{FILTERS_END}{rest.partition(FILTERS_END)[2]}"
     return files
+
+
+def filter_table() -> str:
+    """Each filter with its sentence."""
+    lines = [
+        f"| `{name}` | {(filter.__doc__ or '').partition(chr(10))[0].replace('|', chr(92) + '|')} |"
+        for name, filter in sorted(FILTERS.items())
+    ]
+    return "\n".join(["| filter | what it makes |", "| --- | --- |", *lines])
 
 
 def trouble_table() -> str:

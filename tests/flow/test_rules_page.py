@@ -1,0 +1,45 @@
+"""The page about rules: its example passes its own test, and it names everything that a rule may use."""
+
+import re
+
+import yaml
+from flow.daemon import inside
+from shared import ROOT
+
+from crmbridge.model import Kind
+from crmbridge.rules.expression import EVENT_INTERNAL, EVENT_PUBLIC
+from crmbridge.rules.filters import FILTERS
+from crmbridge.rules.match import OPERATORS
+
+PAGE = (ROOT / "crmbridge" / "rules" / "README.md").read_text("utf-8")
+
+
+def test_its_example_is_right(tmp_path):
+    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    config = {
+        "crmbridge": 1,
+        "sources": {
+            "crm": {
+                "type": "webhook",
+                "signature": {"scheme": "none"},
+                "map": {"record_type": {"value": "Opportunity"}, "record_id": "body.id", "fields": "body", "version": "body.version"},
+                "records": {
+                    "Opportunity": {"fields": {"StageName": "internal", "Amount": "money", "Account.Name": "internal", "tags": "set"}},
+                },
+            }
+        },
+        "destinations": {"wins": {"type": "console"}},
+        **yaml.safe_load(example),
+    }
+    path = tmp_path / "crmbridge.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    for verb in ("lint", "test"):
+        said = inside([verb, "-c", path])
+        assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_it_names_all_that_there_is():
+    """Operators, filters, kinds of events and what `event` says."""
+    for name in [*OPERATORS.keys() - {"is"}, *FILTERS, *Kind, *EVENT_PUBLIC, *EVENT_INTERNAL]:
+        assert re.search(rf"\b{name}\b", PAGE), name
+    assert inside(["doc", "rules"]).stdout.strip() == PAGE.strip()
