@@ -25,11 +25,15 @@ class Fault:
 class Parts:
     """Named tasks."""
 
-    def __init__(self, now: Callable[[], datetime], describe: Callable[[BaseException], str]) -> None:
+    def __init__(
+        self, now: Callable[[], datetime], describe: Callable[[BaseException], str], chance: Callable[[], float] = random.random
+    ) -> None:
+        """`chance` (0 to 1) spreads the waits."""
         self.faults: dict[str, Fault] = {}
         """By the name of the part."""
         self._now = now
         self._describe = describe
+        self._chance = chance
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -45,7 +49,7 @@ class Parts:
                 failures += 1
                 self.faults[name] = Fault(self._describe(error), self._now(), failures)
                 _log.critical("a part of crmbridge failed and is begun again", exc_info=error, extra={"part": name, "times": failures})
-                await asyncio.sleep(min(_LONGEST, _FIRST * 2.0 ** min(failures - 1, 8)) * (0.5 + 0.5 * random.random()))  # noqa: S311
+                await asyncio.sleep(min(_LONGEST, _FIRST * 2.0 ** min(failures - 1, 8)) * (0.5 + 0.5 * self._chance()))
 
     async def end(self, name: str) -> None:
         """Cancel a part and wait for its end."""
