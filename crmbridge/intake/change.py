@@ -23,6 +23,7 @@ from crmbridge.model import (
     RecordRef,
     Unread,
     alike,
+    as_written,
     event_id,
     number_text,
     parse_instant,
@@ -144,12 +145,8 @@ def same(one: FieldValue, other: FieldValue) -> bool:
     if isinstance(one, str) and isinstance(other, str):
         return alike(one) == alike(other)
     if isinstance(one, Unread) or isinstance(other, Unread):
-        return _written(one) == _written(other)
+        return as_written(one) == as_written(other)
     return type(one) is not type(other) and _plain(one) == _plain(other)
-
-
-def _written(value: FieldValue) -> object:
-    return value.text if isinstance(value, Unread) else value
 
 
 def _key(item: FieldValue) -> object:

@@ -29,7 +29,6 @@ _PAGE: Final = 5_000  # ids of one read of the store
 _BUDGET: Final = 2.0  # seconds that walks take after one poll
 _OVERTIME: Final = 120.0  # seconds a read may take: connectors have deadlines, this is for those that break theirs
 _FEW: Final = 10  # records: where more are known, a walk that meets none of them says something of the source, not of them
-
 _SHARE: Final = 10  # where more than a few lack, and more than one in so many, a table may just be filled anew: they must lack twice
 
 

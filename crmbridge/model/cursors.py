@@ -190,7 +190,8 @@ def _earliest(wall: datetime, zone: tzinfo, overlap: timedelta, now: datetime | 
 
     A clock that is set forward leaves an hour out; a stamp of that hour, which a careless program writes, is looked behind as it stands.
     """
-    start = min(both(wall, zone)[0], now or both(wall, zone)[0]) - overlap
+    first, _ = both(wall, zone)
+    start = (first if now is None else min(first, now)) - overlap
     moments = [start + quarter * _QUARTER for quarter in range(_LONGEST_STEP)]
     if now is not None:
         moments = [start, *(moment for moment in moments[1:] if moment < now), max(start, min(now, moments[-1]))]

@@ -56,6 +56,11 @@ class Unread:
         return f"{self.text!r} cannot be read: {self.reason}"
 
 
+def as_written(value: FieldValue) -> FieldValue:
+    """What could not be read as the text that it is; anything else unchanged."""
+    return value.text if isinstance(value, Unread) else value
+
+
 FieldValue = str | bool | Decimal | date | datetime | Choice | Unread | tuple["FieldValue", ...] | None
 Fields = Mapping[str, FieldValue]
 """A record's fields, flat: a related record's field is keyed by its dotted path (`Account.Name`)."""

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from crmbridge.errors import RenderError
-from crmbridge.model import ChangeEvent, Fields, FieldSpec, FieldType, FieldValue, Kind, Reading, Unread, alike
+from crmbridge.model import ChangeEvent, Fields, FieldSpec, FieldType, FieldValue, Kind, Reading, Unread, alike, as_written
 from crmbridge.rules.expression import did_you_mean
 from crmbridge.rules.meter import Meter, search, size
 from crmbridge.rules.values import PLAIN, Authored, contains, empty, equal, ordered, shown, told
@@ -39,7 +39,7 @@ class Sight:
         if empty(self.before) or empty(self.now):
             return True
         if isinstance(self.before, Unread) or isinstance(self.now, Unread):
-            return _as_written(self.before) != _as_written(self.now)
+            return as_written(self.before) != as_written(self.now)
         return not equal(self.now, self.before, self.reading)
 
     def is_now(self, wanted: Any) -> bool:
@@ -66,10 +66,6 @@ def _is(value: FieldValue, wanted: Any, reading: Reading) -> bool:
     if isinstance(value, bool) and isinstance(wanted, (int, Decimal)) and wanted in (0, 1):
         return value is bool(wanted)  # the source says that it is a truth, and a rule may write that as a number
     return value is not None and equal(value, wanted, reading)
-
-
-def _as_written(value: FieldValue) -> FieldValue:
-    return value.text if isinstance(value, Unread) else value
 
 
 def _order(compare: Callable[[Any, Any], bool]) -> Test:

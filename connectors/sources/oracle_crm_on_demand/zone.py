@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
+from crmbridge.model import both
+
 _QUARTER = timedelta(minutes=15)
 
 
@@ -27,7 +29,7 @@ class Zone:
         try:
             if moment.tzinfo is not None:
                 return moment.astimezone(timezone.utc)
-            first, second = self._both(moment)
+            first, second = both(moment, self._zone)
         except OverflowError:  # in its own zone within the years 1 to 9999, in UTC outside
             return None
         return second if first < second <= now else first
@@ -37,29 +39,25 @@ class Zone:
         moment = _read(text)
         if moment is None or moment.tzinfo is not None:
             return moment is not None
-        first, second = self._both(moment)
+        first, second = both(moment, self._zone)
         return second <= first  # in the hour that is left out in spring, it is the second that is earlier
 
     def written(self, moment: datetime) -> datetime:
         """The user's naive time for an instant; where it could mean two, the nearest quarter of an hour before that means one."""
         while True:
             local = moment.astimezone(self._zone).replace(tzinfo=None, fold=0)
-            first, second = self._both(local)
+            first, second = both(local, self._zone)
             if second <= first:
                 return local
             moment -= _QUARTER
 
     def utc(self, local: datetime) -> datetime:
         """The instant of a naive time of the user's that means one only."""
-        return self._both(local)[0]
+        return both(local, self._zone)[0]
 
     def offset(self, moment: datetime) -> timedelta:
         """What the zone's clocks show more than UTC."""
         return moment.astimezone(self._zone).utcoffset() or timedelta(0)
-
-    def _both(self, local: datetime) -> tuple[datetime, datetime]:
-        first, second = (local.replace(tzinfo=self._zone, fold=fold).astimezone(timezone.utc) for fold in (0, 1))
-        return first, second
 
 
 def _read(text: str) -> datetime | None:
