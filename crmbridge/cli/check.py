@@ -17,6 +17,7 @@ from crmbridge.config.load import Config, load, secrets_in
 from crmbridge.errors import ConfigError, Problem
 from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, plain, shortened
 from crmbridge.rules.cases import run_case
+from crmbridge.rules.engine import NO_LINK
 from crmbridge.rules.longest import ROOM, longest
 
 
@@ -107,6 +108,7 @@ def render(change: Any, path: Path, output: str) -> None:
                 "step": one.message.step,
                 "text": plain(one.message.text),
                 "link": one.message.link,
+                "no_link": one.message.extra.get(NO_LINK),
                 "length": _length(config, one.message.destination, one.message.text),
             }
             for one in outcome.rendered
@@ -127,6 +129,8 @@ def _rendered(data: dict[str, Any]) -> Iterator[str]:
         yield from (f"    {line}" for line in one["text"].splitlines())
         if one["link"]:
             yield f"    {one['link']}"
+        if one["no_link"]:
+            yield f"    without its link: {one['no_link']}"
     for one in data["unrenderable"]:
         yield f"cannot be said: {one['reason']}"
     for one in data["silent"]:

@@ -102,6 +102,8 @@ def delivery_lines(one: dict[str, Any]) -> Iterator[str]:
         if one[label]:
             yield f"  {label:12} {one[label]}"
     yield f"  text         {one['text']}"
+    if one["no_link"]:
+        yield f"  without its link: {one['no_link']}"
     if one["receipt"]:
         yield f"  receipt      {one['receipt']['remote_id']} {one['receipt']['url'] or ''}".rstrip()
     for attempt in one["attempts_failed"]:
@@ -151,6 +153,8 @@ def _explained_change(change: dict[str, Any]) -> Iterator[str]:
         yield f"    -> {where}: {told['state']} {told['reason']}".rstrip() + f"  (delivery {told['id']})"
         if told["state"] == "dead" and told["last_error"]:
             yield f"       {told['last_error']}"
+        if told["no_link"]:
+            yield f"       without its link: {told['no_link']}"
         if told["receipt"]:
             yield f"       {told['receipt']['url'] or told['receipt']['remote_id']}"
         for attempt in told["attempts_failed"]:

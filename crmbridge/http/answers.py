@@ -13,25 +13,16 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, RateLimited, Rejected
+from crmbridge.model import web_address
 from crmbridge.telemetry import redact
-
-_UNSAFE_IN_LINK = re.compile(r"[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]")
 
 
 def web_link(url: str) -> str:
     """`url` as plain ASCII that no mark-up can be broken out of; raises Rejected unless it is http or https with a host."""
-    text = url.strip()
     try:
-        parts = urllib.parse.urlsplit(text)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname)
-        host = (parts.hostname or "").encode("idna").decode() if good and not (parts.hostname or "").isascii() else None
-    except ValueError:  # UnicodeError is one
-        good, host = False, None
-    if not good:
-        raise Rejected("the link is not an http or https address", code="link")
-    if host:
-        text = text.replace(parts.netloc, parts.netloc.lower().replace(parts.hostname or "", host), 1)
-    return _UNSAFE_IN_LINK.sub(lambda odd: urllib.parse.quote(odd.group(), safe="", errors="replace"), text)
+        return web_address(url)
+    except ValueError:
+        raise Rejected("the link is not an http or https address", code="link") from None
 
 
 def is_loopback(url: str) -> bool:

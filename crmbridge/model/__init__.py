@@ -3,6 +3,7 @@
 Nothing here does I/O or reads a clock.
 """
 
+from crmbridge.model.addresses import address, filled, inside_link, web_address
 from crmbridge.model.changes import (
     Body,
     ChangeEvent,
@@ -52,7 +53,7 @@ from crmbridge.model.values import (
     load_fields,
     number_text,
 )
-from crmbridge.model.words import Literal, Text, Value, alike, begin, clean, inside_link, plain, shortened, spans, visible
+from crmbridge.model.words import Literal, Text, Value, alike, begin, clean, plain, shortened, spans, visible
 
 __all__ = [
     "DATES",
@@ -89,6 +90,7 @@ __all__ = [
     "Unread",
     "Value",
     "Why",
+    "address",
     "alike",
     "as_written",
     "begin",
@@ -103,6 +105,7 @@ __all__ = [
     "dump_text",
     "epoch",
     "event_id",
+    "filled",
     "from_us",
     "idempotency_key",
     "identity",
@@ -124,4 +127,5 @@ __all__ = [
     "spans",
     "to_us",
     "visible",
+    "web_address",
 ]

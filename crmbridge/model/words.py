@@ -136,14 +136,3 @@ def visible(text: str) -> str:
 def alike(text: str) -> str:
     """`text` as it is compared: two ways of writing one character are one (NFC), and blanks at the ends are nothing."""
     return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip()
-
-
-_LINK_BEGUN = re.compile(r"https?://[^\s/<>|]*[^\s/<>|:]/[^\s<>|]*\Z", re.IGNORECASE)  # `http://http://` names no host yet
-
-
-def inside_link(before: str) -> bool:
-    """True if `before` ends within a web address whose host is complete.
-
-    A record's value there belongs percent-encoded into that address: it can choose neither host nor scheme.
-    """
-    return _LINK_BEGUN.search(before, max(0, len(before) - 2048)) is not None

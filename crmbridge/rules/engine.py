@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timezone, tzinfo
-from typing import Any
+from typing import Any, Final
 
 from crmbridge.errors import RenderError
 from crmbridge.model import (
@@ -20,6 +20,7 @@ from crmbridge.model import (
     Sensitivity,
     Text,
     Unread,
+    address,
     alike,
     begin,
     idempotency_key,
@@ -31,6 +32,9 @@ from crmbridge.rules.meter import Meter
 from crmbridge.rules.rule import FixedChannel, Mode, RecordChannel, Rule, Step, Surge, rendered
 from crmbridge.rules.template import Template
 from crmbridge.rules.values import empty, flat, shown
+
+NO_LINK: Final = "no_link"
+"""The key of a message's `extra` that tells why it has no link, though its step has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,7 @@ class Engine:
             return template.render(self._scope(event, step.audience, meter))
 
         try:
+            link, lost = _link(step, said)
             return Message(
                 destination=step.destination,
                 channel=self._channel(step, event, meter),
@@ -194,12 +199,13 @@ class Engine:
                 text=_not_blank(said(step.text)),
                 record=event.record,
                 occurred_at=event.occurred_at,
-                link=_link(plain(said(step.link))) if step.link else None,
+                link=link,
                 thread=_thread(rule, step, event),
                 edit=step.edit,
                 blocks=rendered(step.blocks, said),
                 audience=step.audience,
                 expires_at=event.occurred_at + step.max_age if step.max_age else None,
+                extra={NO_LINK: lost} if lost else {},
             )
         except Exception as error:  # likewise: a dead letter for this step, and the rest goes on
             raise RenderError(_words(error), f"rule {rule.id}, step {step.id}") from None
@@ -232,6 +238,18 @@ class Engine:
         if audience is not Audience.PUBLIC:
             facts |= {"id": event.id, "record_id": event.record_id, "revision": event.revision, "actor": event.actor, "url": event.url}
         return Scope(projection.of(event.fields), projection.of(event.before), facts, self.reading(event.source), meter=meter)
+
+
+def _link(step: Step, said: Callable[[Template], Text]) -> tuple[str | None, str]:
+    """The link of a step, and why it has none though it should: a bad link costs the link, not the message."""
+    if step.link is None:
+        return None, ""
+    try:
+        return address(said(step.link)) or None, ""
+    except ValueError as error:
+        return None, str(error)
+    except Exception as error:
+        return None, _words(error)
 
 
 def _thread(rule: Rule, step: Step, event: ChangeEvent) -> str | None:
@@ -276,12 +294,3 @@ def _not_blank(text: Text) -> Text:
     if not plain(text).strip():
         raise RenderError("text: nothing is left to say")
     return text
-
-
-def _link(address: str) -> str | None:
-    stripped = address.strip()
-    if not stripped:
-        return None
-    if not stripped.startswith(("https://", "http://")) or any(ord(c) <= 0x20 or ord(c) == 0x7F for c in stripped) or len(stripped) > 2000:
-        raise RenderError("link: it is not a web address")
-    return stripped

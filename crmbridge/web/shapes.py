@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from crmbridge.model import ChangeEvent, Delivery, Fields, Reading, RecordSpec, Repeat, Sensitivity, plain
-from crmbridge.rules.engine import Engine
+from crmbridge.rules.engine import NO_LINK, Engine
 from crmbridge.rules.values import told
 from crmbridge.store.interface import Attempt
 
@@ -28,6 +28,7 @@ def delivery(one: Delivery) -> dict[str, Any]:
         "record": str(message.record),
         "text": plain(message.text),
         "link": message.link,
+        "no_link": message.extra.get(NO_LINK),
         "accepted_at": moment(one.accepted_at),
         "due": one.due.isoformat(),
         "expires_at": moment(one.expires_at),

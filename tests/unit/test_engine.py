@@ -196,32 +196,36 @@ def test_fixed_channels_and_threads():
 
 
 @pytest.mark.parametrize(
-    ("link", "expected"),
+    ("link", "expected", "lost"),
     [
-        ("https://crm.example/7", "https://crm.example/7"),
-        (" http://crm.example/7 ", "http://crm.example/7"),
-        ("https://crm.example/\u00fc~", "https://crm.example/\u00fc~"),
-        ("https://x/" + "y" * 1990, "https://x/" + "y" * 1990),
-        ("https://x/" + "y" * 1991, ""),
-        ("  ", None),
-        ("javascript:alert(1)", ""),
-        ("https://x y", ""),
-        ("https://x\ty", ""),
-        ("https://x\x00y", ""),
-        ("https://x\x1fy", ""),
-        ("https://x\x7fy", ""),
-        ("//x", ""),
-        ("http:/x", ""),
+        ("https://crm.example/7", "https://crm.example/7", None),
+        (" http://crm.example/7 ", "http://crm.example/7", None),
+        ("https://crm.example/\u00fc~", "https://crm.example/%C3%BC~", None),
+        ("https://crm.example/{{ record.Name }}", "https://crm.example/R%26D%20%23%201", None),
+        ("https://x/" + "y" * 1990, "https://x/" + "y" * 1990, None),
+        ("  ", None, None),
+        ("https://x/" + "y" * 1991, None, "2001 characters"),
+        ("javascript:alert(1)", None, "not an http or https address"),
+        ("https://x y", None, "no blanks"),
+        ("https://x\ty", None, "no blanks"),
+        ("https://x\x00y", None, "no blanks"),
+        ("https://x\x1fy", None, "no blanks"),
+        ("https://x\x7fy", None, "no blanks"),
+        ("//x", None, "not an http or https address"),
+        ("http:/x", None, "not an http or https address"),
+        ("https://crm.example/{{ record.Gone }}", None, "record.Gone is not known for this record"),
+        ("https://crm.example/{{ record.Name | money }}", None, "is not a number"),
+        ("{{ event.url }}", None, "is empty"),
     ],
 )
-def test_links_are_web_addresses(link, expected):
-    """Anything else is refused before it reaches a page."""
-    outcome = run(rule(step(link=compile_template(link, fields=None, filters=FILTERS))))
+def test_a_bad_link_costs_the_link_and_not_the_message(link, expected, lost):
+    """Anything but a web address is left out before it reaches a page, and the message says why it has none."""
+    of = rule(step("text", link=compile_template(link, fields=None, filters=FILTERS)))
+    (one,) = run(of, of=event(Name="R&D # 1")).rendered
 
-    if expected == "":
-        assert outcome.unrenderable[0].error.endswith("link: it is not a web address")
-    else:
-        assert outcome.rendered[0].message.link == expected
+    assert one.message.link == expected
+    assert plain(one.message.text)
+    assert (lost is None and one.message.extra == {}) or lost in one.message.extra["no_link"]
 
 
 def test_all_of_a_message():

@@ -18,7 +18,20 @@ from connectors.sources.files.lines import STRANGE
 from connectors.sources.files.options import Export, FilesOptions
 from crmbridge.contract import Promise, Right, Setting, each
 from crmbridge.errors import FieldsGone, SourceError
-from crmbridge.model import Cursor, FieldValue, Observation, Page, Sensitivity, Unread, clean, digest, identity, marked, parse_number
+from crmbridge.model import (
+    Cursor,
+    FieldValue,
+    Observation,
+    Page,
+    Sensitivity,
+    Unread,
+    clean,
+    digest,
+    filled,
+    identity,
+    marked,
+    parse_number,
+)
 
 _log = logging.getLogger(__name__)
 _TRIED: Final = 10  # rows of a file, and files of a type, that a check looks at
@@ -258,7 +271,7 @@ class FilesSource:
             deleted=bool(one.deleted) and marked(row.get(one.deleted or "")),
             version=version,
             occurred_at=changed or min(file.written, self._setting.now()),
-            url=one.url.replace("{id}", record_id) if one.url else None,
+            url=filled(one.url, id=record_id) if one.url else None,
         )
 
     def _version(self, one: Export, row: Mapping[str, Any], line: int) -> tuple[str | None, datetime | None]:

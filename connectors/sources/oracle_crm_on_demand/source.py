@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
-from urllib.parse import quote
 
 from connectors.sources.oracle_crm_on_demand import dialect
 from connectors.sources.oracle_crm_on_demand.api import Api
@@ -20,7 +19,7 @@ from connectors.sources.oracle_crm_on_demand.zone import Zone
 from crmbridge.contract import FieldInfo, Member, Promise, Right, Setting, each
 from crmbridge.errors import SourceError
 from crmbridge.http import Refused
-from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, parse_instant
+from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, filled, parse_instant
 
 _log = logging.getLogger(__name__)
 Raw = Mapping[str, Any]
@@ -214,7 +213,7 @@ class OracleSource:
         if self._options.record_url is None:
             return None
         kind = self._options.objects.get(name, dialect.singular(name))
-        return self._options.record_url.replace("{type}", quote(kind, safe="")).replace("{id}", quote(id, safe=""))
+        return filled(self._options.record_url, type=kind, id=id)
 
     # --- checks
 

@@ -19,7 +19,7 @@ from connectors.sources.rest.options import Resource, RestOptions, Since
 from crmbridge.contract import Promise, Right, Setting, Stretch, Walk, each
 from crmbridge.errors import FieldsGone, SourceError
 from crmbridge.http import denial, look
-from crmbridge.model import Cursor, FieldValue, Observation, Page, both, clean, cursors, identity, marked
+from crmbridge.model import Cursor, FieldValue, Observation, Page, both, clean, cursors, filled, identity, marked
 
 _log = logging.getLogger(__name__)
 _PROOF: Final = 10  # records
@@ -219,7 +219,7 @@ class RestSource:
             version=None if self._reading.is_double(look(one.changed, item)) else stamp.isoformat(),
             occurred_at=stamp,
             actor=clean(str(actor))[:200] if actor is not None else None,
-            url=one.url.replace("{id}", record_id) if one.url else None,
+            url=filled(one.url, id=record_id) if one.url else None,
         )
 
     def _values(self, name: str, fields: Mapping[str, Any], empty: Collection[str]) -> dict[str, FieldValue]:

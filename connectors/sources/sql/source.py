@@ -13,7 +13,7 @@ from connectors.sources.sql.driver import Driver, Row, open_driver
 from connectors.sources.sql.options import SqlOptions, Table
 from crmbridge.contract import Promise, Right, Rows, Setting, Stretch, Walk, each
 from crmbridge.errors import FieldsGone, SourceError
-from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, identity, marked
+from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, filled, identity, marked
 
 _IDS: Final = 5_000  # ids of one read of a walk
 _BYTES: Final = "\0bytes:"  # before an id that is no text, as the cursor keeps it
@@ -209,7 +209,7 @@ class SqlSource:
             version=self._version(stamp),
             occurred_at=self._instant(stamp),
             actor=clean(str(row[table.actor])) if table.actor and row[table.actor] is not None else None,
-            url=table.url.replace("{id}", record_id) if table.url else None,
+            url=filled(table.url, id=record_id) if table.url else None,
         )
 
     def _value(self, raw: Any, spec: FieldSpec, declared: FieldType | None) -> FieldValue:

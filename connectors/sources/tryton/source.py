@@ -21,7 +21,7 @@ from connectors.sources.tryton.told import Told
 from connectors.sources.tryton.words import CREATED, WRITTEN
 from crmbridge.contract import FieldInfo, Member, Right, Setting, each
 from crmbridge.errors import SourceError
-from crmbridge.model import Cursor, FieldValue, Observation, Page, clean, cursors, from_us, to_us
+from crmbridge.model import Cursor, FieldValue, Observation, Page, clean, cursors, filled, from_us, to_us
 
 _log = logging.getLogger(__name__)
 _CREATED, _WRITTEN, _DELETED = " created", " written", " deleted"  # behind a model: its streams
@@ -305,7 +305,7 @@ class TrytonSource:
 
     def _link(self, model: str, id: int) -> str:
         if self._options.record_url:
-            return self._options.record_url.replace("{model}", model).replace("{id}", str(id))
+            return filled(self._options.record_url, model=model, id=str(id))
         return f"{self._options.url}/#{self._options.database}/model/{model}/{id}"
 
     def _facts(self, model: str) -> dict[str, str]:

@@ -412,7 +412,7 @@ class TestScenario:
         )
         one, other = poll(make({"Deal": {"table": "deal", "changed": "changed", "actor": "editor", "url": "https://crm/{id}"}}))[0]
 
-        assert (one.record_id, one.fields, one.actor, one.url) == ("D/1", {"name": "a"}, "Ann", "https://crm/D/1")
+        assert (one.record_id, one.fields, one.actor, one.url) == ("D/1", {"name": "a"}, "Ann", "https://crm/D%2F1")
         assert datetime(2026, 11, 22, 12, 0, 0, 250_000, timezone.utc) == one.occurred_at
         assert (other.fields, other.actor) == ({"name": None}, None)
         assert one.version < other.version

@@ -1,0 +1,95 @@
+"""Web addresses with a record's words in them: each is encoded for the place where it stands. Pure.
+
+The parts of an address are those of RFC 3986, section 3: https://www.rfc-editor.org/rfc/rfc3986#section-3
+"""
+
+from __future__ import annotations
+
+import re
+import urllib.parse
+from typing import Final
+
+from crmbridge.model.words import Text, Value, visible
+
+MAX_ADDRESS: Final = 2000
+"""Characters of an address: what browsers and networks take."""
+
+_SCHEME: Final = re.compile(r"https?://", re.IGNORECASE)
+_UNSAFE: Final = re.compile(r"[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]")
+_LONE_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_NAME: Final = re.compile(r"[\w.~-]+|[0-9a-f:.]+", re.ASCII)
+_HOST: Final = re.compile(r"[^\W_](?:[\w.-]*[^\W_])?(?::\d{1,5})?")
+_ENDS_PATH: Final = re.compile(r"[/?#]")
+_LINK_BEGUN: Final = re.compile(r"https?://[^\s/<>|]*[^\s/<>|:]/[^\s<>|]*\Z", re.IGNORECASE)  # `http://http://` names no host yet
+
+
+def web_address(url: str) -> str:
+    """`url` as plain ASCII that no mark-up can be broken out of. Raises ValueError unless it is http or https with a host."""
+    text = url.strip()
+    try:
+        parts = urllib.parse.urlsplit(text)
+        host = parts.hostname or ""
+        ascii_host = host if host.isascii() else host.encode("idna").decode()
+    except ValueError:  # UnicodeError is one
+        parts, host, ascii_host = None, "", ""
+    if parts is None or parts.scheme not in ("http", "https") or not _NAME.fullmatch(ascii_host):
+        raise ValueError("it is not an http or https address")
+    if ascii_host != host:
+        text = text.replace(parts.netloc, parts.netloc.lower().replace(host, ascii_host), 1)
+    return _UNSAFE.sub(lambda odd: urllib.parse.quote(odd.group(), safe="", errors="replace"), text)
+
+
+def address(text: Text) -> str:
+    """The web address that `text` spells, as plain ASCII; empty if it spells nothing.
+
+    A record may be the whole of it, or its beginning: then it is taken as an address. Behind a host of the rule's, a record's words
+    fill a part of the path, a value of the query or the fragment, and cannot end it; only what begins with `/` right behind
+    the host is a path of its own. Raises ValueError with what is wrong.
+    """
+    out = ""
+    for span in text:
+        words = visible(span.text).strip() if isinstance(span, Value) else span.text
+        out += _encoded(words, out.lstrip()) if isinstance(span, Value) else words
+    out = out.strip()
+    if not out:
+        return ""
+    if any(ord(one) <= 0x20 or ord(one) == 0x7F for one in out):
+        raise ValueError("an address holds no blanks")
+    found = _LONE_PERCENT.sub("%25", web_address(out))
+    if len(found) > MAX_ADDRESS:
+        raise ValueError(f"the address has {len(found)} characters, and {MAX_ADDRESS} are the limit")
+    return found
+
+
+def _encoded(words: str, before: str) -> str:
+    """A record's words as they may stand behind `before`."""
+    if not before or not words:
+        return re.sub(r"\s", lambda blank: urllib.parse.quote(blank.group()), words)
+    begun = _SCHEME.match(before)
+    if not begun:
+        raise ValueError("a record's words stand where the address says https://")
+    authority = before[begun.end() :]
+    if _ENDS_PATH.search(authority):
+        if words in (".", "..") and authority.endswith("/"):
+            raise ValueError(f"`{words}` would lead to another place")
+        return urllib.parse.quote(words, safe="", errors="replace")
+    if authority and words.startswith("/") and not words.startswith("//"):
+        return re.sub(r"\s", lambda blank: urllib.parse.quote(blank.group()), words)
+    if not _HOST.fullmatch(words):
+        raise ValueError(f"`{words[:60]}` stands where the host is, and is no part of one")
+    return words
+
+
+def filled(template: str, **values: str) -> str:
+    """`template` with each `{name}` replaced by that value, which cannot end the part of the address it stands in."""
+    for name, value in values.items():
+        template = template.replace(f"{{{name}}}", urllib.parse.quote(value, safe="", errors="replace"))
+    return template
+
+
+def inside_link(before: str) -> bool:
+    """True if `before` ends within a web address whose host is complete.
+
+    A record's value there belongs percent-encoded into that address: it can choose neither host nor scheme.
+    """
+    return _LINK_BEGUN.search(before, max(0, len(before) - 2048)) is not None
