@@ -13,9 +13,9 @@ import click
 
 from crmbridge.cli.common import Failure, config_option, output_option, table
 from crmbridge.cli.common import show as show_data
-from crmbridge.config.load import Config, load, secrets_in
+from crmbridge.config.load import Config, load, measured, secrets_in
 from crmbridge.errors import ConfigError, Problem
-from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, plain, shortened
+from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, plain
 from crmbridge.rules.cases import run_case
 from crmbridge.rules.engine import NO_LINK
 from crmbridge.rules.longest import ROOM, longest
@@ -149,19 +149,8 @@ def _too_long(config: Config) -> list[dict[str, Any]]:
 
 
 def _length(config: Config, name: str, text: Text) -> dict[str, int] | None:
-    """How long the text is on its network, shortened where it may be, and how long it may be.
-
-    None where there is no limit, or building the connector needs a secret.
-    """
-    from crmbridge.contract import Setting
-
-    destination = config.destinations[name]
-    try:
-        built = destination.connector.build(destination.options, Setting(name=name, network=config.network, folder=config.folder))
-    except ValueError:
-        return None
-    limit = built.limits.length
-    return {"is": built.measure(shortened(text, lambda short: built.measure(short) <= limit)), "of": limit} if limit else None
+    found = measured(config.destinations[name], text)
+    return {"is": found[0], "of": found[1]} if found else None
 
 
 def _change(raw: Any, config: Config) -> ChangeEvent:

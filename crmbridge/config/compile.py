@@ -10,12 +10,14 @@ from typing import Any, Final, Literal, TypeVar
 
 from crmbridge.config.document import Document, KeyPath
 from crmbridge.config.models import CaseModel, DefaultsModel, RecordChannelModel, RuleModel, StepModel, SurgeModel
+from crmbridge.config.speech import fixed, link_fault, unborn
 from crmbridge.contract import Ability
 from crmbridge.errors import Problem
-from crmbridge.model import Audience, FieldSpec, RecordSpec, Sensitivity
+from crmbridge.model import Audience, FieldSpec, RecordSpec, Sensitivity, Text, plain
 from crmbridge.rules.engine import Records, event_fact_readable, readable
 from crmbridge.rules.expression import CompileError, Expression, Read, compile_expression, did_you_mean
 from crmbridge.rules.filters import FILTERS
+from crmbridge.rules.hints import INNER
 from crmbridge.rules.match import Clause, compile_match
 from crmbridge.rules.rule import Blocks, Case, Expected, FixedChannel, RecordChannel, Rule, Step, Surge, templates_in
 from crmbridge.rules.template import Template, compile_template
@@ -32,6 +34,12 @@ class Place:
 
     def at(self, *parts: str | int) -> Place:
         return Place(self.document, (*self.path, *parts))
+
+    @property
+    def inner_quote(self) -> str:
+        """The mark that a text within this one can stand in."""
+        found = self.document.values.get(self.path)
+        return INNER.get(found.quote if found else "", '"')
 
     def problem(self, message: str, line: int = 1) -> Problem:
         return self.document.problem(self.path, message, line=line)
@@ -57,6 +65,8 @@ class Speech:
     can: frozenset[Ability] = frozenset({Ability.THREAD, Ability.CHANNEL})
     max_age: timedelta | None = None
     surge: Surge | None = None
+    too_long: Callable[[Text], str] = lambda _: ""
+    """How long a text is there and how long it may be, if it is too long; empty if it fits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +115,7 @@ class _Compiler:
             steps = [replace(step, surge=surge(model.surge)) for step in steps]
         self.unique([(one.id or one.to, one.formerly, place.at("publish", index)) for index, one in enumerate(model.publish)], "step")
         cases = [self._case(one, place.at("tests", index), fields) for index, one in enumerate(model.tests)]
+        self._unborn(steps, clauses, condition.sure if condition else frozenset(), model, place)
         if len(self.problems) > before:
             return None
         return Rule(
@@ -171,6 +182,8 @@ class _Compiler:
         self._shortened(model, text, place)
         link_source = model.link or self.defaults.link
         link = self._compile(compile_template, link_source, place.at("link"), fields) if link_source else None
+        if link and (fault := link_fault(link)):
+            self._add(place.at("link"), fault)
         if model.to not in self.destinations:
             if model.to not in self.unusable:
                 self._add(place.at("to"), f'no destination "{model.to}"{did_you_mean(model.to, self.destinations)}')
@@ -178,6 +191,8 @@ class _Compiler:
         speech = self.destinations[model.to]
         channel = self._channel(model, place.at("channel"), fields, speech)
         self._able(model, speech, place)
+        if text and len(plain(least := fixed(text))) > _SHORT and (too_long := speech.too_long(least)):
+            self._add(place.at("text"), f"what stands in every such text alone is too long: {too_long}")
         blocks = self._blocks(model.blocks, place.at("blocks"), fields)
         step = Step(
             id=model.id or model.to,
@@ -196,6 +211,15 @@ class _Compiler:
         if self._known_record:
             self._disclosures(step, place, fields)
         return step
+
+    def _unborn(self, steps: Sequence[Step], clauses: Sequence[Clause], sure: frozenset[str], model: RuleModel, place: Place) -> None:
+        """A new record was nothing before."""
+        for index, step in enumerate(steps):
+            for name in unborn((step.text, *templates_in(step.blocks)), model.when.event, clauses, sure):
+                where = place.at("publish", index, "text")
+                quote = where.inner_quote
+                advice = f"write `event: [updated]` under `when`, or `{{{{ {name} | default({quote}...{quote}) }}}}`"
+                self._add(where, f"{name} is empty where the record has just been created: {advice}")
 
     def _shortened(self, model: StepModel, text: Template | None, place: Place) -> None:
         lookups = {str(read) for read in text.reads} if text else set()
@@ -296,7 +320,7 @@ class _Compiler:
 
     def _compile(self, compile_: Callable[..., T], source: str, place: Place, fields: RecordSpec | None, **more: Any) -> T | None:
         try:
-            return compile_(source, fields=fields, filters=FILTERS, **more)
+            return compile_(source, fields=fields, filters=FILTERS, quote=place.inner_quote, **more)
         except CompileError as error:
             self._add(place, error.message, error.line)
             return None
@@ -325,6 +349,8 @@ def surge(option: SurgeModel | Literal["off"] | None) -> Surge | None:
     return None if option == "off" else Surge(option.over, option.per)
 
 
+_SHORT: Final = 100
+"""Characters that fit everywhere: a connector that counts them need not be built."""
 _MARKS: Final = ("{{", "{%", "{#")
 """Where a template has something to fill in, or to leave out."""
 _CHANNEL_ADVICE = {True: "channel: {for: record.AccountId, title: record.Account.Name}", False: 'channel: "#wins"'}

@@ -42,6 +42,8 @@ class Place:
     column: int
     block: bool = False
     """The value is a block scalar: its first line is the one below."""
+    quote: str = ""
+    """The mark that the value stands in, `'` or `"`."""
 
 
 @dataclass(slots=True)
@@ -165,8 +167,9 @@ class _Walk:
         if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
             self._complain(node, path, f"the tag {node.tag} is not allowed")
             return None
-        block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
-        self.document.values[path] = Place(node.start_mark.line + 1, node.start_mark.column + 1, block)
+        style = node.style if isinstance(node, yaml.ScalarNode) else None
+        quote = style if style in ("'", '"') else ""
+        self.document.values[path] = Place(node.start_mark.line + 1, node.start_mark.column + 1, style in ("|", ">"), quote)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta, timezone, tzinfo
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 from zoneinfo import ZoneInfo
@@ -26,10 +26,11 @@ from crmbridge.config.models import (
     SourceModel,
     StoreModel,
 )
+from crmbridge.config.speech import braces
 from crmbridge.config.words import worded
-from crmbridge.contract import Ability, Connector, Options, Secret
+from crmbridge.contract import Ability, Connector, Options, Secret, Setting
 from crmbridge.errors import ConfigError, Problem
-from crmbridge.model import Audience, FieldSpec, Network, RecordSpec
+from crmbridge.model import Audience, FieldSpec, Network, RecordSpec, Text, shortened
 from crmbridge.publisher.decide import Cap, OnUnknown, Policy
 from crmbridge.rules.engine import Engine
 from crmbridge.rules.expression import did_you_mean
@@ -163,6 +164,8 @@ class _Loader:
         sources = {name: one for name, value in _items(raw, "sources") if (one := self._source(name, value))}
         destinations = {name: to for name, value in _items(raw, "destinations") if (to := self._destination(name, value))}
         rules = self._rules(model, raw)
+        for path, message in braces(raw):
+            self._add(self.main, path, message)
         records = {(source.name, record): spec for source in sources.values() for record, spec in source.records.items()}
         known = Surroundings(
             sources={name: set(one.records) for name, one in sources.items()},
@@ -174,6 +177,7 @@ class _Loader:
                     one.connector.can(one.options),
                     _max_age(one),
                     surge(one.options.surge),
+                    partial(_too_long, one),
                 )
                 for name, one in destinations.items()
             },
@@ -293,6 +297,8 @@ class _Loader:
                 self.problems += document.problems
                 if document.data is None:
                     continue
+                for path, message in braces(document.data):
+                    self._add(document, path, message)
                 if self._validate(IncludeModel, document, document.data, ()) is not None:
                     found += self._rules_of(document, document.data.get("rules"))
         return found
@@ -342,6 +348,24 @@ class _Loader:
         except ValidationError as error:
             self.problems += [worded(document, data, path, one, model) for one in error.errors(include_url=False, include_context=True)]
             return None
+
+
+def _too_long(one: DestinationConfig, text: Text) -> str:
+    found = measured(one, text)
+    return f"{found[0]}, and {one.name} takes {found[1]}" if found and found[0] > found[1] else ""
+
+
+def measured(one: DestinationConfig, text: Text) -> tuple[int, int] | None:
+    """How long `text` is on its network, shortened where it may be, and how long it may be.
+
+    None where there is no limit, or building the connector needs a secret.
+    """
+    try:
+        built = one.connector.build(one.options, Setting(name=one.name))
+    except ValueError:
+        return None
+    limit: int | None = built.limits.length
+    return (built.measure(shortened(text, lambda short: built.measure(short) <= limit)), limit) if limit else None
 
 
 def _max_age(one: DestinationConfig) -> timedelta | None:

@@ -28,10 +28,12 @@ from jinja2.parser import Parser
 from crmbridge.errors import RenderError
 from crmbridge.model import FieldSpec, Reading, Unread, spans
 from crmbridge.rules.meter import Meter, search, size
+from crmbridge.rules.needs import lookup, when_true
 from crmbridge.rules.values import (
     MAX_TEXT,
     PLAIN,
     Authored,
+    Empty,
     Joined,
     Missing,
     bounded,
@@ -107,21 +109,40 @@ class Expression:
     source: str
     evaluate: Closure
     reads: tuple[Read, ...]
+    sure: frozenset[str] = frozenset()
+    """Lookups, like `record.Name`, that have values whenever it is true."""
 
 
-def compile_expression(source: str, *, fields: Mapping[str, FieldSpec] | None, filters: Mapping[str, Callable[..., Any]]) -> Expression:
-    """Compile `source`. `fields` are the record's known fields, None if any may occur. Raises CompileError."""
+def compile_expression(
+    source: str, *, fields: Mapping[str, FieldSpec] | None, filters: Mapping[str, Callable[..., Any]], quote: str = '"'
+) -> Expression:
+    """Compile `source`. `fields` are the record's known fields, None if any may occur. Raises CompileError.
+
+    `quote`: the mark that texts within it can stand in, for what an error proposes.
+    """
     try:
         parser = Parser(ENVIRONMENT, source, state="variable")
         tree = parser.parse_expression()
         if not parser.stream.eos:
             raise CompileError("unexpected words after the expression", parser.stream.current.lineno)
-        compiler = Compiler(fields, filters)
-        return Expression(source, compiler.charged(tree), tuple(compiler.reads))
+        compiler = Compiler(fields, filters, quote)
+        return Expression(source, _with_hint(compiler.charged(tree)), tuple(compiler.reads), when_true(tree))
     except jinja2.TemplateSyntaxError as error:
         raise CompileError(readable(error), error.lineno) from None
     except (RecursionError, ValueError, OverflowError):
         raise CompileError(TOO_MUCH) from None
+
+
+def _with_hint(closure: Closure) -> Closure:
+    """`closure`, whose complaint about an empty value says how to ask first."""
+
+    def evaluate(scope: Scope) -> Any:
+        try:
+            return closure(scope)
+        except Empty as error:
+            raise RenderError(f"{error}; ask first: `{error.name} is not none and ...`" if error.name else str(error)) from None
+
+    return evaluate
 
 
 def readable(error: jinja2.TemplateSyntaxError) -> str:
@@ -144,9 +165,10 @@ _REFUSED: Final[dict[type[nodes.Node], str]] = {
 class Compiler:
     """Turns nodes into closures, and collects what they read."""
 
-    def __init__(self, fields: Mapping[str, FieldSpec] | None, filters: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(self, fields: Mapping[str, FieldSpec] | None, filters: Mapping[str, Callable[..., Any]], quote: str = '"') -> None:
         self.fields = fields
         self.filters = filters
+        self.quote = quote
         self.reads: list[Read] = []
         self.names: set[str] = set()
 
@@ -351,7 +373,7 @@ class Compiler:
         named: dict[str, Closure] = {str(pair.key): self.expression(pair.value) for pair in node.kwargs}
         told: Callable[[Scope], dict[str, Any]] = (lambda scope: {"reading": scope.reading}) if function in READING else (lambda _: {})
         lenient, counts = node.name == "default", node.name == "length"
-        name = node.name
+        name, subject = node.name, lookup(node.node)
         if name == "money" and not args and not named and (currency := self._currency(node.node)):
             args = [currency]
 
@@ -360,7 +382,7 @@ class Compiler:
             if lenient:
                 return args[0](scope) if args and (empty(value) or value == "") else value
             if empty(value):
-                to_spans(value)
+                raise Empty(subject, missing=isinstance(value, Missing))
             given = [flat(arg(scope)) for arg in args]
             said = {key: flat(arg(scope)) for key, arg in named.items()}
             if not counts:  # every word that stands between a list's items is written as often as there are items
@@ -376,7 +398,7 @@ class Compiler:
             return result
 
         if lenient and len(args) != 1:
-            raise CompileError('write default("...") with one value', node.lineno)
+            raise CompileError(f"write default({self.quote}...{self.quote}) with one value", node.lineno)
         return apply
 
     def _currency(self, node: nodes.Node) -> Closure | None:

@@ -7,6 +7,7 @@ by a source that could not be read from the beginning) satisfies no condition ab
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -111,6 +112,9 @@ _WRITTEN: Final = {
     FieldType.DATETIME: ("an instant", ": write it like 2026-12-31 or 2026-12-31T18:00"),
     FieldType.BOOLEAN: ("true or false", ""),
 }
+_SIGNS: Final = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt", "!=": "ne", "<>": "ne", "==": "", "=": ""}
+_SIGNED: Final = re.compile(r"\s*(>=|<=|!=|<>|==|[<>=](?=\s*[-+]?[\d.]))\s*(\S.*)")
+"""A text that looks like a comparison; `<` and `>` alone do so only before a number, for they stand in names too."""
 _GLIMPSE, _GLIMPSE_ITEMS = 200, 10  # characters and items of a value that people are shown
 
 
@@ -170,6 +174,8 @@ def compile_match(
                 problems.append(
                     ((field,), f"`{condition}` is an operator: write {field}: {{{condition}: true}}; or {{in: [{condition}]}} for the word")
                 )
+            elif meant := _comparison(condition):
+                problems.append(((field,), f"`{condition}` is a text here: write {field}: {meant}; or {{in: [...]}} for those very words"))
             elif problem := _unfit(condition, spec):
                 problems.append(((field,), problem))
             clauses.append(Clause(field, "is", _meant(condition, spec)))
@@ -184,6 +190,15 @@ def compile_match(
                 found = tuple(_meant(one, spec) for one in wanted) if name in _LISTS else _meant(wanted, None if name in _FLAGS else spec)
                 clauses.append(Clause(field, name, found))
     return clauses, problems
+
+
+def _comparison(value: Any) -> str:
+    """What somebody meant who wrote a comparison as a text, like `>= 1000`; empty for any other value."""
+    found = _SIGNED.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return ""
+    operator_, operand = _SIGNS[found[1]], found[2].strip()
+    return f"{{{operator_}: {operand}}}" if operator_ else operand
 
 
 def _meant(value: Any, spec: FieldSpec | None) -> Any:
@@ -207,6 +222,8 @@ def _check(name: str, wanted: Any, spec: FieldSpec | None) -> str:
         return "write one value"
     if wanted is None and name in _ORDERS | _PARTS:
         return "write a value"
+    if name in _ORDERS and (meant := _comparison(wanted)):
+        return f"`{wanted}` is a text here: write {meant}"
     return "" if name in _PARTS else _unfit(wanted, spec)
 
 

@@ -16,9 +16,23 @@ from jinja2 import nodes
 
 from crmbridge.errors import RenderError
 from crmbridge.model import FieldSpec, Literal, Text, Value, spans
-from crmbridge.rules.expression import ENVIRONMENT, MAX_ROUNDS, TOO_MUCH, Closure, CompileError, Compiler, Read, Scope, readable, words
+from crmbridge.rules.expression import (
+    ENVIRONMENT,
+    MAX_ROUNDS,
+    READING,
+    TOO_MUCH,
+    Closure,
+    CompileError,
+    Compiler,
+    Read,
+    Scope,
+    readable,
+    words,
+)
+from crmbridge.rules.hints import hint
 from crmbridge.rules.meter import size
-from crmbridge.rules.values import MAX_TEXT, Missing, to_spans
+from crmbridge.rules.needs import needed, outline
+from crmbridge.rules.values import MAX_TEXT, Empty, Missing, to_spans
 
 _Write = Callable[[Scope, list[Literal | Value]], None]
 _NAMES: Final = {"Macro": "macro", "Include": "include", "Import": "import", "FromImport": "from", "Extends": "extends", "Block": "block",
@@ -32,6 +46,10 @@ class Template:
     source: str
     reads: tuple[Read, ...]
     _write: _Write
+    outline: tuple[str | None, ...] = ()
+    """The words that stand in every text, in order; None for each part that a record fills in, or that may be left out."""
+    needs: frozenset[str] = frozenset()
+    """Lookups, like `record.Name`, without whose values there is no text."""
 
     def render(self, scope: Scope) -> Text:
         """The text for one record. Raises RenderError, naming the line."""
@@ -41,17 +59,24 @@ class Template:
 
 
 def compile_template(
-    source: str, *, fields: Mapping[str, FieldSpec] | None, filters: Mapping[str, Callable[..., Any]], shorten: Set[str] = frozenset()
+    source: str,
+    *,
+    fields: Mapping[str, FieldSpec] | None,
+    filters: Mapping[str, Callable[..., Any]],
+    shorten: Set[str] = frozenset(),
+    quote: str = '"',
 ) -> Template:
     """Compile `source`. `fields` are the record's known fields, None if any may occur. Raises CompileError.
 
-    `shorten`: lookups like `record.Name` whose words may be cut where the whole would not fit.
+    `shorten`: lookups like `record.Name` whose words may be cut where the whole would not fit. `quote`: the mark that texts within
+    the template can stand in, for what an error proposes.
     """
     try:
-        compiler = _Writer(fields, filters)
+        compiler = _Writer(fields, filters, quote)
         compiler.shorten = shorten
-        write = compiler.body(ENVIRONMENT.parse(source).body)
-        return Template(source, tuple(compiler.reads), write)
+        body = ENVIRONMENT.parse(source).body
+        write = compiler.body(body)
+        return Template(source, tuple(compiler.reads), write, outline(body), needed(body))
     except jinja2.TemplateSyntaxError as error:
         raise CompileError(readable(error), error.lineno) from None
     except (RecursionError, ValueError, OverflowError):
@@ -87,24 +112,29 @@ class _Writer(Compiler):
         parts = [self._part(part) for part in node.nodes]
 
         def write(scope: Scope, out: list[Literal | Value]) -> None:
-            for closure, line, subject, shrink in parts:
+            for source, closure, subject, shrink in parts:
                 try:
                     value = closure(scope)
                     scope.meter.charge(size(value))
                     found = to_spans(value, scope.reading)
                     out.extend([Value(span.text, True) if isinstance(span, Value) else span for span in found] if shrink else found)
                     scope.written += sum(len(span.text) for span in found)
+                except Empty as error:
+                    raise RenderError(hint(error, source, self.quote, self._takes_words), f"line {source.lineno}") from None
                 except RenderError as error:
-                    raise RenderError(_about(subject, str(error)), f"line {line}") from None
+                    raise RenderError(_about(subject, str(error)), f"line {source.lineno}") from None
                 if scope.written > MAX_TEXT:
                     raise RenderError(f"the text is longer than {MAX_TEXT} characters")
 
         return write
 
-    def _part(self, node: nodes.Node) -> tuple[Closure, int, str, bool]:
+    def _part(self, node: nodes.Node) -> tuple[nodes.Node, Closure, str, bool]:
         seen = len(self.reads)
         closure = self.charged(node)
-        return closure, node.lineno, words(node), any(str(read) in self.shorten for read in self.reads[seen:])
+        return node, closure, words(node), any(str(read) in self.shorten for read in self.reads[seen:])
+
+    def _takes_words(self, name: str) -> bool:
+        return self.filters.get(name) not in READING
 
     def _if(self, node: nodes.If) -> _Write:
         branches = [(self.charged(node.test), self.body(node.body))]

@@ -48,6 +48,15 @@ class Missing:
         return False
 
 
+class Empty(RenderError):
+    """Something was to be printed or worked on, and is empty. `name`: the lookup it came from, where that is plain."""
+
+    def __init__(self, name: str = "", *, missing: bool = False) -> None:
+        super().__init__(f"{name or 'a value'} is {'not known for this record' if missing else 'empty here'}")
+        self.name = name
+        self.missing = missing
+
+
 def empty(value: Any) -> bool:
     """True for a missing or null value."""
     return value is None or isinstance(value, Missing)
@@ -230,9 +239,9 @@ def to_spans(value: Any, reading: Reading = PLAIN) -> Text:
         case Joined():
             return value.spans
         case None:
-            raise RenderError('is empty here; write `| default("...")` to say what stands in its place')
+            raise Empty
         case Missing():
-            raise RenderError(f'{value.name} is not known for this record; write `| default("...")` to say what stands in its place')
+            raise Empty(value.name, missing=True)
     return (Value(shown(value, reading)),)
 
 

@@ -141,12 +141,15 @@ def test_money_takes_the_currency_of_the_field():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("{{ record.Empty }}", 'line 1: record.Empty is empty here; write `| default("...")` to say what stands in its place'),
+        ("{{ record.Empty }}", 'line 1: record.Empty is empty here; write `{{ record.Empty | default("...") }}`'),
         (
             "\n{{ record.Nope }}",
-            'line 2: record.Nope is not known for this record; write `| default("...")` to say what stands in its place',
+            'line 2: record.Nope is not known for this record; write `{{ record.Nope | default("...") }}`',
         ),
-        ("{{ record.Empty | money }}", 'line 1: record.Empty is empty here; write `| default("...")` to say what stands in its place'),
+        (
+            "{{ record.Empty | money }}",
+            'line 1: record.Empty is empty here; write `{{ record.Empty | money if record.Empty is not none else "..." }}`',
+        ),
         ("{{ record.Name | money }}", "line 1: record.Name: a text is not a number"),
         ("{{ record.Name | date }}", "line 1: record.Name: the filter `date` cannot be applied to a text: it is not a date"),
         ("{{ record.Amount / 0 }}", "line 1: division by zero"),
@@ -163,16 +166,24 @@ def test_money_takes_the_currency_of_the_field():
         ),
         ("{{ 'x' | money }}", "line 1: a text is not a number"),
         ("{{ record.Amount | number(1) + record.Name }}", "line 1: a text is not a number"),
-        ("{{ before.Nope }}", 'line 1: before.Nope is not known for this record; write `| default("...")` to say what stands in its place'),
-        ("{{ event.url }}", 'line 1: event.url is not known for this record; write `| default("...")` to say what stands in its place'),
-        ("{{ record.Empty ~ 'x' }}", 'line 1: a value is empty here; write `| default("...")` to say what stands in its place'),
+        ("{{ before.Nope }}", 'line 1: before.Nope is not known for this record; write `{{ before.Nope | default("...") }}`'),
+        ("{{ event.url }}", 'line 1: event.url is not known for this record; write `{{ event.url | default("...") }}`'),
+        ("{{ record.Empty ~ 'x' }}", 'line 1: a value is empty here; write `| default("...")` behind it'),
         (
             "{{ (record.Empty | default(record.Empty)) | upper }}",
-            'line 1: record.Empty is empty here; write `| default("...")` to say what stands in its place',
+            'line 1: record.Empty is empty here; write `{{ record.Empty | default("...") | upper }}`',
+        ),
+        (
+            "{{ record.Empty | truncate(9) }}",
+            'line 1: record.Empty is empty here; write `{{ record.Empty | default("...") | truncate(9) }}`',
+        ),
+        (
+            "{{ record.Empty | upper | join('-') }}",
+            'line 1: record.Empty is empty here; write `{{ record.Empty | default("...") | upper | join("-") }}`',
         ),
         (
             "{{ record.Tags | join(record.Empty) }}{{ record.Nope | upper }}",
-            'line 1: record.Nope is not known for this record; write `| default("...")` to say what stands in its place',
+            'line 1: record.Nope is not known for this record; write `{{ record.Nope | default("...") | upper }}`',
         ),
     ],
 )
@@ -182,6 +193,15 @@ def test_says_why_it_cannot_render(source, message):
         render(source)
 
     assert message == str(error.value)
+
+
+def test_what_an_error_proposes_fits_the_quotes_around_it():
+    """In double quotes of YAML a double quote would end the text."""
+    template = compile_template("{{ record.Empty }}", fields=None, filters=FILTERS, quote="'")
+    with pytest.raises(RenderError, match=r"write `\{\{ record.Empty \| default\('...'\) \}\}`$"):
+        template.render(scope())
+    with pytest.raises(CompileError, match=r"^write default\('...'\) with one value$"):
+        compile_template("{{ record.Empty | default }}", fields=None, filters=FILTERS, quote="'")
 
 
 @pytest.mark.parametrize(
