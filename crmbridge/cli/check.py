@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from crmbridge.cli import lacking
 from crmbridge.cli.common import Failure, config_option, output_option, table
 from crmbridge.cli.common import show as show_data
 from crmbridge.config.load import Config, load, measured, secrets_in
@@ -33,14 +34,15 @@ def lint(path: Path, examples: bool, secrets: bool, output: str) -> None:
         problems = [] if examples else list(config.warnings)
         noted = list(config.notes)
         untested = sorted(rule.id for rule in config.rules if not rule.cases)
-        too_long = _too_long(config)
+        too_long, empty = _too_long(config), list(lacking.notes(config, path))
     except ConfigError as error:
-        problems, noted, untested, too_long = list(error.problems), [], [], []
+        problems, noted, untested, too_long, empty = list(error.problems), [], [], [], []
     data = {
         "problems": [_placed(one) for one in problems],
         "notes": [_placed(one) for one in noted],
         "rules_without_tests": untested,
         "too_long": too_long,
+        "empty": empty,
     }
     notes = [f"note: {one}" for one in noted]
     notes += [f"note: the rule {name} has no tests" for name in untested]
@@ -49,6 +51,7 @@ def lint(path: Path, examples: bool, secrets: bool, output: str) -> None:
         f"{one['to']} takes {one['of']}; such a message becomes a dead letter. Write `shorten: [...]` or `| truncate(...)`"
         for one in too_long
     ]
+    notes += [f"note: {lacking.sentence(**one)}" for one in empty]
     show_data(data, output, lambda _: [*map(str, problems), *notes])
     if problems:
         raise Failure(f"{len(problems)} problem{'s' if len(problems) != 1 else ''}", 3)

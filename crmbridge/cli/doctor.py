@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from crmbridge.cli import lacking
 from crmbridge.cli.common import Failure, config_option, output_option
 from crmbridge.cli.common import show as show_data
 from crmbridge.config.load import Config, load
-from crmbridge.contract import Caller, Entitled, Right, Secret, Source
+from crmbridge.contract import Caller, Describing, Entitled, Right, Secret, Source
 from crmbridge.errors import CrmbridgeError, DeliveryError, LoginRefused, OutcomeUnknown, SourceError
 from crmbridge.http import attempt, describe
 
@@ -66,6 +68,9 @@ def examined(config: Config, names: Collection[str] = ()) -> Iterator[Finding]:
     from crmbridge.app import utc_now
 
     yield _disk(config)
+    doubts = lacking.unsure(config)
+    asked = {(doubt.rule.source, doubt.rule.record) for doubt in doubts}
+    known: dict[str, dict[str, dict[str, bool]]] = {}
     for name, one in config.sources.items():
         if names and name not in names:
             continue
@@ -76,19 +81,32 @@ def examined(config: Config, names: Collection[str] = ()) -> Iterator[Finding]:
             yield Finding(label, str(error))
             continue
         if isinstance(source, Source):
-            problem, rights = _checked(source)
+            problem, rights, described = _checked(source, [record for record in one.records if (name, record) in asked])
             yield Finding(label, problem)
             yield from (_entitled(name, right) for right in rights)
+            known[name] = described
         else:
             yield Finding(label, note="it calls us: send it something, and look at `crmbridge tail`")
     for name, to in config.destinations.items():
         label = f"destination {name} ({to.connector.name})"
         try:
-            problem, _ = _checked(assemble.destination(config, name, utc_now, feed(config)))
+            problem, *_ = _checked(assemble.destination(config, name, utc_now, feed(config)))
         except (CrmbridgeError, OSError) as error:
             problem = str(error)
         embedded = config.embeds_feed and to.connector.name == "chirp" and "connect" in problem
         yield Finding(label, note="its feed answers once crmbridge runs") if embedded else Finding(label, problem)
+    if any(known.values()):
+        lacking.keep(config, known)
+    yield from _lacking(doubts, known)
+
+
+def _lacking(doubts: Sequence[lacking.Unsure], known: Mapping[str, Mapping[str, Mapping[str, bool]]]) -> Iterator[Finding]:
+    """Steps that cannot do without what the CRM lets be empty."""
+    for one in doubts:
+        described = known.get(one.rule.source, {}).get(one.rule.record, {})
+        if empty := [f"record.{name}" for name in one.fields if described.get(name) is False]:
+            note = f"a dead letter where {' or '.join(empty)} is empty, and the CRM lets it be: say `default`, or ask with `exists`"
+            yield Finding(f"rule {one.rule.id}, step {one.step.id}", note=note)
 
 
 def _disk(config: Config) -> Finding:
@@ -112,11 +130,15 @@ def _entitled(name: str, right: Right) -> Finding:
     return Finding(f"right of {name}: {right.name}", problem, note, right=True)
 
 
-def _checked(connector: Any) -> tuple[str, Sequence[Right]]:
-    """What a connector's own check says, empty if it is content; and its rights, as far as they can be looked at."""
+def _checked(connector: Any, records: Sequence[str] = ()) -> tuple[str, Sequence[Right], dict[str, dict[str, bool]]]:
+    """What a connector's own check says, empty if it is content; its rights; and which fields of `records` always have values.
 
-    async def check() -> tuple[str, Sequence[Right]]:
+    The latter as far as they can be looked at.
+    """
+
+    async def check() -> tuple[str, Sequence[Right], dict[str, dict[str, bool]]]:
         call, problem, known, rights = Caller("doctor", 1), "", True, list[Right]()
+        described: dict[str, dict[str, bool]] = {}
         try:
             async with asyncio.timeout(_PATIENCE):
                 if isinstance(connector, Source):
@@ -125,7 +147,7 @@ def _checked(connector: Any) -> tuple[str, Sequence[Right]]:
                     with attempt():
                         await call(connector.check)
         except TimeoutError:
-            return f"no answer within {_PATIENCE:g} s", ()  # it is not closed either: that would wait for the same thread
+            return f"no answer within {_PATIENCE:g} s", (), {}  # it is not closed either: that would wait for the same thread
         except Exception as error:  # whatever a connector raises is a finding
             problem = _said(error)
             known = not isinstance(error, LoginRefused) and getattr(error, "status", 0) != 401  # who is locked out must not knock again
@@ -133,12 +155,17 @@ def _checked(connector: Any) -> tuple[str, Sequence[Right]]:
             async with asyncio.timeout(_PATIENCE):
                 rights += await call(connector.rights) if known and isinstance(connector, Entitled) else ()
         except TimeoutError:
-            return problem or f"its rights could not be looked at within {_PATIENCE:g} s", ()
+            return problem or f"its rights could not be looked at within {_PATIENCE:g} s", (), {}
         except Exception as error:
             problem = problem or f"its rights could not be looked at: {_said(error)}"
+        if not problem and isinstance(connector, Describing):
+            with contextlib.suppress(Exception):  # what is not known here is only not told
+                async with asyncio.timeout(_PATIENCE):
+                    for record in records:
+                        described[record] = lacking.required(await call(connector.schema, record))
         await call(connector.close)
         call.close()
-        return problem, rights
+        return problem, rights, described
 
     return asyncio.run(check())
 

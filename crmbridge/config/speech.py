@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from crmbridge.config.document import KeyPath
 from crmbridge.model import Kind, Literal, Text, address
-from crmbridge.rules.match import Clause
+from crmbridge.rules.match import Clause, assured
 from crmbridge.rules.template import Template
 
 _LOOKUP: Final = re.compile(r"(record|before|event)\.\w[\w.]*")
@@ -38,10 +38,11 @@ def link_fault(link: Template) -> str:
     return ""
 
 
-def unborn(templates: Iterable[Template | None], kinds: Iterable[Kind], clauses: Iterable[Clause], sure: frozenset[str]) -> list[str]:
+def unborn(templates: Iterable[Template | None], kinds: Iterable[Kind], clauses: Sequence[Clause], sure: frozenset[str]) -> list[str]:
     """Old values, like `before.Stage`, that are printed though nothing makes sure of them, where the rule looks at new records too."""
     if Kind.CREATED not in kinds or any(one.operator in _ON_CHANGE or (one.operator == "changed" and one.wanted) for one in clauses):
         return []
+    sure = sure | assured(clauses)
     return sorted({name for one in templates if one for name in one.needs - sure if name.startswith("before.")})
 
 

@@ -168,6 +168,8 @@ class FieldInfo:
     type: FieldType
     choices: Mapping[str, str] = field(default_factory=dict)
     """For a picklist: labels by value."""
+    required: bool | None = None
+    """Whether every record has a value there; None if the vendor does not say."""
 
 
 @runtime_checkable

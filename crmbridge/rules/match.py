@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -233,6 +233,22 @@ def _unfit(wanted: Any, spec: FieldSpec | None) -> str:
         return ""
     kind, like = _WRITTEN[spec.type]
     return f"`{wanted}` is not {kind}, and the field is{like}" if isinstance(PLAIN.value(wanted, spec.type), Unread) else ""
+
+
+_OF_A_VALUE: Final = frozenset({"is", "becomes", "to", "from", "ne", "in", "not_in"}) | _ORDERS | _PARTS
+
+
+def assured(clauses: Iterable[Clause]) -> frozenset[str]:
+    """Lookups, like `record.Amount`, that have values wherever all of `clauses` hold."""
+    return frozenset(f"{'before' if one.operator == 'from' else 'record'}.{one.field}" for one in clauses if _asks_for_a_value(one))
+
+
+def _asks_for_a_value(one: Clause) -> bool:
+    if one.operator == "exists":
+        return bool(one.wanted)
+    if one.operator == "in" and None in one.wanted:
+        return False
+    return one.operator in _OF_A_VALUE and one.wanted is not None
 
 
 def no_longer(clauses: tuple[Clause, ...], fields: Fields, reading: Reading = PLAIN) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from crmbridge.model import Audience, Kind, Text
 from crmbridge.rules.expression import Expression, Read
-from crmbridge.rules.match import Clause
+from crmbridge.rules.match import Clause, assured
 from crmbridge.rules.template import Template
 
 
@@ -119,6 +119,12 @@ class Rule:
     stop: bool = False
     mode: Mode = Mode.LIVE
     cases: tuple[Case, ...] = ()
+
+    def unsure(self, step: Step) -> frozenset[str]:
+        """Fields without whose values the step's message is a dead letter, and of which no condition makes sure that they have any."""
+        needs = frozenset().union(*(template.needs for template in (step.text, *templates_in(step.blocks))))
+        sure = assured(self.clauses) | (self.condition.sure if self.condition else frozenset())
+        return frozenset(name.removeprefix("record.") for name in needs - sure if name.startswith("record."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ class Operations(Explaining, Asking):
 
     VERBS: Final = frozenset(
         {
-            *("overview", "queue_list", "dead_list", "unknown_list", "show", "tail", "explain", "count"),
+            *("overview", "queue_list", "dead_list", "unknown_list", "show", "tail", "explain", "count", "emptiness"),
             *("queue_hold", "queue_release", "queue_drop", "dead_retry", "dead_drop", "unknown_resolve"),
             *("pause", "resume", "replay", "retract", "forget"),
             *("backfill", "audit", "state_show", "state_set"),

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from crmbridge.model import Delivery, State, load_observation
+from crmbridge.model import Delivery, RecordRef, State, load_observation
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.rules.engine import Engine
 from crmbridge.store.interface import Attempt, InboxRow, SourcePosition, Store
@@ -17,6 +17,7 @@ from crmbridge.web.scope import Refused, Where
 
 LIMIT = 1000
 """Rows that one answer holds, at most."""
+_SAMPLE = 500  # records that a question about all of a type looks at
 OPEN = (State.QUEUED, State.SENDING, State.HELD, State.UNKNOWN)
 
 
@@ -137,6 +138,12 @@ class Reading:
         body = self._seen(row) if row.record else row.body.decode("utf-8", "replace")
         return {"request": row.id, "source": row.source, "record": row.record, "received_at": row.received_at.isoformat(),
                 "reason": reason, "body": body}  # fmt: skip
+
+    async def emptiness(self, source: str, record: str, fields: Sequence[str]) -> dict[str, Any]:
+        """In how many of the records known of a type, at most 500, each field is empty."""
+        refs = [RecordRef(source, record, id) for id in await self._store.ids_of(source, record, "", _SAMPLE)]
+        known = (await self._store.known(refs)).snapshots.values()
+        return {"of": len(known), "empty": {name: sum(one.fields.get(name) is None for one in known) for name in fields}}
 
     def _seen(self, row: InboxRow) -> str:
         """What was seen of a record that was put aside, without its secret fields."""

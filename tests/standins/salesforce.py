@@ -18,6 +18,7 @@ CLIENT_ID, CLIENT_SECRET, HOOK_PATH = "canary-consumer-key", "canary-consumer-se
 TYPE = "Opportunity"
 WORDS = {"title": "Name", "stage": "StageName", "amount": "Amount", "owner": "OwnerId"}
 LABELS = {"open": "Open", "won": "Closed Won", "moved": "Moved"}
+NEVER_EMPTY = ("Id", "SystemModstamp", "CreatedDate", "LastModifiedById", "Name", "StageName", "CloseDate")
 TOKEN = re.compile(r"\s*(<=|>=|!=|=|<|>|\(|\)|,|'(?:[^'\\]|\\.)*'|[0-9T:Z.+-]{10,}|[A-Za-z_][A-Za-z0-9_.]*)")
 
 
@@ -124,7 +125,8 @@ class Salesforce(StandIn):
 
     def _describe(self):
         def one(name, type_, **more):
-            return {"name": name, "label": f"{name} label", "type": type_, "relationshipName": None, "referenceTo": []} | more
+            facts = {"name": name, "label": f"{name} label", "type": type_, "nillable": name not in NEVER_EMPTY}
+            return {**facts, "relationshipName": None, "referenceTo": [], **more}
 
         picklist = [{"value": value, "label": label, "active": True} for value, label in LABELS.items()]
         fields = [

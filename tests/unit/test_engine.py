@@ -420,3 +420,29 @@ def test_included_rules_hold_no_secrets_and_keep_their_places(tmp_path: Path):
     (tmp_path / "rules.d" / "c.yaml").write_text("rules: [{id: a}]\ndestinations: {}\n")
     with pytest.raises(Exception, match=r"rules.d/c.yaml:2:1: destinations: is not a key here; there are rules"):
         load(tmp_path / "crmbridge.yaml")
+
+
+@pytest.mark.parametrize(
+    ("match", "condition", "unsure"),
+    [
+        ({}, None, {"A", "B"}),
+        ({"A": "x"}, None, {"B"}),
+        ({"A": None}, None, {"A", "B"}),
+        ({"A": {"becomes": "x"}, "B": {"to": "y"}}, None, set()),
+        ({"A": {"exists": True}, "B": {"exists": False}}, None, {"B"}),
+        ({"A": {"in": ["x", "y"]}, "B": {"in": ["x", None]}}, None, {"B"}),
+        ({"A": {"not_in": ["x"]}, "B": {"ne": "y"}}, None, set()),
+        ({"A": {"ne": None}}, None, {"A", "B"}),
+        ({"A": {"gte": 5}, "B": {"contains": "x"}}, None, set()),
+        ({"A": {"changed": True}, "B": {"from": "x"}}, None, {"A", "B"}),
+        ({}, "record.A and record.B == 'x'", set()),
+    ],
+)
+def test_which_fields_may_be_empty_though_the_message_needs_them(match, condition, unsure):
+    """What a condition has compared, or asked for, has a value."""
+    clauses, problems = compile_match(match, None)
+    assert problems == []
+    of = step("{{ record.A }} {{ record.B | upper }} {{ record.C | default('') }}")
+    asked = expression(condition) if condition else None
+
+    assert rule(of, clauses=tuple(clauses), condition=asked).unsure(of) == unsure

@@ -71,13 +71,26 @@ class Described:
 
     def infos(self) -> list[FieldInfo]:
         """Every field, and the names of records that fields lead to."""
-        own = [FieldInfo(name=name, label=self._label(name), type=self.type(name), choices=self.choices(name)) for name in self.by_name]
+        own = [
+            FieldInfo(
+                name=name,
+                label=self._label(name),
+                type=self.type(name),
+                choices=self.choices(name),
+                required=self._required(name),
+            )
+            for name in self.by_name
+        ]
         related = [
-            FieldInfo(name=f"{name}.name", label=f"{self._label(name)}: name", type=FieldType.TEXT)
+            FieldInfo(name=f"{name}.name", label=f"{self._label(name)}: name", type=FieldType.TEXT, required=self._required(name))
             for name in self.by_name
             if self.relation(name)
         ]
         return own + related
+
+    def _required(self, name: str) -> bool:
+        """Numbers and truths are never empty in Odoo; nor is the id."""
+        return bool(self.by_name[name].get("required")) or name == "id" or self.kind(name) in ("boolean", "integer", "float", "monetary")
 
     def _label(self, name: str) -> str:
         return clean(str(self.by_name[name].get("string") or name))

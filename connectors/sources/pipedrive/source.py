@@ -104,6 +104,7 @@ class PipedriveSource:
                 label=clean(str(one.get("field_name") or code)),
                 type=_TYPES.get(str(one.get("field_type")), FieldType.TEXT),
                 choices=self._choices(code, one),
+                required=code in ("id", "title", "name") or None,
             )
             for code, one in known.items()
         ]

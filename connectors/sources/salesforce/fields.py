@@ -59,9 +59,12 @@ class Described:
 
     def infos(self) -> list[FieldInfo]:
         """Every field for people, and the names of related records."""
-        own = [FieldInfo(name=name, label=_label(one), type=_type(one), choices=_choices(one)) for name, one in self.by_name.items()]
+        own = [
+            FieldInfo(name=name, label=_label(one), type=_type(one), choices=_choices(one), required=_required(one))
+            for name, one in self.by_name.items()
+        ]
         related = [
-            FieldInfo(name=f"{name}.Name", label=f"{_label(one)}: name", type=FieldType.TEXT)
+            FieldInfo(name=f"{name}.Name", label=f"{_label(one)}: name", type=FieldType.TEXT, required=_required(one))
             for name, one in self._relations.items()
             if all(to in _NAMED or to.endswith("__c") for to in one.get("referenceTo") or ("?",))
         ]
@@ -78,6 +81,12 @@ class Described:
                 return tuple(Choice(one, labels.get(one, one)) for one in raw.split(";"))
             return Choice(raw, labels.get(raw, raw))
         return self._reading.value(raw, _type(described) if spec.type is FieldType.ANY else spec.type, spec.separator)
+
+
+def _required(described: Mapping[str, Any]) -> bool | None:
+    """Whether every record has a value: https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_describesobjects_describesobjectresult.htm"""
+    nillable = described.get("nillable")
+    return None if nillable is None else not nillable
 
 
 def _look(record: Mapping[str, Any], name: str) -> Any:

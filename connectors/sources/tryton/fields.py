@@ -47,12 +47,12 @@ def look(record: Any, path: str) -> Any:
 def infos(described: Description) -> list[FieldInfo]:
     """Every field, and the names of related records."""
     own = [
-        FieldInfo(name=name, label=_label(name, one), type=_type(one), choices=choices(one))
+        FieldInfo(name=name, label=_label(name, one), type=_type(one), choices=choices(one), required=bool(one.get("required")))
         for name, one in described.items()
         if isinstance(one, Mapping)
     ]
     related = [
-        FieldInfo(name=f"{name}.rec_name", label=f"{_label(name, one)}: name", type=FieldType.TEXT)
+        FieldInfo(name=f"{name}.rec_name", label=f"{_label(name, one)}: name", type=FieldType.TEXT, required=bool(one.get("required")))
         for name, one in described.items()
         if isinstance(one, Mapping) and one.get("type") == "many2one"
     ]

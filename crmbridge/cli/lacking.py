@@ -1,0 +1,130 @@
+"""Fields that a message cannot do without, and that may be empty: what tells so beforehand.
+
+Four things know: the rule tests, the CRM's own description (kept by `doctor` for `lint`), and the records that a running daemon has seen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from crmbridge.cli.common import Failure, ask_daemon
+from crmbridge.config.load import Config
+from crmbridge.contract import FieldInfo
+from crmbridge.errors import CrmbridgeError
+from crmbridge.model import Kind
+from crmbridge.rules.rule import Rule, Step
+
+Field = tuple[str, str, str]
+"""Source, record type, field."""
+_FILE: Final = "required.json"
+_ENOUGH: Final = 100
+"""Records without an exception that prove enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """A step that is a dead letter where one of these fields is empty."""
+
+    rule: Rule
+    step: Step
+    fields: Sequence[str]
+
+
+def unsure(config: Config) -> list[Unsure]:
+    """Every step with such fields. What a rule says of deletions is left out: a CRM shows little of a record that is gone."""
+    speaking = [rule for rule in config.rules if rule.kinds & {Kind.CREATED, Kind.UPDATED}]
+    return [Unsure(rule, step, sorted(names)) for rule in speaking for step in rule.steps if (names := rule.unsure(step))]
+
+
+def notes(config: Config, path: Path) -> Iterator[dict[str, Any]]:
+    """What is known of such fields without asking a CRM: one note for each step."""
+    wanted = unsure(config)
+    every = {(one.rule.source, one.rule.record, name) for one in wanted for name in one.fields}
+    never, tested = _described(config, every), _tested(config)
+    seen = _seen(config, path, every)
+    for one in wanted:
+        told = {}
+        for name in one.fields:
+            field = (one.rule.source, one.rule.record, name)
+            empty, of = seen.get(field, (0, 0))
+            if empty:
+                told[name] = f"in {empty} of {of} records"
+            elif field in tested:
+                told[name] = f"in the test `{tested[field]}`"
+            elif never.get(field) is False and of < _ENOUGH:
+                told[name] = "as the CRM lets it be"
+        if told:
+            yield {"rule": one.rule.id, "step": one.step.id, "empty": told}
+
+
+def sentence(rule: str, step: str, empty: Mapping[str, str]) -> str:
+    """One note, for people."""
+    fields = ", ".join(f"record.{name} ({why})" for name, why in empty.items())
+    first = next(iter(empty))
+    return (
+        f"the rule {rule}, step {step}: where one of these is empty the message is a dead letter: {fields}. "
+        f"Write `{{{{ record.{first} | default(...) }}}}`, or `match: {{{first}: {{exists: true}}}}`"
+    )
+
+
+def required(infos: Iterable[FieldInfo]) -> dict[str, bool]:
+    """Whether each field always has a value, as far as the CRM says."""
+    return {one.name: one.required for one in infos if one.required is not None}
+
+
+def keep(config: Config, known: Mapping[str, Mapping[str, Mapping[str, bool]]]) -> None:
+    """Let a later `lint` know what the CRMs say: by source, record type and field. What cannot be written is not needed."""
+    path = config.state_folder() / _FILE
+    try:
+        before = _kept(config)
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps({**before, **{source: {**before.get(source, {}), **one} for source, one in known.items()}}))
+        os.replace(draft, path)  # noqa: PTH105
+    except OSError:
+        return
+
+
+def _kept(config: Config) -> dict[str, dict[str, dict[str, bool]]]:
+    try:
+        raw = json.loads((config.store_path.with_suffix(".state") / _FILE).read_text())
+        return {source: {kind: dict(fields) for kind, fields in kinds.items()} for source, kinds in raw.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _described(config: Config, fields: Iterable[Field]) -> dict[Field, bool]:
+    kept = _kept(config)
+    return {field: known for field in fields if (known := kept.get(field[0], {}).get(field[1], {}).get(field[2])) is not None}
+
+
+def _tested(config: Config) -> dict[Field, str]:
+    """Fields that a rule test says are empty, with its name."""
+    return {
+        (rule.source, rule.record, name): case.name
+        for rule in config.rules
+        for case in rule.cases
+        for name, value in case.record.items()
+        if value is None
+    }
+
+
+def _seen(config: Config, path: Path, fields: Iterable[Field]) -> dict[Field, tuple[int, int]]:
+    """How many of how many records that a running daemon has seen have nothing there; nothing where none runs."""
+    if not Path(config.admin_listen).exists():
+        return {}
+    asked: dict[tuple[str, str], list[str]] = {}
+    for source, record, name in sorted(fields):
+        asked.setdefault((source, record), []).append(name)
+    found: dict[Field, tuple[int, int]] = {}
+    for (source, record), names in asked.items():
+        try:
+            answer = ask_daemon(path, "emptiness", source=source, record=record, fields=names)
+        except (Failure, CrmbridgeError, OSError, ValueError):
+            return found
+        found |= {(source, record, name): (answer["empty"][name], answer["of"]) for name in names}
+    return found
