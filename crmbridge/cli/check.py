@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from crmbridge.cli import lacking
+from crmbridge.cli import evidence
 from crmbridge.cli.common import Failure, config_option, output_option, table
 from crmbridge.cli.common import show as show_data
 from crmbridge.config.load import Config, load, measured, secrets_in
@@ -34,7 +34,7 @@ def lint(path: Path, examples: bool, secrets: bool, output: str) -> None:
         problems = [] if examples else list(config.warnings)
         noted = list(config.notes)
         untested = sorted(rule.id for rule in config.rules if not rule.cases)
-        too_long, empty = _too_long(config), list(lacking.notes(config, path))
+        too_long, empty = _too_long(config), list(evidence.notes(config, path))
     except ConfigError as error:
         problems, noted, untested, too_long, empty = list(error.problems), [], [], [], []
     data = {
@@ -51,7 +51,7 @@ def lint(path: Path, examples: bool, secrets: bool, output: str) -> None:
         f"{one['to']} takes {one['of']}; such a message becomes a dead letter. Write `shorten: [...]` or `| truncate(...)`"
         for one in too_long
     ]
-    notes += [f"note: {lacking.sentence(**one)}" for one in empty]
+    notes += [f"note: {evidence.sentence(**one)}" for one in empty]
     show_data(data, output, lambda _: [*map(str, problems), *notes])
     if problems:
         raise Failure(f"{len(problems)} problem{'s' if len(problems) != 1 else ''}", 3)

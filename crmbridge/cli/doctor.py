@@ -6,22 +6,24 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from crmbridge.cli import lacking
+from crmbridge.cli import evidence
 from crmbridge.cli.common import Failure, config_option, output_option
 from crmbridge.cli.common import show as show_data
 from crmbridge.config.load import Config, load
-from crmbridge.contract import Caller, Describing, Entitled, Right, Secret, Source
+from crmbridge.contract import Caller, Describing, Entitled, FieldInfo, Right, Secret, Source
 from crmbridge.errors import CrmbridgeError, DeliveryError, LoginRefused, OutcomeUnknown, SourceError
 from crmbridge.http import attempt, describe
 
 _PATIENCE = 60.0  # seconds for one check
+Described = dict[str, dict[str, Sequence[FieldInfo]]]
+"""The fields that CRMs describe, by source and record type."""
 _LEAST_FREE = 100 * 1024 * 1024  # bytes
 
 
@@ -68,9 +70,8 @@ def examined(config: Config, names: Collection[str] = ()) -> Iterator[Finding]:
     from crmbridge.app import utc_now
 
     yield _disk(config)
-    doubts = lacking.unsure(config)
-    asked = {(doubt.rule.source, doubt.rule.record) for doubt in doubts}
-    known: dict[str, dict[str, dict[str, bool]]] = {}
+    asked = {(rule.source, rule.record) for rule in config.rules}
+    described: Described = {}
     for name, one in config.sources.items():
         if names and name not in names:
             continue
@@ -81,10 +82,9 @@ def examined(config: Config, names: Collection[str] = ()) -> Iterator[Finding]:
             yield Finding(label, str(error))
             continue
         if isinstance(source, Source):
-            problem, rights, described = _checked(source, [record for record in one.records if (name, record) in asked])
+            problem, rights, described[name] = _checked(source, [record for record in one.records if (name, record) in asked])
             yield Finding(label, problem)
             yield from (_entitled(name, right) for right in rights)
-            known[name] = described
         else:
             yield Finding(label, note="it calls us: send it something, and look at `crmbridge tail`")
     for name, to in config.destinations.items():
@@ -95,18 +95,22 @@ def examined(config: Config, names: Collection[str] = ()) -> Iterator[Finding]:
             problem = str(error)
         embedded = config.embeds_feed and to.connector.name == "chirp" and "connect" in problem
         yield Finding(label, note="its feed answers once crmbridge runs") if embedded else Finding(label, problem)
-    if any(known.values()):
-        lacking.keep(config, known)
-    yield from _lacking(doubts, known)
+    evidence.keep(config, described)
+    yield from _evident(config, described)
 
 
-def _lacking(doubts: Sequence[lacking.Unsure], known: Mapping[str, Mapping[str, Mapping[str, bool]]]) -> Iterator[Finding]:
-    """Steps that cannot do without what the CRM lets be empty."""
-    for one in doubts:
-        described = known.get(one.rule.source, {}).get(one.rule.record, {})
-        if empty := [f"record.{name}" for name in one.fields if described.get(name) is False]:
+def _evident(config: Config, described: Described) -> Iterator[Finding]:
+    """Steps that cannot do without what the CRM lets be empty, and fields whose HTML would go out as it is."""
+    for one in evidence.unsure(config):
+        known = evidence.required(described.get(one.rule.source, {}).get(one.rule.record, ()))
+        if empty := [f"record.{name}" for name in one.fields if known.get(name) is False]:
             note = f"a dead letter where {' or '.join(empty)} is empty, and the CRM lets it be: say `default`, or ask with `exists`"
             yield Finding(f"rule {one.rule.id}, step {one.step.id}", note=note)
+    for source, records in described.items():
+        for record, infos in records.items():
+            for name in evidence.rich(config, source, record, infos):
+                note = f"holds HTML, and its tags would be said: write `{name}: {{type: html}}` under `fields`, or print it with `| plain`"
+                yield Finding(f"field {name} of {source}/{record}", note=note)
 
 
 def _disk(config: Config) -> Finding:
@@ -130,15 +134,15 @@ def _entitled(name: str, right: Right) -> Finding:
     return Finding(f"right of {name}: {right.name}", problem, note, right=True)
 
 
-def _checked(connector: Any, records: Sequence[str] = ()) -> tuple[str, Sequence[Right], dict[str, dict[str, bool]]]:
-    """What a connector's own check says, empty if it is content; its rights; and which fields of `records` always have values.
+def _checked(connector: Any, records: Sequence[str] = ()) -> tuple[str, Sequence[Right], dict[str, Sequence[FieldInfo]]]:
+    """What a connector's own check says, empty if it is content; its rights; and how it describes the fields of `records`.
 
     The latter as far as they can be looked at.
     """
 
-    async def check() -> tuple[str, Sequence[Right], dict[str, dict[str, bool]]]:
+    async def check() -> tuple[str, Sequence[Right], dict[str, Sequence[FieldInfo]]]:
         call, problem, known, rights = Caller("doctor", 1), "", True, list[Right]()
-        described: dict[str, dict[str, bool]] = {}
+        described: dict[str, Sequence[FieldInfo]] = {}
         try:
             async with asyncio.timeout(_PATIENCE):
                 if isinstance(connector, Source):
@@ -162,7 +166,7 @@ def _checked(connector: Any, records: Sequence[str] = ()) -> tuple[str, Sequence
             with contextlib.suppress(Exception):  # what is not known here is only not told
                 async with asyncio.timeout(_PATIENCE):
                     for record in records:
-                        described[record] = lacking.required(await call(connector.schema, record))
+                        described[record] = await call(connector.schema, record)
         await call(connector.close)
         call.close()
         return problem, rights, described

@@ -19,6 +19,7 @@ from crmbridge.model.changes import (
     load_observation,
 )
 from crmbridge.model.encoding import dump_json, load_json
+from crmbridge.model.markup import markup_words
 from crmbridge.model.messages import (
     Channel,
     Delivery,
@@ -117,6 +118,7 @@ __all__ = [
     "load_text",
     "local",
     "marked",
+    "markup_words",
     "number_text",
     "parse_instant",
     "parse_number",

@@ -14,6 +14,7 @@ from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Final
 
+from crmbridge.model.markup import markup_words
 from crmbridge.model.numbers import is_ordinary, parse_number, read_number
 from crmbridge.model.stamps import both, comes_twice, counted, is_midnight, local, read_moment
 from crmbridge.model.values import Choice, FieldSpec, FieldType, FieldValue, Ordered, Unread, number_text
@@ -22,7 +23,7 @@ from crmbridge.model.words import clean
 MOST_ITEMS: Final = 25_000
 """Items of one field's list, lists within it counted with theirs."""
 
-_ANY, _TEXT = FieldType.ANY, FieldType.TEXT  # an enum's members are slow to look up
+_ANY, _TEXT, _HTML = FieldType.ANY, FieldType.TEXT, FieldType.HTML  # an enum's members are slow to look up
 _NUMERIC: Final = frozenset({FieldType.NUMBER, FieldType.MONEY})
 _LIKE: Final[Mapping[type, FieldType]] = {
     bool: FieldType.BOOLEAN,
@@ -66,7 +67,7 @@ class Reading:
         if isinstance(raw, (list, tuple)):
             return self._listed(raw, type_, separator)
         try:
-            return self._converted(_plain(raw), type_, separator)
+            return self._converted(_plain(raw), _TEXT if type_ is _HTML else type_, separator)
         except ValueError as error:
             return Unread.of(raw, str(error))
 
@@ -142,6 +143,8 @@ class Reading:
                     return self.instant(text)
                 case FieldType.BOOLEAN:
                     return read_truth(text)
+                case FieldType.HTML:
+                    return markup_words(text).strip() or None
                 case FieldType.SET | FieldType.LIST:
                     items = (item for part in text.split(separator) if (item := part.strip()))
                     return self._listed(list(items), type_, separator)

@@ -71,6 +71,7 @@ class FieldType(StrEnum):
 
     ANY = "any"
     TEXT = "text"
+    HTML = "html"
     NUMBER = "number"
     MONEY = "money"
     DATE = "date"

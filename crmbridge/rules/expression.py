@@ -51,6 +51,7 @@ from crmbridge.rules.values import (
 TOO_MUCH: Final = "it is nested too deep, or holds a number that is too large"
 MAX_ROUNDS: Final = 1000
 """Loop rounds of one rendering, all loops together."""
+_COSTLIER: Final = 4  # bits: some filters take a unit for four characters
 _FILTER_WEIGHT: Final = 5  # a filter takes as long as so many lookups
 
 EVENT_PUBLIC: Final = frozenset({"kind", "occurred_at", "record_type", "source"})
@@ -385,6 +386,8 @@ class Compiler:
                 raise Empty(subject, missing=isinstance(value, Missing))
             given = [flat(arg(scope)) for arg in args]
             said = {key: flat(arg(scope)) for key, arg in named.items()}
+            if function in COSTLY:
+                scope.meter.charge(size(value) << _COSTLIER)
             if not counts:  # every word that stands between a list's items is written as often as there are items
                 scope.meter.charge(sum(search(value, word) for word in (*given, *said.values())) + size(value))
             try:
@@ -440,6 +443,8 @@ def words(node: nodes.Node) -> str:
     return node.name if isinstance(node, nodes.Name) else ""
 
 
+COSTLY: Final[set[Callable[..., Any]]] = set()
+"""Filters that parse what they are given."""
 READING: Final[set[Callable[..., Any]]] = set()
 """Filters that are told how texts are read, and in which zone instants are shown."""
 

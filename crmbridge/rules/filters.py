@@ -12,8 +12,8 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
-from crmbridge.model import Ambiguous, Reading, begin, local
-from crmbridge.rules.expression import READING
+from crmbridge.model import Ambiguous, Reading, begin, local, markup_words
+from crmbridge.rules.expression import COSTLY, READING
 from crmbridge.rules.values import MAX_TEXT, PLAIN, flat, shown
 from crmbridge.rules.values import number as to_number
 
@@ -90,6 +90,11 @@ def truncate(value: Any, length: Any = 80) -> str:
     return (head if space and len(head) >= wanted // 2 else cut).rstrip() + "…"
 
 
+def plain(value: Any) -> str:
+    """The words of a rich-text field, without its tags: `<p>Hello&nbsp;<b>world</b></p>` -> `Hello world`."""
+    return markup_words(shown(value))
+
+
 def plural(value: Any, one: str, many: str = "", *, reading: Reading = PLAIN) -> str:
     """The count with its noun: `{{ record.Seats | plural("seat") }}` -> `1 seat`, `2 seats`."""
     count = to_number(value, reading)
@@ -151,6 +156,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "lower": lower,
     "money": money,
     "number": number,
+    "plain": plain,
     "plural": plural,
     "round": rounded,
     "slug": slug,
@@ -158,4 +164,5 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "truncate": truncate,
     "upper": upper,
 }
+COSTLY.add(plain)
 READING.update((as_date, money, number, plural, rounded))

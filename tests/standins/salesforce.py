@@ -138,6 +138,7 @@ class Salesforce(StandIn):
             one("StageName", "picklist", picklistValues=picklist),
             one("Amount", "currency"),
             one("CloseDate", "date"),
+            one("Plan__c", "textarea", htmlFormatted=True),
             one("OwnerId", "reference", relationshipName="Owner", referenceTo=["User"]),
             one("AccountId", "reference", relationshipName="Account", referenceTo=["Account"]),
             one("BillingAddress", "address"),

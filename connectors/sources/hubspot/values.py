@@ -35,10 +35,12 @@ class Property:
     """Pipelines or stages: a picklist too where its labels may not be read."""
     several: bool = False
     """A picklist of which several may be ticked."""
+    rich: bool = False
+    """Rich text: it holds HTML."""
     reading: Reading = field(default_factory=Reading)
 
     def info(self) -> FieldInfo:
-        return FieldInfo(name=self.name, label=self.label, type=self.type, choices=self.choices)
+        return FieldInfo(name=self.name, label=self.label, type=FieldType.HTML if self.rich else self.type, choices=self.choices)
 
     def value(self, raw: Any, spec: FieldSpec) -> FieldValue:
         """`raw` as a field; the configured type is stronger than HubSpot's. Empty is None."""
@@ -79,6 +81,7 @@ def properties(raw: list[Any], stages: Mapping[str, Mapping[str, str]], reading:
             choices={**choices, **stages.get(name, {})},
             staged=name in stages,
             several=one.get("fieldType") == "checkbox",
+            rich=one.get("fieldType") == "html",
             reading=reading,
         )
     return found

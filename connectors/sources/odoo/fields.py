@@ -75,7 +75,7 @@ class Described:
             FieldInfo(
                 name=name,
                 label=self._label(name),
-                type=self.type(name),
+                type=FieldType.HTML if self.kind(name) == "html" else self.type(name),
                 choices=self.choices(name),
                 required=self._required(name),
             )

@@ -60,7 +60,13 @@ class Described:
     def infos(self) -> list[FieldInfo]:
         """Every field for people, and the names of related records."""
         own = [
-            FieldInfo(name=name, label=_label(one), type=_type(one), choices=_choices(one), required=_required(one))
+            FieldInfo(
+                name=name,
+                label=_label(one),
+                type=_shown_type(one),
+                choices=_choices(one),
+                required=_required(one),
+            )
             for name, one in self.by_name.items()
         ]
         related = [
@@ -101,6 +107,11 @@ def _look(record: Mapping[str, Any], name: str) -> Any:
 
 def _type(described: Mapping[str, Any]) -> FieldType:
     return _TYPES.get(str(described.get("type")), FieldType.TEXT if described else FieldType.ANY)
+
+
+def _shown_type(described: Mapping[str, Any]) -> FieldType:
+    """The type that people are told: rich text is read as HTML where they say so, and is a text by itself."""
+    return FieldType.HTML if described.get("htmlFormatted") is True else _type(described)
 
 
 def _label(described: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
-"""Fields that a message cannot do without, and that may be empty: what tells so beforehand.
+"""What the fields of a CRM may do to messages: be empty where a message cannot do without, or hold HTML. What tells so beforehand.
 
-Four things know: the rule tests, the CRM's own description (kept by `doctor` for `lint`), and the records that a running daemon has seen.
+Of empty fields know the rule tests, the CRM's own description (which `doctor` keeps for `lint`), and the records that a running
+daemon has seen.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from crmbridge.cli.common import Failure, ask_daemon
 from crmbridge.config.load import Config
 from crmbridge.contract import FieldInfo
 from crmbridge.errors import CrmbridgeError
-from crmbridge.model import Kind
-from crmbridge.rules.rule import Rule, Step
+from crmbridge.model import FieldType, Kind
+from crmbridge.rules.rule import Rule, Step, templates_in
 
 Field = tuple[str, str, str]
 """Source, record type, field."""
@@ -72,16 +73,35 @@ def sentence(rule: str, step: str, empty: Mapping[str, str]) -> str:
     )
 
 
+def rich(config: Config, source: str, record: str, infos: Iterable[FieldInfo]) -> list[str]:
+    """Fields of rich text that a rule prints as they are, tags and all."""
+    spec = config.engine.records.get((source, record), {})
+    printed = {
+        read.path
+        for rule in config.rules
+        if (rule.source, rule.record) == (source, record)
+        for step in rule.steps
+        for template in (step.text, *templates_in(step.blocks))
+        for read in template.reads
+        if read.root in ("record", "before") and "plain" not in template.source
+    }
+    typed = {name for name, one in spec.items() if one.type is FieldType.HTML}
+    return sorted(one.name for one in infos if one.type is FieldType.HTML and one.name in printed - typed)
+
+
 def required(infos: Iterable[FieldInfo]) -> dict[str, bool]:
     """Whether each field always has a value, as far as the CRM says."""
     return {one.name: one.required for one in infos if one.required is not None}
 
 
-def keep(config: Config, known: Mapping[str, Mapping[str, Mapping[str, bool]]]) -> None:
-    """Let a later `lint` know what the CRMs say: by source, record type and field. What cannot be written is not needed."""
-    path = config.state_folder() / _FILE
+def keep(config: Config, described: Mapping[str, Mapping[str, Iterable[FieldInfo]]]) -> None:
+    """Let a later `lint` know what the CRMs say, by source and record type. What cannot be written is not needed."""
+    known = {source: {record: required(infos) for record, infos in kinds.items()} for source, kinds in described.items() if kinds}
+    if not known:
+        return
+    before = _kept(config)
     try:
-        before = _kept(config)
+        path = config.state_folder() / _FILE
         draft = path.with_suffix(".draft")
         draft.write_text(json.dumps({**before, **{source: {**before.get(source, {}), **one} for source, one in known.items()}}))
         os.replace(draft, path)  # noqa: PTH105

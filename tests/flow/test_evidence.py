@@ -1,4 +1,4 @@
-"""Fields that a message cannot do without and that may be empty are told of before the first dead letter."""
+"""Fields that a message cannot do without and that may be empty, or that hold HTML, are told of before the first message."""
 
 import contextlib
 import json
@@ -81,9 +81,12 @@ def test_the_crm_tells_the_doctor_and_lint_remembers(daemon):
             "type": "salesforce",
             "url": crm.url,
             "login": {"flow": "client_credentials", "client_id": {"file": "secrets/id"}, "client_secret": {"file": "secrets/secret"}},
-            "records": {"Opportunity": {"fields": {"Name": "internal", "StageName": "internal", "Amount": "money"}}},
+            "records": {"Opportunity": {"fields": {"Name": "internal", "StageName": "internal", "Amount": "money", "Plan__c": "internal"}}},
         }
-        daemon.config["rules"] = rules("Opportunity", StageName="Won")
+        texts = {"as-it-is": "{{ record.Plan__c | default('') }}x", "words": "{{ record.Plan__c | default('') | plain }}x"}
+        when = {"source": "crm", "record": "Opportunity"}
+        rich = [{"id": id, "when": when, "publish": [{"to": "sink", "text": text}]} for id, text in texts.items()]
+        daemon.config["rules"] = rules("Opportunity", StageName="Won") + rich
         daemon.write()
         assert linted(daemon)[0] == {}
         said = daemon.cli("doctor", "crm", "-o", "json")
@@ -94,4 +97,5 @@ def test_the_crm_tells_the_doctor_and_lint_remembers(daemon):
         "a dead letter where record.Amount is empty, and the CRM lets it be: say `default`, or ask with `exists`",
     )
     assert [name for name in found if name.startswith("rule ")] == ["rule plain, step sink"]
+    assert found["field Plan__c of crm/Opportunity"][1].startswith("holds HTML, and its tags would be said: write `Plan__c: {type: html}`")
     assert linted(daemon)[0] == {("plain", "sink"): {"Amount": "as the CRM lets it be"}}
