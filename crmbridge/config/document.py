@@ -26,6 +26,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
 _WORDS: Final[dict[str, Any]] = {"true": True, "false": False, "null": None, "~": None, "": None}
 _LOST: Final = re.compile(r":\s+(#[^\s#].*)$")
+_COMPARED: Final = re.compile(r":\s+>(=?)\s*([^\s,}]+)\s*$")
 _TAGS: Final = frozenset(
     {"map", "seq", "str", "int", "float", "bool", "null", "timestamp", "value", "merge"}
 )  # what plain YAML resolves to
@@ -135,6 +136,10 @@ def _syntax(error: yaml.YAMLError, file: str, lines: list[str]) -> Problem:
     here = lines[line - 1] if 0 < line <= len(lines) else ""
     if re.search(r"(:|-)\s+\{\{", here):
         return Problem(file, line, column, "", _QUOTE_IT)
+    if found := _COMPARED.search(here):
+        return Problem(
+            file, line, column, "", f"not YAML: `>` begins a block of text; to compare, write {{{'gte' if found[1] else 'gt'}: {found[2]}}}"
+        )
     for nearby in (here, lines[line - 2] if line > 1 else ""):
         if lost := _LOST.search(nearby):
             word = lost[1].split(",")[0].rstrip("}] ")
