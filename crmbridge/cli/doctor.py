@@ -95,6 +95,7 @@ def examined(config: Config, names: Collection[str] = ()) -> Iterator[Finding]:
             problem = str(error)
         embedded = config.embeds_feed and to.connector.name == "chirp" and "connect" in problem
         yield Finding(label, note="its feed answers once crmbridge runs") if embedded else Finding(label, problem)
+    yield from (Finding(one.path, note=one.message) for one in config.notes)
     evidence.keep(config, described)
     yield from _evident(config, described)
 

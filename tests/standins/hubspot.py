@@ -168,7 +168,9 @@ class Hubspot(StandIn):
         path = re.sub(r"^/crm/v4/associations", "/crm/v3/associations", path)
         if re.fullmatch(r"/account-info/(v3|20\d\d-\d\d)/details", path):
             self._allowed("account-info", "oauth", "account details (scope oauth)")
-            return 200, {"portalId": PORTAL, "accountType": "STANDARD", "timeZone": "US/Eastern", "uiDomain": "app-eu1.hubspot.com"}
+            where = {"timeZone": "US/Eastern", "utcOffset": "-05:00", "utcOffsetMilliseconds": -18_000_000, "dataHostingLocation": "eu1"}
+            money = {"companyCurrency": "EUR", "additionalCurrencies": []}
+            return 200, {"portalId": PORTAL, "accountType": "STANDARD", "uiDomain": "app-eu1.hubspot.com", **where, **money}
         area, kind, *tail = [*path.removeprefix("/crm/v3/").split("/"), ""]
         tail = "/".join(tail).rstrip("/")
         schema = f"crm.schemas.{kind}.read"
@@ -182,8 +184,10 @@ class Hubspot(StandIn):
         if area == "properties":
             return 200, {"results": self._properties(kind)}
         if area == "pipelines":
-            stages = [{"id": id, "label": label, "metadata": {"isClosed": "false"}, "archived": False} for id, label in STAGES.items()]
-            return 200, {"results": [{"id": "default", "label": "Sales Pipeline", "archived": False, "stages": stages}]}
+            facts = {"archived": False, "createdAt": iso(self.now), "updatedAt": iso(self.now)}
+            more = {"metadata": {"isClosed": "false"}, "writePermissions": "CRM_PERMISSIONS_ENFORCEMENT", **facts}
+            stages = [{"id": id, "label": label, "displayOrder": place, **more} for place, (id, label) in enumerate(STAGES.items())]
+            return 200, {"results": [{"id": "default", "label": "Sales Pipeline", "displayOrder": 0, **facts, "stages": stages}]}
         if area == "associations":
             return self._associations(body)
         if tail == "search":
@@ -208,18 +212,23 @@ class Hubspot(StandIn):
                 "lastName": name.split()[1],
                 "userId": 900 + int(id),
                 "archived": archived,
+                "createdAt": iso(self.now),
+                "updatedAt": iso(self.now),
                 "teams": [{"id": "1", "name": "Europe", "primary": False}, {"id": "2", "name": "Sales", "primary": True}],
             }
             for id, (name, email) in PEOPLE.items()
         ]
         if archived:
-            found = [{"id": "9", "email": "left@acme.example", "type": "PERSON", "firstName": "Nora", "lastName": "Left", "userId": None}]
+            facts = {"archived": True, "createdAt": iso(self.now), "updatedAt": iso(self.now)}
+            found = [{"id": "9", "email": "left@acme.example", "type": "PERSON", "firstName": "Nora", "lastName": "Left", **facts}]
         return self._paged(found, asked, lambda one: one["id"])
 
     def _properties(self, kind):
+        facts = {"description": "", "groupName": f"{kind}_information"}
         if kind == "companies":
             return [
-                {"name": name, "label": name.title(), "type": "string", "fieldType": "text", "options": []} for name in ("name", "domain")
+                {"name": name, "label": name.title(), "type": "string", "fieldType": "text", "options": [], **facts}
+                for name in ("name", "domain")
             ]
         hidden = {PROPERTIES[word] for word in self.hidden_fields}
         return [
@@ -228,7 +237,8 @@ class Hubspot(StandIn):
                 "label": name.replace("_", " ").title(),
                 "type": type_,
                 "fieldType": field,
-                "options": [{"value": value, "label": label} for value, label in OPTIONS.get(name, {}).items()],
+                "options": [{"value": value, "label": label, "hidden": False} for value, label in OPTIONS.get(name, {}).items()],
+                **facts,
             }
             for name, (type_, field) in KINDS.items()
             if name not in hidden
@@ -259,7 +269,7 @@ class Hubspot(StandIn):
         if after + limit > CAP or limit > 200 or len(body["sorts"]) > 1:
             raise Refusal(400, "There was a problem with the request.")
         (group,) = body["filterGroups"]
-        (sort,) = body["sorts"]
+        sort = json.loads(*body["sorts"])
         key = {"hs_lastmodifieddate": self.indexed, "hs_object_id": lambda row: int(row.id)}
         compare = {"EQ": lambda a, b: a == b, "GT": lambda a, b: a > b, "GTE": lambda a, b: a >= b, "LT": lambda a, b: a < b}
         rows = [row for row in self.seen() if row.deleted is None and self.indexed(row)]
@@ -279,15 +289,18 @@ class Hubspot(StandIn):
         ids = [one["id"] for one in body["inputs"]]
         if len(ids) > 100:
             raise Refusal(400, "The maximum number of inputs supported in a batch is 100. Please reduce the number of items and try again")
+        known = {"createdAt": iso(self.now), "updatedAt": iso(self.now), "archived": False}
         if kind == "companies":
             found = [
-                {"id": id, "properties": {name: COMPANY.get(name) for name in body["properties"]}} for id in ids if id == COMPANY["id"]
+                {"id": id, "properties": {name: COMPANY.get(name) for name in body["properties"]}, **known}
+                for id in ids
+                if id == COMPANY["id"]
             ]
         else:
             rows = [self.rows.get(id) for id in ids]
             found = [self._record(row, body["properties"]) for row in rows if row and row.visible and row.deleted is None][::-1]
         gone = sorted(set(ids) - {one["id"] for one in found})
-        answer = {"status": "COMPLETE", "results": found}
+        answer = {"status": "COMPLETE", "startedAt": iso(self.now), "completedAt": iso(self.now), "results": found}
         if not gone:
             return 200, answer
         words = "Could not get some DEAL objects, they may be deleted or not exist. Check that ids are valid."
@@ -311,9 +324,9 @@ class Hubspot(StandIn):
         results, errors = [], []
         for one in body["inputs"]:
             if one["id"] in self.company_of:
-                others = [{"toObjectId": 5, "associationTypes": [{"category": "HUBSPOT_DEFINED", "typeId": 341, "label": None}]}]
+                others = [{"toObjectId": "5", "associationTypes": [{"category": "HUBSPOT_DEFINED", "typeId": 341, "label": ""}]}]
                 kinds = [{"category": "HUBSPOT_DEFINED", "typeId": 5, "label": "Primary"}]
-                to = [*others, {"toObjectId": int(self.company_of[one["id"]]), "associationTypes": kinds}]
+                to = [*others, {"toObjectId": self.company_of[one["id"]], "associationTypes": kinds}]
                 if "after" not in one:  # the primary one stands on the second page
                     results.append({"from": {"id": one["id"]}, "to": to[:1], "paging": {"next": {"after": "x"}}})
                 else:
@@ -322,9 +335,10 @@ class Hubspot(StandIn):
                 context = {"fromObjectId": [one["id"]], "fromObjectType": ["deal"], "toObjectType": ["company"]}
                 kind = {"category": "OBJECT_NOT_FOUND", "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND", "context": context}
                 errors.append({"status": "error", "message": f"No company is associated with deal {one['id']}.", **kind})
+        answer = {"status": "COMPLETE", "startedAt": iso(self.now), "completedAt": iso(self.now), "results": results}
         if not errors:
-            return 200, {"status": "COMPLETE", "results": results}
-        return 207, {"status": "COMPLETE", "results": results, "numErrors": len(errors), "errors": errors}
+            return 200, answer
+        return 207, {**answer, "numErrors": len(errors), "errors": errors}
 
 
 class HubspotParts(SourceParts):

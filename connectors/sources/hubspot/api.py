@@ -6,6 +6,7 @@ https://developers.hubspot.com/docs/api-reference/error-handling
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -86,9 +87,11 @@ class Api:
         self._wait_for_search()
         body = {
             "filterGroups": [{"filters": [{"propertyName": name, "operator": how, "value": value} for name, how, value in filters]}],
-            "sorts": [{"propertyName": sort, "direction": "DESCENDING" if descending else "ASCENDING"}],
+            # A text, as HubSpot's OpenAPI has it and its own client sends it: https://github.com/HubSpot/hubspot-api-nodejs#readme
+            "sorts": [json.dumps({"propertyName": sort, "direction": "DESCENDING" if descending else "ASCENDING"})],
             "properties": list(properties),
             "limit": limit,
+            "after": "0",
         }
         return _results(self._ask().post(lambda _: self.paths.objects(record_type, "search"), body))
 
@@ -96,7 +99,11 @@ class Api:
         """The records with these ids, in any order, without those that are gone; a merged one comes under its new id."""
         found: list[Any] = []
         for start in range(0, len(ids), BATCH):
-            body = {"properties": list(properties), "inputs": [{"id": id} for id in ids[start : start + BATCH]]}
+            body = {
+                "properties": list(properties),
+                "propertiesWithHistory": [],
+                "inputs": [{"id": id} for id in ids[start : start + BATCH]],
+            }
             found += _results(self._ask().post(lambda _: self.paths.objects(record_type, "batch/read"), body))
         return found
 

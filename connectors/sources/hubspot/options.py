@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from crmbridge.contract import Options, Secret, Secrets
+
+LEGACY: Final = "v3"
+"""The undated version. What of it ends when (read 2026-11-30):
+https://developers.hubspot.com/changelog/v1-oauth-api-deprecation
+https://developers.hubspot.com/changelog/deprecating-support-for-hubspot-v4-apis
+https://developers.hubspot.com/changelog/legacy-apis-and-legacy-apps-whats-going-unsupported-and-when"""
+_FIRST_WHOLE: Final = "2026-03"  # 2025-09 has no login
 
 
 class OAuth(Options):
@@ -37,7 +45,7 @@ class HubspotOptions(Options):
     webhook: Webhook | None = Field(None, description="Take webhooks too: changes are heard within seconds, and none in between is lost.")
     portal_id: int | None = Field(None, description="The account's number: webhook events of any other account are left alone.", ge=1)
     api_url: str = Field("https://api.hubapi.com", description="Where the API is.", pattern=r"^https?://[^\s/?#@]+$")
-    api_version: str = Field("v3", description="v3, or a dated version like 2026-09.", pattern=r"^(v3|20[0-9]{2}-(03|09))$")
+    api_version: str = Field("2026-09", description="A dated version from 2026-03 on, or v3, which ends in 2027.")
     overlap: int = Field(
         120, description="Seconds that each poll looks back: HubSpot's search shows a change only some time after it.", ge=10, le=86_400
     )
@@ -51,6 +59,21 @@ class HubspotOptions(Options):
     searches_per_second: float = Field(
         4, description="At most so many searches a second; HubSpot allows an account 5 in all.", gt=0, le=1000
     )
+
+    @field_validator("api_version")
+    @classmethod
+    def _whole(cls, value: str) -> str:
+        if value == LEGACY or (re.fullmatch(r"20[0-9]{2}-(03|09)", value) and value >= _FIRST_WHOLE):
+            return value
+        raise PydanticCustomError("version", "`{value}` lacks paths that are needed here: leave it out, for 2026-09", {"value": value})
+
+    def notes(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """When what is asked for ends at HubSpot."""
+        if self.api_version != LEGACY:
+            return []
+        ends = "its associations on 2027-03-30, all of it in September 2027"
+        login = "its OAuth login ends on 2027-02-16, " if self.oauth else ""
+        return [(("api_version",), f"HubSpot ends v3: {login}{ends}. Leave `api_version` out, for 2026-09")]
 
     @model_validator(mode="before")
     @classmethod

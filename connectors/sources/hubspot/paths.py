@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from connectors.sources.hubspot.options import LEGACY
+
 
 class Paths:
     """Addresses in one version of the API; `v3` counts the undated ones, whose associations are v4."""
 
     def __init__(self, api_url: str, version: str) -> None:
         self._base = api_url
-        self._dated = None if version == "v3" else version
+        self._dated = None if version == LEGACY else version
 
     def objects(self, record_type: str, tail: str = "") -> str:
         """`tail`: nothing for the list, `search`, `batch/read`."""

@@ -11,6 +11,7 @@ from standins import hubspot as hubspot_stand_in
 from standins.hubspot import CLIENT_SECRET, PORTAL, REFRESH, HubspotParts
 
 from connectors.sources.hubspot import CONNECTOR
+from connectors.sources.hubspot.options import HubspotOptions
 from connectors.sources.hubspot.paths import Paths
 from connectors.sources.hubspot.types import stamp_property
 from crmbridge.contract import Setting
@@ -40,6 +41,18 @@ def test_addresses_by_version():
     assert new.associations("deals", "companies") == "https://x/crm/associations/2026-09/deals/companies/batch/read"
     assert [old.token(), new.token()] == ["https://x/oauth/v1/token", "https://x/oauth/2026-09/token"]
     assert new.objects("../a?b") == "https://x/crm/objects/2026-09/..%2Fa%3Fb"
+
+
+def test_what_ends_at_hubspot_is_said():
+    """The undated version works for a while, and people are told when it ends; a dated one that lacks paths is refused."""
+    login = {"client_id": "app", "client_secret": "s", "refresh_token": "r"}
+    ((path, words),) = HubspotOptions(oauth=login, api_version="v3").notes()
+    assert (path, "2027-02-16" in words, "2027-03-30" in words) == (("api_version",), True, True)
+    assert "2027-02-16" not in HubspotOptions(token="t", api_version="v3").notes()[0][1]
+    assert HubspotOptions(token="t").notes() == HubspotOptions(token="t", api_version="2027-03").notes() == []
+    for version in ("2025-09", "2026-9", "v4", "2026-06"):
+        with pytest.raises(ValueError, match="leave it out, for 2026-09"):
+            HubspotOptions(token="t", api_version=version)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +85,7 @@ class TestSearching(HubspotParts):
         self.begun(crm, world)
         ids = [crm.create() for _ in range(101)]
         assert sorted(one.record_id for one in world.poll()) == sorted(ids)
-        assert all("after" not in one for one in crm.searches)
+        assert {one["after"] for one in crm.searches} == {"0"}
         assert len(crm.searches) < 40
 
     @pytest.mark.parametrize("count", [9, 10, 11, 20, 21, 40])
@@ -249,7 +262,7 @@ class TestRecords(HubspotParts):
     def test_only_what_is_configured_is_asked_for(self, make, crm):
         source = make(records=spec("dealname"))
         source.fetch_many("deals", [crm.create()])
-        areas = {one.path.split("/")[3] for one in crm.requests if one.path.startswith("/crm/")}
+        areas = {one.path.split("/")[2] for one in crm.requests if one.path.startswith("/crm/")}
         assert areas == {"objects", "properties", "pipelines"}
 
     def test_a_property_that_is_hidden_later_is_not_cleared(self, world, crm):
