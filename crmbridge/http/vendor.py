@@ -20,6 +20,8 @@ from crmbridge.telemetry import redact
 Words = Callable[[Any], str]
 """What a vendor's error body says, from its JSON; empty if it says nothing."""
 
+Limit = Callable[[Any, Mapping[str, str]], timedelta | None]
+"""For how long a vendor's 429 holds, by its body and headers, where it says so in words of its own; a longer Retry-After wins."""
 _LIMITED: Final = timedelta(minutes=1)  # where a limit names no end
 _MAINTENANCE: Final = timedelta(minutes=1)
 
@@ -46,7 +48,7 @@ class Vendor:
         heard: Callable[[Mapping[str, str]], None] = lambda _: None,
         expired: Callable[[Refused], bool] = lambda error: error.status == 401,
         authorize: Callable[[Token], dict[str, str]] = lambda token: {"Authorization": f"Bearer {token.value}"},
-        limit: Callable[[Any], timedelta] = lambda _: _LIMITED,
+        limit: Limit = lambda _body, _headers: None,
     ) -> None:
         """`heard` sees the headers of each answer (quotas); `expired` tells a refusal that a new token may cure; `authorize`
         gives the headers that show a token; `limit` says from a 429's body how long it holds, where no header does."""
@@ -94,7 +96,7 @@ def understood(
     words: Words,
     now: datetime,
     heard: Callable[[Mapping[str, str]], None] = lambda _: None,
-    limit: Callable[[Any], timedelta] = lambda _: _LIMITED,
+    limit: Limit = lambda _body, _headers: None,
 ) -> Any:
     """The JSON of a good answer; numbers with a point are Decimal. Raises Refused, or SourceError where no answer came."""
     try:
@@ -111,7 +113,8 @@ def understood(
     said = (words(body) if body is not None else "") or _shown(answer)
     until = retry_after(answer.headers, now)
     if status == 429:
-        until = until or now + limit(body)
+        named = limit(body, answer.headers)
+        until = max(filter(None, (until, now + named if named else None)), default=now + _LIMITED)
     elif status >= 500:
         until = until or (now + _MAINTENANCE if body is None else None)
     raise Refused(_begin(f"HTTP {status} {said}".strip()), status, body, until)

@@ -84,8 +84,11 @@ class Pipedrive(StandIn):
             case "/api/v2/dealFields":
                 data = self.fields()
             case "/v1/webhooks" if exchange.command == "POST":
-                self.subscriptions.append(exchange.seen.json())
-                data = {"id": len(self.subscriptions)}
+                asked = exchange.seen.json()
+                if not asked.get("name"):
+                    return self.say(exchange, 400, {"success": False, "error": "name is required"})
+                self.subscriptions.append(asked)
+                return self.say(exchange, 201, {"success": True, "data": {"id": len(self.subscriptions)}})
             case "/v1/webhooks":
                 data = self.subscriptions
             case "/api/v2/deals" | "/api/v2/deals/archived":
@@ -110,10 +113,12 @@ class Pipedrive(StandIn):
 
     def fields(self):
         hidden = {WORDS[word] for word in self.hidden_fields}
-        known = [("title", "varchar"), ("stage_id", "stage"), ("value", "monetary"), ("owner_id", "user"), ("update_time", "datetime")]
-        found = [{"field_code": code, "field_name": code.title(), "field_type": kind} for code, kind in known if code not in hidden]
+        known = [("title", "varchar"), ("stage_id", "stage"), ("value", "monetary"), ("owner_id", "user"), ("update_time", "date")]
+        more = {"description": "", "is_optional_response_field": False, "is_custom_field": False}
+        found = [{"field_code": code, "field_name": code.title(), "field_type": kind, **more} for code, kind in known if code not in hidden]
         options = [{"id": 7, "label": "Gold"}, {"id": 8, "label": "Silver"}]
-        return [*found, {"field_code": CUSTOM, "field_name": "Level", "field_type": "enum", "is_custom_field": True, "options": options}]
+        level = {"field_code": CUSTOM, "field_name": "Level", "field_type": "enum", "options": options}
+        return [*found, {**more, **level, "is_custom_field": True}]
 
     def record(self, row):
         fields = {WORDS[word]: self.value(word, value) for word, value in row.fields.items() if word in WORDS}

@@ -215,8 +215,10 @@ def _expired(error: Refused) -> bool:
     return error.status == 401 and not (_WRONG_TOKEN in str(error) and "day(s)" in str(error))
 
 
-def _limit(body: Any) -> timedelta:
+def _limit(body: Any, headers: Mapping[str, str]) -> timedelta | None:
     """How long a 429 holds: the day's limit till midnight in the account's time zone, so an hour is a try; the others for moments."""
+    if headers.get("Retry-After"):
+        return None
     said = f"{body.get('policyName', '')} {body.get('message', '')}".lower() if isinstance(body, dict) else ""
     if "daily" in said:
         return _AN_HOUR

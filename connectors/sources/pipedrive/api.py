@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from connectors.sources.pipedrive.options import PipedriveOptions
@@ -15,6 +17,7 @@ from crmbridge.model import clean
 
 TYPES: Final[Mapping[str, str]] = {"deals": "deal", "persons": "person", "organizations": "organization"}
 """Record types, as the API calls them, with what webhooks and field lists call one."""
+_SECONDS: Final = re.compile(r"\d{1,4}", re.ASCII)
 _FRESH: Final = 600.0  # seconds that names are believed
 _MANY: Final = 50  # pages of one list
 
@@ -45,6 +48,7 @@ class Api:
             words=_words,
             now=setting.now,
             authorize=lambda token: {"x-api-token": token.value},
+            limit=_limit,
         )
         self.stages = Known(lambda: {str(one["id"]): str(one["name"]) for one in self.all("/api/v2/stages")})
         self.users = Known(lambda: {str(one["id"]): one for one in self._data("/v1/users")})
@@ -100,6 +104,7 @@ class Api:
                 "subscription_url": url,
                 "event_action": "*",
                 "event_object": kind,
+                "name": f"crmbridge: {kind}s",
                 "version": "2.0",
                 "http_auth_user": user,
                 "http_auth_password": password,
@@ -129,6 +134,19 @@ class Api:
         if not isinstance(data, list) or not all(isinstance(one, dict) for one in data):
             raise SourceError("the answer holds no list")
         return data
+
+
+def _limit(_body: Any, headers: Mapping[str, str]) -> timedelta | None:
+    """How long a 429 holds: https://pipedrive.readme.io/docs/core-api-concepts-rate-limiting (2026-09-17), read 2026-11-30.
+
+    A burst holds for the seconds that are left of its window of two. The day's tokens come again at the start of the next day, nobody
+    says in which zone: an hour is a try, for a Retry-After beside them speaks of the burst. The header with the tokens that are left
+    stands in no document; Pipedrive's people speak of it in their forum.
+    """
+    if headers.get("x-daily-ratelimit-token-remaining") == "0":
+        return timedelta(hours=1)
+    left = headers.get("x-ratelimit-reset", "")
+    return timedelta(seconds=max(1, int(left))) if _SECONDS.fullmatch(left) else None
 
 
 def _words(body: Any) -> str:

@@ -102,7 +102,7 @@ class PipedriveSource:
             FieldInfo(
                 name=f"custom_fields.{code}" if one.get("is_custom_field") else code,
                 label=clean(str(one.get("field_name") or code)),
-                type=_TYPES.get(str(one.get("field_type")), FieldType.TEXT),
+                type=_type(code, one, FieldType.TEXT),
                 choices=self._choices(code, one),
                 required=code in ("id", "title", "name") or None,
             )
@@ -280,7 +280,7 @@ class PipedriveSource:
             values = raw if isinstance(raw, list) else [raw]
             choices = tuple(Choice(str(one), labels.get(str(one), str(one))) for one in values)
             return choices if isinstance(raw, list) else choices[0]
-        type_ = _TYPES.get(str(described.get("field_type")), FieldType.ANY) if spec.type is FieldType.ANY else spec.type
+        type_ = _type(_code(field), described, FieldType.ANY) if spec.type is FieldType.ANY else spec.type
         return self._reading.value(raw, type_, spec.separator)
 
     def _choices(self, code: str, described: Mapping[str, Any]) -> dict[str, str]:
@@ -420,3 +420,9 @@ def _instant(raw: Mapping[str, Any]) -> datetime:
 
 def _stamp(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _type(code: str, described: Mapping[str, Any], otherwise: FieldType) -> FieldType:
+    """The type of a field. Pipedrive calls instants dates too: `update_time`, `won_time`."""
+    kind = str(described.get("field_type"))
+    return FieldType.DATETIME if kind == "date" and code.endswith("_time") else _TYPES.get(kind, otherwise)

@@ -3,6 +3,7 @@
 import base64
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import ClassVar
 
 import pytest
@@ -11,7 +12,7 @@ from standins.pipedrive import CUSTOM, HOOK, PASSWORD, STAGES, TOKEN, WORDS, Pip
 from connectors.sources.pipedrive import CONNECTOR
 from crmbridge.errors import InvalidRequest, SourceError
 from crmbridge.model import Choice, FieldSpec, Kind, cursors
-from crmbridge.testing import Can, SourceContract
+from crmbridge.testing import Can, SourceContract, answer
 
 NAMES = {str(id): name for name, id in STAGES.items()}
 
@@ -269,3 +270,30 @@ class TestPipedrive(SourceContract):
         with pytest.raises(SourceError, match="unauthorized access") as told:
             world.call(world.source.check)
         assert "canary" not in str(told.value)
+
+    @pytest.mark.parametrize(
+        ("headers", "seconds"),
+        [
+            ({"x-ratelimit-reset": "2"}, 2),
+            ({"x-ratelimit-reset": "0"}, 1),
+            ({"x-ratelimit-reset": "2", "Retry-After": "77"}, 77),
+            ({"x-ratelimit-reset": "99", "Retry-After": "7"}, 99),
+            ({"x-daily-ratelimit-token-remaining": "0", "x-ratelimit-reset": "2", "Retry-After": "2"}, 3600),
+            ({"x-daily-ratelimit-token-remaining": "17", "x-ratelimit-reset": "2"}, 2),
+            ({"x-ratelimit-reset": "soon"}, 60),
+            ({}, 60),
+        ],
+    )
+    def test_how_long_a_limit_holds(self, make, crm, headers, seconds):
+        """A burst for seconds, the day's tokens for longer; where nobody says it, a minute."""
+        crm.then(*[answer(429, {"success": False, "error": "request over limit"}, headers)] * 3)
+        with pytest.raises(SourceError, match="request over limit") as told:
+            make().poll(None)
+        assert told.value.retry_at == crm.now + timedelta(seconds=seconds)
+
+    def test_instants_that_are_called_dates(self, make, crm):
+        """Pipedrive describes `update_time` as a date."""
+        source = make(records={"deals": {"update_time": FieldSpec()}})
+        (found,) = source.fetch_many("deals", [crm.create()])
+        assert found.fields == {"update_time": crm.now.replace(microsecond=0)}
+        assert {one.name: one.type for one in source.schema("deals")}["update_time"] == "datetime"
