@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -54,6 +55,12 @@ class OdooOptions(Options):
     most_ids: int = Field(
         100_000, description="Deletions in a type with more records than this are not looked for; 0: never.", ge=0, le=1_000_000
     )
+
+    def notes(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """When JSON-RPC ends (read 2026-11-30): https://www.odoo.com/documentation/19.0/developer/reference/external_rpc_api.html"""
+        if self.api != "jsonrpc" or not (urlsplit(self.url).hostname or "").endswith(".odoo.com"):
+            return []
+        return [(("api",), "Odoo Online ends JSON-RPC with 21.1 (winter 2027): say `api: json2` once the database is a 19")]
 
     @field_validator("url")
     @classmethod

@@ -11,6 +11,8 @@ from crmbridge.contract import Options, Secret, Secrets
 from crmbridge.http import is_loopback
 
 API_VERSION = "67.0"  # Summer '26
+# https://developer.salesforce.com/docs/platform/connect-rest-api/guide/intro_api_eol (read 2026-11-30)
+_LAST_TO_END = 40.0
 
 
 class ClientCredentials(Options):
@@ -65,6 +67,12 @@ class SalesforceOptions(Options):
     quota_share: float = Field(
         0.8, description="Polls pause while more than this share of the org's daily API requests is used, by whomever.", gt=0, le=1
     )
+
+    def notes(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """When an old version ends."""
+        if float(self.api_version) > _LAST_TO_END:
+            return []
+        return [(("api_version",), f"Salesforce ends versions up to {_LAST_TO_END} in summer 2027: leave it out, for {API_VERSION}")]
 
     @field_validator("url")
     @classmethod

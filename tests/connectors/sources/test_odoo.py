@@ -2,9 +2,11 @@
 
 from typing import ClassVar
 
+import pytest
 from standins.odoo import DATABASE, HOOK_PATH, MODEL, PASSWORD, USER, WORDS, Odoo
 
 from connectors.sources.odoo import CONNECTOR
+from connectors.sources.odoo.options import OdooOptions
 from crmbridge.testing import Can, SourceContract
 
 
@@ -67,3 +69,17 @@ class TestJson2(Contract):
 
     can = frozenset({Can.POLL, Can.WEBHOOK, Can.DELETES, Can.TEAMS, Can.SCHEMA, Can.LINKS, Can.RIGHTS})
     api = "json2"
+
+
+@pytest.mark.parametrize(
+    ("url", "api", "told"),
+    [
+        ("https://acme.odoo.com", "jsonrpc", True),
+        ("https://acme.odoo.com", "json2", False),
+        ("https://odoo.acme.example", "jsonrpc", False),
+    ],
+)
+def test_what_ends_at_odoo_online_is_said(url, api, told):
+    """Those who run Odoo themselves choose when it ends."""
+    options = OdooOptions(url=url, database="acme", user="bridge", password="p", api=api)
+    assert [path for path, words in options.notes() if "winter 2027" in words] == [("api",)] * told

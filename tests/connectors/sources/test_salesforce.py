@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from standins.salesforce import CLIENT_ID, CLIENT_SECRET, HOOK_PATH, ORGANIZATION, TYPE, WORDS, Salesforce
 
 from connectors.sources.salesforce import CONNECTOR, soql
+from connectors.sources.salesforce.options import SalesforceOptions
 from connectors.sources.salesforce.outbound import long_id
 from crmbridge.contract import Setting
 from crmbridge.errors import InvalidRequest, SourceError
@@ -291,3 +292,12 @@ def test_other_credentials_use_no_kept_token(tmp_path):
                 source.check()
             source.close()
             assert crm.logins == logins
+
+
+def test_what_ends_at_salesforce_is_said():
+    """Versions up to 40.0 do; the others have no note."""
+    login = {"flow": "client_credentials", "client_id": "a", "client_secret": "b"}
+    known = {"url": "https://acme.my.salesforce.com", "login": login}
+    ((path, words),) = SalesforceOptions(**known, api_version="40.0").notes()
+    assert (path, "summer 2027" in words) == (("api_version",), True)
+    assert SalesforceOptions(**known, api_version="41.0").notes() == SalesforceOptions(**known).notes() == []
