@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from crmbridge.rules.rule import Rule, Step, templates_in
 Field = tuple[str, str, str]
 """Source, record type, field."""
 _FILE: Final = "required.json"
+_IN_WORDS: Final = re.compile(r"\|\s*plain\b")
 _ENOUGH: Final = 100
 """Records without an exception that prove enough."""
 
@@ -83,7 +85,7 @@ def rich(config: Config, source: str, record: str, infos: Iterable[FieldInfo]) -
         for step in rule.steps
         for template in (step.text, *templates_in(step.blocks))
         for read in template.reads
-        if read.root in ("record", "before") and "plain" not in template.source
+        if read.root in ("record", "before") and not _IN_WORDS.search(template.source)
     }
     typed = {name for name, one in spec.items() if one.type is FieldType.HTML}
     return sorted(one.name for one in infos if one.type is FieldType.HTML and one.name in printed - typed)

@@ -161,6 +161,9 @@ class _Compiler:
     def _condition(self, model: RuleModel, place: Place, fields: RecordSpec | None, audiences: Iterable[Audience]) -> Expression | None:
         if model.if_ is None:
             return None
+        if "{{" in model.if_:
+            self._add(place, f"is an expression and needs no braces: write `if: {model.if_.replace('{{', '').replace('}}', '').strip()}`")
+            return None
         condition = self._compile(compile_expression, model.if_, place, fields)
         for read in condition.reads if condition else ():
             self._may_decide(read, place, fields, audiences)
@@ -182,7 +185,7 @@ class _Compiler:
         self._shortened(model, text, place)
         link_source = model.link or self.defaults.link
         link = self._compile(compile_template, link_source, place.at("link"), fields) if link_source else None
-        if link and (fault := link_fault(link)):
+        if link and model.link and (fault := link_fault(link)):
             self._add(place.at("link"), fault)
         if model.to not in self.destinations:
             if model.to not in self.unusable:
@@ -215,11 +218,12 @@ class _Compiler:
     def _unborn(self, steps: Sequence[Step], clauses: Sequence[Clause], sure: frozenset[str], model: RuleModel, place: Place) -> None:
         """A new record was nothing before."""
         for index, step in enumerate(steps):
-            for name in unborn((step.text, *templates_in(step.blocks)), model.when.event, clauses, sure):
-                where = place.at("publish", index, "text")
-                quote = where.inner_quote
-                advice = f"write `event: [updated]` under `when`, or `{{{{ {name} | default({quote}...{quote}) }}}}`"
-                self._add(where, f"{name} is empty where the record has just been created: {advice}")
+            for part, templates in (("text", [step.text]), ("blocks", list(templates_in(step.blocks)))):
+                for name in unborn(templates, model.when.event, clauses, sure):
+                    where = place.at("publish", index, part)
+                    quote = where.inner_quote
+                    advice = f"write `event: [updated]` under `when`, or `{{{{ {name} | default({quote}...{quote}) }}}}`"
+                    self._add(where, f"{name} is empty where the record has just been created: {advice}")
 
     def _shortened(self, model: StepModel, text: Template | None, place: Place) -> None:
         lookups = {str(read) for read in text.reads} if text else set()

@@ -26,7 +26,7 @@ from crmbridge.config.models import (
     SourceModel,
     StoreModel,
 )
-from crmbridge.config.speech import braces
+from crmbridge.config.speech import braces, default_link_fault
 from crmbridge.config.words import worded
 from crmbridge.contract import Ability, Connector, Options, Secret, Setting
 from crmbridge.errors import ConfigError, Problem
@@ -194,6 +194,8 @@ class _Loader:
         if model is None:
             return None
         self._alerts(model, destinations, raw)
+        if model.defaults.link and (fault := default_link_fault(model.defaults.link)):
+            self._add(self.main, ("defaults", "link"), fault)
         if model.server.listen.startswith("/") and any(
             one.connector.name == "chirp" and one.options.url is None for one in destinations.values()
         ):

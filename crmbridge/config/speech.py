@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from crmbridge.config.document import KeyPath
 from crmbridge.model import Kind, Literal, Text, address
+from crmbridge.rules.expression import CompileError
+from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.match import Clause, assured
-from crmbridge.rules.template import Template
+from crmbridge.rules.template import Template, compile_template
 
 _LOOKUP: Final = re.compile(r"(record|before|event)\.\w[\w.]*")
 _BRACES: Final = re.compile(r"\{\{|\{%")
@@ -38,12 +40,20 @@ def link_fault(link: Template) -> str:
     return ""
 
 
-def unborn(templates: Iterable[Template | None], kinds: Iterable[Kind], clauses: Sequence[Clause], sure: frozenset[str]) -> list[str]:
+def default_link_fault(source: str) -> str:
+    """The same for a link that steps take from `defaults`, whose rules complain about the rest of it."""
+    try:
+        return link_fault(compile_template(source, fields=None, filters=FILTERS))
+    except CompileError:
+        return ""
+
+
+def unborn(templates: Iterable[Template], kinds: Iterable[Kind], clauses: Sequence[Clause], sure: frozenset[str]) -> list[str]:
     """Old values, like `before.Stage`, that are printed though nothing makes sure of them, where the rule looks at new records too."""
     if Kind.CREATED not in kinds or any(one.operator in _ON_CHANGE or (one.operator == "changed" and one.wanted) for one in clauses):
         return []
     sure = sure | assured(clauses)
-    return sorted({name for one in templates if one for name in one.needs - sure if name.startswith("before.")})
+    return sorted({name for one in templates for name in one.needs - sure if name.startswith("before.")})
 
 
 def braces(data: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
