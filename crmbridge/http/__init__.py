@@ -6,9 +6,10 @@ An exception that a connector does not map itself is Transient before the mark a
 from crmbridge.http.answers import is_loopback, refusal, retry_after, signed, signing_key, web_link
 from crmbridge.http.client import Answer, Client
 from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, Mark, attempt, begin, classify, credential, describe, looking, marked
+from crmbridge.http.oauth import Denied, exchange, login_failed
 from crmbridge.http.session import Session, read
 from crmbridge.http.strict import look, strict_json
-from crmbridge.http.tokens import Token, Tokens
+from crmbridge.http.tokens import NotKept, Token, Tokens
 from crmbridge.http.vendor import Refused, Vendor, denial, understood
 from crmbridge.http.xml import parse_xml
 
@@ -17,7 +18,9 @@ __all__ = [
     "USER_AGENT",
     "Answer",
     "Client",
+    "Denied",
     "Mark",
+    "NotKept",
     "Refused",
     "Session",
     "Token",
@@ -29,7 +32,9 @@ __all__ = [
     "credential",
     "denial",
     "describe",
+    "exchange",
     "is_loopback",
+    "login_failed",
     "look",
     "looking",
     "marked",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import tempfile
 import threading
@@ -17,6 +18,8 @@ from typing import Final
 
 from crmbridge.model import digest, parse_instant
 from crmbridge.telemetry import forget, hide
+
+_log = logging.getLogger(__name__)
 
 MARGIN: Final = timedelta(minutes=2)
 """A token is replaced this long before it expires: clocks differ, and a request takes its time."""
@@ -42,12 +45,17 @@ class Token:
                 hide(secret)
 
 
+class NotKept(Exception):
+    """A token that may be used once cannot be kept, so it is not used: its successor would be lost, and with it the login."""
+
+
 class Tokens:
     """The one token of a login, for any number of threads, and for other processes that keep theirs in the same file.
 
     `obtain(last)` asks the vendor for one; `last` is the token before, if any, for vendors whose refresh tokens change.
     `keep` is a file (made 0600) that outlives the process. `login` names the credentials, secrets included (only a digest of
-    it is written), so that a token that others got is not used.
+    it is written), so that a token that others got is not used. `rotating`: each refresh token may be used once, so nothing is
+    obtained where its successor could not be kept (NotKept), nor while another process may be obtaining one.
     """
 
     def __init__(
@@ -57,28 +65,37 @@ class Tokens:
         now: Callable[[], datetime],
         keep: Path | None = None,
         login: Callable[[], str] = lambda: "",
+        rotating: bool = False,
     ) -> None:
         self._obtain = obtain
         self._now = now
         self._keep = keep
         self._login = login
+        self._rotating = rotating
+        self._unwritten = False
         self._lock = threading.Lock()
         self._token: Token | None = None
         self._refused = ""
         self._hidden: deque[str] = deque()
 
     def get(self) -> Token:
-        """A token that is good for some minutes; raises what `obtain` raises."""
+        """A token that is good for some minutes; raises what `obtain` raises, and NotKept."""
         with self._lock:
             token = self._token
             if token is not None and self._good(token):
+                if self._unwritten:
+                    self._unwritten = not self._write(token)
                 return token
             with self._alone():
                 # Another process may have got a newer one, whose refresh token is the only good one by now.
-                token = self._kept() or token
+                token = token if self._unwritten else self._kept() or token
                 if token is None or not self._good(token):
+                    if self._rotating:
+                        self._prove_room()
                     token = self._obtain(token)
-                    self._write(token)
+                    self._unwritten = not self._write(token) and self._rotating
+                    if self._unwritten:
+                        _log.error("a new refresh token could not be kept, and the old one is spent: it is lost if this process ends")
             self._token = token
             self._forget_old(token)
             return token
@@ -110,7 +127,9 @@ class Tokens:
             return
         try:
             descriptor = os.open(self._keep.with_name(f".{self._keep.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except OSError:
+        except OSError as error:
+            if self._rotating:
+                raise self._not_kept(error) from None
             yield
             return
         try:
@@ -135,10 +154,10 @@ class Tokens:
                 return Token(raw["value"], expires_at, raw["refresh"], dict(raw["facts"]))
         return None
 
-    def _write(self, token: Token) -> None:
+    def _write(self, token: Token) -> bool:
         """Whole or not at all, and readable by nobody else. Where it cannot be written, the next process logs in anew."""
         if self._keep is None:
-            return
+            return False
         raw = {
             "login": self._named(),
             "value": token.value,
@@ -146,14 +165,44 @@ class Tokens:
             "refresh": token.refresh,
             "facts": dict(token.facts),
         }
-        with contextlib.suppress(OSError):
-            handle, name = tempfile.mkstemp(dir=self._keep.parent, prefix=f".{self._keep.name}.")  # mode 0600
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(raw, file)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(name).replace(self._keep)
-            except OSError:
-                Path(name).unlink(missing_ok=True)
-                raise
+        try:
+            self._written(json.dumps(raw)).replace(self._keep)
+            self._sync_folder(self._keep.parent)
+        except OSError:
+            return False
+        return True
+
+    def _prove_room(self) -> None:
+        """A file of a token's size can be written where ours is kept. Raises NotKept."""
+        try:
+            self._written(" " * 4096).unlink()
+        except OSError as error:
+            raise self._not_kept(error) from None
+
+    def _written(self, text: str) -> Path:
+        """A new file (0600) beside ours, on the disk."""
+        if self._keep is None:
+            raise FileNotFoundError("there is no folder for it")
+        handle, name = tempfile.mkstemp(dir=self._keep.parent, prefix=f".{self._keep.name}.")  # mode 0600
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+        return Path(name)
+
+    @staticmethod
+    def _sync_folder(folder: Path) -> None:
+        """The renaming itself is on the disk."""
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _not_kept(self, error: OSError) -> NotKept:
+        where = f" in {self._keep.parent}" if self._keep else ""
+        return NotKept(f"the login is not renewed, for its new token could not be kept{where}: {error.strerror or error}")

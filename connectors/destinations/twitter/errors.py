@@ -1,71 +1,133 @@
-"""What each answer to `POST /2/tweets` means for the post.
-
-https://docs.x.com/x-api/fundamentals/response-codes-and-errors ; the 402 and duplicate bodies are from the field.
-"""
+"""What an answer of X means for the post, for the messages behind it, and for whoever looks after the account. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime, time, timedelta, timezone
+from typing import Any, Final
 
+from connectors.destinations.twitter.answers import TABLE, Answer, Row, Then, Until
 from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, OutcomeUnknown, RateLimited, Rejected, Transient
-from crmbridge.http import refusal
+from crmbridge.http import retry_after
 from crmbridge.telemetry import redact
 
-# 403s that every post would get: the app, its access level or its authentication is wrong.
-_SETTINGS = ("client-forbidden", "unsupported-authentication", "not-authorized-for-resource", "oauth1-permissions")
-_WINDOW = timedelta(minutes=15)  # https://docs.x.com/x-api/fundamentals/rate-limits
-_UNIX = re.compile(r"\d{9,11}", re.ASCII)
-_DAILY = ("x-app-limit-24hour", "x-user-limit-24hour")
+_AN_HOUR: Final = timedelta(hours=1)
+_EACH: Final = 300  # characters of one of X's texts
+_WHOLE: Final = 600
+_FARTHEST: Final = timedelta(days=400)  # no honest limit ends later
+_UNIX: Final = re.compile(r"\d{9,11}", re.ASCII)
+_NAMED: Final = re.compile(r"[^a-z0-9-]+")
+_LIMITS: Final = ("x-app-limit-24hour", "x-user-limit-24hour")
 
 
-def meaning(status: int, headers: Mapping[str, str], said: Any, now: datetime) -> DeliveryError:
-    """An answer other than 201. `said` is its JSON, or None if it is none."""
+def meaning(status: int, headers: Mapping[str, str], said: Any, now: datetime, *, reply: bool = False) -> DeliveryError:
+    """What an answer without a post leads to. `said` is its JSON, or None if it is none; `reply`: it was to be a reply."""
     problem = said if isinstance(said, dict) else {}
-    kind, detail = str(problem.get("type") or ""), _detail(problem)
-    text, code = redact(f"HTTP {status} {detail}".strip())[:300], kind.rpartition("/")[2] or str(status)
-    if status == 429:
-        return RateLimited(text, reset(headers, now), code=code)
-    if status == 402:
-        return AuthFailed(f"the X account's credits are used up: {text}", code="credits")
-    if status == 403:
-        return _forbidden(problem, kind, text, code)
-    if 200 <= status < 300:
-        return OutcomeUnknown(f"X answered {status} without naming the post", code=code)
-    return refusal(status, detail, headers, now)
+    texts = tuple(_texts(problem))
+    names = frozenset(_names(problem)) if isinstance(said, (dict, list)) else frozenset({"not json"})
+    plain = isinstance(said, (dict, list)) and all(text.lower().rstrip(".") == "forbidden" for text in texts)
+    read_only = status == 403 and headers.get("x-access-level", "").strip().lower() == "read"
+    answer = Answer(status, names, " ".join(texts).lower(), reply, plain, read_only)
+    row = next(row for row in TABLE if row.fits(answer))
+    return _error(row, _told(row, status, problem, texts), row.code or _word(problem) or str(status), headers, problem, now)
 
 
-def _forbidden(problem: Mapping[str, Any], kind: str, text: str, code: str) -> DeliveryError:
-    if not problem:
-        # Not X's API but the edge before it ("Just a moment..."): the request was stopped there, so nothing was
-        # posted, and the edge lets later ones pass.
-        return Transient("HTTP 403 from the network edge before X", code="edge")
-    if "duplicate content" in text.lower():
-        return Duplicate(text, code="duplicate")
-    if kind.endswith(_SETTINGS) or str(problem.get("reason") or "") in _SETTINGS:
-        return AuthFailed(text, code=code)
+def _error(row: Row, text: str, code: str, headers: Mapping[str, str], problem: Mapping[str, Any], now: datetime) -> DeliveryError:
+    match row.then:
+        case Then.WAIT:
+            until = until_named(row.until, headers, problem, now) or (now + row.otherwise if row.otherwise else None)
+            return RateLimited(text, until, code=code) if until else AuthFailed(text, code=code)
+        case Then.PAUSE:
+            return AuthFailed(text, code=code)
+        case Then.DUPLICATE:
+            return Duplicate(text, code=code)
+        case Then.RETRY:
+            return Transient(text, code=code)
+        case Then.UNKNOWN:
+            return OutcomeUnknown(text, code=code)
     return Rejected(text, code=code)
 
 
-def _detail(problem: Mapping[str, Any]) -> str:
-    """The most telling of the texts in a problem body."""
+def until_named(where: Iterable[Until], headers: Mapping[str, str], problem: Mapping[str, Any], now: datetime) -> datetime | None:
+    """The latest instant that X names in one of these places; None if it names none.
+
+    A day is over at its end in UTC, the clock that X bills by: that is never too early. What lies behind us is no reason to
+    ask again at once: a day that X still calls the end of a limit ends in an hour.
+    """
+    found: list[datetime | None] = []
+    for place in where:
+        match place:
+            case Until.BODY:
+                ends = _day_or_moment(problem.get("reset_date"))
+                found.append(max(ends, now + _AN_HOUR) if ends else None)
+            case Until.AFTER:
+                found.append(retry_after(headers, now))
+            case Until.DAY:
+                found += [_unix(headers.get(f"{limit}-reset")) for limit in _LIMITS if headers.get(f"{limit}-remaining", "0") == "0"]
+            case Until.WINDOW:
+                found.append(_unix(headers.get("x-rate-limit-reset")))
+    return max((moment for moment in found if moment is not None and moment - now < _FARTHEST), default=None)
+
+
+def _unix(value: Any) -> datetime | None:
+    return datetime.fromtimestamp(int(value), timezone.utc) if isinstance(value, str) and _UNIX.fullmatch(value) else None
+
+
+def _day_or_moment(value: Any) -> datetime | None:
+    """The instant that a body gives: a day, a day with its time, or Unix seconds."""
+    text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    if moment := _unix(text):
+        return moment
+    try:
+        if len(text) == len("2026-12-01"):
+            return datetime.combine(date.fromisoformat(text), time(), timezone.utc) + timedelta(days=1)
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+# --- X's own words ----------------------------------------------------------------------------
+
+
+def _first(problem: Mapping[str, Any]) -> Mapping[str, Any]:
     errors = problem.get("errors")
-    first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
-    for text in (problem.get("detail"), first.get("message"), first.get("detail"), problem.get("title")):
-        if isinstance(text, str) and text:
-            return " ".join(text.split())
-    return ""
+    return errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
 
 
-def reset(headers: Mapping[str, str], now: datetime) -> datetime:
-    """When X takes posts again: the latest reset among its limits that are used up, else a window from now."""
-    moments = [_moment(headers.get("x-rate-limit-reset"))]
-    moments += [_moment(headers.get(f"{limit}-reset")) for limit in _DAILY if headers.get(f"{limit}-remaining") == "0"]
-    known = [moment for moment in moments if moment is not None]
-    return max(known) if known else now + _WINDOW
+def _texts(problem: Mapping[str, Any]) -> Iterator[str]:
+    """What X says in words, in the order in which it reads best; nothing twice."""
+    first, said = _first(problem), ""
+    for text in (problem.get("title"), problem.get("detail"), first.get("title"), first.get("message"), first.get("detail")):
+        if isinstance(text, str) and (one := " ".join(text[:_EACH].split())) and one not in said:
+            said += f"{one}\n"
+            yield one
 
 
-def _moment(value: str | None) -> datetime | None:
-    return datetime.fromtimestamp(int(value), timezone.utc) if value and _UNIX.fullmatch(value) else None
+def _names(problem: Mapping[str, Any]) -> Iterator[str]:
+    """What X calls it, in lower case: the end of the type, the title, the reason, a number of v1.1."""
+    for one in (problem, _first(problem)):
+        kind = one.get("type")
+        for name in (kind.rstrip("/").rpartition("/")[2] if isinstance(kind, str) else None, one.get("title"), one.get("reason")):
+            if isinstance(name, str):
+                yield _NAMED.sub("", name[:_EACH].lower())
+        if isinstance(one.get("code"), int):
+            yield str(one["code"])
+
+
+def _word(problem: Mapping[str, Any]) -> str:
+    """X's own word for it, for people to look for: `client-forbidden`."""
+    kind = problem.get("type") or _first(problem).get("type")
+    name = kind.rstrip("/").rpartition("/")[2] if isinstance(kind, str) else ""
+    return name if name and len(name) < 60 and not _NAMED.search(name) else ""
+
+
+def _told(row: Row, status: int, problem: Mapping[str, Any], texts: Iterable[str]) -> str:
+    """One bounded line: what it is, then the status and all that X said, then what it is called."""
+    said = f"HTTP {status} {'; '.join(texts)}".strip()
+    called = [one for name in ("reason", "type") if isinstance(one := problem.get(name) or _first(problem).get(name), str)]
+    called += [f"reset_date {problem['reset_date']}"] if isinstance(problem.get("reset_date"), (str, int)) else []
+    extra = ", ".join(" ".join(one[:_EACH].split()) for one in called if one != "about:blank")
+    line = f"{row.says}: {said}" if row.says else said
+    return redact(f"{line} ({extra})" if extra else line)[:_WHOLE]

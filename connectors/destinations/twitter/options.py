@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from typing import Final, Self
+
+from pydantic import Field, field_validator, model_validator
 
 from crmbridge.contract import Options, Secret
 
+KEYS: Final = ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
+"""The login by OAuth 1.0a: four secrets that do not expire."""
+USER: Final = ("client_id", "refresh_token")
+"""The login by OAuth 2.0: a token for two hours, and one to renew it."""
+
 
 class TwitterOptions(Options):
-    """One account, through one app (OAuth 1.0a user context)."""
+    """One account, through one app: by OAuth 1.0a or by OAuth 2.0."""
 
-    consumer_key: Secret = Field(description="API key of the app.")
-    consumer_secret: Secret = Field(description="API key secret of the app.")
-    access_token: Secret = Field(description="Access token of the account, made with read and write permission.")
-    access_token_secret: Secret = Field(description="Access token secret of the account.")
+    consumer_key: Secret | None = Field(default=None, description="OAuth 1.0a: API key of the app.")
+    consumer_secret: Secret | None = Field(default=None, description="OAuth 1.0a: API key secret of the app.")
+    access_token: Secret | None = Field(default=None, description="OAuth 1.0a: access token of the account, made with read and write.")
+    access_token_secret: Secret | None = Field(default=None, description="OAuth 1.0a: access token secret of the account.")
+    client_id: str | None = Field(default=None, min_length=1, description="OAuth 2.0, instead of the four: client ID of the app.")
+    client_secret: Secret | None = Field(default=None, description="OAuth 2.0: client secret; none where the app is a public client.")
+    refresh_token: Secret | None = Field(
+        default=None, description="OAuth 2.0: the first refresh token of the account; its successors are kept beside the store."
+    )
     long_posts: bool = Field(default=False, description="The account has X Premium: allow 25,000 units of text instead of 280.")
-    api_url: str | None = Field(default=None, description="Address to use instead of https://api.twitter.com, for a gateway.")
+    api_url: str | None = Field(default=None, description="Address to use instead of https://api.x.com, for a gateway.")
 
     @field_validator("api_url")
     @classmethod
@@ -23,3 +35,21 @@ class TwitterOptions(Options):
         if value is not None and not value.startswith(("https://", "http://")):
             raise ValueError("is not an http or https address")
         return value.rstrip("/") if value else value
+
+    @model_validator(mode="after")
+    def _one_login(self) -> Self:
+        keys = [name for name in KEYS if getattr(self, name) is not None]
+        user = [name for name in (*USER, "client_secret") if getattr(self, name) is not None]
+        if keys and user:
+            raise ValueError(f"write {_and(KEYS)}, or {_and(USER)}, and not both: there are {_and(keys[:1] + user[:1])}")
+        needed = USER if user else KEYS
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing and not (keys or user):
+            raise ValueError(f"write {_and(KEYS)} (OAuth 1.0a), or {_and(USER)} (OAuth 2.0)")
+        if missing:
+            raise ValueError(f"{_and(missing)} {'is' if len(missing) == 1 else 'are'} missing beside {(keys or user)[0]}")
+        return self
+
+
+def _and(names: tuple[str, ...] | list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +20,20 @@ from shared import examples
 
 from connectors.destinations.twitter import CONNECTOR
 from connectors.destinations.twitter.destination import fitting
-from connectors.destinations.twitter.errors import meaning, reset
 from connectors.destinations.twitter.text import ZW, _bound, _parser, post_text, weight
 from crmbridge.contract import Setting
-from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, OutcomeUnknown, RateLimited, Rejected, Transient
+from crmbridge.errors import AuthFailed, DeliveryError, RateLimited, Rejected, Transient
 from crmbridge.model import Audience, Literal, Receipt, Text, Value, inside_link, shortened, spans, visible
 from crmbridge.testing import ScriptedServer, answer, message
 
-POST = "https://api.twitter.com/2/tweets"
+POST = "https://api.x.com/2/tweets"
 KEY = "0123456789abcdef0123456789abcdef"
 SECRETS = {"consumer_key": "ck-123456", "consumer_secret": "cs-123456", "access_token": "1-at-123456", "access_token_secret": "ats-123456"}
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 YES = {"data": {"id": "1445880548472328192", "text": "x", "edit_history_tweet_ids": ["1445880548472328192"]}}
 
 
 def account(**options: Any) -> Any:
     return CONNECTOR.build(CONNECTOR.options(**{**SECRETS, **options}), Setting(name="brand"))
-
-
-def outcome(**given: Any) -> Receipt | DeliveryError:
-    """What publishing comes to where X answers so."""
-    with responses.RequestsMock() as net:
-        net.post(POST, **given)
-        try:
-            found: Receipt = account().publish(message(), KEY, None)
-        except DeliveryError as error:
-            assert len(net.calls) == 1
-            return error
-        return found
 
 
 # --- requests ---------------------------------------------------------------------------------
@@ -107,85 +92,12 @@ def test_a_secret_that_is_missing_pauses(monkeypatch: pytest.MonkeyPatch) -> Non
         account(consumer_key={"env": "X_KEY"}).publish(message(), KEY, None)
 
 
-@pytest.mark.parametrize(("status", "kind"), [(401, AuthFailed), (402, AuthFailed), (429, RateLimited), (503, OutcomeUnknown)])
+@pytest.mark.parametrize(("status", "kind"), [(401, AuthFailed), (402, AuthFailed), (429, RateLimited), (503, Transient)])
 def test_check_says_what_is_wrong(status: int, kind: type[DeliveryError]) -> None:
     with responses.RequestsMock() as net:
-        net.get("https://api.twitter.com/2/users/me", status=status, json={"title": "No"})
+        net.get("https://api.x.com/2/users/me", status=status, json={"title": "No"})
         with pytest.raises(kind):
             account().check()
-
-
-# --- answers ----------------------------------------------------------------------------------
-
-
-def problem(kind: str = "about:blank", detail: str = "", **more: Any) -> dict[str, Any]:
-    return {"title": "Title", "detail": detail, "type": kind, **more}
-
-
-CLOUDFLARE = "<!DOCTYPE html><html><title>Just a moment...</title></html>"
-P = "https://api.twitter.com/2/problems/"
-TABLE: list[tuple[dict[str, Any], type]] = [
-    ({"status": 201, "json": YES}, Receipt),
-    ({"status": 201, "json": {**YES, "errors": [{"detail": "a part"}]}}, Receipt),
-    ({"status": 201, "body": '{"data": {"id"'}, OutcomeUnknown),
-    ({"status": 201, "body": ""}, OutcomeUnknown),
-    ({"status": 201, "json": []}, OutcomeUnknown),
-    ({"status": 201, "json": {"data": None}}, OutcomeUnknown),
-    ({"status": 201, "json": {"data": {"id": 5}}}, OutcomeUnknown),
-    ({"status": 200, "json": {"errors": [{"detail": "partial"}]}}, OutcomeUnknown),
-    ({"status": 204}, OutcomeUnknown),
-    ({"status": 302, "headers": {"Location": "https://evil.example/"}}, Rejected),
-    ({"status": 400, "json": problem(P + "invalid-request", "bad")}, Rejected),
-    ({"status": 400, "body": "<html>"}, Rejected),
-    ({"status": 401, "json": problem(detail="Unauthorized")}, AuthFailed),
-    ({"status": 402, "json": {"title": "CreditsDepleted", "type": "https://api.x.com/2/problems/credits"}}, AuthFailed),
-    ({"status": 402, "json": problem("https://api.x.com/2/problems/credits-depleted", "credits depleted")}, AuthFailed),
-    ({"status": 402, "body": ""}, AuthFailed),
-    ({"status": 403, "json": problem(detail="You are not allowed to create a Tweet with duplicate content.")}, Duplicate),
-    ({"status": 403, "json": problem(detail="You are not permitted to perform this action.")}, Rejected),
-    ({"status": 403, "json": {"errors": [{"message": "Tweet needs to be a bit shorter. (186)"}]}}, Rejected),
-    ({"status": 403, "json": problem(P + "client-forbidden", "attach the app to a project", reason="client-not-enrolled")}, AuthFailed),
-    ({"status": 403, "json": problem(P + "unsupported-authentication", "app-only")}, AuthFailed),
-    ({"status": 403, "json": problem(P + "not-authorized-for-resource", "no")}, AuthFailed),
-    ({"status": 403, "json": problem(P + "oauth1-permissions", "no write")}, AuthFailed),
-    ({"status": 403, "body": CLOUDFLARE, "content_type": "text/html"}, Transient),
-    ({"status": 403, "body": ""}, Transient),
-    ({"status": 404, "json": problem()}, Rejected),
-    ({"status": 408}, OutcomeUnknown),
-    ({"status": 409}, Rejected),
-    ({"status": 429, "json": problem()}, RateLimited),
-    ({"status": 429, "headers": {"x-rate-limit-reset": "soon"}}, RateLimited),
-    ({"status": 500, "json": problem()}, OutcomeUnknown),
-    ({"status": 500, "json": []}, OutcomeUnknown),
-    ({"status": 502, "body": "<html>"}, OutcomeUnknown),
-    ({"status": 503, "body": "null"}, OutcomeUnknown),
-    ({"status": 504}, OutcomeUnknown),
-]
-
-
-@pytest.mark.parametrize(("given", "kind"), TABLE, ids=lambda value: ascii(value)[:60])
-def test_what_an_answer_means(given: dict[str, Any], kind: type) -> None:
-    found = outcome(**given)
-    assert type(found) is kind, found
-
-
-def test_texts_of_errors() -> None:
-    found = meaning(403, {}, problem(detail="You are not allowed to create a Tweet with duplicate content."), NOW)
-    assert str(found) == "HTTP 403 You are not allowed to create a Tweet with duplicate content."
-    assert meaning(402, {}, {"title": "CreditsDepleted"}, NOW).code == "credits"
-    assert meaning(400, {}, {"errors": ["odd"], "title": 5}, NOW).code == "400"
-
-
-def test_resets() -> None:
-    soon, later = (str(int((NOW + timedelta(seconds=wait)).timestamp())) for wait in (60, 7200))
-    window, day = {"x-rate-limit-reset": soon}, {"x-user-limit-24hour-reset": later}
-    assert reset(window, NOW) == NOW + timedelta(seconds=60)
-    assert reset({**window, **day, "x-user-limit-24hour-remaining": "0"}, NOW) == NOW + timedelta(seconds=7200)
-    assert reset({**window, **day, "x-user-limit-24hour-remaining": "5"}, NOW) == NOW + timedelta(seconds=60)
-    app = {"x-app-limit-24hour-reset": later, "x-app-limit-24hour-remaining": "0"}
-    assert reset(app, NOW) == NOW + timedelta(seconds=7200)
-    for odd in ({}, {"x-rate-limit-reset": "soon"}, {"x-rate-limit-reset": "9" * 30}, {"x-rate-limit-reset": "-5"}):
-        assert reset(odd, NOW) == NOW + timedelta(minutes=15)
 
 
 # --- length -----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, RateLimi
 from crmbridge.model import Literal, Receipt, Value
 from crmbridge.testing import message
 
-API = "https://api.twitter.com/2"
+API = "https://api.x.com/2"
 TIMELINE = f"{API}/users/12345/tweets"
 KEY = "0123456789abcdef0123456789abcdef"
 SINCE = datetime(2026, 11, 22, 12, 0, 30, 999, tzinfo=timezone.utc)

@@ -7,7 +7,7 @@ import hmac
 import io
 import json
 import re
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qs, quote, unquote
 
 from flow.wire import networks
 from flow.wire.core import SECRET, Core
@@ -70,11 +70,26 @@ def what_signs_a_post(stage):
     said = dict(re.findall(r'(oauth_\w+)="([^"]*)"', posts(stage.told().x)[0].headers["authorization"]))
     signature = unquote(said.pop("oauth_signature"))
     parameters = "&".join(f"{name}={value}" for name, value in sorted(said.items()))
-    base = "&".join(quote(part, safe="") for part in ("POST", "https://api.twitter.com/2/tweets", parameters))
+    base = "&".join(quote(part, safe="") for part in ("POST", f"{stage.x.url}/2/tweets", parameters))
     for key in ("cs&ats", "other&ats", "cs&other"):
         if base64.b64encode(hmac.digest(key.encode(), base.encode(), hashlib.sha1)).decode() == signature:
             return key
     return None
+
+
+USER = {"type": "twitter", "api_url": "$x", "client_id": "one", "client_secret": "secret", "refresh_token": "first"}
+AS_USER = {"destinations/first": USER}
+
+
+@proves("destinations.twitter.client_id", ("one", ["one:secret", "first"]), ("two", ["two:secret", "first"]), given=AS_USER)
+@proves("destinations.twitter.client_secret", ("secret", ["one:secret", "first"]), ("other", ["one:other", "first"]), given=AS_USER)
+@proves("destinations.twitter.refresh_token", ("first", ["one:secret", "first"]), ("again", ["one:secret", "again"]), given=AS_USER)
+def who_asks_for_a_token(stage):
+    """The client that shows itself, and what it wants a token for; the post is made with that token."""
+    renewal, post = posts(stage.told().x)
+    assert post.headers["authorization"] == "Bearer given"
+    client = base64.b64decode(renewal.headers["authorization"].removeprefix("Basic ")).decode()
+    return [client, parse_qs(renewal.body.decode())["refresh_token"][0]]
 
 
 @proves("destinations.twitter.long_posts", (False, []), (True, [307]), given=ON_X)

@@ -35,12 +35,15 @@ def slack(*, refuse=None):
 
 
 def x():
-    """X's API."""
+    """X's API, which gives everybody a token who asks for one, for two hours."""
     numbers = itertools.count(1)
 
     def answer(exchange):
+        if exchange.path.endswith("/oauth2/token"):
+            token = {"access_token": "given", "expires_in": 7200, "refresh_token": "next"}
+            return exchange.reply(200, json.dumps(token).encode(), {"Content-Type": "application/json"})
         data = json.dumps({"data": {"id": str(next(numbers)), "text": ""}}).encode()
-        exchange.reply(201 if exchange.command == "POST" else 200, data, {"Content-Type": "application/json"})
+        return exchange.reply(201 if exchange.command == "POST" else 200, data, {"Content-Type": "application/json"})
 
     return ScriptedServer(answer)
 

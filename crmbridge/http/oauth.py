@@ -1,0 +1,95 @@
+"""One exchange with a token endpoint (OAuth 2.0: RFC 6749). Whoever reads or publishes says in its own errors what a refusal leads to."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import quote
+
+import requests
+
+from crmbridge.errors import AuthFailed, DeliveryError, RateLimited, Transient
+from crmbridge.http.answers import retry_after
+from crmbridge.http.mark import describe
+from crmbridge.http.session import Session
+from crmbridge.http.tokens import NotKept, Token
+from crmbridge.telemetry import redact
+
+_LONGEST: Final = 10**8  # seconds; no token lives longer
+_LIMITED: Final = timedelta(minutes=1)  # where a limit names no end
+
+
+class Denied(Exception):
+    """The token endpoint gave no token. `code` is its word for why (RFC 6749, section 5.2), empty if it said none."""
+
+    def __init__(self, message: str, *, status: int, code: str = "", retry_at: datetime | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retry_at = retry_at
+
+    @property
+    def final(self) -> bool:
+        """The same credentials will never be taken: a person must act."""
+        return 400 <= self.status < 500 and self.status not in (408, 429)
+
+
+def exchange(
+    session: Session,
+    url: str,
+    form: Mapping[str, str],
+    *,
+    now: datetime,
+    client: tuple[str, str] | None = None,
+) -> Token:
+    """The token that `form` is worth. Its facts hold the granted `scope`, if one is told.
+
+    `client`: id and secret of a confidential client, sent as HTTP Basic (section 2.3.1). An answer without a refresh token
+    leaves the one in `form` good (section 6). Raises Denied, or requests.RequestException where no answer came.
+    """
+    headers = {"Accept": "application/json"}
+    if client is not None:
+        pair = ":".join(quote(part, safe="") for part in client)
+        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    answer = session.post(url, data=dict(form), headers=headers)
+    body = _json(answer)
+    if answer.status_code != 200:
+        raise _denied(answer, body, now)
+    value, seconds, refresh = body.get("access_token"), body.get("expires_in"), body.get("refresh_token")
+    if not isinstance(value, str) or not value:
+        raise Denied("the answer to the login holds no access_token", status=answer.status_code)
+    expires_at = now + timedelta(seconds=seconds) if isinstance(seconds, int) and 0 < seconds < _LONGEST else None
+    facts = {"scope": body["scope"]} if isinstance(body.get("scope"), str) else {}
+    kept = refresh if isinstance(refresh, str) and refresh else form.get("refresh_token", "")
+    return Token(value, expires_at, kept, facts)
+
+
+def login_failed(error: Exception) -> DeliveryError:
+    """What a login that failed means for a message: nothing of it was sent. For destinations."""
+    if isinstance(error, DeliveryError):
+        return error
+    text = redact(f"the login cannot be renewed: {error}" if isinstance(error, (Denied, NotKept)) else describe(error))[:400]
+    if isinstance(error, Denied) and error.final:
+        return AuthFailed(text, code=error.code or "login")
+    if isinstance(error, Denied) and error.retry_at is not None:
+        return RateLimited(text, error.retry_at, code=error.code)
+    return Transient(text, code="login")
+
+
+def _denied(answer: requests.Response, body: Mapping[str, Any], now: datetime) -> Denied:
+    code = body["error"] if isinstance(body.get("error"), str) else ""
+    said = next((text for name in ("error_description", "detail", "title", "message") if isinstance(text := body.get(name), str)), "")
+    words = " ".join(f"HTTP {answer.status_code} {code} {said}".split())
+    until = retry_after(answer.headers, now) or (now + _LIMITED if answer.status_code == 429 else None)
+    return Denied(redact(words)[:300], status=answer.status_code, code=code[:60], retry_at=until)
+
+
+def _json(answer: requests.Response) -> Mapping[str, Any]:
+    try:
+        body = json.loads(answer.content)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
