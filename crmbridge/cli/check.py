@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from crmbridge.cli import evidence
-from crmbridge.cli.common import Failure, config_option, output_option, table
+from crmbridge.cli.common import Failure, config_option, output_option, picture_line, table
 from crmbridge.cli.common import show as show_data
 from crmbridge.config.load import Config, load, measured, secrets_in
 from crmbridge.errors import ConfigError, Problem
@@ -112,6 +112,7 @@ def render(change: Any, path: Path, output: str) -> None:
                 "text": plain(one.message.text),
                 "link": one.message.link,
                 "no_link": one.message.extra.get(NO_LINK),
+                "media": one.message.media.shown() if one.message.media else None,
                 "length": _length(config, one.message.destination, one.message.text),
             }
             for one in outcome.rendered
@@ -134,6 +135,8 @@ def _rendered(data: dict[str, Any]) -> Iterator[str]:
             yield f"    {one['link']}"
         if one["no_link"]:
             yield f"    without its link: {one['no_link']}"
+        if one["media"]:
+            yield f"    {picture_line(one['media'])}"
     for one in data["unrenderable"]:
         yield f"cannot be said: {one['reason']}"
     for one in data["silent"]:

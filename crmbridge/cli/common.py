@@ -176,3 +176,8 @@ def table(rows: Sequence[Sequence[Any]], headings: Sequence[str]) -> list[str]:
     cells = [[str("" if cell is None else cell) for cell in row] for row in (headings, *rows)]
     widths = [max(len(row[index]) for row in cells) for index in range(len(headings))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def picture_line(media: dict[str, str]) -> str:
+    """A message's picture for people."""
+    return f"without its picture: {media['fault']}" if media["fault"] else f"picture {media['url']}: {media['alt']}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from crmbridge.cli.common import ask_daemon, call, config_option, output_option, table
+from crmbridge.cli.common import ask_daemon, call, config_option, output_option, picture_line, table
 from crmbridge.cli.common import show as show_data
 
 _STATES = ("queued", "sending", "held", "unknown", "dead")
@@ -104,8 +104,12 @@ def delivery_lines(one: dict[str, Any]) -> Iterator[str]:
     yield f"  text         {one['text']}"
     if one["no_link"]:
         yield f"  without its link: {one['no_link']}"
+    if one["media"]:
+        yield f"  {picture_line(one['media'])}"
     if one["receipt"]:
         yield f"  receipt      {one['receipt']['remote_id']} {one['receipt']['url'] or ''}".rstrip()
+        if one["receipt"]["note"]:
+            yield f"  note         {one['receipt']['note']}"
     for attempt in one["attempts_failed"]:
         yield f"  attempt {attempt['number']:<4} {attempt['ended_at'][:19]}  {attempt['outcome']}: {attempt['error']}"
     if event := one["event"]:
@@ -157,5 +161,7 @@ def _explained_change(change: dict[str, Any]) -> Iterator[str]:
             yield f"       without its link: {told['no_link']}"
         if told["receipt"]:
             yield f"       {told['receipt']['url'] or told['receipt']['remote_id']}"
+            if told["receipt"]["note"]:
+                yield f"       {told['receipt']['note']}"
         for attempt in told["attempts_failed"]:
             yield f"       attempt {attempt['number']} {attempt['ended_at'][:19]} {attempt['outcome']}: {attempt['error']}"

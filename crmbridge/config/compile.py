@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
 
 from crmbridge.config.document import Document, KeyPath
-from crmbridge.config.models import CaseModel, DefaultsModel, RecordChannelModel, RuleModel, StepModel, SurgeModel
-from crmbridge.config.speech import fixed, link_fault, unborn
+from crmbridge.config.models import CaseModel, DefaultsModel, MediaModel, RecordChannelModel, RuleModel, StepModel, SurgeModel
+from crmbridge.config.speech import fixed, link_fault, unborn, unfilled
 from crmbridge.contract import Ability
 from crmbridge.errors import Problem
 from crmbridge.model import Audience, FieldSpec, RecordSpec, Sensitivity, Text, plain
@@ -19,7 +19,7 @@ from crmbridge.rules.expression import CompileError, Expression, Read, compile_e
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.hints import INNER
 from crmbridge.rules.match import Clause, compile_match
-from crmbridge.rules.rule import Blocks, Case, Expected, FixedChannel, RecordChannel, Rule, Step, Surge, templates_in
+from crmbridge.rules.rule import Blocks, Case, Expected, FixedChannel, RecordChannel, Rule, Step, StepMedia, Surge, templates_in
 from crmbridge.rules.template import Template, compile_template
 
 T = TypeVar("T", Template, Expression)
@@ -67,6 +67,8 @@ class Speech:
     surge: Surge | None = None
     too_long: Callable[[Text], str] = lambda _: ""
     """How long a text is there and how long it may be, if it is too long; empty if it fits."""
+    lacks: Mapping[Ability, str] = field(default_factory=dict)
+    """What it could do if something were installed, and what."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +210,7 @@ class _Compiler:
             thread=(model.thread or self.defaults.thread) == "record" or model.on_update == "thread",
             edit=model.on_update == "edit",
             blocks=blocks,
+            media=self._media(model.media, place.at("media"), fields),
             max_age=speech.max_age if model.max_age is None else None if model.max_age == "off" else model.max_age,
             surge=speech.surge,
         )
@@ -238,10 +241,13 @@ class _Compiler:
             ("on_update", model.on_update == "thread", Ability.THREAD, "has no threads"),
             ("on_update", model.on_update == "edit", Ability.EDIT, "cannot change what it has published"),
             ("blocks", model.blocks is not None, Ability.BLOCKS, "knows no blocks"),
+            ("media", model.media is not None, Ability.MEDIA, "shows no pictures"),
         )
         for key, wanted, ability, words in asked:
             if wanted and ability not in speech.can:
                 self._add(place.at(key), f"{model.to} {words}")
+            elif wanted and ability in speech.lacks:
+                self._add(place.at(key), speech.lacks[ability])
 
     def _blocks(self, raw: Any, place: Place, fields: RecordSpec | None) -> Blocks:
         """A text with something to fill in becomes a template; every constant stays what it is, as JSON knows it."""
@@ -256,6 +262,16 @@ class _Compiler:
         if isinstance(raw, list):
             return [self._blocks(value, place.at(index), fields) for index, value in enumerate(raw)]
         return raw
+
+    def _media(self, model: MediaModel | None, place: Place, fields: RecordSpec | None) -> StepMedia | None:
+        """A picture's address is judged as a link is, and its words are words."""
+        if model is None:
+            return None
+        url, alt = (self._compile(compile_template, getattr(model, name), place.at(name), fields) for name in ("url", "alt"))
+        for name, fault in (("url", link_fault(url) if url else ""), ("alt", unfilled(alt) if alt else "")):
+            if fault:
+                self._add(place.at(name), fault)
+        return StepMedia(url, alt) if url and alt else None
 
     def _channel(self, model: StepModel, place: Place, fields: RecordSpec | None, speech: Speech) -> FixedChannel | RecordChannel | None:
         if model.channel is not None and Ability.CHANNEL not in speech.can:
@@ -278,6 +294,7 @@ class _Compiler:
         """A message may use only what its readers may read: checked here, and again when it is rendered."""
         where = {"text": step.text.reads, "link": step.link.reads if step.link else ()}
         where["blocks"] = tuple(read for template in templates_in(step.blocks) for read in template.reads)
+        where["media"] = step.media.reads if step.media else ()
         if isinstance(step.channel, RecordChannel):
             where["channel"] = step.channel.source_id.reads + step.channel.title.reads
         for part, reads in where.items():

@@ -26,6 +26,7 @@ from crmbridge.config.models import (
     SourceModel,
     StoreModel,
 )
+from crmbridge.config.remarks import remarks
 from crmbridge.config.speech import braces, default_link_fault
 from crmbridge.config.words import worded
 from crmbridge.contract import Ability, Connector, Options, Secret, Setting
@@ -178,6 +179,7 @@ class _Loader:
                     _max_age(one),
                     surge(one.options.surge),
                     partial(_too_long, one),
+                    one.connector.lacks(one.options),
                 )
                 for name, one in destinations.items()
             },
@@ -208,7 +210,9 @@ class _Loader:
             rules=compiled,
             engine=Engine(compiled, records, self.zone, {name: one.options.reading(self.zone) for name, one in sources.items()}),
             warnings=sorted(self.main.problem(path, _LITERAL) for path, secret in secrets if secret.literal),
-            notes=sorted(self._noted("sources", sources) + self._noted("destinations", destinations)),
+            notes=sorted(
+                self._noted("sources", sources) + self._noted("destinations", destinations) + remarks(rules, destinations, model.defaults)
+            ),
         )
 
     # --- parts

@@ -271,6 +271,13 @@ class RecordChannelModel(Options):
     title: str = Field(description="An expression for the channel's title, like record.Account.Name.")
 
 
+class MediaModel(Options):
+    """A picture that goes out with a message. Where it cannot be had, the message goes out without it."""
+
+    url: Words = Field(description="A template that gives the picture's web address: PNG or JPEG, over https.")
+    alt: Words = Field(description="A template that says what the picture shows, for who cannot see it.")
+
+
 class StepModel(Options):
     """One message."""
 
@@ -287,6 +294,7 @@ class StepModel(Options):
         [], description="Lookups of the text, like record.Name, whose words may be cut where the text would not fit."
     )
     blocks: list[Any] | None = Field(None, description="For slack: Block Kit blocks, each text a template; `text` is their fallback.")
+    media: MediaModel | None = Field(None, description="For twitter: a picture, with what it shows in words.")
     max_age: DurationOrOff | None = Field(None, description="Instead of the destination's.")
     link: Words | None = Field(None, description="A template that gives a web address to show with the message.")
 

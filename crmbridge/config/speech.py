@@ -23,11 +23,16 @@ def fixed(template: Template) -> Text:
     return (Literal("".join(part for part in template.outline if part is not None)),)
 
 
+def unfilled(template: Template) -> str:
+    """What to write where a field is named and not filled in; empty if that is not so."""
+    source = template.source.strip()
+    return f'is a text as it stands; write "{{{{ {source} }}}}"' if _LOOKUP.fullmatch(source) else ""
+
+
 def link_fault(link: Template) -> str:
     """Why a link can never be one; empty if a record may make it one."""
-    source = link.source.strip()
-    if _LOOKUP.fullmatch(source):
-        return f'is a text as it stands; write "{{{{ {source} }}}}"'
+    if fault := unfilled(link):
+        return fault
     if None not in link.outline:
         try:
             address(fixed(link))
@@ -77,7 +82,7 @@ def _filled_in(path: KeyPath) -> bool:
     )
 
 
-_TEMPLATES: Final = (["text"], ["link"], ["blocks"], ["shorten"])
+_TEMPLATES: Final = (["text"], ["link"], ["blocks"], ["shorten"], ["media", "url"], ["media", "alt"])
 
 
 def _advice(path: KeyPath) -> str:
@@ -87,4 +92,4 @@ def _advice(path: KeyPath) -> str:
         return f"{words}. Where a network can make one, a channel for each record is {{for: record.AccountId, title: record.Account.Name}}"
     if names[:2] == ["rules", "match"]:
         return f"{words}. Compare two fields with `if:`, like `if: record.Amount > before.Amount`"
-    return f"{words}. Records fill in text, link and blocks of a step"
+    return f"{words}. Records fill in text, link, media and blocks of a step"

@@ -9,7 +9,7 @@ A destination makes exactly one attempt and never retries; a source makes one re
 
 from crmbridge.contract.calls import Caller, Maybe
 from crmbridge.contract.connector import Connector, Setting, wanted
-from crmbridge.contract.destination import Ability, Batched, Deletable, Destination, Editable, Findable, Limits, Rate
+from crmbridge.contract.destination import Ability, Batched, Deletable, Destination, Editable, Findable, Limits, Rate, Spoken
 from crmbridge.contract.options import Options, Secret, Secrets, Written, ZoneName, login_secret, revealed
 from crmbridge.contract.rights import Entitled, Promise, Right
 from crmbridge.contract.rows import Rows, each, without
@@ -66,6 +66,7 @@ __all__ = [
     "Secrets",
     "Setting",
     "Source",
+    "Spoken",
     "Streaming",
     "Stretch",
     "Teams",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
 
-from crmbridge.contract.destination import Ability
+from crmbridge.contract.destination import Ability, Spoken
 from crmbridge.contract.options import Options, Secret
 from crmbridge.model import Audience, Fields, Network, RecordSpec
 
@@ -58,6 +58,10 @@ class Connector:
     """For a destination: `needs_channel(options)` is true where every step must name a channel."""
     can: Callable[[Any], frozenset[Ability]] = lambda _: frozenset({Ability.THREAD, Ability.CHANNEL})
     """For a destination: `can(options)` is what rules may ask of it; the same as what the built destination can."""
+    lacks: Callable[[Any], Mapping[Ability, str]] = lambda _: {}
+    """For a destination: the abilities that this installation is not fit for, and what must be installed."""
+    remarks: Callable[[Any, Spoken], Sequence[str]] = lambda *_: ()
+    """For a destination: `remarks(options, spoken)` is what people should know of a step before they rely on it; `lint` says it."""
     escape: str = ""
     """For a destination: one sentence on how record text is kept from being more than text."""
 

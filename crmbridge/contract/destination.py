@@ -44,6 +44,18 @@ class Ability(StrEnum):
     FIND = "find"  # Findable
     BLOCKS = "blocks"  # a layout of its own
     CHANNEL = "channel"  # more than one place: a step may name it
+    MEDIA = "media"  # pictures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoken:
+    """What a step says by itself, as far as the configuration tells it."""
+
+    words: str
+    """The rule's own words, of every branch; a blank stands for each value."""
+    link: bool
+    thread: bool
+    media: bool
 
 
 @runtime_checkable

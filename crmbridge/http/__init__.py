@@ -7,6 +7,7 @@ from crmbridge.http.answers import is_loopback, refusal, retry_after, signed, si
 from crmbridge.http.client import Answer, Client
 from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, Mark, attempt, begin, classify, credential, describe, looking, marked
 from crmbridge.http.oauth import Denied, exchange, login_failed
+from crmbridge.http.picture import INSTALL, NoPicture, Picture, Pictures, can_make, made_anew
 from crmbridge.http.session import Session, read
 from crmbridge.http.strict import look, strict_json
 from crmbridge.http.tokens import NotKept, Token, Tokens
@@ -14,13 +15,17 @@ from crmbridge.http.vendor import Refused, Vendor, denial, understood
 from crmbridge.http.xml import parse_xml
 
 __all__ = [
+    "INSTALL",
     "MAX_ANSWER",
     "USER_AGENT",
     "Answer",
     "Client",
     "Denied",
     "Mark",
+    "NoPicture",
     "NotKept",
+    "Picture",
+    "Pictures",
     "Refused",
     "Session",
     "Token",
@@ -28,6 +33,7 @@ __all__ = [
     "Vendor",
     "attempt",
     "begin",
+    "can_make",
     "classify",
     "credential",
     "denial",
@@ -37,6 +43,7 @@ __all__ = [
     "login_failed",
     "look",
     "looking",
+    "made_anew",
     "marked",
     "parse_xml",
     "read",

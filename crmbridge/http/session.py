@@ -10,6 +10,7 @@ import http.cookiejar
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import requests
@@ -35,8 +36,12 @@ _call = _Call()
 class _Watch:
     """Shuts a call's socket when its deadline passes, whatever that socket is doing."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, reachable: Callable[[str], bool]) -> None:
+        """`reachable` says of a resolved address whether it may be connected to."""
         self.expired = False
+        self.reachable = reachable
+        self.forbidden = False
+        """Every address of the host was one that may not be connected to."""
         self._ends = time.monotonic() + seconds
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
@@ -107,8 +112,10 @@ class _Marking:
         except (socket.gaierror, UnicodeError) as error:
             reason = error if isinstance(error, socket.gaierror) else socket.gaierror(socket.EAI_NONAME, "not a host name")
             raise NameResolutionError(this.host, this, reason) from error
+        allowed = [one for one in found if watch.reachable(str(one[4][0]))]
+        watch.forbidden = bool(found) and not allowed
         failure: OSError = OSError("no address")
-        for family, kind, protocol, _, address in found:
+        for family, kind, protocol, _, address in allowed:
             try:
                 made = socket.socket(family, kind, protocol)
             except OSError as error:  # this machine does not speak that family
@@ -171,17 +178,25 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return manager
 
 
+class Forbidden(requests.ConnectionError):
+    """A host has only addresses that may not be connected to. Nothing was sent."""
+
+
 class Session(requests.Session):
     """A requests.Session with crmbridge's manners; also what vendor clients built on requests are given.
 
     Every call ends within `network.deadline` seconds (less, if the call's `timeout` is a smaller number) or raises
     requests.Timeout; redirects are answers, not orders; cookies are not kept; the environment is not trusted; an
-    answer is read whole, and is at most MAX_ANSWER bytes.
+    answer is read whole, and is at most MAX_ANSWER bytes where nothing else is said.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, *, most: int | None = None, reachable: Callable[[str], bool] = lambda _: True) -> None:
+        """`most` bytes are read of an answer, instead of MAX_ANSWER. Of a host's addresses only those that are `reachable` are
+        connected to; a proxy's are not asked about."""
         super().__init__()
         self.deadline = network.deadline
+        self._most = most
+        self._reachable: Callable[[str], bool] = (lambda _: True) if network.proxy else reachable
         self.trust_env = False
         self.headers["User-Agent"] = USER_AGENT
         self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
@@ -197,11 +212,13 @@ class Session(requests.Session):
         seconds = min(asked, self.deadline) if isinstance(asked, (int, float)) else self.deadline
         kwargs |= {"timeout": seconds, "allow_redirects": False, "stream": True}
         late = requests.Timeout(f"no complete answer within {seconds:g} s", request=request)
-        with _Watch(seconds) as watch:
+        with _Watch(seconds, self._reachable) as watch:
             try:
                 response = super().send(request, **kwargs)
-                response._content = _read_bounded(response)
+                response._content = _read_bounded(response, self._most or MAX_ANSWER)
             except (OSError, requests.RequestException) as error:
+                if watch.forbidden:
+                    raise Forbidden("the host's address may not be connected to", request=request) from error
                 # a read waits as long as the whole may, so it may end first; a ConnectTimeout stays one: nothing was sent
                 if isinstance(error, requests.ReadTimeout) or (watch.expired and not isinstance(error, requests.Timeout)):
                     raise late from error
@@ -214,7 +231,7 @@ class Session(requests.Session):
         """None: requests would read a redirect's body unbounded and parse its Location just to offer the next request."""
 
 
-def _read_bounded(response: requests.Response) -> bytes:
+def _read_bounded(response: requests.Response, most: int) -> bytes:
     if isinstance(response._content, bytes):
         return response._content
     pieces, size = [], 0
@@ -222,8 +239,8 @@ def _read_bounded(response: requests.Response) -> bytes:
         for piece in response.iter_content(64 * 1024):
             pieces.append(piece)
             size += len(piece)
-            if size > MAX_ANSWER:
-                raise requests.exceptions.ContentDecodingError(f"the answer is over {MAX_ANSWER} bytes")
+            if size > most:
+                raise requests.exceptions.ContentDecodingError(f"the answer is over {most} bytes")
     except BaseException:
         response.close()
         raise

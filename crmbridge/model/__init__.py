@@ -23,6 +23,7 @@ from crmbridge.model.markup import markup_words
 from crmbridge.model.messages import (
     Channel,
     Delivery,
+    Media,
     Message,
     Network,
     Receipt,
@@ -74,6 +75,7 @@ __all__ = [
     "Kind",
     "LastBody",
     "Literal",
+    "Media",
     "Message",
     "Network",
     "Observation",

@@ -12,7 +12,7 @@ from crmbridge.model.changes import RecordRef
 from crmbridge.model.encoding import dump_json, load_json
 from crmbridge.model.moments import from_us, to_us
 from crmbridge.model.values import Audience
-from crmbridge.model.words import Literal, Text, Value
+from crmbridge.model.words import Literal, Text, Value, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,20 @@ class Channel:
 
     key: str
     title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A picture to show with a message, and what it shows in words for who cannot see it."""
+
+    url: str
+    alt: Text
+    fault: str = ""
+    """Why what the rule made of a record is no picture: then the message goes out without one, and says so."""
+
+    def shown(self) -> dict[str, str]:
+        """For people, and for programs that ask."""
+        return {"url": self.url, "alt": plain(self.alt), "fault": self.fault}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +55,7 @@ class Message:
     """The first message of the thread is to say this from now on; without a first one this is it."""
     blocks: Any = None
     """A layout that only its network knows (Slack's Block Kit): JSON in which every text that may hold a record's words is a Text."""
+    media: Media | None = None
     audience: Audience = Audience.COMPANY
     expires_at: datetime | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -72,6 +87,10 @@ def _load_blocks(raw: Any) -> Any:
     return raw
 
 
+def _load_media(raw: Any) -> Media | None:
+    return Media(raw[0], load_text(raw[1]), raw[2]) if raw else None
+
+
 def dump_message(message: Message) -> str:
     """A message as JSON: the bytes that a delivery keeps."""
     return dump_json(
@@ -87,6 +106,7 @@ def dump_message(message: Message) -> str:
             "thread": message.thread,
             "edit": message.edit,
             "blocks": _dump_blocks(message.blocks),
+            "media": [message.media.url, dump_text(message.media.alt), message.media.fault] if message.media else None,
             "audience": message.audience,
             "expires_at": to_us(message.expires_at) if message.expires_at else None,
             "extra": dict(message.extra),
@@ -109,6 +129,7 @@ def load_message(text: str) -> Message:
         thread=raw["thread"],
         edit=raw.get("edit", False),
         blocks=_load_blocks(raw.get("blocks")),
+        media=_load_media(raw.get("media")),
         audience=Audience(raw["audience"]),
         expires_at=from_us(raw["expires_at"]) if raw["expires_at"] is not None else None,
         extra=raw["extra"],

@@ -14,6 +14,7 @@ from crmbridge.model import (
     Channel,
     Fields,
     FieldType,
+    Media,
     Message,
     Reading,
     RecordSpec,
@@ -203,6 +204,7 @@ class Engine:
                 thread=_thread(rule, step, event),
                 edit=step.edit,
                 blocks=rendered(step.blocks, said),
+                media=_media(step, said),
                 audience=step.audience,
                 expires_at=event.occurred_at + step.max_age if step.max_age else None,
                 extra={NO_LINK: lost} if lost else {},
@@ -294,3 +296,16 @@ def _not_blank(text: Text) -> Text:
     if not plain(text).strip():
         raise RenderError("text: nothing is left to say")
     return text
+
+
+def _media(step: Step, said: Callable[[Template], Text]) -> Media | None:
+    """The picture of a step; none where its address is empty. What is wrong with it costs the picture, not the message."""
+    if step.media is None:
+        return None
+    try:
+        url = address(said(step.media.url))
+        return Media(url, said(step.media.alt)) if url else None
+    except ValueError as error:
+        return Media("", (), str(error))
+    except Exception as error:
+        return Media("", (), _words(error))

@@ -45,6 +45,19 @@ class Surge:
     per: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class StepMedia:
+    """A picture: where it is, and what it shows."""
+
+    url: Template
+    alt: Template
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """Everything that reaches the picture's readers."""
+        return self.url.reads + self.alt.reads
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One message that a rule publishes."""
@@ -65,6 +78,7 @@ class Step:
     """A layout; each text of it that has something to fill in is a Template."""
     max_age: timedelta | None = None
     """How long after the change it may still be said."""
+    media: StepMedia | None = None
     surge: Surge | None = None
 
     def reads(self) -> Iterator[Read]:
@@ -74,6 +88,8 @@ class Step:
             yield from self.link.reads
         for template in templates_in(self.blocks):
             yield from template.reads
+        if self.media:
+            yield from self.media.reads
         if isinstance(self.channel, RecordChannel):
             yield from self.channel.source_id.reads
             yield from self.channel.title.reads

@@ -83,6 +83,15 @@ def compile_template(
         raise CompileError(TOO_MUCH) from None
 
 
+def own_words(source: str) -> str:
+    """What the rule itself writes, in every branch; a blank stands for each value. Empty if it is no template."""
+    try:
+        outputs = ENVIRONMENT.parse(source).find_all(nodes.Output)
+        return "".join(part.data if isinstance(part, nodes.TemplateData) else " " for output in outputs for part in output.nodes)
+    except (jinja2.TemplateSyntaxError, RecursionError, ValueError, OverflowError):
+        return ""
+
+
 class _Writer(Compiler):
     shorten: Set[str] = frozenset()
 

@@ -228,7 +228,16 @@ class Orders(Reading):
             rules = ", ".join(sorted({one.message.rule for one in found}))
             text = f"{len(found)} messages waited during a pause and are not said one by one: {rules}."
             message = replace(
-                last, step="pause", text=(Literal(text),), link=None, thread=None, edit=False, blocks=None, expires_at=None, extra={}
+                last,
+                step="pause",
+                text=(Literal(text),),
+                link=None,
+                thread=None,
+                edit=False,
+                blocks=None,
+                media=None,
+                expires_at=None,
+                extra={},
             )
             key = digest("pause", str(to_us(now)), last.destination, last.channel.key if last.channel else "")
             entries.append(Entry(record=last.record, deliveries=[NewDelivery(key=key, message=message)]))
@@ -365,7 +374,7 @@ class Orders(Reading):
             await publisher.delete(delivery.receipt)
             await self._store.retract(delivery.key, self._now())
         else:
-            message = replace(delivery.message, text=(Literal(replacement),), link=None, blocks=None, extra={})
+            message = replace(delivery.message, text=(Literal(replacement),), link=None, blocks=None, media=None, extra={})
             await publisher.edit(delivery.receipt, message, digest("retract", delivery.key, replacement))
 
     async def _published_as(self, name: str) -> list[Published]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import Any
 
-from crmbridge.model import ChangeEvent, Delivery, Fields, Reading, RecordSpec, Repeat, Sensitivity, plain
+from crmbridge.model import ChangeEvent, Delivery, Fields, Reading, Receipt, RecordSpec, Repeat, Sensitivity, plain
 from crmbridge.rules.engine import NO_LINK, Engine
 from crmbridge.rules.values import told
 from crmbridge.store.interface import Attempt
@@ -29,13 +29,19 @@ def delivery(one: Delivery) -> dict[str, Any]:
         "text": plain(message.text),
         "link": message.link,
         "no_link": message.extra.get(NO_LINK),
+        "media": message.media.shown() if message.media else None,
         "accepted_at": moment(one.accepted_at),
         "due": one.due.isoformat(),
         "expires_at": moment(one.expires_at),
         "attempts": one.attempts,
         "last_error": one.last_error,
-        "receipt": {"remote_id": one.receipt.remote_id, "url": one.receipt.url} if one.receipt else None,
+        "receipt": receipt(one.receipt) if one.receipt else None,
     }
+
+
+def receipt(one: Receipt) -> dict[str, Any]:
+    """What a network said of a message that it took; `note` is what it did not take."""
+    return {"remote_id": one.remote_id, "url": one.url, "note": one.extra.get("note")}
 
 
 def moment(at: datetime | None) -> str | None:

@@ -16,7 +16,7 @@ def _build(options: SlackOptions, setting: Setting) -> SlackDestination | SlackW
 
 def _can(options: SlackOptions) -> frozenset[Ability]:
     """A webhook gives no ts back, so nothing can be done with what it posted, and it has one channel."""
-    return frozenset(Ability) if options.webhook_url is None else frozenset({Ability.BLOCKS})
+    return frozenset(Ability) - {Ability.MEDIA} if options.webhook_url is None else frozenset({Ability.BLOCKS})
 
 
 CONNECTOR = Connector(

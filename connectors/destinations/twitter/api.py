@@ -12,7 +12,8 @@ import tweepy
 from connectors.destinations.twitter.login import Login, login
 from connectors.destinations.twitter.options import TwitterOptions
 from crmbridge.contract import Setting
-from crmbridge.http import Session
+from crmbridge.errors import DeliveryError
+from crmbridge.http import Session, attempt
 from crmbridge.model import Network
 
 HOST: Final = "https://api.x.com"
@@ -27,11 +28,11 @@ Call: TypeAlias = Callable[[Any, bool], object]
 """`call(client, user_auth)`: one method of a tweepy.Client."""
 
 
-class _Refusal(Exception):
+class _Refusal(DeliveryError):
     """An answer other than 2xx."""
 
     def __init__(self, answer: requests.Response) -> None:
-        super().__init__(answer.status_code)
+        super().__init__(f"HTTP {answer.status_code}")
         self.answer = answer
 
 
@@ -75,7 +76,8 @@ class Api:
         client.session.close()
         client.session = self._beneath
         try:
-            answer = call(client, self.login.user_auth)
+            with attempt():  # with a mark of its own: what was asked before it (a token, a picture) has posted nothing
+                answer = call(client, self.login.user_auth)
         except _Refusal as refusal:
             return refusal.answer
         if not isinstance(answer, requests.Response):

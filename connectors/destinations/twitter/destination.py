@@ -10,12 +10,15 @@ import requests
 
 from connectors.destinations.twitter.api import Api, Call
 from connectors.destinations.twitter.errors import meaning
+from connectors.destinations.twitter.login import WRITE
 from connectors.destinations.twitter.lookup import FIELDS, MARGIN, PAGE, PAGES, among
+from connectors.destinations.twitter.media import XPictures
 from connectors.destinations.twitter.options import TwitterOptions
+from connectors.destinations.twitter.prices import PRICE, PRICE_OF_WORDS, PRICE_WITH_ADDRESS
 from connectors.destinations.twitter.text import has_address, post_text, weight
 from crmbridge.contract import Limits, Rate, Setting
 from crmbridge.errors import AuthFailed, OutcomeUnknown, Rejected
-from crmbridge.http import attempt, looking
+from crmbridge.http import NoPicture, attempt, looking
 from crmbridge.model import Message, Receipt, Text, shortened
 
 # https://docs.x.com/fundamentals/counting-characters ; long posts: https://docs.x.com/changelog (2024-08-20)
@@ -24,9 +27,6 @@ LONG_LENGTH = 25_000
 # https://docs.x.com/x-api/fundamentals/rate-limits (read 2026-11-30): POST /2/tweets, per user; beside it 10,000 in 24 hours
 # for the app, which the answers tell.
 WINDOW = Rate(count=100, seconds=900)
-# https://docs.x.com/x-api/getting-started/pricing (read 2026-11-30): US dollars for each request, since 2026-04-20.
-PRICE = Decimal("0.015")
-PRICE_WITH_ADDRESS = Decimal("0.20")
 
 
 class TwitterDestination:
@@ -34,6 +34,7 @@ class TwitterDestination:
 
     def __init__(self, options: TwitterOptions, setting: Setting) -> None:
         self._api = Api(options, setting)
+        self._pictures = XPictures(options, setting, self._api)
         self._now = setting.now
         self._account: str | None = None  # our own numeric id
         # One at a time: posts of one account are read in order, and a reply needs its parent.
@@ -49,9 +50,11 @@ class TwitterDestination:
             answer = self._api.ask(lambda client, user: client.get_me(user_auth=user))
             if answer.status_code != 200:
                 raise self._meaning(answer)
-            # Sent with OAuth 1.0a: https://docs.x.com/fundamentals/developer-apps (permissions)
-            level = answer.headers.get("x-access-level", "")
-            if lacking := self._api.login.lacking() or ("x-access-level: read" if level.strip().lower() == "read" else ""):
+            login, level = self._api.login, answer.headers.get("x-access-level", "")
+            lacking = "x-access-level: read" if level.strip().lower() == "read" else ""
+            if not login.grants(WRITE):
+                lacking = f"the token has no {WRITE}, only: {login.scopes()}"
+            if lacking:
                 raise AuthFailed(
                     f"the login may not post ({lacking}): set the app to Read and write, then make new tokens", code="no_write"
                 )
@@ -61,12 +64,34 @@ class TwitterDestination:
         with attempt():
             text = fitting(message, self.limits.length or LENGTH)
             reply = parent.remote_id if parent else None
-            answer = self._api.ask(lambda client, user: client.create_tweet(text=text, in_reply_to_tweet_id=reply, user_auth=user))
-            said = _json(answer)
-            data = said.get("data") if isinstance(said, dict) else None
-            if answer.status_code != 201 or not isinstance(data, dict) or not isinstance(data.get("id"), str):
-                raise self._meaning(answer, reply=reply is not None)
-            return _receipt(data["id"])
+            picture, note = self._picture(message, key)
+            try:
+                return _receipt(self._posted(text, reply, picture), note)
+            except Rejected as error:
+                if picture is None or error.code != "media":
+                    raise
+                return _receipt(self._posted(text, reply, None), _left_out(error))  # a refusal: nothing was posted
+
+    def _picture(self, message: Message, key: str) -> tuple[str | None, str]:
+        """X's id of the message's picture, or why it goes out without one. Raises a DeliveryError where it is to wait."""
+        if message.media is None:
+            return None, ""
+        try:
+            return self._pictures.given(message.media, key), ""
+        except NoPicture as error:
+            return None, _left_out(error)
+
+    def _posted(self, text: str, reply: str | None, picture: str | None) -> str:
+        """The id of the post that is made."""
+        media = [picture] if picture else None
+        answer = self._api.ask(
+            lambda client, user: client.create_tweet(text=text, in_reply_to_tweet_id=reply, media_ids=media, user_auth=user)
+        )
+        said = _json(answer)
+        data = said.get("data") if isinstance(said, dict) else None
+        if answer.status_code != 201 or not isinstance(data, dict) or not isinstance(data.get("id"), str):
+            raise self._meaning(answer, reply=reply is not None)
+        return str(data["id"])
 
     def find(self, message: Message, key: str, parent: Receipt | None, since: datetime) -> Receipt | None:
         """Our own timeline, searched for the text. Raises Rejected, code `find`, where the account may not look."""
@@ -103,7 +128,8 @@ class TwitterDestination:
 
     def price(self, message: Message) -> Decimal:
         """What X asks for this post, in US dollars; raises Rejected for a message that cannot be posted."""
-        return price(fitting(message, self.limits.length or LENGTH))
+        words = PRICE_OF_WORDS if message.media else Decimal(0)
+        return price(fitting(message, self.limits.length or LENGTH)) + words
 
     def _own_id(self) -> str:
         """Our numeric user id, from the credentials where they tell it; else X is asked, once."""
@@ -133,6 +159,7 @@ class TwitterDestination:
 
     def close(self) -> None:
         """Close connections."""
+        self._pictures.close()
         self._api.close()
 
 
@@ -152,8 +179,12 @@ def price(text: str) -> Decimal:
     return PRICE_WITH_ADDRESS if has_address(text) else PRICE
 
 
-def _receipt(post: str) -> Receipt:
-    return Receipt(remote_id=post, url=f"https://x.com/i/status/{post}")
+def _receipt(post: str, note: str = "") -> Receipt:
+    return Receipt(remote_id=post, url=f"https://x.com/i/status/{post}", extra={"note": note} if note else {})
+
+
+def _left_out(why: Exception) -> str:
+    return f"posted without its picture: {why}"[:400]
 
 
 def _json(answer: requests.Response) -> Any:

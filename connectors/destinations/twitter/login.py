@@ -31,8 +31,11 @@ class Login(Protocol):
     def account(self) -> str | None:
         """Our own numeric id, if the credentials tell it."""
 
-    def lacking(self) -> str:
-        """What the login cannot do, though it is known; empty if nothing is missing."""
+    def grants(self, scope: str) -> bool:
+        """Whether the login may do this, as far as that is known. Raises a DeliveryError that says that nothing was sent."""
+
+    def scopes(self) -> str:
+        """All that it may do, where it was told; for people."""
 
 
 def login(options: TwitterOptions, setting: Setting, session: Session, address: str) -> Login:
@@ -66,7 +69,10 @@ class Keys:
         begin, dash, _ = _shown(self._options.access_token).partition("-")
         return begin if dash and begin.isascii() and begin.isdecimal() else None
 
-    def lacking(self) -> str:
+    def grants(self, scope: str) -> bool:
+        return True
+
+    def scopes(self) -> str:
         return ""
 
 
@@ -94,9 +100,12 @@ class User:
     def account(self) -> str | None:
         return None
 
-    def lacking(self) -> str:
-        scope = self._token().facts.get("scope")
-        return "" if scope is None or WRITE in scope.split() else f"the token has no {WRITE}, only: {scope}"
+    def grants(self, scope: str) -> bool:
+        granted = self._token().facts.get("scope")
+        return granted is None or scope in granted.split()
+
+    def scopes(self) -> str:
+        return self._token().facts.get("scope", "")
 
     def _token(self) -> Token:
         try:

@@ -50,7 +50,9 @@ def shown(post: Mapping[str, Any]) -> str:
     entities = holder.get("entities")
     urls = entities.get("urls") if isinstance(entities, dict) else None
     for url in urls if isinstance(urls, list) else ():
-        if isinstance(url, dict) and isinstance(url.get("url"), str) and isinstance(url.get("expanded_url"), str) and url["url"]:
+        if isinstance(url, dict) and isinstance(url.get("media_key"), str) and isinstance(url.get("url"), str) and url["url"]:
+            text = text.replace(url["url"], "")  # X's own address of the picture, behind the text
+        elif isinstance(url, dict) and isinstance(url.get("url"), str) and isinstance(url.get("expanded_url"), str) and url["url"]:
             text = text.replace(url["url"], url["expanded_url"])
     return _ENTITY.sub(lambda found: _ENTITIES[found.group()], text)
 

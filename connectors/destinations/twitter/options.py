@@ -27,6 +27,9 @@ class TwitterOptions(Options):
         default=None, description="OAuth 2.0: the first refresh token of the account; its successors are kept beside the store."
     )
     long_posts: bool = Field(default=False, description="The account has X Premium: allow 25,000 units of text instead of 280.")
+    media_from: list[str] = Field(
+        default=[], max_length=50, description="Hosts in your own network that pictures may be fetched from; public ones always may."
+    )
     api_url: str | None = Field(default=None, description="Address to use instead of https://api.x.com, for a gateway.")
 
     @field_validator("api_url")

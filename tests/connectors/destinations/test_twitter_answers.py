@@ -15,6 +15,7 @@ from connectors.destinations.twitter import CONNECTOR
 from connectors.destinations.twitter import errors as errors_of_x
 from connectors.destinations.twitter.answers import TABLE, Row, Then
 from connectors.destinations.twitter.errors import meaning
+from crmbridge import telemetry
 from crmbridge.contract import Setting
 from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, OutcomeUnknown, RateLimited, Rejected, Transient
 from crmbridge.model import Receipt
@@ -195,7 +196,8 @@ def test_replies_may_be_refused_for_other_reasons() -> None:
 # --- X's words --------------------------------------------------------------------------------
 
 
-def test_all_that_x_says_reaches_the_user() -> None:
+def test_all_that_x_says_reaches_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telemetry, "_hidden", ())  # what other tests hid may stand in these words
     found = meaning(403, {}, problem(detail="You are not allowed to create a Tweet with duplicate content."), NOW)
     assert str(found) == "HTTP 403 Title; You are not allowed to create a Tweet with duplicate content."
     told = str(meaning(403, {}, problem(P + "client-forbidden", "one", reason="two", errors=[{"message": "three"}]), NOW))

@@ -195,7 +195,7 @@ def test_only_a_post_is_deleted(id: str) -> None:
 
 
 def test_abilities() -> None:
-    assert CONNECTOR.can(CONNECTOR.options(**SECRETS)) == {Ability.THREAD, Ability.DELETE, Ability.FIND}
+    assert CONNECTOR.can(CONNECTOR.options(**SECRETS)) == {Ability.THREAD, Ability.DELETE, Ability.FIND, Ability.MEDIA}
 
 
 # --- what it costs, and what fits ---------------------------------------------------------------

@@ -25,6 +25,7 @@ class Networks(Core):
     def prepare(self):
         super().prepare()
         self.x, self.y = self.server("x", networks.x()), self.server("y", networks.x())
+        self.pictures = self.server("pictures", networks.pictures())
         self.chirp, self.far = self.server("chirp", networks.chirp()), self.server("far", networks.chirp())
 
     def told(self, **fields):
@@ -96,6 +97,44 @@ def who_asks_for_a_token(stage):
 def a_long_post(stage):
     """How many characters of a text of more than 280 are posted."""
     return [len(one.json()["text"]) for one in posts(stage.told(name="N" * 300).x)]
+
+
+SHOWN = {
+    "destinations/first": {**X, "media_from": ["127.0.0.1"]},
+    "rules/0/publish/0/media": {"url": "$pictures/{{ record.name }}.png", "alt": "A picture"},
+}
+
+
+@proves(
+    "rules.publish.media.url",
+    ("$pictures/{{ record.name }}.png", ["/A%26B.png"]),
+    ("$pictures/other.png?of={{ record.name }}", ["/other.png?of=A%26B"]),
+    given=SHOWN,
+)
+def where_a_picture_is(stage):
+    """What is fetched; it goes to X before the post that shows it."""
+    stage.told(name="A&B")
+    upload, words, post = posts(stage.x)
+    assert [one.path for one in (upload, words, post)] == ["/2/media/upload", "/2/media/metadata", "/2/tweets"]
+    assert base64.b64decode(upload.json()["media"]).startswith(b"\x89PNG")
+    assert post.json()["media"] == {"media_ids": [words.json()["id"]]}
+    return [one.path for one in stage.pictures.seen]
+
+
+@proves("rules.publish.media.alt", ("A picture", "A picture"), ("{{ record.name }} & Co", "A&B & Co"), given=SHOWN)
+def what_a_picture_shows(stage):
+    """The words that X is given for it."""
+    stage.told(name="A&B")
+    return posts(stage.x)[1].json()["metadata"]["alt_text"]["text"]
+
+
+@proves("rules.publish.media", (ABSENT, [0, None]), (SHOWN["rules/0/publish/0/media"], [1, 1]), given=SHOWN)
+@proves("destinations.twitter.media_from", ([], [0, None]), (["127.0.0.1"], [1, 1]), given=SHOWN)
+def whose_pictures_are_fetched(stage):
+    """How often a host of one's own network is asked, and how many pictures the post has: none, and it goes out all the same."""
+    stage.told()
+    media = posts(stage.x)[-1].json().get("media")
+    return [len(stage.pictures.seen), media and len(media["media_ids"])]
 
 
 # --- Chirp

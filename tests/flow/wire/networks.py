@@ -1,6 +1,7 @@
 """Stand-ins of the networks: each answers as its network does, and keeps what it was told."""
 
 import functools
+import io
 import ipaddress
 import itertools
 import json
@@ -11,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from PIL import Image
 
 from crmbridge.testing import ScriptedServer
 
@@ -46,6 +48,13 @@ def x():
         return exchange.reply(201 if exchange.command == "POST" else 200, data, {"Content-Type": "application/json"})
 
     return ScriptedServer(answer)
+
+
+def pictures():
+    """A host that has one picture under every path."""
+    out = io.BytesIO()
+    Image.new("RGB", (4, 3)).save(out, "PNG")
+    return ScriptedServer(lambda exchange: exchange.reply(200, out.getvalue(), {"Content-Type": "image/png"}))
 
 
 def chirp():
