@@ -23,18 +23,16 @@ _LIMITED: Final = timedelta(minutes=1)  # where a limit names no end
 
 
 class Denied(Exception):
-    """The token endpoint gave no token. `code` is its word for why (RFC 6749, section 5.2), empty if it said none."""
+    """The token endpoint gave no token. `code` is its word for why (RFC 6749, section 5.2), empty if it said none.
 
-    def __init__(self, message: str, *, status: int, code: str = "", retry_at: datetime | None = None) -> None:
+    `final`: it said that it does not take these credentials, so a person must act.
+    """
+
+    def __init__(self, message: str, *, code: str = "", final: bool = False, retry_at: datetime | None = None) -> None:
         super().__init__(message)
-        self.status = status
         self.code = code
+        self.final = final
         self.retry_at = retry_at
-
-    @property
-    def final(self) -> bool:
-        """The same credentials will never be taken: a person must act."""
-        return 400 <= self.status < 500 and self.status not in (408, 429)
 
 
 def exchange(
@@ -60,7 +58,7 @@ def exchange(
         raise _denied(answer, body, now)
     value, seconds, refresh = body.get("access_token"), body.get("expires_in"), body.get("refresh_token")
     if not isinstance(value, str) or not value:
-        raise Denied("the answer to the login holds no access_token", status=answer.status_code)
+        raise Denied("the answer to the login holds no access_token")
     expires_at = now + timedelta(seconds=seconds) if isinstance(seconds, int) and 0 < seconds < _LONGEST else None
     facts = {"scope": body["scope"]} if isinstance(body.get("scope"), str) else {}
     kept = refresh if isinstance(refresh, str) and refresh else form.get("refresh_token", "")
@@ -84,7 +82,8 @@ def _denied(answer: requests.Response, body: Mapping[str, Any], now: datetime) -
     said = next((text for name in ("error_description", "detail", "title", "message") if isinstance(text := body.get(name), str)), "")
     words = " ".join(f"HTTP {answer.status_code} {code} {said}".split())
     until = retry_after(answer.headers, now) or (now + _LIMITED if answer.status_code == 429 else None)
-    return Denied(redact(words)[:300], status=answer.status_code, code=code[:60], retry_at=until)
+    final = 400 <= answer.status_code < 500 and answer.status_code not in (408, 425, 429) and bool(body)  # else a gateway said it
+    return Denied(redact(words)[:300], code=code[:60], final=final, retry_at=until)
 
 
 def _json(answer: requests.Response) -> Mapping[str, Any]:

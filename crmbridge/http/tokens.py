@@ -73,6 +73,8 @@ class Tokens:
         self._login = login
         self._rotating = rotating
         self._unwritten = False
+        self._name = ""
+        """The login that the token in memory is of."""
         self._lock = threading.Lock()
         self._token: Token | None = None
         self._refused = ""
@@ -88,6 +90,9 @@ class Tokens:
                 return token
             with self._alone():
                 # Another process may have got a newer one, whose refresh token is the only good one by now.
+                name = self._named()
+                if token is not None and name != self._name:  # somebody gave other credentials meanwhile
+                    token, self._unwritten = None, False
                 token = token if self._unwritten else self._kept() or token
                 if token is None or not self._good(token):
                     if self._rotating:
@@ -96,6 +101,7 @@ class Tokens:
                     self._unwritten = not self._write(token) and self._rotating
                     if self._unwritten:
                         _log.error("a new refresh token could not be kept, and the old one is spent: it is lost if this process ends")
+                self._name = name
             self._token = token
             self._forget_old(token)
             return token

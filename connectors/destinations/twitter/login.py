@@ -10,7 +10,7 @@ import tweepy
 from connectors.destinations.twitter.options import TwitterOptions
 from crmbridge.contract import Secret, Setting
 from crmbridge.errors import AuthFailed
-from crmbridge.http import Session, Token, Tokens, credential, exchange, login_failed
+from crmbridge.http import Denied, Session, Token, Tokens, credential, exchange, login_failed
 
 RENEWAL: Final = "/2/oauth2/token"  # https://docs.x.com/fundamentals/authentication/oauth-2-0/user-access-token (read 2026-11-30)
 WRITE: Final = "tweet.write"
@@ -39,7 +39,10 @@ class Login(Protocol):
 
 
 def login(options: TwitterOptions, setting: Setting, session: Session, address: str) -> Login:
-    """The way that is configured. `address` is X's."""
+    """The way that is configured. `address` is X's. Raises ValueError if it is not exactly one."""
+    if wrong := options.objections(public=False):
+        (path, words), *_ = wrong
+        raise ValueError(f"{path[0]} {words}")
     return Keys(options) if options.client_id is None else User(options, setting, session, address)
 
 
@@ -111,7 +114,12 @@ class User:
         try:
             return self._tokens.get()
         except Exception as error:  # whatever it is, the post was not sent
-            raise login_failed(error) from None
+            failed = login_failed(error)
+            if isinstance(error, Denied) and isinstance(failed, AuthFailed):
+                failed = AuthFailed(
+                    f"{failed} (each refresh token works once: make a new one, see the connector's README)", code=failed.code
+                )
+            raise failed from None
 
     def _name(self) -> str:
         options = self._options

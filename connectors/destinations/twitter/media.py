@@ -68,7 +68,8 @@ class XPictures:
         with looking():
             body = {"media": base64.b64encode(picture.data).decode(), "media_category": "tweet_image"}
             held = self._asked(lambda client, user: client.request("POST", UPLOAD, json=body, user_auth=user), ends)
-            if held.get("processing_info", {}).get("state") == "failed":
+            info = held.get("processing_info")
+            if isinstance(info, dict) and info.get("state") == "failed":
                 raise NoPicture("X cannot read it")
             said = {"id": held["id"], "metadata": {"alt_text": {"text": alt}}}
             self._asked(lambda client, user: client.request("POST", METADATA, json=said, user_auth=user), ends)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Self
+from typing import Final
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from crmbridge.contract import Options, Secret
 
@@ -39,20 +39,17 @@ class TwitterOptions(Options):
             raise ValueError("is not an http or https address")
         return value.rstrip("/") if value else value
 
-    @model_validator(mode="after")
-    def _one_login(self) -> Self:
+    def objections(self, *, public: bool) -> list[tuple[tuple[str | int, ...], str]]:
+        """Exactly one of the two logins, and the whole of it."""
         keys = [name for name in KEYS if getattr(self, name) is not None]
         user = [name for name in (*USER, "client_secret") if getattr(self, name) is not None]
         if keys and user:
-            raise ValueError(f"write {_and(KEYS)}, or {_and(USER)}, and not both: there are {_and(keys[:1] + user[:1])}")
-        needed = USER if user else KEYS
-        missing = [name for name in needed if getattr(self, name) is None]
-        if missing and not (keys or user):
-            raise ValueError(f"write {_and(KEYS)} (OAuth 1.0a), or {_and(USER)} (OAuth 2.0)")
-        if missing:
-            raise ValueError(f"{_and(missing)} {'is' if len(missing) == 1 else 'are'} missing beside {(keys or user)[0]}")
-        return self
+            return [((user[0],), f"does not go with {keys[0]}: write {_and(KEYS)}, or {_and(USER)}")]
+        if not (keys or user):
+            return [((KEYS[0],), f"is missing: write {_and(KEYS)} (OAuth 1.0a), or {_and(USER)} (OAuth 2.0)")]
+        needed, there = (USER, user) if user else (KEYS, keys)
+        return [((name,), f"is missing beside {there[0]}") for name in needed if name not in there]
 
 
-def _and(names: tuple[str, ...] | list[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+def _and(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -16,7 +16,7 @@ from connectors.destinations.twitter import errors as errors_of_x
 from connectors.destinations.twitter.answers import TABLE, Row, Then
 from connectors.destinations.twitter.errors import meaning
 from crmbridge import telemetry
-from crmbridge.contract import Setting
+from crmbridge.contract import Setting, show_duration
 from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, OutcomeUnknown, RateLimited, Rejected, Transient
 from crmbridge.model import Receipt
 from crmbridge.testing import message
@@ -352,7 +352,7 @@ def answers_table() -> str:
     for row in TABLE:
         then = row.then.value
         if row.then is Then.WAIT:
-            otherwise = f"{row.otherwise // timedelta(minutes=1)} minutes" if row.otherwise else "a pause"
+            otherwise = show_duration(row.otherwise) if row.otherwise else "a pause"
             then = f"wait until {'; '.join(row.until)}; else {otherwise}"
         lines.append(f"| {row.seen} | {then} | {f'`{row.code}`' if row.code else 'X’s own'} |")
     return "\n".join(["| X answers | what happens | code |", "| --- | --- | --- |", *lines])

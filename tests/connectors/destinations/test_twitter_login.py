@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -22,7 +23,6 @@ import pytest
 import responses
 from oauthlib.common import Request
 from oauthlib.oauth1.rfc5849 import signature
-from pydantic import ValidationError
 
 from connectors.destinations.twitter import CONNECTOR
 from crmbridge.contract import Setting
@@ -34,7 +34,7 @@ from crmbridge.testing.server import Exchange, cut, hang
 ROOT = Path(__file__).parents[3]
 KEY = "0123456789abcdef0123456789abcdef"
 KEYS = {"consumer_key": "ck-123456", "consumer_secret": "cs-123456", "access_token": "1-at-123456", "access_token_secret": "ats-123456"}
-USER = {"client_id": "client-123456", "client_secret": "client-secret-123456", "refresh_token": "refresh-0"}
+USER = {"client_id": "client-123456", "client_secret": "client-secret-123456", "refresh_token": "rt_issued_0"}
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=timezone.utc)
 YES = {"data": {"id": "77", "text": "x"}}
 
@@ -44,25 +44,31 @@ YES = {"data": {"id": "77", "text": "x"}}
 
 @pytest.mark.parametrize("good", [KEYS, USER, {"client_id": "c", "refresh_token": "r"}])
 def test_one_login_is_configured(good: dict[str, str]) -> None:
-    assert CONNECTOR.options(**good)
+    assert CONNECTOR.options(**good).objections(public=True) == []
+
+
+FOUR = "consumer_key, consumer_secret, access_token and access_token_secret"
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "where", "words"),
     [
-        ({}, r"write consumer_key, .* \(OAuth 1\.0a\), or client_id and refresh_token \(OAuth 2\.0\)"),
-        ({**KEYS, **USER}, "not both: there are consumer_key and client_id"),
-        ({**KEYS, "refresh_token": "r"}, "not both"),
-        ({**KEYS, "client_secret": "r"}, "not both"),
-        ({"consumer_key": "a", "access_token": "b"}, "consumer_secret and access_token_secret are missing beside consumer_key"),
-        ({"client_id": "a"}, "refresh_token is missing beside client_id"),
-        ({"refresh_token": "a"}, "client_id is missing beside refresh_token"),
-        ({"client_secret": "a"}, "client_id and refresh_token are missing beside client_secret"),
+        ({}, ["consumer_key"], f"is missing: write {FOUR} (OAuth 1.0a), or client_id and refresh_token (OAuth 2.0)"),
+        ({**KEYS, **USER}, ["client_id"], f"does not go with consumer_key: write {FOUR}, or client_id and refresh_token"),
+        ({**KEYS, "refresh_token": "r"}, ["refresh_token"], "does not go with consumer_key"),
+        ({**KEYS, "client_secret": "r"}, ["client_secret"], "does not go with consumer_key"),
+        ({"consumer_key": "a", "access_token": "b"}, ["consumer_secret", "access_token_secret"], "is missing beside consumer_key"),
+        ({"client_id": "a"}, ["refresh_token"], "is missing beside client_id"),
+        ({"refresh_token": "a"}, ["client_id"], "is missing beside refresh_token"),
+        ({"client_secret": "a"}, ["client_id", "refresh_token"], "is missing beside client_secret"),
     ],
 )
-def test_what_is_no_login_is_said(options: dict[str, str], words: str) -> None:
-    with pytest.raises(ValidationError, match=words):
-        CONNECTOR.options(**options)
+def test_what_is_no_login_is_said(options: dict[str, str], where: list[str], words: str) -> None:
+    found = CONNECTOR.options(**options)
+    assert [path for path, _ in found.objections(public=True)] == [(name,) for name in where]
+    assert all(said.startswith(words) for _, said in found.objections(public=True))
+    with pytest.raises(ValueError, match=f"{where[0]} {words[:10]}"):
+        CONNECTOR.build(found, Setting(name="brand"))
 
 
 # --- OAuth 1.0a -------------------------------------------------------------------------------
@@ -110,7 +116,7 @@ class X:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.good = "refresh-0"
+        self.good = "rt_issued_0"
         self.count = 0
         self.valid: set[str] = set()
         self.forms: list[Mapping[str, list[str]]] = []
@@ -138,7 +144,7 @@ class X:
                 said = {"error": "invalid_request", "error_description": "Value passed for the token was invalid."}
                 return answer(400, said)(exchange)
             self.count += 1
-            self.good, token = f"refresh-{self.count}", f"access-{self.count}"
+            self.good, token = f"rt_issued_{self.count}", f"at_issued_{self.count}"
             self.valid = {token}
         said = {"token_type": "bearer", "expires_in": 7200, "access_token": token, "refresh_token": self.good}
         return answer(200, said | ({"scope": self.scope} if self.scope else {}))(exchange)
@@ -176,14 +182,14 @@ def test_a_post_shows_the_token_of_the_account(x: X, state: Path) -> None:
     assert posted(account(x, state)) == Receipt(remote_id="77", url="https://x.com/i/status/77")
     renewal, post = x.server.seen
     assert renewal.headers["authorization"] == "Basic " + base64.b64encode(b"client-123456:client-secret-123456").decode()
-    assert parse_qs(renewal.body.decode()) == {"grant_type": ["refresh_token"], "refresh_token": ["refresh-0"]}
-    assert (post.path, post.headers["authorization"]) == ("/2/tweets", "Bearer access-1")
+    assert parse_qs(renewal.body.decode()) == {"grant_type": ["refresh_token"], "refresh_token": ["rt_issued_0"]}
+    assert (post.path, post.headers["authorization"]) == ("/2/tweets", "Bearer at_issued_1")
 
 
 def test_a_public_client_says_its_id_and_no_secret(x: X, state: Path) -> None:
     assert isinstance(posted(account(x, state, client_secret=None)), Receipt)
     assert "authorization" not in x.server.seen[0].headers
-    assert x.forms == [{"grant_type": ["refresh_token"], "refresh_token": ["refresh-0"], "client_id": ["client-123456"]}]
+    assert x.forms == [{"grant_type": ["refresh_token"], "refresh_token": ["rt_issued_0"], "client_id": ["client-123456"]}]
 
 
 def test_the_token_lasts_two_hours_and_across_processes(x: X, state: Path) -> None:
@@ -193,7 +199,7 @@ def test_the_token_lasts_two_hours_and_across_processes(x: X, state: Path) -> No
     assert isinstance(posted(account(x, state, now=NOW + timedelta(minutes=110))), Receipt)
     assert x.count == 1
     assert isinstance(posted(account(x, state, now=NOW + timedelta(minutes=119))), Receipt)
-    assert [form["refresh_token"] for form in x.forms] == [["refresh-0"], ["refresh-1"]]
+    assert [form["refresh_token"] for form in x.forms] == [["rt_issued_0"], ["rt_issued_1"]]
 
 
 def test_a_new_refresh_token_is_on_the_disk_before_its_token_is_used(x: X, state: Path) -> None:
@@ -201,17 +207,33 @@ def test_a_new_refresh_token_is_on_the_disk_before_its_token_is_used(x: X, state
     assert isinstance(posted(account(x, state)), Receipt)
     assert isinstance(posted(account(x, state, now=NOW + timedelta(hours=3))), Receipt)
     kept = [json.loads(one or "{}") for one in x.kept_when_used]
-    assert [(one["value"], one["refresh"]) for one in kept] == [("access-1", "refresh-1"), ("access-2", "refresh-2")]
+    assert [(one["value"], one["refresh"]) for one in kept] == [("at_issued_1", "rt_issued_1"), ("at_issued_2", "rt_issued_2")]
     assert x.keep.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in state.iterdir() if path.suffix != ".lock"] == ["brand.x.token"]
-    assert "refresh-0" not in x.keep.read_text()
+    assert "rt_issued_0" not in x.keep.read_text()
 
 
 def test_a_new_first_refresh_token_replaces_what_was_kept(x: X, state: Path) -> None:
     assert isinstance(posted(account(x, state)), Receipt)
-    x.good = "refresh-again"  # the account agreed anew
-    assert isinstance(posted(account(x, state, refresh_token="refresh-again")), Receipt)
-    assert [form["refresh_token"] for form in x.forms] == [["refresh-0"], ["refresh-again"]]
+    x.good = "rt_issued_again"  # the account agreed anew
+    assert isinstance(posted(account(x, state, refresh_token="rt_issued_again")), Receipt)
+    assert [form["refresh_token"] for form in x.forms] == [["rt_issued_0"], ["rt_issued_again"]]
+
+
+def test_a_new_first_refresh_token_is_taken_by_a_process_that_runs(x: X, state: Path, tmp_path: Path) -> None:
+    """The login has ended, a person puts a new token into the file, and reloads: nothing is built anew, for no text has changed."""
+    file = tmp_path / "refresh"
+    file.write_text("rt_issued_0\n")
+    destination = account(x, state, refresh_token={"file": str(file)})
+    assert isinstance(posted(destination), Receipt)
+    x.good, x.valid = "rt_issued_again", set()
+    ended = posted(destination)
+    assert isinstance(ended, AuthFailed)
+    assert "make a new one" in str(ended)
+    file.write_text("rt_issued_again\n")
+    time.sleep(0.6)  # a secret's file is looked at twice a second
+    assert isinstance(posted(destination), Receipt)
+    assert [form["refresh_token"] for form in x.forms] == [["rt_issued_0"], ["rt_issued_1"], ["rt_issued_again"]]
 
 
 def test_many_threads_renew_once(x: X, state: Path) -> None:
@@ -231,7 +253,7 @@ from crmbridge.contract import Setting
 from crmbridge.testing import message
 url, state, moments = sys.argv[1], Path(sys.argv[2]), [datetime.fromisoformat(one) for one in sys.argv[3:]]
 clock = [moments[0]]
-options = CONNECTOR.options(client_id="client-123456", client_secret="client-secret-123456", refresh_token="refresh-0", api_url=url)
+options = CONNECTOR.options(client_id="client-123456", client_secret="client-secret-123456", refresh_token="rt_issued_0", api_url=url)
 destination = CONNECTOR.build(options, Setting(name="brand", state_folder=state, now=lambda: clock[0]))
 for clock[0] in moments:
     destination.publish(message(), "0" * 32, None)
@@ -248,7 +270,7 @@ def test_many_processes_renew_one_after_the_other(x: X, state: Path) -> None:
         _, said = one.communicate(timeout=300)
         assert one.returncode == 0, said
     used = [form["refresh_token"][0] for form in x.forms]
-    assert used == [f"refresh-{number}" for number in range(len(used))]
+    assert used == [f"rt_issued_{number}" for number in range(len(used))]
     assert len(used) >= 4
 
 
@@ -277,6 +299,7 @@ def test_a_refused_token_is_renewed_once(x: X, state: Path) -> None:
         (answer(401, {"error": "unauthorized_client", "error_description": "Missing valid authorization header"}), AuthFailed, "Missing"),
         (answer(403, {"title": "Forbidden", "detail": "suspended"}), AuthFailed, "suspended"),
         (answer(429, {"title": "Too Many Requests"}), RateLimited, "429"),
+        (answer(403, b"<html>Just a moment..."), Transient, "403"),
         (answer(503, b"<html>"), Transient, "503"),
         (answer(200, b"<html>"), Transient, "no access_token"),
         (answer(200, {"access_token": 5}), Transient, "no access_token"),
@@ -325,7 +348,7 @@ def test_what_could_not_be_kept_after_all_is_kept_later(
     assert not (state / "brand.x.token").exists()
     monkeypatch.setattr(Path, "replace", replace)
     assert isinstance(posted(destination), Receipt)
-    assert json.loads((state / "brand.x.token").read_text())["refresh"] == "refresh-1"
+    assert json.loads((state / "brand.x.token").read_text())["refresh"] == "rt_issued_1"
     assert x.count == 1
 
 
@@ -387,7 +410,7 @@ def test_no_token_reaches_a_log_at_debug(x: X, state: Path, raw: Raw) -> None:
         keys.check()
     said = "\n".join(raw.lines)
     assert "POST /2/tweets" in said  # it did hear
-    for secret in ("access-1", "access-2", "refresh-0", "refresh-1", "refresh-2", "client-secret-123456", *KEYS.values()):
+    for secret in ("at_issued_1", "at_issued_2", "rt_issued_0", "rt_issued_1", "rt_issued_2", "client-secret-123456", *KEYS.values()):
         assert secret not in said, secret
         assert base64.b64encode(secret.encode()).decode() not in said
     assert "oauth_signature" not in said

@@ -221,6 +221,12 @@ def test_what_x_cannot_read_is_left_out(world: World) -> None:
     assert found.extra["note"] == LEFT_OUT + "X cannot read it"
 
 
+@pytest.mark.parametrize("info", [None, "pending", {"state": "succeeded"}, {}])
+def test_other_words_of_x_are_no_failure(world: World, info: Any) -> None:
+    world.state = {"processing_info": info}
+    assert world.posted() == Receipt(remote_id="77", url=URL)
+
+
 def test_a_post_that_is_refused_for_its_picture_goes_without_it(world: World) -> None:
     world.refusals["/2/tweets"] = answer(400, {"errors": [{"message": "Your media IDs are invalid."}], "title": "Invalid Request"})
     found = world.posted()
