@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 from xml.etree import ElementTree
@@ -17,6 +19,7 @@ from connectors.destinations.slack import CONNECTOR as SLACK
 from connectors.destinations.twitter import CONNECTOR as TWITTER
 from connectors.destinations.webhook import CONNECTOR as WEBHOOK
 from crmbridge.contract import Destination, Setting
+from crmbridge.model import digest
 from crmbridge.testing import DestinationContract, NetworkDestinationContract, answer, message
 from crmbridge.testing.server import Exchange
 
@@ -62,7 +65,19 @@ class TestTwitter(NetworkDestinationContract):
     success = staticmethod(on_x)
     canaries = ("canary-consumer-key", "canary-consumer-secret", "12345-canary-token", "canary-token-secret")
     takes_key = False
-    tells_wait = False
+
+
+class TestTwitterUser(TestTwitter):
+    """With a token of OAuth 2.0 that was kept by an earlier process."""
+
+    options: ClassVar = {"client_id": "here", "client_secret": "canary-client-secret", "refresh_token": "canary-refresh-token"}
+    canaries = ("canary-client-secret", "canary-refresh-token", "canary-at-of-x")
+
+    def make_at(self, url: str, setting: Setting) -> Destination:
+        token = {"value": "canary-at-of-x", "expires_at": None, "refresh": "canary-refresh-token", "facts": {}}
+        login = "\0".join([f"{url}/2/oauth2/token", "here", "canary-refresh-token"])
+        (setting.folder / "here.x.token").write_text(json.dumps({"login": digest(login), **token}))
+        return super().make_at(url, replace(setting, state_folder=setting.folder))
 
 
 def published(exchange: Exchange) -> None:
