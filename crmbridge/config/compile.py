@@ -267,7 +267,8 @@ class _Compiler:
         """A picture's address is judged as a link is, and its words are words."""
         if model is None:
             return None
-        url, alt = (self._compile(compile_template, getattr(model, name), place.at(name), fields) for name in ("url", "alt"))
+        url = self._compile(compile_template, model.url, place.at("url"), fields)
+        alt = self._compile(compile_template, model.alt, place.at("alt"), fields)
         for name, fault in (("url", link_fault(url) if url else ""), ("alt", unfilled(alt) if alt else "")):
             if fault:
                 self._add(place.at(name), fault)

@@ -28,5 +28,4 @@ def _spoken(step: StepModel, defaults: DefaultsModel) -> Spoken:
         words=own_words(step.text),
         link=(step.link or defaults.link) is not None,
         thread=(step.thread or defaults.thread) is not None or step.on_update == "thread",
-        media=step.media is not None,
     )

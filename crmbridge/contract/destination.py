@@ -55,7 +55,6 @@ class Spoken:
     """The rule's own words, of every branch; a blank stands for each value."""
     link: bool
     thread: bool
-    media: bool
 
 
 @runtime_checkable

@@ -22,7 +22,7 @@ import pytest
 from crmbridge.contract import Ability, Connector, Deletable, Destination, Editable, Findable, Setting
 from crmbridge.errors import DeliveryError, OutcomeUnknown, RateLimited, Rejected, Transient
 from crmbridge.http import classify, marked
-from crmbridge.model import Audience, Channel, Literal, Message, Network, Receipt, RecordRef, Value
+from crmbridge.model import Audience, Channel, Literal, Media, Message, Network, Receipt, RecordRef, Value
 from crmbridge.testing.server import Behaviour, ScriptedServer, answer, cut, dribble, hang, unresponsive
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -175,6 +175,10 @@ class DestinationContract:
         outcome = driver.publish(destination, self.said())
         assert isinstance(outcome, Receipt), outcome
         assert bool(outcome.remote_id) is self.names_posts
+
+    def test_a_picture_that_is_none_costs_no_message(self, driver: Driver, destination: Destination) -> None:
+        outcome = driver.publish(destination, self.said(media=Media("", (), "an address holds no blanks")))
+        assert isinstance(outcome, Receipt), outcome
 
     def test_its_abilities_are_those_it_has(self, destination: Destination) -> None:
         able = self.able()

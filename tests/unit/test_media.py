@@ -113,15 +113,10 @@ def test_what_a_picture_shows_is_said(config):
 
 def test_a_forgotten_brace_is_named(config):
     found = problems(config, {"url": "record.Photo", "alt": "record.Name"})
-    assert found == [
+    assert sorted(found) == [
         'rules[0].publish[0].media.alt: is a text as it stands; write "{{ record.Name }}"',
         'rules[0].publish[0].media.url: is a text as it stands; write "{{ record.Photo }}"',
-    ] or sorted(found) == sorted(
-        [
-            'rules[0].publish[0].media.url: is a text as it stands; write "{{ record.Photo }}"',
-            'rules[0].publish[0].media.alt: is a text as it stands; write "{{ record.Name }}"',
-        ]
-    )
+    ]
     assert "media.url" in problems(config, {"url": "photo.png", "alt": "x"})[0]
     assert "media.url" in problems(config, {"url": "ftp://a.example/{{ record.Name }}", "alt": "x"})[0]
 

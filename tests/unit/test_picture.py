@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
+from shared import examples
 
 from crmbridge.errors import DeliveryError, Transient
 from crmbridge.http import NoPicture, Pictures, Session, made_anew
@@ -159,6 +162,24 @@ def test_what_is_no_picture_is_none(data: bytes) -> None:
     with pytest.raises(NoPicture) as caught:
         made_anew(data, most=10**6, side=100)
     assert len(str(caught.value)) < 100
+
+
+SEEDS = [png(), jpeg(), png("RGBA", colour=(1, 2, 3, 4)), jpeg(progressive=True), *with_everything()]
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=8), st.integers(0, 400))
+def test_a_damaged_file_is_a_picture_or_none(data: bytes, changes: list[tuple[int, int]], cut_off: int) -> None:
+    """Whatever a decoder makes of it, and nothing of the file but its pixels comes out."""
+    damaged = bytearray(data)
+    for place, value in changes:
+        damaged[place % len(damaged)] = value
+    try:
+        made = made_anew(bytes(damaged[: max(1, len(damaged) - cut_off)]), most=10**6, side=100)
+    except NoPicture:
+        return
+    assert opened(made.data).size == (made.width, made.height)
+    assert b"canary" not in made.data
 
 
 # --- fetched ----------------------------------------------------------------------------------

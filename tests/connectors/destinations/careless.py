@@ -38,7 +38,8 @@ class Careless:
         logging.getLogger("careless").debug("with %s", self.options.token)
         if len(plain(message.text)) == self.limits.length:
             raise ValueError("off by one")
-        words = plain(message.text) + (message.link or "") + (message.channel.key if message.channel else "")
+        shown = message.media.alt[0].text if message.media else ""
+        words = shown + plain(message.text) + (message.link or "") + (message.channel.key if message.channel else "")
         for _ in range(2):
             try:
                 answer = requests.post(self.options.url, data=words.encode(), timeout=0.3)

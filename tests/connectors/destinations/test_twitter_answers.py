@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 import responses
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from shared import examples
 
 from connectors.destinations.twitter import CONNECTOR
 from connectors.destinations.twitter import errors as errors_of_x
@@ -296,6 +299,37 @@ def test_an_account_state_waits_for_its_own_instant_only() -> None:
     daily = v1(185, "User is over daily status update limit.")
     assert ends(403, daily, **window) == NOW + timedelta(hours=1)
     assert ends(403, daily, x_user_limit_24hour_reset=at(hours=5), x_user_limit_24hour_remaining="0") == NOW + timedelta(hours=5)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=8,
+)
+BODY = st.fixed_dictionaries({}, optional=dict.fromkeys(("title", "detail", "type", "reason", "errors", "reset_date", "code"), JSON)) | JSON
+HEADERS = st.dictionaries(
+    st.sampled_from(["Retry-After", "x-rate-limit-reset", "x-app-limit-24hour-reset", "x-app-limit-24hour-remaining", "x-access-level"]),
+    st.text(max_size=12) | st.integers(-5, 10**12).map(str),
+)
+
+
+@settings(max_examples=examples(300))
+@given(st.integers(100, 599), HEADERS, BODY, st.booleans())
+@example(403, {}, {"errors": [{"type": [], "code": True}], "reset_date": "0001-01-01"}, True)
+@example(403, {}, {"title": "SpendCapReached", "reset_date": "9999-12-31"}, False)
+@example(429, {"Retry-After": "999999999"}, {"reset_date": -1}, False)
+def test_any_answer_has_a_meaning(status: int, headers: dict[str, str], body: Any, reply: bool) -> None:
+    """One bounded line, and never an instant that nobody believes."""
+    found = meaning(status, headers, body, NOW, reply=reply)
+    assert 0 < len(str(found)) <= 600
+    assert len(found.code) < 60
+    if isinstance(found, RateLimited):
+        assert found.until - NOW < timedelta(days=400)
+        assert found.until.tzinfo is not None
+    if status >= 500 or 200 <= status < 300:
+        assert type(found) is OutcomeUnknown
+    if 400 <= status < 500 and status != 408:
+        assert type(found) is not OutcomeUnknown
 
 
 # --- nothing is left to chance ----------------------------------------------------------------

@@ -319,7 +319,7 @@ def test_a_post_with_a_picture_is_known_again() -> None:
 
 
 def spoken(words: str = "Welcome", *, link: bool = False, thread: bool = False) -> Spoken:
-    return Spoken(words=words, link=link, thread=thread, media=False)
+    return Spoken(words=words, link=link, thread=thread)
 
 
 @pytest.mark.parametrize(
