@@ -3,7 +3,7 @@
 Nothing here does I/O or reads a clock.
 """
 
-from crmbridge.model.addresses import address, filled, inside_link, web_address
+from crmbridge.model.addresses import address, filled, inside_link, unmarked, web_address
 from crmbridge.model.changes import (
     Body,
     ChangeEvent,
@@ -130,6 +130,7 @@ __all__ = [
     "shortened",
     "spans",
     "to_us",
+    "unmarked",
     "visible",
     "web_address",
 ]

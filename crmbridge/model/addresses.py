@@ -9,7 +9,7 @@ import re
 import urllib.parse
 from typing import Final
 
-from crmbridge.model.words import Text, Value, visible
+from crmbridge.model.words import Text, Value, clean, visible
 
 MAX_ADDRESS: Final = 2000
 """Characters of an address: what browsers and networks take."""
@@ -78,6 +78,18 @@ def _encoded(words: str, before: str) -> str:
     if not _HOST.fullmatch(words):
         raise ValueError(f"`{words[:60]}` stands where the host is, and is no part of one")
     return words
+
+
+def unmarked(text: Text) -> str:
+    """The words alone, for networks without mark-up: a record's as people see them, and encoded within an address that the rule began."""
+    out = own = ""
+    for span in text:
+        words = visible(span.text) if isinstance(span, Value) else clean(span.text)
+        inside = isinstance(span, Value) and inside_link(own)
+        words = urllib.parse.quote(words, safe="", errors="replace") if inside else words
+        out += words
+        own += words if inside or not isinstance(span, Value) else " "  # an address that a record begins is not the rule's
+    return out
 
 
 def filled(template: str, **values: str) -> str:

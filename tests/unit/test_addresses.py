@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crmbridge.model import Literal, Value, address, filled, visible, web_address
+from crmbridge.model import Literal, Value, address, filled, unmarked, visible, web_address
 
 L, V = Literal, Value
 
@@ -106,6 +106,22 @@ def test_a_record_beside_the_host_never_brings_another_scheme_or_user(word, rest
     assert parts.scheme == "https"
     assert "@" not in parts.netloc
     assert parts.netloc.startswith("crm.")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ((L("see https://crm.example/a/"), V("R&D x"), L(" or "), V("R&D")), "see https://crm.example/a/R%26D%20x or R&D"),
+        ((L("see https://crm.example/a?b="), V("1"), L("&c="), V("2 3"), L("."), V("x y")), "see https://crm.example/a?b=1&c=2%203.x%20y"),
+        ((V("https://crm.example/"), V("R&D")), "https://crm.example/R&D"),
+        ((V("a\u200bb\0"),), "ab"),
+        ((L("https://"), V("x/y z")), "https://x/y z"),
+        ((), ""),
+    ],
+)
+def test_an_address_within_plain_words(text, expected):
+    """Networks without mark-up make links of what looks like one: only one that the rule began goes on with a record's words."""
+    assert unmarked(text) == expected
 
 
 def test_an_id_in_an_address_of_the_configuration():

@@ -13,7 +13,7 @@ from connectors.destinations.console.options import ConsoleOptions
 from crmbridge.contract import Limits, Setting
 from crmbridge.errors import OutcomeUnknown
 from crmbridge.http import begin, describe
-from crmbridge.model import Message, Receipt, Text, plain, visible
+from crmbridge.model import Message, Receipt, Text, unmarked, visible
 
 
 class ConsoleDestination:
@@ -30,7 +30,7 @@ class ConsoleDestination:
 
     def measure(self, text: Text) -> int:
         """Characters as printed."""
-        return len(visible(plain(text)))
+        return len(visible(unmarked(text)))
 
     def check(self) -> None:
         """Standard output is always there."""
@@ -87,7 +87,7 @@ def as_block(message: Message, key: str, parent: Receipt | None, label: str) -> 
     place = _line(label) + (f" {_line(channel.title or channel.key)}" if channel else "")
     heading = f"-> {place}" + (f"  in reply to {_line(parent.remote_id)[:12]}" if parent else "")
     origin = _line(f"{message.rule}/{message.step} {message.record}")
-    lines = visible(plain(message.text)).split("\n")
+    lines = visible(unmarked(message.text)).split("\n")
     if message.link is not None:
         lines.append(_line(message.link))
     return "\n".join([f"{heading}  [{origin}]  {key[:12]}", *(f"   | {line}" for line in lines)])
@@ -101,7 +101,7 @@ def as_json(message: Message, key: str, parent: Receipt | None, label: str) -> s
             "destination": visible(label),
             "channel": visible(channel.key) if channel else None,
             "title": visible(channel.title) if channel else None,
-            "text": visible(plain(message.text)),
+            "text": visible(unmarked(message.text)),
             "link": visible(message.link) if message.link is not None else None,
             "parent": visible(parent.remote_id) if parent else None,
             "thread": visible(message.thread) if message.thread is not None else None,

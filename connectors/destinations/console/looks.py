@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from crmbridge.model import Literal, Message, plain, visible
+from crmbridge.model import Literal, Message, unmarked, visible
 
 _EMOJI: Final = {
     "tada": "🎉",
@@ -32,7 +32,7 @@ def as_slack(message: Message, *, colour: bool, channel: str | None) -> str:
 
 def as_tweet(message: Message, *, colour: bool, label: str) -> str:
     """A post of an account."""
-    return _frame("X", f"@{_line(label)}", visible(plain(message.text)), colour)
+    return _frame("X", f"@{_line(label)}", visible(unmarked(message.text)), colour)
 
 
 def _mrkdwn(text: str) -> str:

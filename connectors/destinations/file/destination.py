@@ -13,7 +13,7 @@ from connectors.destinations.file.options import FileOptions
 from crmbridge.contract import Limits, Setting
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, Transient
 from crmbridge.http import begin
-from crmbridge.model import Literal, Message, Receipt, Text, clean, visible
+from crmbridge.model import Message, Receipt, Text, unmarked
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -29,7 +29,7 @@ class FileDestination:
 
     def measure(self, text: Text) -> int:
         """Characters of the plain text."""
-        return len(words(text))
+        return len(unmarked(text))
 
     def check(self) -> None:
         """Open the file as publishing does, making it if it is not there."""
@@ -130,11 +130,6 @@ def _unopened(error: OSError) -> DeliveryError:
     return Transient(text)
 
 
-def words(text: Text) -> str:
-    """Plain text: the rule's words as written, a record's without what cannot be seen."""
-    return "".join(clean(span.text) if isinstance(span, Literal) else visible(span.text) for span in text)
-
-
 def line(message: Message, key: str, parent: Receipt | None, edits: str | None = None) -> bytes:
     """The message as one line of UTF-8 JSON."""
     channel = message.channel
@@ -145,7 +140,7 @@ def line(message: Message, key: str, parent: Receipt | None, edits: str | None =
         "destination": message.destination,
         "channel": channel.key if channel else None,
         "title": channel.title if channel else None,
-        "text": words(message.text),
+        "text": unmarked(message.text),
         "link": message.link,
         "thread": message.thread,
         "parent": parent.remote_id if parent else None,

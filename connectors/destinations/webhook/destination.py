@@ -12,7 +12,7 @@ from connectors.destinations.webhook.options import WebhookOptions, require_addr
 from crmbridge.contract import Limits, Setting
 from crmbridge.errors import AuthFailed, DeliveryError, RateLimited
 from crmbridge.http import Answer, Client, attempt, credential, refusal, retry_after, signed, signing_key
-from crmbridge.model import Literal, Message, Receipt, Text, clean, digest, dump_json, visible
+from crmbridge.model import Message, Receipt, Text, clean, digest, dump_json, unmarked
 from crmbridge.telemetry import hide
 
 # The specification's words on overload: 429, 502 and 504 mean "slow down". After 502 and 504 the receiver may
@@ -33,7 +33,7 @@ class WebhookDestination:
 
     def measure(self, text: Text) -> int:
         """Characters of the plain text."""
-        return len(words(text))
+        return len(unmarked(text))
 
     def check(self) -> None:
         """Read the address and the secrets; nothing is sent, for every post would be a message."""
@@ -92,17 +92,12 @@ class WebhookDestination:
         await self._client.close()
 
 
-def words(text: Text) -> str:
-    """Plain text: the rule's words as written, a record's without what cannot be seen."""
-    return "".join(clean(span.text) if isinstance(span, Literal) else visible(span.text) for span in text)
-
-
 def body(message: Message, key: str, parent: Receipt | None, kind: str = "crmbridge.message") -> bytes:
     """The request's body: UTF-8 JSON."""
     channel = message.channel
     data: dict[str, Any] = {
         "key": key,
-        "text": words(message.text),
+        "text": unmarked(message.text),
         "channel": channel.key if channel else None,
         "title": channel.title if channel else None,
         "link": clean(message.link) if message.link is not None else None,
