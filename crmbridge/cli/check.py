@@ -76,7 +76,7 @@ def test(path: Path, only: str | None) -> None:
         if only and only not in rule.id:
             continue
         for case in rule.cases:
-            wrong = run_case(rule, case, config.engine)
+            wrong = run_case(rule, case, config.engine, config.faults)
             passed, failed = passed + (not wrong), failed + bool(wrong)
             click.echo(f"{'FAILED' if wrong else 'passed'}  {rule.id}: {case.name}")
             for line in wrong:
@@ -102,6 +102,7 @@ def render(change: Any, path: Path, output: str) -> None:
     except ValueError as error:
         raise Failure(f"the change is not JSON: {error}", 2) from None
     outcome = config.engine.run(_change(raw, config))
+    layouts = [config.laid_out(one.message) for one in outcome.rendered]
     data = {
         "messages": [
             {
@@ -114,8 +115,10 @@ def render(change: Any, path: Path, output: str) -> None:
                 "no_link": one.message.extra.get(NO_LINK),
                 "media": one.message.media.shown() if one.message.media else None,
                 "length": _length(config, one.message.destination, one.message.text),
+                "blocks": layout and layout.sent,
+                "faults": [str(fault) for fault in layout.faults] if layout else [],
             }
-            for one in outcome.rendered
+            for one, layout in zip(outcome.rendered, layouts, strict=True)
         ],
         "unrenderable": [{"rule": one.rule, "step": one.step, "reason": one.error} for one in outcome.unrenderable],
         "silent": [{"rule": one.rule, "reason": one.reason} for one in outcome.verdicts if not one.matched],
@@ -123,6 +126,8 @@ def render(change: Any, path: Path, output: str) -> None:
     show_data(data, output, _rendered)
     if outcome.unrenderable:
         raise Failure("a rule cannot say this")
+    if any(layout and layout.faults for layout in layouts):
+        raise Failure("a destination would refuse this")
 
 
 def _rendered(data: dict[str, Any]) -> Iterator[str]:
@@ -137,6 +142,10 @@ def _rendered(data: dict[str, Any]) -> Iterator[str]:
             yield f"    without its link: {one['no_link']}"
         if one["media"]:
             yield f"    {picture_line(one['media'])}"
+        if one["blocks"] is not None:
+            yield "    blocks:"
+            yield from (f"      {line}" for line in json.dumps(one["blocks"], indent=2, ensure_ascii=False).splitlines())
+        yield from (f"    refused: {fault}" for fault in one["faults"])
     for one in data["unrenderable"]:
         yield f"cannot be said: {one['reason']}"
     for one in data["silent"]:

@@ -171,7 +171,7 @@ def _secret(folder: Path, name: str, where: str, scripted: bool) -> bool:
 
 
 def _test(config: Config) -> None:
-    wrong = [line for rule in config.rules for case in rule.cases for line in run_case(rule, case, config.engine)]
+    wrong = [line for rule in config.rules for case in rule.cases for line in run_case(rule, case, config.engine, config.faults)]
     if wrong:
         raise Failure(f"the written rule does not pass its own test: {'; '.join(wrong)}")
     click.echo("linted, and its test passes")

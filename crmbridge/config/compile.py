@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar
 from crmbridge.config.document import Document, KeyPath
 from crmbridge.config.models import CaseModel, DefaultsModel, MediaModel, RecordChannelModel, RuleModel, StepModel, SurgeModel
 from crmbridge.config.speech import fixed, link_fault, unborn, unfilled
-from crmbridge.contract import Ability
+from crmbridge.contract import Ability, LaidOut, Unsaid
 from crmbridge.errors import Problem
 from crmbridge.model import Audience, FieldSpec, RecordSpec, Sensitivity, Text, plain
 from crmbridge.rules.engine import Records, event_fact_readable, readable
@@ -19,7 +19,7 @@ from crmbridge.rules.expression import CompileError, Expression, Read, compile_e
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.hints import INNER
 from crmbridge.rules.match import Clause, compile_match
-from crmbridge.rules.rule import Blocks, Case, Expected, FixedChannel, RecordChannel, Rule, Step, StepMedia, Surge, templates_in
+from crmbridge.rules.rule import Blocks, Case, Expected, FixedChannel, RecordChannel, Rule, Step, StepMedia, Surge, rendered, templates_in
 from crmbridge.rules.template import Template, compile_template
 
 T = TypeVar("T", Template, Expression)
@@ -69,6 +69,10 @@ class Speech:
     """How long a text is there and how long it may be, if it is too long; empty if it fits."""
     lacks: Mapping[Ability, str] = field(default_factory=dict)
     """What it could do if something were installed, and what."""
+    lay_out: Callable[[Any], LaidOut] | None = None
+    """What a layout comes to there."""
+    advise: Callable[[str], Sequence[str]] = lambda _: ()
+    """What people should know of a text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +89,12 @@ class Surroundings:
     strict_conditions: bool
 
 
-def compile_rules(rules: Sequence[RuleSource], known: Surroundings) -> tuple[list[Rule], list[Problem]]:
-    """Compile all rules; those with problems are left out, and the problems returned."""
+def compile_rules(rules: Sequence[RuleSource], known: Surroundings) -> tuple[list[Rule], list[Problem], list[Problem]]:
+    """Compile all rules; those with problems are left out. Returns the problems too, and what works and people should know of."""
     compiler = _Compiler(known)
     compiled = [rule for source in rules if (rule := compiler.rule(source))]
     compiler.unique([(source.model.id, source.model.formerly, source.place) for source in rules], "rule")
-    return compiled, compiler.problems
+    return compiled, compiler.problems, compiler.notes
 
 
 class _Compiler:
@@ -102,6 +106,7 @@ class _Compiler:
         self.defaults = known.defaults
         self.strict_conditions = known.strict_conditions
         self.problems: list[Problem] = []
+        self.notes: list[Problem] = []
         self._known_record = True
 
     def rule(self, source: RuleSource) -> Rule | None:
@@ -198,7 +203,8 @@ class _Compiler:
         self._able(model, speech, place)
         if text and len(plain(least := fixed(text))) > _SHORT and (too_long := speech.too_long(least)):
             self._add(place.at("text"), f"what stands in every such text alone is too long: {too_long}")
-        blocks = self._blocks(model.blocks, place.at("blocks"), fields)
+        blocks = self._layout(model.blocks, place.at("blocks"), fields, speech)
+        self._advised(model.text, place.at("text"), speech)
         step = Step(
             id=model.id or model.to,
             identity=model.formerly[0] if model.formerly else (model.id or model.to),
@@ -248,6 +254,21 @@ class _Compiler:
                 self._add(place.at(key), f"{model.to} {words}")
             elif wanted and ability in speech.lacks:
                 self._add(place.at(key), speech.lacks[ability])
+
+    def _layout(self, raw: Any, place: Place, fields: RecordSpec | None, speech: Speech) -> Blocks:
+        """A layout that is compiled; what its destination would refuse of it, whatever is filled in, is a problem at its place."""
+        before = len(self.problems)
+        blocks = self._blocks(raw, place, fields)
+        if blocks is not None and speech.lay_out is not None and len(self.problems) == before:
+            for path, text in texts_in(raw):
+                self._advised(text, place.at(*path), speech)
+            found = speech.lay_out(rendered(blocks, lambda one: Unsaid(one.words, one.mentions)))
+            self.problems += [place.at(*one.path).problem(one.message) for one in found.faults]
+            self.notes += [place.at(*one.path).problem(one.message) for one in found.notes]
+        return blocks
+
+    def _advised(self, text: str, place: Place, speech: Speech) -> None:
+        self.notes += [place.problem(words) for words in speech.advise(text)]
 
     def _blocks(self, raw: Any, place: Place, fields: RecordSpec | None) -> Blocks:
         """A text with something to fill in becomes a template; every constant stays what it is, as JSON knows it."""
@@ -373,6 +394,17 @@ def surge(option: SurgeModel | Literal["off"] | None) -> Surge | None:
 
 _SHORT: Final = 100
 """Characters that fit everywhere: a connector that counts them need not be built."""
+
+
+def texts_in(raw: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every text of a layout as it is written, with its place."""
+    if isinstance(raw, str):
+        yield path, raw
+    elif isinstance(raw, (Mapping, list)):
+        for key, value in raw.items() if isinstance(raw, Mapping) else enumerate(raw):
+            yield from texts_in(value, (*path, key))
+
+
 _MARKS: Final = ("{{", "{%", "{#")
 """Where a template has something to fill in, or to leave out."""
 _CHANNEL_ADVICE = {True: "channel: {for: record.AccountId, title: record.Account.Name}", False: 'channel: "#wins"'}

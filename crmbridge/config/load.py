@@ -29,9 +29,9 @@ from crmbridge.config.models import (
 from crmbridge.config.remarks import remarks
 from crmbridge.config.speech import braces, default_link_fault
 from crmbridge.config.words import worded
-from crmbridge.contract import Ability, Connector, Options, Secret, Setting
+from crmbridge.contract import Ability, Connector, LaidOut, Options, Secret, Setting
 from crmbridge.errors import ConfigError, Problem
-from crmbridge.model import Audience, FieldSpec, Network, RecordSpec, Text, shortened
+from crmbridge.model import Audience, FieldSpec, Message, Network, RecordSpec, Text, shortened
 from crmbridge.publisher.decide import Cap, OnUnknown, Policy
 from crmbridge.rules.engine import Engine
 from crmbridge.rules.expression import did_you_mean
@@ -91,6 +91,16 @@ class Config:
     @property
     def feed_path(self) -> Path:
         return self.store_path.parent / self.model.chirp.path
+
+    def laid_out(self, message: Message) -> LaidOut | None:
+        """What a message's layout comes to at its destination; None where it has none, or the destination knows none."""
+        to = self.destinations[message.destination]
+        return None if message.blocks is None or to.connector.lay_out is None else to.connector.lay_out(to.options, message.blocks)
+
+    def faults(self, message: Message) -> list[str]:
+        """Why the message's destination would refuse its layout."""
+        layout = self.laid_out(message)
+        return [str(fault) for fault in layout.faults] if layout else []
 
     def state_folder(self) -> Path:
         """Where what is secret and made by crmbridge itself is kept, beside the store; made (0700) if it is not there."""
@@ -180,6 +190,8 @@ class _Loader:
                     surge(one.options.surge),
                     partial(_too_long, one),
                     one.connector.lacks(one.options),
+                    partial(one.connector.lay_out, one.options) if one.connector.lay_out else None,
+                    partial(one.connector.advise, one.options),
                 )
                 for name, one in destinations.items()
             },
@@ -191,7 +203,7 @@ class _Loader:
         secrets = configured_secrets(model, sources, destinations)
         for _, secret in secrets:
             secret.within(self.path.parent.absolute())
-        compiled, problems = compile_rules(rules, known)
+        compiled, problems, advice = compile_rules(rules, known)
         self.problems += problems
         if model is None:
             return None
@@ -211,7 +223,10 @@ class _Loader:
             engine=Engine(compiled, records, self.zone, {name: one.options.reading(self.zone) for name, one in sources.items()}),
             warnings=sorted(self.main.problem(path, _LITERAL) for path, secret in secrets if secret.literal),
             notes=sorted(
-                self._noted("sources", sources) + self._noted("destinations", destinations) + remarks(rules, destinations, model.defaults)
+                self._noted("sources", sources)
+                + self._noted("destinations", destinations)
+                + remarks(rules, destinations, model.defaults)
+                + advice
             ),
         )
 

@@ -293,7 +293,10 @@ class StepModel(Options):
     shorten: Annotated[list[Words], BeforeValidator(_as_list)] = Field(
         [], description="Lookups of the text, like record.Name, whose words may be cut where the text would not fit."
     )
-    blocks: list[Any] | None = Field(None, description="For slack: Block Kit blocks, each text a template; `text` is their fallback.")
+    blocks: list[Any] | None = Field(
+        None,
+        description="A layout of the destination's own (Slack: Block Kit), each text a template; `text` is its fallback.",
+    )
     media: MediaModel | None = Field(None, description="For twitter: a picture, with what it shows in words.")
     max_age: DurationOrOff | None = Field(None, description="Instead of the destination's.")
     link: Words | None = Field(None, description="A template that gives a web address to show with the message.")

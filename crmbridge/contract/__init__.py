@@ -10,6 +10,7 @@ A destination makes exactly one attempt and never retries; a source makes one re
 from crmbridge.contract.calls import Caller, Maybe
 from crmbridge.contract.connector import Connector, Setting, wanted
 from crmbridge.contract.destination import Ability, Batched, Deletable, Destination, Editable, Findable, Limits, Rate, Spoken
+from crmbridge.contract.layout import Fault, LaidOut, Unsaid
 from crmbridge.contract.options import Options, Secret, Secrets, Written, ZoneName, login_secret, revealed
 from crmbridge.contract.rights import Entitled, Promise, Right
 from crmbridge.contract.rows import Rows, each, without
@@ -49,8 +50,10 @@ __all__ = [
     "DurationOrOff",
     "Editable",
     "Entitled",
+    "Fault",
     "FieldInfo",
     "Findable",
+    "LaidOut",
     "Limits",
     "Maybe",
     "Member",
@@ -70,6 +73,7 @@ __all__ = [
     "Streaming",
     "Stretch",
     "Teams",
+    "Unsaid",
     "Walk",
     "Walking",
     "WebhookRequest",

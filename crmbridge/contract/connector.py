@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crmbridge.contract.destination import Ability, Spoken
+from crmbridge.contract.layout import LaidOut
 from crmbridge.contract.options import Options, Secret
 from crmbridge.model import Audience, Fields, Network, RecordSpec
 
@@ -62,6 +63,10 @@ class Connector:
     """For a destination: the abilities that this installation is not fit for, and what must be installed."""
     remarks: Callable[[Any, Spoken], Sequence[str]] = lambda *_: ()
     """For a destination: `remarks(options, spoken)` is what people should know of a step before they rely on it; `lint` says it."""
+    lay_out: Callable[[Any, Any], LaidOut] | None = None
+    """For a destination with layouts: `lay_out(options, layout)` is what a layout comes to there. Pure; never raises for a bad one."""
+    advise: Callable[[Any, str], Sequence[str]] = lambda *_: ()
+    """For a destination: `advise(options, template)` is what people should know of a text before they rely on it, as the rule has it."""
     escape: str = ""
     """For a destination: one sentence on how record text is kept from being more than text."""
 

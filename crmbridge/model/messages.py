@@ -62,13 +62,13 @@ class Message:
 
 
 def dump_text(text: Text) -> list[list[Any]]:
-    """Spans as JSON: [0, the rule's words], [1, a record's], [2, a record's that may be shortened]."""
-    return [[1 + span.shrink if isinstance(span, Value) else 0, span.text] for span in text]
+    """Spans as JSON: [0, the rule's words], [1, a record's], [2, a record's that may be shortened], [3, a person's address to name]."""
+    return [[(3 if span.mention else 1 + span.shrink) if isinstance(span, Value) else 0, span.text] for span in text]
 
 
 def load_text(raw: Sequence[Sequence[Any]]) -> Text:
-    """The inverse of `dump_text`."""
-    return tuple([Value(words, kind == 2) if kind else Literal(words) for kind, words in raw])
+    """The inverse of `dump_text`. A reader of before 3 took every kind but 0 for a record's words, which stays true."""
+    return tuple([Value(words, kind == 2, kind == 3) if kind else Literal(words) for kind, words in raw])
 
 
 def _dump_blocks(blocks: Any) -> Any:

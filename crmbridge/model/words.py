@@ -25,6 +25,8 @@ class Value:
     text: str
     shrink: bool = False
     """The rule allows them to be shortened where the whole would not fit (`shorten:`)."""
+    mention: bool = False
+    """They are a person's address, and the rule wants that person named (`| mention`); a network without that shows the words."""
 
 
 Text = tuple[Literal | Value, ...]
@@ -38,15 +40,18 @@ def plain(text: Text) -> str:
 def spans(parts: Iterable[Literal | Value]) -> Text:
     """A Text without empty spans, and with neighbours of one kind joined."""
     joined: list[Literal | Value] = []
-    for (kind, shrink), run in groupby((part for part in parts if part.text), key=_kind):
+    for (kind, shrink, alone), run in groupby((part for part in parts if part.text), key=_kind):
+        if alone:  # each names a person of its own
+            joined += run
+            continue
         some = [part.text for part in run]
         words = some[0] if len(some) == 1 else "".join(some)
         joined.append(Value(words, shrink) if kind is Value else Literal(words))
     return tuple(joined)
 
 
-def _kind(span: Literal | Value) -> tuple[type, bool]:
-    return type(span), isinstance(span, Value) and span.shrink
+def _kind(span: Literal | Value) -> tuple[type, bool, bool]:
+    return (Value, span.shrink, span.mention) if isinstance(span, Value) else (Literal, False, False)
 
 
 def shortened(text: Text, fits: Callable[[Text], bool]) -> Text:

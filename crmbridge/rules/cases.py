@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -35,8 +35,8 @@ def _fields(raw: Mapping[str, Any], spec: RecordSpec | None, reading: Reading) -
     return {name: reading.read(value, (spec or {}).get(name, FieldSpec())) for name, value in raw.items()}
 
 
-def run_case(rule: Rule, case: Case, engine: Engine) -> list[str]:
-    """What is wrong; empty if the case holds. Only this rule runs."""
+def run_case(rule: Rule, case: Case, engine: Engine, faults: Callable[[Message], Sequence[str]] = lambda _: ()) -> list[str]:
+    """What is wrong; empty if the case holds. Only this rule runs. `faults`: why a message's destination would refuse it."""
     outcome = engine.alone(rule).run(change(rule, case, engine))
     if outcome.unrenderable:
         return [f"step {one.step} cannot be rendered: {one.error}" for one in outcome.unrenderable]
@@ -45,7 +45,7 @@ def run_case(rule: Rule, case: Case, engine: Engine) -> list[str]:
     if not messages and case.expect:
         reason = verdict.reason if verdict else f"the rule does not look at {case.kind} records"
         return [f"expected {len(case.expect)} messages, and the rule was silent: {reason}"]
-    return _compare(messages, case.expect)
+    return _compare(messages, case.expect) + [f"step {one.step}: {fault}" for one in messages for fault in faults(one)]
 
 
 def _compare(messages: Sequence[Message], expected: Sequence[Expected]) -> list[str]:

@@ -172,6 +172,8 @@ class Compiler:
         self.quote = quote
         self.reads: list[Read] = []
         self.names: set[str] = set()
+        self.mentions = False
+        """A person is named by address."""
 
     def expression(self, node: nodes.Node) -> Closure:
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
@@ -375,6 +377,7 @@ class Compiler:
         told: Callable[[Scope], dict[str, Any]] = (lambda scope: {"reading": scope.reading}) if function in READING else (lambda _: {})
         lenient, counts = node.name == "default", node.name == "length"
         name, subject = node.name, lookup(node.node)
+        self.mentions = self.mentions or name == "mention"
         if name == "money" and not args and not named and (currency := self._currency(node.node)):
             args = [currency]
 

@@ -12,9 +12,9 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
-from crmbridge.model import Ambiguous, Reading, begin, local, markup_words
+from crmbridge.model import Ambiguous, Literal, Reading, Value, begin, local, markup_words
 from crmbridge.rules.expression import COSTLY, READING
-from crmbridge.rules.values import MAX_TEXT, PLAIN, flat, shown
+from crmbridge.rules.values import MAX_TEXT, PLAIN, Joined, flat, shown
 from crmbridge.rules.values import number as to_number
 
 _SYMBOLS: Final = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "CHF": "CHF ", "INR": "₹", "CNY": "CN¥", "BRL": "R$", "KRW": "₩"}
@@ -129,6 +129,15 @@ def join(value: Any, separator: str = ", ") -> str:
     return str(separator).join(shown(item) for item in items if item is not None)
 
 
+def mention(value: Any) -> Joined:
+    """A person by e-mail address, named so that they are notified where the network can do that: `{{ record.Owner.Email | mention }}`."""
+    items = [shown(item).strip() for item in (value if isinstance(value, tuple) else (value,)) if item is not None]
+    parts: list[Literal | Value] = []
+    for item in filter(None, items):
+        parts += [Literal(", "), Value(item, mention=True)] if parts else [Value(item, mention=True)]
+    return Joined(tuple(parts))
+
+
 def length(value: Any) -> Decimal:
     """The number of a list's items or a text's characters."""
     return Decimal(len(value) if isinstance(value, tuple) else len(shown(value)))
@@ -154,6 +163,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "join": join,
     "length": length,
     "lower": lower,
+    "mention": mention,
     "money": money,
     "number": number,
     "plain": plain,

@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from crmbridge.model import Audience, Kind, Text
+from crmbridge.model import Audience, Kind
 from crmbridge.rules.expression import Expression, Read
 from crmbridge.rules.match import Clause, assured
 from crmbridge.rules.template import Template
@@ -111,8 +111,8 @@ def templates_in(blocks: Blocks) -> Iterator[Template]:
             yield from templates_in(value)
 
 
-def rendered(blocks: Blocks, render: Callable[[Template], Text]) -> Any:
-    """The layout with each template rendered."""
+def rendered(blocks: Blocks, render: Callable[[Template], Any]) -> Any:
+    """The layout with what `render` makes of each template."""
     if isinstance(blocks, Template):
         return render(blocks)
     if isinstance(blocks, Mapping):

@@ -50,6 +50,10 @@ class Template:
     """The words that stand in every text, in order; None for each part that a record fills in, or that may be left out."""
     needs: frozenset[str] = frozenset()
     """Lookups, like `record.Name`, without whose values there is no text."""
+    words: bool = True
+    """A record's words may stand in the text; else only the rule's own."""
+    mentions: bool = False
+    """It names people by their addresses."""
 
     def render(self, scope: Scope) -> Text:
         """The text for one record. Raises RenderError, naming the line."""
@@ -76,7 +80,7 @@ def compile_template(
         compiler.shorten = shorten
         body = ENVIRONMENT.parse(source).body
         write = compiler.body(body)
-        return Template(source, tuple(compiler.reads), write, outline(body), needed(body))
+        return Template(source, tuple(compiler.reads), write, outline(body), needed(body), compiler.prints, compiler.mentions)
     except jinja2.TemplateSyntaxError as error:
         raise CompileError(readable(error), error.lineno) from None
     except (RecursionError, ValueError, OverflowError):
@@ -94,6 +98,27 @@ def own_words(source: str) -> str:
 
 class _Writer(Compiler):
     shorten: Set[str] = frozenset()
+    prints = False
+    """Something is printed that the rule's author did not write."""
+
+    def __init__(self, fields: Mapping[str, FieldSpec] | None, filters: Mapping[str, Callable[..., Any]], quote: str) -> None:
+        super().__init__(fields, filters, quote)
+        self.own: set[str] = set()
+        """Names that the rule set to words of its own."""
+        self.foreign: set[str] = set()
+        """Names that were set to anything else somewhere."""
+
+    def _authored(self, node: nodes.Node) -> bool:
+        match node:
+            case nodes.TemplateData() | nodes.Const(value=str()):
+                return True
+            case nodes.CondExpr():
+                return self._authored(node.expr1) and (node.expr2 is None or self._authored(node.expr2))
+            case nodes.Concat():
+                return all(map(self._authored, node.nodes))
+            case nodes.Name():
+                return node.name in self.own - self.foreign
+        return False
 
     def body(self, body: Sequence[nodes.Node]) -> _Write:
         writes = [self.statement(node) for node in body]
@@ -119,6 +144,7 @@ class _Writer(Compiler):
 
     def _output(self, node: nodes.Output) -> _Write:
         parts = [self._part(part) for part in node.nodes]
+        self.prints = self.prints or not all(map(self._authored, node.nodes))
 
         def write(scope: Scope, out: list[Literal | Value]) -> None:
             for source, closure, subject, shrink in parts:
@@ -126,7 +152,7 @@ class _Writer(Compiler):
                     value = closure(scope)
                     scope.meter.charge(size(value))
                     found = to_spans(value, scope.reading)
-                    out.extend([Value(span.text, True) if isinstance(span, Value) else span for span in found] if shrink else found)
+                    out.extend(map(_shrinking, found) if shrink else found)
                     scope.written += sum(len(span.text) for span in found)
                 except Empty as error:
                     raise RenderError(hint(error, source, self.quote, self._takes_words), f"line {source.lineno}") from None
@@ -165,6 +191,7 @@ class _Writer(Compiler):
         items, otherwise = self.charged(node.iter), self.body(node.else_)
         known = self.names
         self.names = known | {name, "loop"}
+        self.foreign |= {name}
         test: Closure = self.charged(node.test) if node.test else lambda _: True
         body = self.body(node.body)
         self.names = known
@@ -205,6 +232,7 @@ class _Writer(Compiler):
         name, closure = node.target.name, self.charged(node.node)
         if name in ("record", "before", "event", "loop"):
             raise CompileError(f"`{name}` cannot be set", node.lineno)
+        (self.own if self._authored(node.node) else self.foreign).add(name)
         self.names = self.names | {name}
 
         def write(scope: Scope, out: list[Literal | Value]) -> None:
@@ -212,6 +240,11 @@ class _Writer(Compiler):
             scope.names = {**scope.names, name: closure(scope)}
 
         return write
+
+
+def _shrinking(span: Literal | Value) -> Literal | Value:
+    """`span` as it may be cut; a person's address is never, for it would name nobody."""
+    return Value(span.text, True) if isinstance(span, Value) and not span.mention else span
 
 
 def _about(subject: str, words: str) -> str:

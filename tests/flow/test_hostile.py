@@ -59,7 +59,11 @@ def rules():
         "thread": "record",
         "channel": {"for": "record.x", "title": "record.y"},
     }
-    layout = [{"type": "section", "text": {"type": "mrkdwn", "text": "{{ record.x }}"}, "border": 0, "n": 1.5, "flag": True, "none": None}]
+    numbers = {"type": "pie", "segments": [{"label": "a", "value": 1.5}, {"label": "b", "value": 1}]}
+    layout = [
+        {"type": "section", "text": {"type": "mrkdwn", "text": "{{ record.x }}"}, "expand": True},
+        {"type": "data_visualization", "title": "n", "chart": numbers},
+    ]
     found.append(rule("every-key-of-a-step", [{"to": "feed", **keys}, {"to": "wins", "text": "x", "blocks": layout}]))
     found.append(rule("honest", [{"to": "sink", "text": "honest {{ record.name }}"}], match={"honest": "yes"}))
     polled = {"id": "polled", "when": {"source": "odd", "record": "Deal"}, "surge": "off"}

@@ -79,15 +79,24 @@ def test_what_may_be_shortened_is_marked(said):
 def test_blocks_keep_words_apart(said):
     """Every text with something to fill in is rendered like any other, and knows whose words are whose; constants stay as they are."""
     blocks = [
-        {"type": "section", "text": {"type": "mrkdwn", "text": "*{{ record.Name }}* signed"}, "fields": []},
+        {"type": "section", "text": {"type": "mrkdwn", "text": "*{{ record.Name }}* signed"}},
         {
             "type": "rich_text",
-            "elements": [{"type": "rich_text_list", "border": 0, "ratio": 0.5, "emoji": False, "note": "{# not said #}"}],
+            "elements": [
+                {
+                    "type": "rich_text_quote",
+                    "border": 0,
+                    "elements": [{"type": "text", "text": "{# not said #}", "style": {"bold": False}}],
+                }
+            ],
         },
+        {"type": "data_visualization", "title": "a", "chart": {"type": "pie", "segments": [{"label": "b", "value": 0.5}]}},
     ]
     message = said({"to": "wins", "text": "x", "blocks": blocks}).message
     assert message.blocks[0]["text"] == {"type": "mrkdwn", "text": (Literal("*"), Value("Parkers & Sons"), Literal("* signed"))}
-    assert message.blocks[1]["elements"] == [{"type": "rich_text_list", "border": 0, "ratio": 0.5, "emoji": False, "note": ()}]
+    (quote,) = message.blocks[1]["elements"]
+    assert (quote["border"], quote["elements"]) == (0, [{"type": "text", "text": (), "style": {"bold": False}}])
+    assert message.blocks[2] == blocks[2]
     assert load_message(dump_message(message)) == message
 
 

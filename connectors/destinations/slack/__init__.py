@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from connectors.destinations.slack.destination import SlackDestination
 from connectors.destinations.slack.hook import SlackWebhook
+from connectors.destinations.slack.layout import laid_out
 from connectors.destinations.slack.options import SlackOptions
 from crmbridge.contract import Ability, Connector, Setting
 
@@ -19,6 +22,18 @@ def _can(options: SlackOptions) -> frozenset[Ability]:
     return frozenset(Ability) - {Ability.MEDIA} if options.webhook_url is None else frozenset({Ability.BLOCKS})
 
 
+# Within `<@...>` a record's words are broken on purpose: an id from a record could name anybody.
+_MENTION = re.compile(r"<[@!#][^<>{]*\{\{([^{}]*)\}\}")
+
+
+def _advise(options: SlackOptions, template: str) -> list[str]:
+    """What a text comes to that its author may not expect."""
+    return [
+        f"`<@{{{{{found[1]}}}}}>` names nobody: record words choose no one. Write {{{{ record.Owner.Email | mention }}}}, by e-mail address"
+        for found in _MENTION.finditer(template)
+    ]
+
+
 CONNECTOR = Connector(
     name="slack",
     needs_channel=lambda options: options.channel is None and options.webhook_url is None,
@@ -26,6 +41,8 @@ CONNECTOR = Connector(
     options=SlackOptions,
     build=_build,
     can=_can,
+    lay_out=lambda _, layout: laid_out(layout),
+    advise=_advise,
     escape="Record text has & < > encoded, and mentions, links, emoji codes and formatting are broken.",
 )
 

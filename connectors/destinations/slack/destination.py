@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from connectors.destinations.slack.api import SlackApi
-from connectors.destinations.slack.blocks import flattened
 from connectors.destinations.slack.escape import mrkdwn
+from connectors.destinations.slack.layout import flattened
 from connectors.destinations.slack.lookup import EVENT_TYPE, Lookup
 from connectors.destinations.slack.options import SlackOptions
 from crmbridge.contract import Limits, Rate, Setting

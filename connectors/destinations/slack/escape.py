@@ -13,6 +13,7 @@ https://docs.slack.dev/messaging/formatting-message-text . Three means, the gent
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from crmbridge.http import web_link
@@ -41,12 +42,18 @@ _OPEN_CODE = re.compile(r":[^\s:<>|]*\Z")
 _TAIL = 2048  # characters that can matter on either side of a value
 
 
-def mrkdwn(text: Text, link: str | None = None) -> str:
-    """The `text` argument of chat.postMessage; raises Rejected if `link` is not a web address."""
+def mrkdwn(text: Text, link: str | None = None, people: Mapping[str, str] | None = None) -> str:
+    """The `text` argument of chat.postMessage; raises Rejected if `link` is not a web address.
+
+    `people`: the ids of those who are mentioned, by address. Who is not among them is called by what stands before the @.
+    """
     out = ""
     own = ""  # the rule's words alone, a space for each value: whose address is it?
     after_value = False
     for span in spans(map(_seen, text)):
+        if isinstance(span, Value) and span.mention:
+            apart = not inside_link(own) and _OPEN_ANGLE.search(out[-_TAIL:]) is None
+            span = _person(span, people or {} if apart else {})
         words = span.text
         if isinstance(span, Literal):
             words = _BARE_AMPERSAND.sub("&amp;", words)
@@ -91,7 +98,28 @@ def address(text: Text) -> str:
 
 
 def _seen(span: Literal | Value) -> Literal | Value:
-    return Value(visible(span.text)) if isinstance(span, Value) else Literal(clean(span.text))
+    return Value(visible(span.text), mention=span.mention) if isinstance(span, Value) else Literal(clean(span.text))
+
+
+def _person(span: Value, people: Mapping[str, str]) -> Literal | Value:
+    """A person as Slack names them, else as words: what stands before the @ of their address."""
+    known = people.get(mailbox(span.text))
+    return Literal(f"<@{known}>") if known else Value(name_in(span.text))
+
+
+def unnamed(text: Text) -> Text:
+    """`text` with everybody who is mentioned called by name only: for places where Slack knows no mentions."""
+    return tuple(_person(span, {}) if isinstance(span, Value) and span.mention else span for span in text)
+
+
+def mailbox(address: str) -> str:
+    """An e-mail address as it is compared."""
+    return address.strip().lower()
+
+
+def name_in(address: str) -> str:
+    """What stands before the @ of an address; the whole where nothing does."""
+    return address.partition("@")[0].strip() or address
 
 
 def _value(words: str, before: str) -> str:

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from shared import examples
 
 from connectors.destinations.slack import CONNECTOR
-from connectors.destinations.slack.blocks import flattened
 from connectors.destinations.slack.destination import LENGTH, body
 from connectors.destinations.slack.errors import CODES
 from connectors.destinations.slack.escape import ZW, mrkdwn
+from connectors.destinations.slack.layout import flattened
 from crmbridge.contract import Setting
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, RateLimited, Rejected, Transient
 from crmbridge.http import classify

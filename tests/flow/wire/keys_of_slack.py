@@ -97,7 +97,7 @@ LAYOUT = [
 SHOWN = [
     {"type": "header", "text": {"type": "plain_text", "text": "<*Parkers*> & Co"}},
     {"type": "section", "text": {"type": "mrkdwn", "text": "*&lt;∗Parkers∗&gt;*"}, "block_id": "one"},
-    {"type": "context", "elements": [{"type": "mrkdwn", "text": "R&amp;D"}]},
+    {"type": "context", "elements": [{"type": "mrkdwn", "text": "R&D"}]},
     {"type": "section", "fields": [{"type": "plain_text", "text": "1 < 2", "emoji": False}]},
     {"type": "rich_text", "elements": [{"type": "rich_text_list", "style": "bullet", "border": 0, "indent": 1, "elements": []}]},
 ]
