@@ -14,6 +14,7 @@ CrmbridgeError
     AuthFailed         certainly not published: the destination pauses until someone acts
     Rejected           certainly not published, and never will be: dead letter
       Duplicate        the network says it already has it
+      HeadGone         what it replies to or changes is gone: it is said as the first of its thread, which goes on there
     OutcomeUnknown     may or may not be published: resolve before any repeat
 """
 
@@ -130,6 +131,10 @@ class Rejected(DeliveryError):
 
 class Duplicate(Rejected):
     """The network says that it already holds this text."""
+
+
+class HeadGone(Rejected):
+    """The message that this one replies to, or changes, was taken away: certainly nothing was published."""
 
 
 class OutcomeUnknown(DeliveryError):

@@ -237,4 +237,5 @@ def _result(key: Any, outcome: Outcome, base: str) -> dict[str, Any]:
         "id": outcome.code or None,
         "url": f"{base.rstrip('/')}/chirp/p/{outcome.code}" if outcome.code else None,
         "error": outcome.error or None,
+        **({"alone": True} if outcome.alone else {}),
     }

@@ -52,6 +52,8 @@ class Outcome:
     status: str
     code: str = ""
     error: str = ""
+    alone: bool = False
+    """It was to be a reply, and what it was to reply to is not shown to anybody any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +150,7 @@ class Posts:
         known = connection.execute(SQL["post_by_key"], {"key": key}).fetchone()
         if known is not None:
             if known["digest"] == draft.digest:
-                return Outcome("repeated", known["code"])
+                return Outcome("repeated", known["code"], alone=draft.parent is not None and known["parent"] is None)
             return Outcome("conflict", error="a post with this key is there already, and says something else")
         channel = self._channel(connection, draft.channel_key, draft.title, now)
         row = {
@@ -168,7 +170,7 @@ class Posts:
             "now": now,
         }
         new.append(_add(connection, row))
-        return Outcome("published", str(row["code"]))
+        return Outcome("published", str(row["code"]), alone=draft.parent is not None and row["parent"] is None)
 
     def _channel(self, connection: sqlite3.Connection, key: str, title: str, now: int) -> int:
         """The channel's id; it is made when first spoken to, and takes the newest title."""

@@ -12,7 +12,7 @@ UPDATE channel SET title = :title, folded = :folded WHERE id = :id
 
 -- name: post_by_key
 -- Says whether a post with this key is there, and whether it says the same.
-SELECT code, digest FROM post WHERE key = :key
+SELECT code, digest, parent FROM post WHERE key = :key
 
 -- name: parent_by_code
 -- A reply belongs to the first post of its thread, only within its own channel, and not to one that nobody is shown.

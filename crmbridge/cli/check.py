@@ -19,7 +19,7 @@ from crmbridge.errors import ConfigError, Problem
 from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, plain
 from crmbridge.rules.cases import run_case
 from crmbridge.rules.engine import NO_LINK
-from crmbridge.rules.longest import ROOM, longest
+from crmbridge.rules.longest import ROOM, longest, longest_message
 
 
 @click.command()
@@ -34,15 +34,16 @@ def lint(path: Path, examples: bool, secrets: bool, output: str) -> None:
         problems = [] if examples else list(config.warnings)
         noted = list(config.notes)
         untested = sorted(rule.id for rule in config.rules if not rule.cases)
-        too_long, empty = _too_long(config), list(evidence.notes(config, path))
+        too_long, overfull, empty = _too_long(config), _overfull(config), list(evidence.notes(config, path))
     except ConfigError as error:
-        problems, noted, untested, too_long, empty = list(error.problems), [], [], [], []
+        problems, noted, untested, too_long, overfull, empty = list(error.problems), [], [], [], [], []
     data = {
         "problems": [_placed(one) for one in problems],
         "notes": [_placed(one) for one in noted],
         "rules_without_tests": untested,
         "too_long": too_long,
         "empty": empty,
+        "layouts_too_long": overfull,
     }
     notes = [f"note: {one}" for one in noted]
     notes += [f"note: the rule {name} has no tests" for name in untested]
@@ -52,6 +53,11 @@ def lint(path: Path, examples: bool, secrets: bool, output: str) -> None:
         for one in too_long
     ]
     notes += [f"note: {evidence.sentence(**one)}" for one in empty]
+    notes += [
+        f"note: the rule {one['rule']}, step {one['step']}: with record texts of {ROOM} characters {one['to']} would refuse its layout: "
+        f"{one['fault']}. Write `| truncate(...)` there"
+        for one in overfull
+    ]
     show_data(data, output, lambda _: [*map(str, problems), *notes])
     if problems:
         raise Failure(f"{len(problems)} problem{'s' if len(problems) != 1 else ''}", 3)
@@ -160,6 +166,17 @@ def _too_long(config: Config) -> list[dict[str, Any]]:
             text = longest(config.engine, rule, step)
             if text and (length := _length(config, step.destination, text)) and length["is"] > length["of"]:
                 found.append({"rule": rule.id, "step": step.id, "to": step.destination, **length})
+    return found
+
+
+def _overfull(config: Config) -> list[dict[str, Any]]:
+    """What a destination would refuse in the layout of a step, for such a record."""
+    found: list[dict[str, Any]] = []
+    for rule in config.rules:
+        for step in rule.steps:
+            message = longest_message(config.engine, rule, step) if step.blocks is not None else None
+            faults = config.faults(message) if message else []
+            found += [{"rule": rule.id, "step": step.id, "to": step.destination, "fault": fault} for fault in faults]
     return found
 
 

@@ -70,7 +70,10 @@ class Destination(Protocol):
         """Log in without publishing; raises AuthFailed or another DeliveryError saying what is missing."""
 
     def publish(self, message: Message, key: str, parent: Receipt | None) -> Maybe[Receipt]:
-        """One attempt, no retry; raises a DeliveryError. `parent` is what to reply to."""
+        """One attempt, no retry; raises a DeliveryError. `parent` is what to reply to.
+
+        Where that is gone: HeadGone if the network refused, a receipt that is `alone` if it took the message without its thread.
+        """
 
     def close(self) -> Maybe[None]:
         """Release connections; safe to call twice."""
@@ -100,7 +103,8 @@ class Editable(Protocol):
     """A destination whose messages can be changed after they were published."""
 
     def edit(self, receipt: Receipt, message: Message, key: str) -> Maybe[Receipt]:
-        """Let the published message say `message` from now on. A repeat changes nothing more. Raises a DeliveryError."""
+        """Let the published message say `message` from now on. A repeat changes nothing more. Raises a DeliveryError: HeadGone
+        if there is nothing to change any more."""
 
 
 @runtime_checkable

@@ -179,6 +179,8 @@ class Receipt:
     remote_id: str
     url: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    alone: bool = False
+    """It was to be a reply and is none, for what it replied to is gone: its thread goes on here. Not kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
 from typing import Final
 
-from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, OutcomeUnknown, RateLimited, Rejected
+from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, HeadGone, OutcomeUnknown, RateLimited, Rejected
 from crmbridge.model import Audience, Delivery, Receipt, State, Why
 from crmbridge.store.interface import Settlement, Wait
 
@@ -106,9 +106,10 @@ def expired(delivery: Delivery) -> Decision:
 
 def delivered(delivery: Delivery, receipt: Receipt) -> Decision:
     """It was published."""
-    return Decision(
-        Settlement(delivery=delivery, state=State.DELIVERED, outcome="delivered", reason=delivery.reason, receipt=receipt), healthy=True
+    done = Settlement(
+        delivery=delivery, state=State.DELIVERED, outcome="delivered", reason=delivery.reason, receipt=receipt, anew=receipt.alone
     )
+    return Decision(done, healthy=True)
 
 
 def unbegun(delivery: Delivery, now: datetime) -> Decision:
@@ -141,6 +142,10 @@ def failed(delivery: Delivery, error: DeliveryError, policy: Policy, now: dateti
             # The network holds the very text of our attempt whose answer was lost.
             receipt = Receipt(remote_id="", extra={"found": "the network refused the repeat as a duplicate"})
             return delivered(delivery, receipt)
+        case HeadGone() if delivery.parent is not None:
+            # Durable before it is said: whatever comes now, it is never taken for a reply again, and is said once.
+            anew = Settlement(delivery=delivery, state=State.QUEUED, outcome="head_gone", reason=reason, error=text, due=now, anew=True)
+            return Decision(anew, healthy=True)
         case Rejected():
             dead = Settlement(delivery=delivery, state=State.DEAD, outcome="rejected", reason=Why.REJECTED.because(error.code), error=text)
             return Decision(dead, healthy=True)

@@ -33,8 +33,7 @@ from crmbridge.telemetry import Metrics
 _log = logging.getLogger(__name__)
 _SHORTEST_SLEEP = 0.01  # seconds: what is left of a wait may be less than a clock can tell
 _LONGEST_SLEEP = 30.0  # seconds; then we look again, whatever we were told
-_OF_THE_MESSAGE = frozenset({"expired", "rejected"})  # outcomes that say nothing of the destination
-_GONE = frozenset({"missing", "message_not_found"})  # what networks say of a message that somebody took away
+_OF_THE_MESSAGE = frozenset({"expired", "head_gone", "rejected"})  # outcomes that say nothing of the destination
 _PATIENCE = 1.0  # seconds between two tries of what must be done before anything else
 _OVERTIME = 30.0  # seconds an attempt may take: connectors have deadlines, this is for those that break theirs
 
@@ -359,11 +358,7 @@ class Publisher:
         if not one.message.edit:
             return await self._call(self.destination.publish, one.message, one.key, parent)
         if parent is not None and isinstance(self.destination, Editable):
-            try:
-                return await self._call(self.destination.edit, parent, one.message, one.key)
-            except Rejected as error:
-                if error.code not in _GONE:
-                    raise
+            return await self._call(self.destination.edit, parent, one.message, one.key)
         return await self._call(self.destination.publish, one.message, one.key, None)
 
     async def delete(self, receipt: Receipt) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from crmbridge.errors import RenderError
-from crmbridge.model import ChangeEvent, FieldSpec, FieldType, FieldValue, Kind, Literal, RecordSpec, Text
+from crmbridge.model import ChangeEvent, FieldSpec, FieldType, FieldValue, Kind, Literal, Message, RecordSpec, Text
 from crmbridge.rules.engine import Engine
 from crmbridge.rules.rule import Rule, Step
 
@@ -27,7 +27,15 @@ _VALUES: Final[dict[FieldType, FieldValue]] = {
 
 
 def longest(engine: Engine, rule: Rule, step: Step) -> Text | None:
-    """The text and link of `step` for such a record; None where such values cannot be rendered.
+    """The text and link of `step` for such a record; None where such values cannot be rendered."""
+    message = longest_message(engine, rule, step)
+    if message is None:
+        return None
+    return (*message.text, Literal(f" {message.link}")) if message.link else message.text
+
+
+def longest_message(engine: Engine, rule: Rule, step: Step) -> Message | None:
+    """The whole of it, with its layout.
 
     A template that branches on what a record says may do otherwise: this is an estimate, not a proof.
     """
@@ -49,7 +57,6 @@ def longest(engine: Engine, rule: Rule, step: Step) -> Text | None:
         url=f"https://crm.example.com/{_ID}",
     )
     try:
-        message = engine.render(rule, step, event)
+        return engine.render(rule, step, event)
     except RenderError:
         return None
-    return (*message.text, Literal(f" {message.link}")) if message.link else message.text

@@ -210,7 +210,7 @@ class Settlement:
     delivery: Delivery
     state: State
     outcome: str
-    """One word for logs and metrics: delivered, transient, rate_limited, auth_failed, rejected, unknown, interrupted."""
+    """One word for logs and metrics: delivered, transient, rate_limited, auth_failed, rejected, head_gone, unknown, interrupted."""
     reason: str = ""
     error: str = ""
     due: datetime | None = None
@@ -221,6 +221,8 @@ class Settlement:
     """For an unknown outcome: when the attempt began."""
     look_at: datetime | None = None
     """For an unknown outcome: when to look for the message at the destination; None leaves it to a person."""
+    anew: bool = False
+    """What the delivery's thread hangs on is gone: the thread begins anew with this delivery."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -256,6 +256,17 @@ UPDATE deliveries SET state = ended.state, reason = ended.reason, due = ended.du
   look_at = ended.look_at, looks = 0, crashes = 0
 FROM ended WHERE deliveries.id = ended.id AND deliveries.state = 'sending'
 
+-- name: thread_anew
+-- What a thread hung on is gone: none of what was said in it so far is answered or changed any more. Unless somebody found out before.
+UPDATE receipts SET thread = NULL
+WHERE destination = :destination AND channel = :channel AND thread = :thread AND :gone = (
+  SELECT remote_id FROM receipts AS head WHERE head.destination = :destination AND head.channel = :channel AND head.thread = :thread
+    AND head.remote_id <> '' AND head.retracted_at IS NULL ORDER BY head.published_at, head.key LIMIT 1)
+
+-- name: delivery_anew
+-- It replies to nothing: what is first in its thread by then is found out with the next attempt.
+UPDATE deliveries SET parent = iif(state = 'delivered', 'null', NULL) WHERE id = ?
+
 -- name: attempts_insert
 -- What went wrong, and when.
 INSERT INTO attempts (delivery, number, ended_at, outcome, error) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET ended_at = excluded.ended_at, outcome = excluded.outcome, error = excluded.error

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import pytest
 
 from crmbridge.contract import Ability, Connector, Deletable, Destination, Editable, Findable, Setting
-from crmbridge.errors import DeliveryError, OutcomeUnknown, RateLimited, Rejected, Transient
+from crmbridge.errors import DeliveryError, HeadGone, OutcomeUnknown, RateLimited, Rejected, Transient
 from crmbridge.http import classify, marked
 from crmbridge.model import Audience, Channel, Literal, Media, Message, Network, Receipt, RecordRef, Value
 from crmbridge.testing.server import Behaviour, ScriptedServer, answer, cut, dribble, hang, unresponsive
@@ -259,6 +259,8 @@ class NetworkDestinationContract(DestinationContract):
     """The secrets among `options`: they must never be seen."""
     takes_key: ClassVar[bool] = True
     """The network is given our idempotency key."""
+    head_gone: ClassVar[Behaviour | None] = None
+    """The network's answer to a reply whose first message was taken away."""
     tells_wait: ClassVar[bool] = True
     """The network says with Retry-After how long to wait."""
 
@@ -289,6 +291,18 @@ class NetworkDestinationContract(DestinationContract):
         sent = KEY in seen.body.decode() or KEY in " ".join(seen.headers.values())
         assert sent is self.takes_key
         assert self.takes_key or not self.connector.idempotent
+
+    def test_a_head_that_is_gone_is_said_so(self, driver: Driver, destination: Destination, server: ScriptedServer) -> None:
+        """A reply to what was taken away: refused as HeadGone, or taken alone. A message that replies to nothing is never alone."""
+        gone = type(self).head_gone
+        if gone is None:
+            return
+        server.then(gone, gone)
+        outcome = driver.publish(destination, self.said(), Receipt(remote_id="150.1", extra={"channel": "C1"}))
+        assert isinstance(outcome, HeadGone) or (isinstance(outcome, Receipt) and outcome.alone), outcome
+        assert len(server.seen) == 1, "a destination never repeats"
+        first = driver.publish(destination, self.said())
+        assert not (isinstance(first, Receipt) and first.alone)
 
     @pytest.fixture
     def impatient(self, driver: Driver, setting: Setting, server: ScriptedServer) -> Destination:

@@ -110,6 +110,18 @@ async def test_unsigned_and_malformed_requests_change_nothing(world):
 # --- deletions ----------------------------------------------------------------------------------
 
 
+async def test_a_reply_to_what_is_gone_says_that_it_stands_alone(world):
+    """So that the bridge lets the thread go on there; a first post that is shown for its replies is still replied to."""
+    root, other = await world.post(post("a"), post("b"))
+    (reply,) = await world.post(post("c", parent=root["id"]))
+    assert "alone" not in reply
+    await world.change("deletes", *taken_back(root, other))
+    kept, alone = await world.post(post("d", parent=root["id"]), post("e", parent=other["id"]))
+    assert ("alone" in kept, alone["status"], alone["alone"]) == (False, "published", True)
+    (again,) = await world.post(post("e", parent=other["id"]))
+    assert (again["status"], again["alone"]) == ("repeated", True)
+
+
 async def test_a_deleted_post_is_gone_everywhere_words_and_all(world):
     before, made = await world.post(
         post("a", "Earlier news"), post("b", [[0, "Now "], [1, "secret words"]], link="https://crm.example/secret")

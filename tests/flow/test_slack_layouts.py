@@ -87,6 +87,14 @@ def test_lint_notes_what_a_message_does_not_show(tmp_path):
     assert "blocks[0]: Slack shows in modals what an alert block says, and not in a message of ours" in said.stdout
 
 
+def test_lint_notes_what_long_words_of_a_record_would_come_to(tmp_path):
+    said = asked(tmp_path, [*HEADED, *SHOWN], "lint", "--examples", "-o", "json")
+    (one,) = json.loads(said.stdout)["layouts_too_long"]
+    assert (one["step"], said.returncode) == ("s0", 0)
+    assert one["fault"].startswith("blocks[0].text.text: 255 characters, Slack takes at most 150")
+    assert "would refuse its layout: blocks[0].text.text" in asked(tmp_path, HEADED, "lint", "--examples").stdout
+
+
 def test_lint_points_from_an_id_to_a_mention(tmp_path):
     layout = [{"type": "section", "text": {"type": "mrkdwn", "text": "<@{{ record.note }}>"}}]
     said = asked(tmp_path, layout, "lint", "--examples", "-o", "json")

@@ -310,6 +310,50 @@ class StoreContract:
         (again,) = (await lease(store)).deliveries
         assert (again.key, again.parent) == ("a", None)
 
+    async def test_a_thread_goes_on_where_its_head_is_gone(self, store):
+        """Neither the head nor what replied to it is answered any more; the message that found out is the head."""
+        later = NOW + timedelta(seconds=1)
+        await store.record(batch(entry("root", 1, thread="t")), NOW)
+        (root,) = (await lease(store)).deliveries
+        await store.settle([settled(root, State.DELIVERED, receipt=Receipt(remote_id="1"))], [], NOW)
+        await store.record(batch(entry("reply", 2, thread="t"), entry("elsewhere", 3, thread="t", channel="#b")), NOW)
+        reply, elsewhere = (await lease(store)).deliveries
+        done = settled(elsewhere, State.DELIVERED, receipt=Receipt(remote_id="9"))
+        await store.settle([settled(reply, State.DELIVERED, receipt=Receipt(remote_id="2")), done], [], later)
+        await store.record(batch(entry("late", 4, thread="t")), NOW)
+        (late,) = (await lease(store)).deliveries
+        assert late.parent == Receipt(remote_id="1")
+        await store.settle([settled(late, State.QUEUED, "head_gone", due=NOW, anew=True)], [], NOW)
+
+        (anew,) = (await lease(store)).deliveries
+        assert (anew.key, anew.parent) == ("late", None)
+        await store.settle([settled(anew, State.DELIVERED, receipt=Receipt(remote_id="3"))], [], NOW)
+        await store.record(batch(entry("next", 5, thread="t"), entry("there", 6, thread="t", channel="#b")), NOW)
+        following, there = (await lease(store)).deliveries
+        assert (following.parent, there.parent) == (Receipt(remote_id="3"), Receipt(remote_id="9"))
+
+    async def test_who_finds_out_late_that_a_head_is_gone_replies_to_the_new_one(self, store):
+        """A dead letter that is tried again holds its old head; the thread has gone on without it."""
+        await store.record(batch(entry("root", 1, thread="t")), NOW)
+        (root,) = (await lease(store)).deliveries
+        await store.settle([settled(root, State.DELIVERED, receipt=Receipt(remote_id="1"))], [], NOW)
+        await store.record(batch(entry("old", 2, thread="t")), NOW)
+        (old,) = (await lease(store)).deliveries
+        await store.settle([settled(old, State.DEAD, "rejected")], [], NOW)
+        await store.record(batch(entry("new", 3, thread="t")), NOW)
+        (new,) = (await lease(store)).deliveries
+        await store.settle([settled(new, State.DELIVERED, receipt=Receipt(remote_id="2", alone=True), anew=True)], [], NOW)
+        (dead,) = await store.select([State.DEAD], Scope())
+        await store.requeue(dead, dead.message, NOW)
+
+        (again,) = (await lease(store)).deliveries
+        assert again.parent == Receipt(remote_id="1")
+        await store.settle([settled(again, State.QUEUED, "head_gone", due=NOW, anew=True)], [], NOW)
+        (again,) = (await lease(store)).deliveries
+        assert again.parent == Receipt(remote_id="2")
+        (published,) = [one.delivery for one in await store.published(Scope()) if one.delivery.key == "new"]
+        assert published.parent is None
+
     async def test_waits_are_never_shortened(self, store):
         """The vendor's instant is not undercut, and a pause for a person stays."""
         soon, late = NOW + timedelta(seconds=5), NOW + timedelta(seconds=50)

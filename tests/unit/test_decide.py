@@ -11,7 +11,7 @@ from shared import NOW
 from store_contract import message
 
 from crmbridge.contract import Rate
-from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, OutcomeUnknown, RateLimited, Rejected, Transient
+from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, HeadGone, OutcomeUnknown, RateLimited, Rejected, Transient
 from crmbridge.model import Audience, Delivery, Receipt, State
 from crmbridge.publisher import decide
 from crmbridge.publisher.breaker import THRESHOLD, Breaker
@@ -184,12 +184,24 @@ def test_nothing_is_said_to_more_than_it_was_made_for(made_for, read_by, told):
 
 def test_every_error_of_the_tree_has_a_decision():
     """A new DeliveryError must be thought about."""
-    decided = {Transient, RateLimited, AuthFailed, Rejected, Duplicate, OutcomeUnknown}
+    decided = {Transient, RateLimited, AuthFailed, Rejected, Duplicate, HeadGone, OutcomeUnknown}
 
     def tree(kind):
         return {kind} | {below for child in kind.__subclasses__() for below in tree(child)}
 
     assert decided | {DeliveryError} == {one for one in tree(DeliveryError) if one.__module__ == "crmbridge.errors"}
+
+
+@pytest.mark.parametrize("reason", ["", decide.RESENT])
+def test_what_a_message_hangs_on_is_gone(reason):
+    """It is said at once as the first of its thread; without anything that it hung on it is refused like any other."""
+    gone = HeadGone("no such thread", code="thread_not_found")
+    one = replace(delivery(), reason=reason, parent=Receipt(remote_id="1"))
+    anew = Settlement(delivery=one, state=State.QUEUED, outcome="head_gone", reason=reason, error="no such thread", due=NOW, anew=True)
+    assert decide.failed(one, gone, policy(), NOW, 0.5, NOW) == Decision(anew, healthy=True)
+    assert decide.failed(delivery(), gone, policy(), NOW, 0.5, NOW).settlement.state is State.DEAD
+    assert decide.delivered(one, Receipt(remote_id="2", alone=True)).settlement.anew is True
+    assert decide.delivered(one, Receipt(remote_id="2")).settlement.anew is False
 
 
 def test_certainly_not_published_is_tried_again():

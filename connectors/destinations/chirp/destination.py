@@ -9,7 +9,7 @@ from typing import Any
 
 from connectors.destinations.chirp.options import ChirpOptions
 from crmbridge.contract import Limits, Secret, Setting
-from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, Rejected, Transient
+from crmbridge.errors import AuthFailed, DeliveryError, HeadGone, OutcomeUnknown, Rejected, Transient
 from crmbridge.http import Answer, Client, attempt, credential, describe, refusal, signed, signing_key, web_link
 from crmbridge.model import Message, Receipt, Text, Value, clean, digest, shortened, visible
 from crmbridge.telemetry import redact
@@ -165,13 +165,13 @@ def _outcome(result: dict[str, Any]) -> Outcome:
     match result["status"]:
         case "published" | "repeated" | "edited" | "deleted":
             url = result.get("url")
-            return Receipt(remote_id=str(result["id"]), url=str(url) if url else None)
+            return Receipt(remote_id=str(result["id"]), url=str(url) if url else None, alone=result.get("alone") is True)
         case "conflict":
             return Rejected(f"Chirp already has other content under this key: {words}", code="conflict")
         case "invalid":
             return Rejected(f"Chirp refused the post: {words}", code="invalid")
         case "missing":
-            return Rejected(f"Chirp has no such post: {words}", code="missing")
+            return HeadGone(f"Chirp has no such post: {words}", code="missing")
         case other:
             return OutcomeUnknown(f"Chirp answered with an unknown status: {redact(str(other))[:40]}")
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from connectors.destinations.slack.api import SlackApi
+from connectors.destinations.slack.errors import HEAD_GONE
 from connectors.destinations.slack.escape import mrkdwn
 from connectors.destinations.slack.layout import flattened
 from connectors.destinations.slack.lookup import EVENT_TYPE, Lookup
 from connectors.destinations.slack.options import SlackOptions
 from crmbridge.contract import Limits, Rate, Setting
-from crmbridge.errors import AuthFailed, OutcomeUnknown, Rejected
+from crmbridge.errors import AuthFailed, HeadGone, OutcomeUnknown, Rejected
 from crmbridge.http import attempt, looking, web_link
 from crmbridge.model import Message, Receipt, Text, clean, shortened
 
@@ -57,18 +60,23 @@ class SlackDestination:
         """chat.postMessage, once."""
         with attempt():
             arguments = body(message, key, parent, self._options)
-            said = self._api.call("chat.postMessage", arguments).json()
+            with hanging_on(parent):
+                said = self._api.call("chat.postMessage", arguments).json()
             if not isinstance(said.get("ts"), str):
                 raise OutcomeUnknown("Slack said ok and gave no ts")
             self._lookup.learn(arguments["channel"], said.get("channel"))
-            return self._receipt(said["ts"], said.get("channel"), parent)
+            return self._receipt(said["ts"], said.get("channel"), parent, alone=parent is not None and _unthreaded(said.get("message")))
 
     def find(self, message: Message, key: str, parent: Receipt | None, since: datetime) -> Receipt | None:
         """The message whose metadata has `key`. Raises Rejected, code `find`, where the app may not look."""
         with looking():
             channel = _home(parent) or self._lookup.channel_id(_channel(message, self._options))
-            ts = self._lookup.find(key, channel, parent.remote_id if parent else None, since)
-            return self._receipt(ts, channel, parent) if ts else None
+            thread = parent.remote_id if parent else None
+            try:
+                ts = self._lookup.find(key, channel, thread, since)
+            except HeadGone:  # without its thread it may stand in the channel itself
+                ts, parent = self._lookup.find(key, channel, None, since), None
+            return self._receipt(ts, channel, parent, alone=thread is not None and parent is None) if ts else None
 
     def edit(self, receipt: Receipt, message: Message, key: str) -> Receipt:
         """chat.update, once. The metadata stays that of the first publication, whose key it is."""
@@ -83,7 +91,8 @@ class SlackDestination:
                 "parse": "none",
                 "link_names": False,
             }
-            self._api.call("chat.update", arguments)
+            with hanging_on(receipt):
+                self._api.call("chat.update", arguments)
             return receipt
 
     def delete(self, receipt: Receipt) -> None:
@@ -105,12 +114,32 @@ class SlackDestination:
             raise Rejected("the receipt does not say where the message is", code="no_receipt")
         return channel, receipt.remote_id
 
-    def _receipt(self, ts: str, channel: object, parent: Receipt | None) -> Receipt:
-        return Receipt(remote_id=ts, url=permalink(self._workspace, channel, ts, parent), extra={"channel": channel})
+    def _receipt(self, ts: str, channel: object, parent: Receipt | None, *, alone: bool = False) -> Receipt:
+        url = permalink(self._workspace, channel, ts, None if alone else parent)
+        return Receipt(remote_id=ts, url=url, extra={"channel": channel}, alone=alone)
 
     def close(self) -> None:
         """Close connections."""
         self._api.close()
+
+
+@contextmanager
+def hanging_on(head: Receipt | None) -> Iterator[None]:
+    """A refusal that says that `head`, which is replied to or changed, is not there any more, as HeadGone."""
+    try:
+        yield
+    except Rejected as error:
+        if head is not None and error.code in HEAD_GONE:
+            raise HeadGone(str(error), code=error.code) from None
+        raise
+
+
+def _unthreaded(posted: object) -> bool:
+    """True if Slack took a reply and made a message of the channel of it: it does so where the first message was deleted just now.
+
+    The answer to a reply holds its `thread_ts`: https://github.com/slack-go/slack/issues/1571
+    """
+    return isinstance(posted, dict) and "thread_ts" not in posted
 
 
 def body(message: Message, key: str, parent: Receipt | None, options: SlackOptions) -> dict[str, Any]:

@@ -69,6 +69,9 @@ CODES: Mapping[str, type[DeliveryError]] = {
     for code in codes.split()
 }
 
+# Of a reply or an edit: what it hangs on was deleted, or takes no replies. Said anew it is heard, and so are those after it.
+HEAD_GONE = frozenset({"thread_not_found", "message_not_found", "cannot_reply_to_message"})
+
 _HINTS = {
     "not_in_channel": "invite the app to the channel, or grant it chat:write.public",
     "channel_not_found": "no such channel, or a private one that the app was not invited to",

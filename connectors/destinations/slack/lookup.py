@@ -13,7 +13,7 @@ from typing import Any
 
 from connectors.destinations.slack.api import SlackApi
 from connectors.destinations.slack.errors import not_to_be_asked
-from crmbridge.errors import DeliveryError, OutcomeUnknown, Rejected
+from crmbridge.errors import DeliveryError, HeadGone, OutcomeUnknown, Rejected
 
 EVENT_TYPE = "crmbridge"
 MARGIN = timedelta(seconds=60)  # Slack's clock and ours may differ
@@ -43,7 +43,10 @@ class Lookup:
                 self._ids[name] = channel
 
     def find(self, key: str, channel: str, thread: str | None, since: datetime) -> str | None:
-        """The ts of the message with `key`, posted at `since` or later; None if it is not there. `thread`: the ts it replies to."""
+        """The ts of the message with `key`, posted at `since` or later; None if it is not there. `thread`: the ts it replies to.
+
+        Raises HeadGone if there is no such thread.
+        """
         arguments = {
             "channel": channel,
             "oldest": f"{(since - MARGIN).timestamp():.6f}",
@@ -83,6 +86,8 @@ class Lookup:
             try:
                 said = self._api.ask(method, {**arguments, **cursor})
             except DeliveryError as error:
+                if error.code == "thread_not_found":
+                    raise HeadGone(str(error), code=error.code) from None
                 raise not_to_be_asked(error, hint) from None
             found = said.get(name)
             if not isinstance(found, list):

@@ -20,6 +20,7 @@ class Then(StrEnum):
     PAUSE = "pause"  # until a person acts
     WAIT = "wait"  # until the instant that X names
     DEAD = "dead letter"  # it is about this message
+    ANEW = "said as the first post of its thread"  # what it replies to is gone
     DUPLICATE = "delivered if an attempt of ours was lost before, else dead letter"
     RETRY = "retry"  # certainly not published
     UNKNOWN = "look it up"  # may be published
@@ -230,7 +231,7 @@ TABLE: Final = (
     ),
     Row(
         code="parent_gone",
-        then=Then.DEAD,
+        then=Then.ANEW,
         status=_NO,
         names=_of("385"),
         words=("deleted or not visible",),
@@ -239,7 +240,7 @@ TABLE: Final = (
     ),
     Row(
         code="parent_gone",
-        then=Then.DEAD,
+        then=Then.ANEW,
         status=_NO,
         names=_of("resource-not-found", "not-authorized-for-resource", "resource-unavailable", "144"),
         reply=True,
@@ -248,7 +249,7 @@ TABLE: Final = (
     ),
     Row(
         code="parent_gone",
-        then=Then.DEAD,
+        then=Then.ANEW,
         status=frozenset({404}),
         reply=True,
         seen="any other 404 to a reply",

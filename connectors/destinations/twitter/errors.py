@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta, timezone
 from typing import Any, Final
 
 from connectors.destinations.twitter.answers import TABLE, Answer, Row, Then, Until
-from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, OutcomeUnknown, RateLimited, Rejected, Transient
+from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, HeadGone, OutcomeUnknown, RateLimited, Rejected, Transient
 from crmbridge.http import retry_after
 from crmbridge.telemetry import redact
 
@@ -42,6 +42,8 @@ def _error(row: Row, text: str, code: str, headers: Mapping[str, str], problem: 
             return AuthFailed(text, code=code)
         case Then.DUPLICATE:
             return Duplicate(text, code=code)
+        case Then.ANEW:
+            return HeadGone(text, code=code)
         case Then.RETRY:
             return Transient(text, code=code)
         case Then.UNKNOWN:

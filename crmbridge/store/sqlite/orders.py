@@ -10,6 +10,7 @@ from typing import Any
 from crmbridge.model import Delivery, Message, Receipt, RecordRef, State, Why, dump_json, dump_message, from_us, to_us
 from crmbridge.store.interface import MAX_ORDER, Attempt, Entry, NewDelivery, Overview, Pause, PauseKind, Published, Scope, Tally, Waiting
 from crmbridge.store.sqlite import rows
+from crmbridge.store.sqlite.outbox import begin_anew
 from crmbridge.store.sqlite.rows import Q, insert
 
 
@@ -122,6 +123,8 @@ class Orders(rows.Base):
         def unit(db: sqlite3.Connection) -> bool:
             if not db.execute(Q["delivery_publish"], {"id": delivery.id, "reason": reason, "now": to_us(now)}).rowcount:
                 return False
+            if receipt.alone:
+                begin_anew(db, delivery)
             insert(db, "receipts_insert", [rows.receipt_row(delivery, receipt, to_us(now))])
             return True
 

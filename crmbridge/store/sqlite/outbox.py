@@ -98,6 +98,14 @@ class Outbox(rows.Base):
         return await self.database.read(lambda db: int(db.execute(Q["spent"], (destination, to_us(since))).fetchone()[0]))
 
 
+def begin_anew(db: sqlite3.Connection, delivery: Delivery) -> None:
+    """The thread of a delivery begins with it: what it was to reply to, or to change, is gone."""
+    message = delivery.message
+    facts = {"destination": message.destination, "channel": rows.channel_of(message), "thread": message.thread}
+    db.execute(Q["thread_anew"], {**facts, "gone": delivery.parent.remote_id if delivery.parent else None})
+    db.execute(Q["delivery_anew"], (delivery.id,))
+
+
 def _expired(row: dict[str, Any], moment: int) -> bool:
     return row["expires_at"] is not None and row["expires_at"] <= moment
 
@@ -107,6 +115,9 @@ def _settle(db: sqlite3.Connection, calls: Sequence[tuple[Sequence[Settlement], 
     ended = [(one, moment) for settlements, _, moment in calls for one in settlements]
     if ended:
         db.execute(Q["deliveries_settle"], (dump_json([rows.settled_row(one, moment) for one, moment in ended]),))
+    for one, _ in ended:
+        if one.anew:
+            begin_anew(db, one.delivery)
     insert(db, "receipts_insert", [rows.receipt_row(one.delivery, one.receipt, moment) for one, moment in ended if one.receipt])
     insert(db, "attempts_insert", [rows.attempt_row(one, moment) for one, moment in ended if not one.receipt])
     for _, waits, _ in calls:

@@ -79,4 +79,5 @@ class TestCareless(NetworkDestinationContract):
         can=lambda _: frozenset({Ability.EDIT, Ability.DELETE}),
     )
     success = staticmethod(answer(200))
+    head_gone = staticmethod(answer(404))
     canaries = ("canary-0123456789",)

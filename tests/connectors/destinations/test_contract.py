@@ -32,6 +32,13 @@ class TestSlack(NetworkDestinationContract):
     url_option = "api_url"
     success = staticmethod(answer(200, {"ok": True, "channel": "C1", "ts": "1503435956.000247"}))
     canaries = ("xoxb-canary-0123456789",)
+    head_gone = staticmethod(answer(200, {"ok": False, "error": "thread_not_found"}))
+
+
+class TestSlackWithoutThread(TestSlack):
+    """Slack takes the reply, and posts it to the channel instead."""
+
+    head_gone = staticmethod(answer(200, {"ok": True, "channel": "C1", "ts": "1503435956.000247", "message": {"ts": "1503435956.000247"}}))
 
 
 class TestSlackWebhook(NetworkDestinationContract):
@@ -63,6 +70,9 @@ class TestTwitter(NetworkDestinationContract):
     }
     url_option = "api_url"
     success = staticmethod(on_x)
+    head_gone = staticmethod(
+        answer(403, {"title": "Forbidden", "detail": "You attempted to reply to a Tweet that is deleted or not visible to you."})
+    )
     canaries = ("canary-consumer-key", "canary-consumer-secret", "12345-canary-token", "canary-token-secret")
     takes_key = False
 
@@ -86,6 +96,9 @@ def published(exchange: Exchange) -> None:
     kind = exchange.seen.path.rpartition("/")[2]
     status = {"posts": "published", "edits": "edited", "deletes": "deleted"}[kind]
     results = [{"key": one.get("key"), "status": status, "id": "7", "url": None} for one in said[kind]]
+    for one, result in zip(said[kind], results, strict=True):
+        if one.get("parent") == "150.1":  # a post that nobody is shown any more
+            result["alone"] = True
     answer(200, {"results": results})(exchange)
 
 
@@ -93,6 +106,7 @@ class TestChirp(NetworkDestinationContract):
     connector = CHIRP
     options: ClassVar = {"secret": SIGNING}
     success = staticmethod(published)
+    head_gone = staticmethod(published)
     canaries = (SIGNING,)
 
 

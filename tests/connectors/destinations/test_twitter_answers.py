@@ -20,7 +20,7 @@ from connectors.destinations.twitter.answers import TABLE, Row, Then
 from connectors.destinations.twitter.errors import meaning
 from crmbridge import telemetry
 from crmbridge.contract import Setting, show_duration
-from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, OutcomeUnknown, RateLimited, Rejected, Transient
+from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, HeadGone, OutcomeUnknown, RateLimited, Rejected, Transient
 from crmbridge.model import Receipt
 from crmbridge.testing import message
 
@@ -134,7 +134,7 @@ SINGLE: list[tuple[dict[str, Any], type, str]] = [
     ({"status": 403, "json": problem(P + "not-authorized-for-resource", "no")}, AuthFailed, "not-authorized-for-resource"),
     ({"status": 403, "json": problem(detail="You are not allowed to create a Tweet with duplicate content.")}, Duplicate, "duplicate"),
     ({"status": 403, "json": v1(187, "Status is a duplicate.")}, Duplicate, "duplicate"),
-    ({"status": 403, "json": problem(detail=GONE)}, Rejected, "parent_gone"),
+    ({"status": 403, "json": problem(detail=GONE)}, HeadGone, "parent_gone"),
     ({"status": 403, "json": v1(433, "The original Tweet author restricted who can reply to this Tweet.")}, Rejected, "reply_not_allowed"),
     ({"status": 403, "json": problem(detail="Reply to this conversation is not allowed because you")}, Rejected, "reply_not_allowed"),
     ({"status": 403, "json": problem(detail="Posts are limited to a maximum of one cashtag.")}, Rejected, "cashtags"),
@@ -185,7 +185,7 @@ def test_what_an_answer_means(given: dict[str, Any], kind: type, code: str) -> N
 )
 def test_a_reply_to_what_is_gone_says_so(given: dict[str, Any]) -> None:
     found = outcome(Receipt(remote_id="5"), **given)
-    assert type(found) is Rejected
+    assert type(found) is HeadGone
     assert found.code == "parent_gone"
 
 
