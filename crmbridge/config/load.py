@@ -147,7 +147,7 @@ def load(path: Path, *, secrets: bool = True) -> Config:
     config = loader.load()
     if config is None or loader.problems:
         raise ConfigError(_told_once(loader.problems, loader.main.problems))
-    if secrets and (missing := unreadable_secrets(config, loader.main)):
+    if secrets and (missing := unreadable_secrets(config, loader.main) or _unusable_secrets(config, loader.main)):
         raise ConfigError(missing)
     return config
 
@@ -442,6 +442,17 @@ def unreadable_secrets(config: Config, document: Document) -> list[Problem]:
         except ValueError as error:
             found.append(document.problem(path, str(error)))
     return found
+
+
+def _unusable_secrets(config: Config, document: Document) -> list[Problem]:
+    """What could be read, and is not what its connector needs."""
+    groups = (("sources", config.sources), ("destinations", config.destinations))
+    return [
+        document.problem((kind, name, *path), message)
+        for kind, group in groups
+        for name, one in group.items()
+        for path, message in one.options.unusable()
+    ]
 
 
 def configured_secrets(

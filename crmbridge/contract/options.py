@@ -41,6 +41,10 @@ class Options(BaseModel):
         """
         return []
 
+    def unusable(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """What is wrong with the values of secrets, as (path, message), never naming them. Asked only where all of them can be read."""
+        return []
+
     def notes(self) -> list[tuple[tuple[str | int, ...], str]]:
         """What works, and what people should know of it before they rely on it, as (path, message)."""
         return []

@@ -1,5 +1,6 @@
 """What is generated from the code: run this file to write it; test_generated.py holds it equal."""
 
+import importlib
 import importlib.util
 import json
 import sys
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- options: begin -->", "<!-- options: end -->"
 FILTERS_BEGIN, FILTERS_END = "<!-- filters: begin -->", "<!-- filters: end -->"
 TROUBLES_BEGIN, TROUBLES_END = "<!-- troubles: begin -->", "<!-- troubles: end -->"
+ANSWERS_BEGIN, ANSWERS_END = "<!-- answers: begin -->", "<!-- answers: end -->"
 SOURCES_BEGIN, SOURCES_END = "<!-- sources: begin -->", "<!-- sources: end -->"
 
 
@@ -31,6 +33,10 @@ def wanted() -> dict[Path, str]:
             path = ROOT / "connectors" / kind / name / "README.md"
             before, _, rest = path.read_text("utf-8").partition(BEGIN)
             files[path] = f"{before}{BEGIN}\n{option_table(registry.load(kind, name))}\n{END}{rest.partition(END)[2]}"
+            before, answers, rest = files[path].partition(ANSWERS_BEGIN)
+            if answers:  # a connector that says what each answer of its vendor means
+                table = importlib.import_module(f"{registry.module(kind, name)}.errors").answer_table()
+                files[path] = f"{before}{ANSWERS_BEGIN}\n{table}\n{ANSWERS_END}{rest.partition(ANSWERS_END)[2]}"
     path = ROOT / "connectors" / "README.md"
     before, _, rest = path.read_text("utf-8").partition(SOURCES_BEGIN)
     files[path] = f"{before}{SOURCES_BEGIN}\n{source_table()}\n{SOURCES_END}{rest.partition(SOURCES_END)[2]}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from connectors.destinations.slack.errors import bad_status, refused
+from connectors.destinations.slack.errors import bad_status, details, refused
 from crmbridge.contract import Secret
 from crmbridge.errors import OutcomeUnknown
 from crmbridge.http import Session, credential
@@ -44,12 +44,12 @@ def _granted(answer: requests.Response) -> requests.Response:
     now = datetime.now(timezone.utc)
     said = _object(answer)
     if answer.status_code != 200:
-        raise bad_status(answer.status_code, str(said.get("error", "")), answer.headers, now)
+        raise bad_status(answer.status_code, str(said.get("error", "")), answer.headers, now, details(said))
     if said.get("ok") is True:
         return answer
     if not isinstance(said.get("error"), str):
         raise OutcomeUnknown("Slack answered 200 with something unreadable")
-    raise refused(said["error"], answer.headers, now)
+    raise refused(said["error"], answer.headers, now, details(said))
 
 
 def _object(answer: requests.Response) -> dict[str, Any]:

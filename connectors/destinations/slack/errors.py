@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, RateLimited, Rejected, Transient
 from crmbridge.http import refusal, retry_after
+from crmbridge.model import visible
 from crmbridge.telemetry import redact
 
 # Slack did not act, and will once the trouble has passed.
@@ -49,6 +51,7 @@ _REJECTED = """
     posting_to_channel_denied unable_to_share_files slack_connect_blocked_file_type slack_connect_clip_sharing_blocked
     slack_connect_file_upload_sharing_blocked
     thread_not_found channel_is_limited_access method_not_supported_for_channel_type list_record_comment_fetch_failed
+    users_not_found user_not_found
     invalid_cursor invalid_limit invalid_types invalid_ts_latest invalid_ts_oldest invalid_metadata_filter_keys
 """
 
@@ -96,11 +99,34 @@ def not_to_be_asked(error: DeliveryError, hint: str) -> DeliveryError:
     return error
 
 
-def refused(code: str, headers: Mapping[str, str], now: datetime) -> DeliveryError:
-    """`ok: false` with `code`. A code nobody has listed was still an answer that refused: Rejected."""
+_MOST_SAID = 5  # of Slack's own sentences in one refusal
+_SAID = 200  # characters of each
+
+
+def details(said: Mapping[str, Any]) -> str:
+    """What Slack says beside its code: which scope is needed, what is wrong where. Bounded; empty if it says nothing more.
+
+    https://docs.slack.dev/apis/web-api/#slack-web-api__evaluating-responses : `errors`, `response_metadata.messages`, `needed`, `provided`.
+    """
+    found: list[str] = []
+    if isinstance(said.get("needed"), str) and said["needed"]:
+        found.append(f"needed: {said['needed']}")
+        found += [f"provided: {said['provided']}"] if isinstance(said.get("provided"), str) and said["provided"] else []
+    further = said.get("response_metadata")
+    for listed in (said.get("errors"), further.get("messages") if isinstance(further, Mapping) else None):
+        for one in listed if isinstance(listed, list) else ():
+            words = one if isinstance(one, str) else " ".join(str(part) for part in one.values()) if isinstance(one, Mapping) else ""
+            found += [words] if words else []
+    shown = [" ".join(visible(words[: 4 * _SAID]).split())[:_SAID] for words in dict.fromkeys(found)]
+    return redact("; ".join(shown[:_MOST_SAID]))
+
+
+def refused(code: str, headers: Mapping[str, str], now: datetime, more: str = "") -> DeliveryError:
+    """`ok: false` with `code`, and what Slack says beside it. A code nobody has listed was still an answer that refused: Rejected."""
     kind = CODES.get(code, Rejected)
     code = redact(code)[:100]  # Slack's own codes are short words; whatever else stands there is shown to people
-    text = redact(f"Slack refused: {code}" + (f" ({_HINTS[code]})" if code in _HINTS else ""))
+    hint = "" if code == "missing_scope" and more else _HINTS.get(code, "")
+    text = redact(f"Slack refused: {code}" + (f" ({hint})" if hint else "")) + (f": {more}" if more else "")
     if kind is RateLimited:
         # Slack does not say whether its limit of the channel, the method or the workspace was hit; persisting
         # elsewhere after the last would get the app disabled, so the whole destination is silent.
@@ -109,10 +135,36 @@ def refused(code: str, headers: Mapping[str, str], now: datetime) -> DeliveryErr
     return kind(text, code=code)
 
 
-def bad_status(status: int, code: str, headers: Mapping[str, str], now: datetime) -> DeliveryError:
+def bad_status(status: int, code: str, headers: Mapping[str, str], now: datetime, more: str = "") -> DeliveryError:
     """A status other than 200. Where the body named a code that is listed, the code decides, except against 5xx."""
     if status == 429:
         return refused("ratelimited", headers, now)
     if code in CODES and status < 500:
-        return refused(code, headers, now)
-    return refusal(status, code or "from Slack", headers, now)
+        return refused(code, headers, now, more)
+    return refusal(status, f"{code}: {more}" if code and more else code or "from Slack", headers, now)
+
+
+# --- for people
+
+_MEANS: Mapping[type[DeliveryError], str] = {
+    Transient: "Not published. Tried again after a growing pause.",
+    RateLimited: "Not published. The whole destination is silent for as long as Slack asks, then it is tried again.",
+    AuthFailed: "Not published. The destination pauses until somebody acts (`crmbridge reload`); nothing is lost.",
+    Rejected: "Not published, and never will be as it is: a dead letter with Slack's own words.",
+    OutcomeUnknown: "It may be published. It is looked for in the channel, then `on_unknown` decides.",
+}
+
+
+def answer_table() -> str:
+    """What each answer of the Web API means, for the README."""
+    gone = " ".join(f"`{code}`" for code in sorted(HEAD_GONE))
+    rows = [f"| {gone}, of a reply or an edit | Not published. It is said at once as a new first message, and the thread goes on there. |"]
+    for kind, means in _MEANS.items():
+        rows.append(f"| {' '.join(f'`{code}`' for code in sorted(CODES) if CODES[code] is kind)} | {means} |")
+    rows += [
+        "| any other code | As a code that refuses the message. |",
+        "| HTTP 429 | As `ratelimited`, with `Retry-After`. |",
+        "| HTTP 5xx, 408, no answer, an answer that cannot be read | As `internal_error`. |",
+        "| HTTP 401, 403 without a listed code | As `invalid_auth`. |",
+    ]
+    return "\n".join(["| answer | what it means |", "| --- | --- |", *rows])

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 from connectors.destinations.slack.destination import LENGTH, words
 from connectors.destinations.slack.errors import CODES, refused
 from connectors.destinations.slack.escape import mrkdwn
-from connectors.destinations.slack.options import SlackOptions
+from connectors.destinations.slack.options import SlackOptions, hook_complaint
 from crmbridge.contract import Limits, Rate, Setting
-from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, Rejected
-from crmbridge.http import Answer, Client, attempt, credential, is_loopback, refusal
+from crmbridge.errors import AuthFailed, DeliveryError, Rejected
+from crmbridge.http import Answer, Client, attempt, credential, refusal
 from crmbridge.model import Message, Receipt, Text, dump_json
-from crmbridge.telemetry import hide
+from crmbridge.telemetry import hide, redact
 
 # https://api.slack.com/changelog/2016-05-17-changes-to-errors-for-incoming-webhooks , and what others report. All of these
 # say that the webhook itself is of no use any more: every message would fail alike, so the destination pauses.
@@ -63,16 +63,15 @@ class SlackWebhook:
             headers = {"Content-Type": "application/json; charset=utf-8"}
             url = credential(self._address)
             answer = await self._client.send("POST", url, body=dump_json(said).encode("utf-8", "replace"), headers=headers)
-            if answer.status == 200 and answer.body.strip() == b"ok":
-                return Receipt(remote_id="")
+            if 200 <= answer.status < 300:
+                return Receipt(remote_id="", extra=said_yes(answer))
             raise meaning(answer, datetime.now(timezone.utc))
 
     def _address(self) -> str:
         url = self._url.reveal()
-        parts = urlsplit(url)
-        if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url))):
-            raise ValueError("webhook_url is not an https address")
-        hide(parts.path)  # errors name a path without its host
+        if complaint := hook_complaint(url):
+            raise ValueError(f"webhook_url {complaint}")
+        hide(urlsplit(url).path)  # errors name a path without its host
         return url
 
     async def close(self) -> None:
@@ -80,12 +79,16 @@ class SlackWebhook:
         await self._client.close()
 
 
+def said_yes(answer: Answer) -> dict[str, str]:
+    """What is kept of a 2xx. Slack says 200 `ok`; whatever else an answer says, its status is a yes, and a repeat would be a double."""
+    words = " ".join(answer.body[:200].decode("utf-8", "replace").split())
+    return {} if answer.status == 200 and words == "ok" else {"answered": redact(f"{answer.status} {words}".strip())[:100]}
+
+
 def meaning(answer: Answer, now: datetime) -> DeliveryError:
-    """An answer other than 200 `ok`. Slack's words are one short code; whatever else stands there is not shown."""
+    """An answer other than 2xx. Slack's words are one short code; whatever else stands there is not shown."""
     words = answer.body[:100].decode("utf-8", "replace").strip()
     code = words if words in KNOWN or words in CODES else ""
-    if answer.status == 200:
-        return OutcomeUnknown("Slack answered 200 without ok")
     if answer.status == 429:
         return refused("ratelimited", answer.headers, now)
     if answer.status < 500 and code in _GONE:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from pydantic import Field, field_validator
 
 from crmbridge.contract import Options, Secret
+from crmbridge.http import is_loopback
 
 
 class SlackOptions(Options):
@@ -36,4 +39,31 @@ class SlackOptions(Options):
             return [(("webhook_url",), "does not go with token: write one of the two")]
         if self.webhook_url is not None and self.channel is not None:
             return [(("channel",), "does not go with webhook_url: an incoming webhook posts to its own channel only")]
-        return []
+        return self.unusable() if self.webhook_url is not None and self.webhook_url.literal else []
+
+    def unusable(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """A webhook whose address is not Slack's."""
+        complaint = "" if self.webhook_url is None else hook_complaint(self.webhook_url.reveal())
+        return [(("webhook_url",), complaint)] if complaint else []
+
+
+# https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks and GovSlack (read 2026-11-30).
+_HOOK_HOSTS = frozenset({"hooks.slack.com", "hooks.slack-gov.com"})
+
+
+def hook_complaint(url: str) -> str:
+    """What is wrong with the address of an incoming webhook, without naming it; empty if nothing is. This machine may stand in."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").lower()
+    except ValueError:
+        parts, host = urlsplit(""), ""
+    here = bool(host) and is_loopback(url)
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and here)):
+        return "is not an https address"
+    if host in _HOOK_HOSTS or here:
+        return ""
+    return (
+        "is not an address of Slack's (https://hooks.slack.com/...): what is safe there need not be elsewhere. For Mattermost, Rocket.Chat "
+        "and others write `type: webhook`, and let a small receiver pass its signed JSON on"
+    )

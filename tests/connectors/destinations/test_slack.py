@@ -134,6 +134,38 @@ def test_a_refusal_by_code(code: str) -> None:
     assert code in str(found)
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (
+            {"error": "missing_scope", "needed": "chat:write", "provided": "users:read"},
+            "missing_scope: needed: chat:write; provided: users:read",
+        ),
+        (
+            {
+                "error": "invalid_blocks",
+                "errors": ["must be less than 151 characters [json-pointer:/blocks/0/text]"],
+                "response_metadata": {"messages": ["[ERROR] must be less than 151 characters [json-pointer:/blocks/0/text]"]},
+            },
+            "invalid_blocks: must be less than 151 characters [json-pointer:/blocks/0/text]; [ERROR] must be",
+        ),
+        ({"error": "invalid_metadata_format", "errors": [{"code": "bad", "pointer": "/x"}]}, "invalid_metadata_format: bad /x"),
+        ({"error": "invalid_blocks", "errors": ["a\n\x1b[31m \u202eb"] * 3}, "invalid_blocks: a [31m b"),
+        ({"error": "invalid_blocks", "errors": 5, "response_metadata": {"messages": [7, None]}}, "Slack refused: invalid_blocks"),
+    ],
+)
+def test_slacks_own_words_reach_people(answer: dict[str, Any], words: str) -> None:
+    assert words in str(outcome(json={"ok": False, **answer}))
+
+
+def test_slacks_own_words_are_bounded_and_hold_no_secret() -> None:
+    long = [f"{number} xoxb-a-token-of-slack {'x' * 10_000}" for number in range(100)]
+    found = str(outcome(json={"ok": False, "error": "invalid_blocks", "errors": long}))
+    assert len(found) < 1200
+    assert "xoxb" not in found
+    assert "0 *** xxx" in found
+
+
 def test_codes_that_must_not_be_mistaken() -> None:
     assert CODES["fatal_error"] is CODES["internal_error"] is OutcomeUnknown
     assert CODES["invalid_auth"] is CODES["missing_scope"] is AuthFailed

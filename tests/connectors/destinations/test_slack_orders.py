@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -331,9 +332,6 @@ def test_a_webhook_has_one_channel() -> None:
         (429, "rate_limited", RateLimited),
         (302, "", Rejected),
         (404, "<html>", Rejected),
-        (200, "", OutcomeUnknown),
-        (200, "no", OutcomeUnknown),
-        (200, "ok ok", OutcomeUnknown),
     ],
 )
 def test_what_a_webhook_answers_means(status: int, words: str, kind: type[DeliveryError]) -> None:
@@ -341,6 +339,52 @@ def test_what_a_webhook_answers_means(status: int, words: str, kind: type[Delive
         hooked(server)
     assert type(caught.value) is kind, caught.value
     assert words not in KNOWN or words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kept"),
+    [
+        (200, b"ok", {}),
+        (200, b"ok\n", {}),
+        (200, b"", {"answered": "200"}),
+        (200, b'{"success": true}', {"answered": '200 {"success": true}'}),
+        (201, b"ok", {"answered": "201 ok"}),
+        (204, b"", {"answered": "204"}),
+        (200, b"x" * 5000, {"answered": "200 " + "x" * 96}),
+        (200, b"/services/T0/B0/canary-of-the-hook", {"answered": "200 ***"}),
+    ],
+)
+def test_a_yes_is_published_once_whatever_its_words(status: int, body: bytes, kept: dict[str, str]) -> None:
+    with ScriptedServer(answer(status, body)) as server:
+        assert hooked(server) == Receipt(remote_id="", extra=kept)
+        assert len(server.seen) == 1
+
+
+STRANGERS = ["https://mattermost.acme.example/hooks/canary", "https://hooks.slack.com.evil.example/x", "https://slack.com/x"]
+
+
+@pytest.mark.parametrize("url", STRANGERS)
+def test_a_webhook_is_slacks(url: str) -> None:
+    """A host that is not Slack's is refused wherever its address can be read, and the destination for others is named."""
+    ((path, message),) = CONNECTOR.options(webhook_url=url).objections(public=False)
+    assert path == ("webhook_url",)
+    assert "type: webhook" in message
+    assert "canary" not in message
+    later = CONNECTOR.options(webhook_url={"env": "CRMBRIDGE_TEST_HOOK"})
+    assert later.objections(public=False) == []
+
+
+def test_a_webhook_in_a_file_is_looked_at_where_secrets_are(tmp_path: Path) -> None:
+    (tmp_path / "hook").write_text(STRANGERS[0])
+    options = CONNECTOR.options(webhook_url={"file": str(tmp_path / "hook")})
+    assert options.objections(public=False) == []
+    ((path, message),) = options.unusable()
+    assert (path, "type: webhook" in message) == (("webhook_url",), True)
+    destination = CONNECTOR.build(options, Setting(name="wins"))
+    with pytest.raises(AuthFailed, match="type: webhook"):
+        destination.check()
+    for good in (HOOK, "https://hooks.slack-gov.com/services/T/B/x", "http://127.0.0.1:9/x", "http://localhost/x"):
+        assert CONNECTOR.options(webhook_url=good).objections(public=False) == []
 
 
 def test_the_address_is_in_no_error() -> None:
@@ -356,8 +400,9 @@ def test_the_address_is_in_no_error() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://hooks.example/x", "ftp://a", "hooks.slack.com/services/x", "https://"])
-def test_a_webhook_needs_https(url: str) -> None:
-    destination = CONNECTOR.build(CONNECTOR.options(webhook_url=url), Setting(name="wins"))
+def test_a_webhook_needs_https(url: str, tmp_path: Path) -> None:
+    (tmp_path / "hook").write_text(url)
+    destination = CONNECTOR.build(CONNECTOR.options(webhook_url={"file": str(tmp_path / "hook")}), Setting(name="wins"))
     with pytest.raises(AuthFailed, match="not an https address") as caught:
         destination.check()
     assert "example" not in str(caught.value)
