@@ -23,7 +23,7 @@ def source(config: Config, name: str, now: Callable[[], datetime], records: dict
 
 def destination(config: Config, name: str, now: Callable[[], datetime], feed: tuple[str, Secret] | None) -> Destination:
     """The destination `name`; `feed` is the embedded feed's address and secret. Raises CrmbridgeError."""
-    built: Destination = _built(config.destinations[name], replace(_setting(config, name, now), feed=feed))
+    built: Destination = _built(config.destinations[name], replace(_setting(config, name, now), feed=feed, uses=config.uses(name)))
     return built
 
 

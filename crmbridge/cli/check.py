@@ -263,6 +263,25 @@ def schema() -> None:
 
 
 @click.command()
+@click.argument("destination", required=False)
+@config_option
+def manifest(destination: str | None, path: Path) -> None:
+    """The manifest from which the vendor makes the app of DESTINATION, with exactly the rights that the rules need.
+
+    Without DESTINATION: of the one destination whose vendor takes a manifest.
+    """
+    config = load(path, secrets=False)
+    there = [name for name, one in config.destinations.items() if one.connector.manifest]
+    if destination is None and len(there) == 1:
+        (destination,) = there
+    if destination not in there:
+        raise Failure(f"say which destination: a manifest goes with {', '.join(there) or 'none that is configured'}", 2)
+    to = config.destinations[destination]
+    if to.connector.manifest:
+        click.echo(to.connector.manifest.text(to.options, config.uses(destination)), nl=False)
+
+
+@click.command()
 @output_option
 def connectors(output: str) -> None:
     """The sources and destinations that are installed; `crmbridge doc NAME` tells more of one."""

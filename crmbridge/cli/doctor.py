@@ -18,7 +18,7 @@ from crmbridge.cli.common import Failure, config_option, output_option
 from crmbridge.cli.common import show as show_data
 from crmbridge.config.load import Config, load
 from crmbridge.contract import Caller, Describing, Entitled, FieldInfo, Right, Secret, Source
-from crmbridge.errors import CrmbridgeError, DeliveryError, LoginRefused, OutcomeUnknown, SourceError
+from crmbridge.errors import AuthFailed, CrmbridgeError, DeliveryError, LoginRefused, OutcomeUnknown, SourceError
 from crmbridge.http import attempt, describe
 
 _PATIENCE = 60.0  # seconds for one check
@@ -45,7 +45,7 @@ class Finding:
 def doctor(names: tuple[str, ...], path: Path, output: str) -> None:
     """Log in at every source and destination, or at those NAMEd, and say what is missing. Publishes nothing.
 
-    For each right that a source needs it says whether the CRM gives it, and what is lost without it.
+    For each right that the rules and sources need it says whether the login has it, and what is lost without it.
 
     Exit code 1 if something is missing.
     """
@@ -89,12 +89,14 @@ def examined(config: Config, names: Collection[str] = ()) -> Iterator[Finding]:
             yield Finding(label, note="it calls us: send it something, and look at `crmbridge tail`")
     for name, to in config.destinations.items():
         label = f"destination {name} ({to.connector.name})"
+        entitled: Sequence[Right] = ()
         try:
-            problem, *_ = _checked(assemble.destination(config, name, utc_now, feed(config)))
+            problem, entitled, _ = _checked(assemble.destination(config, name, utc_now, feed(config)))
         except (CrmbridgeError, OSError) as error:
             problem = str(error)
         embedded = config.embeds_feed and to.connector.name == "chirp" and "connect" in problem
         yield Finding(label, note="its feed answers once crmbridge runs") if embedded else Finding(label, problem)
+        yield from (_entitled(name, right) for right in entitled)
     yield from (Finding(one.path, note=one.message) for one in config.notes)
     evidence.keep(config, described)
     yield from _evident(config, described)
@@ -129,8 +131,8 @@ def _disk(config: Config) -> Finding:
 
 
 def _entitled(name: str, right: Right) -> Finding:
-    """Whether the login of a source has one right."""
-    problem = f"not given ({right.promise}), so that {right.lost}. The CRM says: {right.refused}" if right.refused else ""
+    """Whether the login of a source or destination has one right."""
+    problem = f"not given ({right.promise}), so that {right.lost}. It says: {right.refused}" if right.refused else ""
     note = f"{right.promise}; {right.note}" if right.note else right.promise
     return Finding(f"right of {name}: {right.name}", problem, note, right=True)
 
@@ -155,7 +157,9 @@ def _checked(connector: Any, records: Sequence[str] = ()) -> tuple[str, Sequence
             return f"no answer within {_PATIENCE:g} s", (), {}  # it is not closed either: that would wait for the same thread
         except Exception as error:  # whatever a connector raises is a finding
             problem = _said(error)
-            known = not isinstance(error, LoginRefused) and getattr(error, "status", 0) != 401  # who is locked out must not knock again
+            known = (
+                not isinstance(error, (AuthFailed, LoginRefused)) and getattr(error, "status", 0) != 401
+            )  # who is locked out must not knock again
         try:
             async with asyncio.timeout(_PATIENCE):
                 rights += await call(connector.rights) if known and isinstance(connector, Entitled) else ()

@@ -40,6 +40,7 @@ _VERBS: Final = {
     "doctor": ("doctor", "Log in everywhere, and say what is missing."),
     "send-test": ("doctor", "Publish a test message at a destination."),
     "config": ("check", "Show the configuration with all defaults, secrets masked."),
+    "manifest": ("check", "The app's manifest for the rules as they are: exactly the rights that they need."),
     "schema": ("check", "The JSON Schema of the configuration, for editors."),
     "connectors": ("check", "The sources and destinations that are installed."),
     "doc": ("check", "What a connector can do, its options, its set-up."),

@@ -32,6 +32,7 @@ class Starter:
 
     kind: str
     name: str
+    connector: str
     ask: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Where to find each, by the file that holds it."""
@@ -53,7 +54,7 @@ def starters(kind: str) -> dict[str, Starter]:
             continue
         for page in sorted(Path(sys.modules[registry.module(kind, name)].__file__ or "").parent.glob("starter*.yaml")):
             way = page.stem.removeprefix("starter")  # one connector may begin in several ways: `sql`, `sql-mysql`
-            found[name + way] = Starter(kind, name + way, **yaml.safe_load(page.read_text(encoding="utf-8")))
+            found[name + way] = Starter(kind, name + way, name, **yaml.safe_load(page.read_text(encoding="utf-8")))
     return found
 
 
@@ -73,7 +74,8 @@ def init(folder: Path, crm: str | None, network: str | None, given: tuple[str, .
     target = folder / "crmbridge.yaml"
     source = _chosen("sources", crm, "Which CRM do changes come from?")
     destination = _chosen("destinations", network, "Where are they told?")
-    _free(folder, ["crmbridge.yaml", *source.files, *destination.files])
+    manifest = registry.load("destinations", destination.connector).manifest
+    _free(folder, ["crmbridge.yaml", *source.files, *destination.files, *([manifest.name] if manifest else [])])
     asked = {**source.ask, **destination.ask}
     if strange := sorted(answers.keys() - asked.keys()):
         raise Failure(f"nothing asks for {', '.join(strange)}; there are {', '.join(asked) or 'no questions'}", 2)
@@ -88,6 +90,10 @@ def init(folder: Path, crm: str | None, network: str | None, given: tuple[str, .
         for path in written:
             path.unlink()  # so that the next try finds the folder as it was
         raise
+    for name, to in config.destinations.items():
+        if manifest and to.connector.manifest is manifest:
+            (folder / manifest.name).write_text(manifest.text(to.options, config.uses(name)), encoding="utf-8")
+            click.echo(f"written: {folder / manifest.name}")
     _test(config)
     click.echo(f"\n{Template(source.next + destination.next).safe_substitute(words)}")
     if missing:

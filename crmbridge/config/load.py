@@ -29,13 +29,13 @@ from crmbridge.config.models import (
 from crmbridge.config.remarks import remarks
 from crmbridge.config.speech import braces, default_link_fault
 from crmbridge.config.words import worded
-from crmbridge.contract import Ability, Connector, LaidOut, Options, Secret, Setting
+from crmbridge.contract import Ability, Connector, LaidOut, Options, Secret, Setting, Uses
 from crmbridge.errors import ConfigError, Problem
 from crmbridge.model import Audience, FieldSpec, Message, Network, RecordSpec, Text, shortened
 from crmbridge.publisher.decide import Cap, OnUnknown, Policy
 from crmbridge.rules.engine import Engine
 from crmbridge.rules.expression import did_you_mean
-from crmbridge.rules.rule import Rule
+from crmbridge.rules.rule import FixedChannel, Rule, templates_in
 
 _MAX_INCLUDED: Final = 500
 _LITERAL: Final = "the secret itself stands in the file; write {env: NAME}, {file: PATH} or {credential: NAME}"
@@ -91,6 +91,21 @@ class Config:
     @property
     def feed_path(self) -> Path:
         return self.store_path.parent / self.model.chirp.path
+
+    def uses(self, name: str) -> Uses:
+        """What the rules ask of a destination, its layouts and mentions too."""
+        steps = [step for rule in self.rules for step in rule.steps if step.destination == name]
+        asked = {
+            Ability.THREAD: any(step.thread for step in steps),
+            Ability.EDIT: any(step.edit for step in steps),
+            Ability.BLOCKS: any(step.blocks is not None for step in steps),
+            Ability.CHANNEL: any(step.channel is not None for step in steps),
+            Ability.MENTION: any(one.mentions for step in steps for one in (step.text, *templates_in(step.blocks))),
+        }
+        channels = {step.channel.key for step in steps if isinstance(step.channel, FixedChannel)}
+        if self.model.alerts.to == name and self.model.alerts.channel:
+            channels.add(self.model.alerts.channel)
+        return Uses(frozenset(ability for ability, wanted in asked.items() if wanted), frozenset(channels))
 
     def laid_out(self, message: Message) -> LaidOut | None:
         """What a message's layout comes to at its destination; None where it has none, or the destination knows none."""

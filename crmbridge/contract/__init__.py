@@ -8,8 +8,8 @@ A destination makes exactly one attempt and never retries; a source makes one re
 """
 
 from crmbridge.contract.calls import Caller, Maybe
-from crmbridge.contract.connector import Connector, Setting, wanted
-from crmbridge.contract.destination import Ability, Batched, Deletable, Destination, Editable, Findable, Limits, Rate, Spoken
+from crmbridge.contract.connector import Connector, Manifest, Setting, wanted
+from crmbridge.contract.destination import Ability, Batched, Deletable, Destination, Editable, Findable, Limits, Rate, Spoken, Uses
 from crmbridge.contract.layout import Fault, LaidOut, Unsaid
 from crmbridge.contract.options import Options, Secret, Secrets, Written, ZoneName, login_secret, revealed
 from crmbridge.contract.rights import Entitled, Promise, Right
@@ -55,6 +55,7 @@ __all__ = [
     "Findable",
     "LaidOut",
     "Limits",
+    "Manifest",
     "Maybe",
     "Member",
     "Options",
@@ -74,6 +75,7 @@ __all__ = [
     "Stretch",
     "Teams",
     "Unsaid",
+    "Uses",
     "Walk",
     "Walking",
     "WebhookRequest",

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
 
-from crmbridge.contract.destination import Ability, Spoken
+from crmbridge.contract.destination import Ability, Spoken, Uses
 from crmbridge.contract.layout import LaidOut
 from crmbridge.contract.options import Options, Secret
 from crmbridge.model import Audience, Fields, Network, RecordSpec
@@ -32,6 +32,18 @@ class Setting:
     """A folder (0700) where refreshed tokens may be kept."""
     feed: tuple[str, Secret] | None = None
     """The embedded feed's address and signing secret, for a chirp destination without a url."""
+    uses: Uses = field(default_factory=Uses)
+    """For a destination: what rules ask of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A file from which the vendor makes an app with exactly the rights that the rules need."""
+
+    name: str
+    """What the file is called."""
+    text: Callable[[Any, Uses], str]
+    """`text(options, uses)`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +79,8 @@ class Connector:
     """For a destination with layouts: `lay_out(options, layout)` is what a layout comes to there. Pure; never raises for a bad one."""
     advise: Callable[[Any, str], Sequence[str]] = lambda *_: ()
     """For a destination: `advise(options, template)` is what people should know of a text before they rely on it, as the rule has it."""
+    manifest: Manifest | None = None
+    """For a destination whose vendor takes one."""
     escape: str = ""
     """For a destination: one sentence on how record text is kept from being more than text."""
 

@@ -43,6 +43,7 @@ class Ability(StrEnum):
     DELETE = "delete"  # Deletable
     FIND = "find"  # Findable
     BLOCKS = "blocks"  # a layout of its own
+    MENTION = "mention"  # people who are named by e-mail address are notified
     CHANNEL = "channel"  # more than one place: a step may name it
     MEDIA = "media"  # pictures
 
@@ -55,6 +56,15 @@ class Spoken:
     """The rule's own words, of every branch; a blank stands for each value."""
     link: bool
     thread: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """What the rules of a configuration ask of a destination."""
+
+    abilities: frozenset[Ability] = frozenset()
+    channels: frozenset[str] = frozenset()
+    """The channels that steps name."""
 
 
 @runtime_checkable

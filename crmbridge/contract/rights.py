@@ -1,4 +1,4 @@
-"""What a login must be let to do, so that its source keeps what it promises."""
+"""What a login must be let to do, so that its source or destination keeps what it promises."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crmbridge.contract.calls import Maybe
 
 
 class Promise(StrEnum):
-    """What is told of a CRM, as far as the login is let to see it."""
+    """What is told of a CRM, or said on a network, as far as the login is let to."""
 
     CHANGES = "changes"
     DELETIONS = "deletions"
@@ -21,6 +21,9 @@ class Promise(StrEnum):
     TEAMS = "teams"
     NAMES = "names"
     LINKS = "links"
+    MESSAGES = "messages"
+    LOST_ANSWERS = "lost answers"
+    MENTIONS = "mentions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +43,10 @@ class Right:
 
 @runtime_checkable
 class Entitled(Protocol):
-    """A source whose promises need rights that nobody misses until something is not told."""
+    """A source or destination whose promises need rights that nobody misses until something is not told, or not as it should be."""
 
     def rights(self) -> Maybe[Sequence[Right]]:
         """All of them, each proved by asking for just that: a small read each, for they are looked at again and again.
 
-        Raises SourceError where the CRM cannot be asked now: then nothing is known of any.
+        Raises SourceError, or DeliveryError, where nobody can be asked now: then nothing is known of any.
         """

@@ -117,6 +117,18 @@ class looking(attempt):  # noqa: N801  used like a function
             raise Transient(str(lost), code=lost.code) from None
 
 
+class aside:  # noqa: N801  used like a function
+    """A block that asks for something beside the attempt around it: its requests publish nothing, and are no beginning of that attempt."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = _mark.set(None)
+
+    def __exit__(self, *_: object) -> None:
+        _mark.reset(self._token)
+
+
 def credential(reveal: Callable[[], T]) -> T:
     """What `reveal` makes of a secret; one that cannot be read pauses the destination (AuthFailed) instead of being retried."""
     try:

@@ -469,3 +469,44 @@ def test_lists_do_not_grow_by_doubling():
     """Twenty doublings of a list would be a million texts."""
     with pytest.raises(RenderError, match="a list cannot hold lists"):
         render('{% set a = ["x", "y"] %}{% set a = [a, a] %}{{ a }}')
+
+
+# --- what a template may hold
+
+
+def test_a_person_is_a_span_of_its_own():
+    """By address, also among several; what stands around it is joined as ever."""
+    record = {"Owner": "ann@acme.example", "Team": ("ann@acme.example", "bob@acme.example"), "None": None}
+    ann, bob = Value("ann@acme.example", mention=True), Value("bob@acme.example", mention=True)
+    assert render("Ask {{ record.Owner | trim | mention }}!", record) == (Literal("Ask "), ann, Literal("!"))
+    assert render("{{ record.Team | mention }}", record) == (ann, Literal(", "), bob)
+    assert render("{{ 'a ' ~ (record.Owner | mention) }}", record) == (Literal("a "), ann)
+    assert render("{{ record.None | default('nobody') | mention }}", record) == (Value("nobody", mention=True),)
+    assert render("{{ (record.Owner | mention) | upper }}", record) == (Value("ANN@ACME.EXAMPLE"),)
+    assert render("{{ ' ' | mention }}", record) == ()
+    shorten = compile_template("{{ record.Owner | mention }}", fields=None, filters=FILTERS, shorten={"record.Owner"})
+    assert shorten.render(scope(record)) == (ann,)
+
+
+@pytest.mark.parametrize(
+    ("source", "words", "mentions"),
+    [
+        ("plain", False, False),
+        ("{{ 'plain' }}", False, False),
+        ("{{ 'a' if record.x else 'b' }}", False, False),
+        ("{% if record.x %}primary{% else %}danger{% endif %}", False, False),
+        ("{% set c = 'a' %}{{ c }}{{ c ~ 'b' }}", False, False),
+        ("{% if record.x %}{% set c = 'a' %}{% else %}{% set c = 'b' %}{% endif %}{{ c }}", False, False),
+        ("{% set c = record.x %}{{ c }}", True, False),
+        ("{% if record.x %}{% set c = 'a' %}{% else %}{% set c = record.x %}{% endif %}{{ c }}", True, False),
+        ("{% for c in record.x %}{{ c }}{% endfor %}", True, False),
+        ("{{ 5 }}", True, False),
+        ("{{ record.x }}", True, False),
+        ("{{ 'a' if record.x else record.x }}", True, False),
+        ("{{ record.x | mention }}", True, True),
+        ("{% set c = record.x | mention %}{{ c }}", True, True),
+    ],
+)
+def test_whose_words_a_template_may_say(source, words, mentions):
+    found = compile_template(source, fields=None, filters=FILTERS)
+    assert (found.words, found.mentions) == (words, mentions)

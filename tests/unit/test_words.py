@@ -58,6 +58,15 @@ def test_shortening_is_bounded_and_touches_nothing_else(text, most):
     assert len(plain(found)) <= most or found == text
 
 
+def test_a_mention_stays_one_and_whole():
+    """It is stored as a kind of its own, which an older reader takes for a record's words; it neither joins others nor is cut."""
+    text = (Value("ann@acme.example", mention=True), Value("bob@acme.example", mention=True), Value("x" * 50, True))
+    assert dump_text(text) == [[3, "ann@acme.example"], [3, "bob@acme.example"], [2, "x" * 50]]
+    assert load_text(dump_text(text)) == text
+    assert spans(text) == text
+    assert shortened(text, within(40))[:2] == text[:2]
+
+
 @given(some)
 def test_spans_survive_storage(text):
     """And joining neighbours changes no word."""

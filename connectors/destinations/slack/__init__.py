@@ -8,7 +8,8 @@ from connectors.destinations.slack.destination import SlackDestination
 from connectors.destinations.slack.hook import SlackWebhook
 from connectors.destinations.slack.layout import laid_out
 from connectors.destinations.slack.options import SlackOptions
-from crmbridge.contract import Ability, Connector, Setting
+from connectors.destinations.slack.scopes import manifest
+from crmbridge.contract import Ability, Connector, Manifest, Setting
 
 
 def _build(options: SlackOptions, setting: Setting) -> SlackDestination | SlackWebhook:
@@ -43,6 +44,7 @@ CONNECTOR = Connector(
     can=_can,
     lay_out=lambda _, layout: laid_out(layout),
     advise=_advise,
+    manifest=Manifest(name="slack-app-manifest.yaml", text=manifest),
     escape="Record text has & < > encoded, and mentions, links, emoji codes and formatting are broken.",
 )
 

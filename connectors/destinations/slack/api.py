@@ -28,9 +28,9 @@ class SlackApi:
         headers = {"Content-Type": "application/json; charset=utf-8", **self._authorization()}
         return _granted(self._session.post(self._url + method, json=arguments, headers=headers))
 
-    def ask(self, method: str, arguments: Mapping[str, str]) -> Any:
-        """A method that only reads, as a GET; the answer's JSON object."""
-        return _granted(self._session.get(self._url + method, params=arguments, headers=self._authorization())).json()
+    def ask(self, method: str, arguments: Mapping[str, str], timeout: float | None = None) -> Any:
+        """A method that only reads, as a GET; the answer's JSON object. `timeout`: less patience than usual, in seconds."""
+        return _granted(self._session.get(self._url + method, params=arguments, headers=self._authorization(), timeout=timeout)).json()
 
     def _authorization(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {credential(self._token.reveal)}"}

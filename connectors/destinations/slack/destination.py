@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import requests
+
+from connectors.destinations.slack import scopes
 from connectors.destinations.slack.api import SlackApi
 from connectors.destinations.slack.errors import HEAD_GONE
 from connectors.destinations.slack.escape import mrkdwn
 from connectors.destinations.slack.layout import flattened
 from connectors.destinations.slack.lookup import EVENT_TYPE, Lookup
 from connectors.destinations.slack.options import SlackOptions
-from crmbridge.contract import Limits, Rate, Setting
+from connectors.destinations.slack.people import People
+from crmbridge.contract import Limits, Rate, Right, Setting
 from crmbridge.errors import AuthFailed, HeadGone, OutcomeUnknown, Rejected
 from crmbridge.http import attempt, looking, web_link
 from crmbridge.model import Message, Receipt, Text, clean, shortened
@@ -41,6 +45,8 @@ class SlackDestination:
         self._options = options
         self._api = SlackApi(options.api_url, options.token, setting.network)
         self._lookup = Lookup(self._api)
+        self._people = People(self._api)
+        self._uses = setting.uses
         self._workspace: str | None = None  # the address that links to messages begin with, once `check` has learnt it
 
     def measure(self, text: Text) -> int:
@@ -51,15 +57,22 @@ class SlackDestination:
         """auth.test; then the scopes that Slack names in its answer. Learns the address that links to messages begin with."""
         with attempt():
             answer = self._api.call("auth.test", {})
-            granted = answer.headers.get("x-oauth-scopes")
-            if granted is not None and "chat:write" not in {scope.strip() for scope in granted.split(",")}:
-                raise AuthFailed("the token lacks the scope chat:write", code="missing_scope")
+            granted = _scopes(answer)
+            if granted is not None and scopes.WRITE not in granted:
+                raise AuthFailed(f"the token lacks the scope {scopes.WRITE}", code="missing_scope")
             self._workspace = _address(answer.json().get("url"))
+
+    def rights(self) -> Sequence[Right]:
+        """The scopes without which messages arrive, but less well; nothing where Slack does not say which the token has."""
+        with looking():
+            granted = _scopes(self._api.call("auth.test", {}))
+            return [] if granted is None else scopes.rights(self._options, self._uses, granted)
 
     def publish(self, message: Message, key: str, parent: Receipt | None) -> Receipt:
         """chat.postMessage, once."""
+        people = self._people.mentioned(message)
         with attempt():
-            arguments = body(message, key, parent, self._options)
+            arguments = body(message, key, parent, self._options, people)
             with hanging_on(parent):
                 said = self._api.call("chat.postMessage", arguments).json()
             if not isinstance(said.get("ts"), str):
@@ -80,8 +93,9 @@ class SlackDestination:
 
     def edit(self, receipt: Receipt, message: Message, key: str) -> Receipt:
         """chat.update, once. The metadata stays that of the first publication, whose key it is."""
+        people = self._people.mentioned(message)
         with attempt():
-            text, blocks = words(message, EDIT_LENGTH)
+            text, blocks = words(message, EDIT_LENGTH, people)
             channel, ts = self._place(receipt, message)
             arguments: dict[str, Any] = {
                 "channel": channel,
@@ -142,11 +156,19 @@ def _unthreaded(posted: object) -> bool:
     return isinstance(posted, dict) and "thread_ts" not in posted
 
 
-def body(message: Message, key: str, parent: Receipt | None, options: SlackOptions) -> dict[str, Any]:
-    """The arguments of chat.postMessage; raises Rejected if Slack could not take them whole."""
+def _scopes(answer: requests.Response) -> frozenset[str] | None:
+    """The scopes of the token, as every answer has them: https://docs.slack.dev/authentication/installing-with-oauth ; None if not."""
+    granted = answer.headers.get("x-oauth-scopes")
+    return None if granted is None else frozenset(scope.strip() for scope in granted.split(",")) - {""}
+
+
+def body(
+    message: Message, key: str, parent: Receipt | None, options: SlackOptions, people: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The arguments of chat.postMessage; raises Rejected if Slack could not take them whole. `people`: who is mentioned, by address."""
     channel = _channel(message, options)
     # What is to be edited must fit as an edit too: better refused at once than when it changes.
-    text, blocks = words(message, EDIT_LENGTH if message.edit else LENGTH)
+    text, blocks = words(message, EDIT_LENGTH if message.edit else LENGTH, people)
     arguments: dict[str, Any] = {
         "channel": channel,
         "text": text,
@@ -164,13 +186,13 @@ def body(message: Message, key: str, parent: Receipt | None, options: SlackOptio
     return arguments
 
 
-def words(message: Message, length: int) -> tuple[str, list[Any] | None]:
+def words(message: Message, length: int, people: Mapping[str, str] | None = None) -> tuple[str, list[Any] | None]:
     """`text` and `blocks` as Slack takes them; raises Rejected for what would not fit."""
-    fitting = shortened(message.text, lambda text: len(mrkdwn(text, message.link)) <= length)
-    text = mrkdwn(fitting, message.link)
+    fitting = shortened(message.text, lambda text: len(mrkdwn(text, message.link, people)) <= length)
+    text = mrkdwn(fitting, message.link, people)
     if len(text) > length:
         raise Rejected(f"the text has {len(text)} characters, Slack takes {length}", code="msg_too_long")
-    return text, None if message.blocks is None else flattened(message.blocks)
+    return text, None if message.blocks is None else flattened(message.blocks, people)
 
 
 def permalink(workspace: str | None, channel: object, ts: str, parent: Receipt | None) -> str | None:
