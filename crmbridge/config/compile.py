@@ -205,6 +205,8 @@ class _Compiler:
             self._add(place.at("text"), f"what stands in every such text alone is too long: {too_long}")
         blocks = self._layout(model.blocks, place.at("blocks"), fields, speech)
         self._advised(model.text, place.at("text"), speech)
+        if Ability.MENTION not in speech.can and any(one.mentions for one in (text or _EMPTY, *templates_in(blocks))):
+            self.notes.append(place.at("text").problem(f"{model.to} notifies nobody: what `| mention` names is there as a word"))
         step = Step(
             id=model.id or model.to,
             identity=model.formerly[0] if model.formerly else (model.id or model.to),

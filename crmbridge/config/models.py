@@ -295,7 +295,7 @@ class StepModel(Options):
     )
     blocks: list[Any] | None = Field(
         None,
-        description="A layout of the destination's own (Slack: Block Kit), each text a template; `text` is its fallback.",
+        description="A layout as the destination's network has it, see its page (`doc`); each text is a template, and `text` the fallback.",
     )
     media: MediaModel | None = Field(None, description="For twitter: a picture, with what it shows in words.")
     max_age: DurationOrOff | None = Field(None, description="Instead of the destination's.")

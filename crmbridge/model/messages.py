@@ -54,7 +54,7 @@ class Message:
     edit: bool = False
     """The first message of the thread is to say this from now on; without a first one this is it."""
     blocks: Any = None
-    """A layout that only its network knows (Slack's Block Kit): JSON in which every text that may hold a record's words is a Text."""
+    """A layout that only its network knows: JSON in which every text that may hold a record's words is a Text."""
     media: Media | None = None
     audience: Audience = Audience.COMPANY
     expires_at: datetime | None = None

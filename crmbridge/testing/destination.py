@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from crmbridge.contract import Ability, Connector, Deletable, Destination, Editable, Findable, Setting
+from crmbridge.contract import Ability, Connector, Deletable, Destination, Editable, Findable, Setting, Unsaid
 from crmbridge.errors import DeliveryError, HeadGone, OutcomeUnknown, RateLimited, Rejected, Transient
 from crmbridge.http import classify, marked
 from crmbridge.model import Audience, Channel, Literal, Media, Message, Network, Receipt, RecordRef, Value
@@ -249,6 +249,13 @@ class DestinationContract:
         driver.call(destination.close)
         driver.call(destination.close)
 
+    def test_a_layout_is_judged_and_never_raises(self) -> None:
+        """`lint` asks before there is a record, and every message later: nothing that stands there may cost more than itself."""
+        if (judge := self.connector.lay_out) is not None:
+            odd: list[Any] = [None, 5, "x", {}, [], [None], [[]], [{}], [{"type": 5}], [(Value("x"),)], [Unsaid()]]
+            for layout in odd:
+                assert judge(self.connector.options(**self.options), layout).faults, layout
+
 
 class NetworkDestinationContract(DestinationContract):
     """What holds for a destination that is reached over HTTP. `success` is the network's yes."""
@@ -294,8 +301,7 @@ class NetworkDestinationContract(DestinationContract):
 
     def test_a_head_that_is_gone_is_said_so(self, driver: Driver, destination: Destination, server: ScriptedServer) -> None:
         """A reply to what was taken away: refused as HeadGone, or taken alone. A message that replies to nothing is never alone."""
-        gone = type(self).head_gone
-        if gone is None:
+        if (gone := type(self).head_gone) is None:
             return
         server.then(gone, gone)
         outcome = driver.publish(destination, self.said(), Receipt(remote_id="150.1", extra={"channel": "C1"}))

@@ -69,6 +69,11 @@ def test_elsewhere_it_is_the_plain_value(tmp_path):
         stage.document(configured({"to": "out", "text": ASK}))
         stage.start().change(note="ann.lee@acme.example")
         assert stage.texts() == ["Ask ann.lee@acme.example"]
+        (note,) = [one for one in stage.config.notes if "mention" in one.message]
+        assert (note.path, note.message) == (
+            "rules[0].publish[0].text",
+            "out notifies nobody: what `| mention` names is there as a word",
+        )
 
 
 def at(tmp_path, server, *steps, **wins):

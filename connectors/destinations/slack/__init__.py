@@ -24,13 +24,13 @@ def _can(options: SlackOptions) -> frozenset[Ability]:
 
 
 # Within `<@...>` a record's words are broken on purpose: an id from a record could name anybody.
-_MENTION = re.compile(r"<[@!#][^<>{]*\{\{([^{}]*)\}\}")
+_MENTION = re.compile(r"<[@!#][^<>{]*\{\{[^{}]*\}\}[^<>{]*>?")
 
 
 def _advise(options: SlackOptions, template: str) -> list[str]:
     """What a text comes to that its author may not expect."""
     return [
-        f"`<@{{{{{found[1]}}}}}>` names nobody: record words choose no one. Write {{{{ record.Owner.Email | mention }}}}, by e-mail address"
+        f"`{found[0]}` names nobody, for no record chooses whom it names: write {{{{ record.Owner.Email | mention }}}}, by e-mail address"
         for found in _MENTION.finditer(template)
     ]
 

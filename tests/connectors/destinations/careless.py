@@ -77,6 +77,7 @@ class TestCareless(NetworkDestinationContract):
         options=CarelessOptions,
         build=Careless,
         can=lambda _: frozenset({Ability.EDIT, Ability.DELETE}),
+        lay_out=lambda _, layout: layout["no"],
     )
     success = staticmethod(answer(200))
     head_gone = staticmethod(answer(404))

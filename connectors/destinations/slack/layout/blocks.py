@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from connectors.destinations.slack.layout import elements, objects
-from connectors.destinations.slack.layout.objects import URL, plain, text
+from connectors.destinations.slack.layout.objects import HTTPS_URL, URL, plain, text
 from connectors.destinations.slack.layout.rich_text import RICH_TEXT
 from connectors.destinations.slack.layout.shapes import (
     REFERENCE,
@@ -225,10 +225,11 @@ VIDEO: Final = _block(
         "author_name": may(_shown(50)),
         "provider_name": may(_SHOWN),
         "provider_icon_url": may(URL),
-        "title_url": may(URL),
+        "title_url": may(HTTPS_URL),
         "thumbnail_url": needed(URL),
-        "video_url": needed(URL),
+        "video_url": needed(HTTPS_URL),
     },
+    asks="the scope links.embed:write, and its address among the app's unfurl domains",
 )
 
 

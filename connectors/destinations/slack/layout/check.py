@@ -196,6 +196,8 @@ class _Walk:
         if kind.elsewhere:
             where = f"Slack shows {kind.elsewhere} what {_a(kind.name)} says, and not in a message of ours"
             self.notes.append(Fault(path, f"{where} ({kind.page})"))
+        if kind.asks:
+            self.notes.append(Fault(path, f"{_a(kind.name)} needs {kind.asks} ({kind.page})"))
 
     def _ids(self, made: Mapping[str, Any], kind: Kind, path: Path, own: _Holder) -> None:
         action = made.get("action_id")

@@ -207,9 +207,10 @@ def _lines(raw: Mapping[str, Any]) -> Iterator[Complaint]:
 
 def _decimal(raw: Any) -> Decimal | None:
     try:
-        return Decimal(raw) if isinstance(raw, str) else None
+        found = Decimal(raw) if isinstance(raw, str) and len(raw) < 100 else None
     except InvalidOperation:
         return None
+    return found if found is not None and found.is_finite() else None
 
 
 _NUMERIC: Final = Words(pattern=re.compile(r"[-+]?\d+(?:\.\d+)?", re.ASCII), like='a number in quotes, like "0.5"')

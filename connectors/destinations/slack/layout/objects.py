@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -9,6 +10,9 @@ from connectors.destinations.slack.layout.shapes import REFERENCE, Complaint, It
 
 _PAGES: Final = f"{REFERENCE}composition-objects/"
 URL: Final = Words(most=3000, takes=Takes.ADDRESS)
+HTTPS_URL: Final = Words(
+    most=3000, takes=Takes.ADDRESS, pattern=re.compile(r"https://.+", re.DOTALL | re.IGNORECASE), like="an https address"
+)
 TEXT: Final = 3000  # characters of a text object, where its place has no limit of its own
 
 PLAIN_TEXT: Final = Kind(

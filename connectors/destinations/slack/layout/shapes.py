@@ -101,6 +101,8 @@ class Kind:
     """What must hold between its fields. A text that is not known yet is no `str` to them."""
     elsewhere: str = ""
     """Where Slack shows it, if not in messages."""
+    asks: str = ""
+    """What it asks of the app besides posting."""
 
 
 REFERENCE = "https://docs.slack.dev/reference/block-kit/"
@@ -119,8 +121,3 @@ def may(shape: Shape) -> Field:
 def one_of(*words: str) -> Words:
     """A text that is one of `words`."""
     return Words(one_of=frozenset(words))
-
-
-def same_text(one: Any, other: Any) -> bool | None:
-    """Whether two texts are the same; None where one of them is not known yet."""
-    return one == other if isinstance(one, str) and isinstance(other, str) else None
