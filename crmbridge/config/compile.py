@@ -264,7 +264,7 @@ class _Compiler:
         if blocks is not None and speech.lay_out is not None and len(self.problems) == before:
             for path, text in texts_in(raw):
                 self._advised(text, place.at(*path), speech)
-            found = speech.lay_out(rendered(blocks, lambda one: Unsaid(one.words, one.mentions)))
+            found = speech.lay_out(rendered(blocks, lambda one: Unsaid(one.words, one.mentions, max(len(plain(fixed(one))), 1))))
             self.problems += [place.at(*one.path).problem(one.message) for one in found.faults]
             self.notes += [place.at(*one.path).problem(one.message) for one in found.notes]
         return blocks

@@ -81,6 +81,13 @@ def test_lint_names_the_place_in_the_file(tmp_path):
     assert said.returncode == 3
 
 
+def test_lint_refuses_what_is_too_long_whatever_is_filled_in(tmp_path):
+    layout = [{"type": "header", "text": {"type": "plain_text", "text": "x" * 151 + "{{ record.name }}"}}]
+    said = asked(tmp_path, layout, "lint", "--examples")
+    assert said.returncode == 3
+    assert "blocks[0].text.text: 151 characters at least, whatever is filled in; Slack takes at most 150" in said.stdout
+
+
 def test_lint_notes_what_a_message_does_not_show(tmp_path):
     said = asked(tmp_path, [{"type": "alert", "text": {"type": "plain_text", "text": "x"}}], "lint", "--examples")
     assert said.returncode == 0

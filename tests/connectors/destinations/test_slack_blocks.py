@@ -222,6 +222,8 @@ def test_before_a_record_is_there_only_what_is_certain_is_a_fault() -> None:
         ]
     )
     assert (made.faults, made.notes) == ([], [])
+    long = laid_out([{"type": "header", "text": {"type": "plain_text", "text": Unsaid(least=151)}}])
+    assert "151 characters at least, whatever is filled in; Slack takes at most 150" in str(long.faults[0])
     chosen = laid_out([{"type": "actions", "elements": [{"type": "button", "text": plain(X), "style": Unsaid()}]}])
     assert "takes no words of a record" in str(chosen.faults[0])
     numbered = laid_out([{"type": "header", "text": plain(X), "level": Unsaid(words=False)}])

@@ -25,6 +25,7 @@ from connectors.destinations.slack.layout.shapes import (
     needed,
     one_of,
 )
+from crmbridge.contract import Unsaid
 
 _PAGES: Final = f"{REFERENCE}blocks/"
 _ID: Final = {"block_id": may(Words(most=255))}
@@ -327,7 +328,7 @@ def _all(blocks: Sequence[Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
 
 
 def length(raw: Any) -> int:
-    """Characters of the texts in a part of a layout; one for a text that is not known yet."""
+    """Characters of the texts in a part of a layout; what a text that is not known yet has at least."""
     if isinstance(raw, str):
         return len(raw)
     if isinstance(raw, Mapping):
@@ -335,4 +336,4 @@ def length(raw: Any) -> int:
         return sum(map(length, inner))
     if isinstance(raw, list):
         return sum(map(length, raw))
-    return 0 if raw is None or isinstance(raw, (bool, int, float)) else 1
+    return raw.least if isinstance(raw, Unsaid) else 0

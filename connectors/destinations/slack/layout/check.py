@@ -77,6 +77,9 @@ class _Walk:
                 self._wrong(path, "takes no words of a record: they could choose what is shown, or whom it names", holder)
             if raw.mentions and shape.takes is not Takes.MRKDWN:
                 self.notes.append(Fault(path, "`| mention` names nobody here, only in a mrkdwn object: here it says the name before the @"))
+            if shape.most is not None and raw.least > shape.most:
+                said = f"{raw.least} characters at least, whatever is filled in"
+                self._wrong(path, f"{said}; Slack takes at most {shape.most}", holder)
             return raw
         if isinstance(raw, tuple):
             raw = self._said(raw, shape, path, holder)
