@@ -157,9 +157,8 @@ def _checked(connector: Any, records: Sequence[str] = ()) -> tuple[str, Sequence
             return f"no answer within {_PATIENCE:g} s", (), {}  # it is not closed either: that would wait for the same thread
         except Exception as error:  # whatever a connector raises is a finding
             problem = _said(error)
-            known = (
-                not isinstance(error, (AuthFailed, LoginRefused)) and getattr(error, "status", 0) != 401
-            )  # who is locked out must not knock again
+            # Who is locked out must not knock again.
+            known = not isinstance(error, (AuthFailed, LoginRefused)) and getattr(error, "status", 0) != 401
         try:
             async with asyncio.timeout(_PATIENCE):
                 rights += await call(connector.rights) if known and isinstance(connector, Entitled) else ()
