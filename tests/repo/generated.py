@@ -34,9 +34,9 @@ def wanted() -> dict[Path, str]:
             before, _, rest = path.read_text("utf-8").partition(BEGIN)
             files[path] = f"{before}{BEGIN}\n{option_table(registry.load(kind, name))}\n{END}{rest.partition(END)[2]}"
             before, answers, rest = files[path].partition(ANSWERS_BEGIN)
-            if answers:  # a connector that says what each answer of its vendor means
-                table = importlib.import_module(f"{registry.module(kind, name)}.errors").answer_table()
-                files[path] = f"{before}{ANSWERS_BEGIN}\n{table}\n{ANSWERS_END}{rest.partition(ANSWERS_END)[2]}"
+            if answers and (table := getattr(importlib.import_module(f"{registry.module(kind, name)}.errors"), "answer_table", None)):
+                # a connector whose code itself says what each answer of its vendor means
+                files[path] = f"{before}{ANSWERS_BEGIN}\n{table()}\n{ANSWERS_END}{rest.partition(ANSWERS_END)[2]}"
     path = ROOT / "connectors" / "README.md"
     before, _, rest = path.read_text("utf-8").partition(SOURCES_BEGIN)
     files[path] = f"{before}{SOURCES_BEGIN}\n{source_table()}\n{SOURCES_END}{rest.partition(SOURCES_END)[2]}"
