@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -20,7 +20,7 @@ from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.hints import INNER
 from crmbridge.rules.match import Clause, compile_match
 from crmbridge.rules.rule import Blocks, Case, Expected, FixedChannel, RecordChannel, Rule, Step, StepMedia, Surge, rendered, templates_in
-from crmbridge.rules.template import Template, compile_template
+from crmbridge.rules.template import Template, compile_template, own_words
 
 T = TypeVar("T", Template, Expression)
 
@@ -71,8 +71,6 @@ class Speech:
     """What it could do if something were installed, and what."""
     lay_out: Callable[[Any], LaidOut] | None = None
     """What a layout comes to there."""
-    advise: Callable[[str], Sequence[str]] = lambda _: ()
-    """What people should know of a text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +202,6 @@ class _Compiler:
         if text and len(plain(least := fixed(text))) > _SHORT and (too_long := speech.too_long(least)):
             self._add(place.at("text"), f"what stands in every such text alone is too long: {too_long}")
         blocks = self._layout(model.blocks, place.at("blocks"), fields, speech)
-        self._advised(model.text, place.at("text"), speech)
         if Ability.MENTION not in speech.can and any(one.mentions for one in (text or _EMPTY, *templates_in(blocks))):
             self.notes.append(place.at("text").problem(f"{model.to} notifies nobody: what `| mention` names is there as a word"))
         step = Step(
@@ -262,15 +259,10 @@ class _Compiler:
         before = len(self.problems)
         blocks = self._blocks(raw, place, fields)
         if blocks is not None and speech.lay_out is not None and len(self.problems) == before:
-            for path, text in texts_in(raw):
-                self._advised(text, place.at(*path), speech)
-            found = speech.lay_out(rendered(blocks, lambda one: Unsaid(one.words, one.mentions, max(len(plain(fixed(one))), 1))))
+            found = speech.lay_out(rendered(blocks, _unsaid))
             self.problems += [place.at(*one.path).problem(one.message) for one in found.faults]
             self.notes += [place.at(*one.path).problem(one.message) for one in found.notes]
         return blocks
-
-    def _advised(self, text: str, place: Place, speech: Speech) -> None:
-        self.notes += [place.problem(words) for words in speech.advise(text)]
 
     def _blocks(self, raw: Any, place: Place, fields: RecordSpec | None) -> Blocks:
         """A text with something to fill in becomes a template; every constant stays what it is, as JSON knows it."""
@@ -398,13 +390,10 @@ _SHORT: Final = 100
 """Characters that fit everywhere: a connector that counts them need not be built."""
 
 
-def texts_in(raw: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Every text of a layout as it is written, with its place."""
-    if isinstance(raw, str):
-        yield path, raw
-    elif isinstance(raw, (Mapping, list)):
-        for key, value in raw.items() if isinstance(raw, Mapping) else enumerate(raw):
-            yield from texts_in(value, (*path, key))
+def _unsaid(template: Template) -> Unsaid:
+    """A text of a layout before there is a record."""
+    least = len(plain(fixed(template)))
+    return Unsaid(template.words, template.mentions, own_words(template.source), max(least, 1))
 
 
 _MARKS: Final = ("{{", "{%", "{#")

@@ -206,7 +206,6 @@ class _Loader:
                     partial(_too_long, one),
                     one.connector.lacks(one.options),
                     partial(one.connector.lay_out, one.options) if one.connector.lay_out else None,
-                    partial(one.connector.advise, one.options),
                 )
                 for name, one in destinations.items()
             },

@@ -77,8 +77,6 @@ class Connector:
     """For a destination: `remarks(options, spoken)` is what people should know of a step before they rely on it; `lint` says it."""
     lay_out: Callable[[Any, Any], LaidOut] | None = None
     """For a destination with layouts: `lay_out(options, layout)` is what a layout comes to there. Pure; never raises for a bad one."""
-    advise: Callable[[Any, str], Sequence[str]] = lambda *_: ()
-    """For a destination: `advise(options, template)` is what people should know of a text before they rely on it, as the rule has it."""
     manifest: Manifest | None = None
     """For a destination whose vendor takes one."""
     escape: str = ""

@@ -15,6 +15,8 @@ class Unsaid:
     """A record's words may stand in it; else it holds the rule's own alone."""
     mentions: bool = False
     """It names people (`| mention`)."""
+    own: str = ""
+    """The rule's own words, of every branch; a blank stands for each value."""
     least: int = 1
     """Characters it will have at least: the rule's own among them."""
 

@@ -107,7 +107,11 @@ def test_lint_points_from_an_id_to_a_mention(tmp_path):
     said = asked(tmp_path, layout, "lint", "--examples", "-o", "json")
     (note,) = [one for one in json.loads(said.stdout)["notes"] if "mention" in one["message"]]
     assert note["path"] == "rules[0].publish[0].blocks[0].text.text"
+    assert note["message"].startswith("`<@{{ ... }}>` names nobody")
     assert "| mention" in note["message"]
+    said = asked(tmp_path, SHOWN, "lint", "--examples", "-o", "json", publish=[{"to": "wins", "text": "Ask <@{{ record.note }}>"}])
+    (note,) = [one for one in json.loads(said.stdout)["notes"] if "mention" in one["message"]]
+    assert note["path"] == "rules[0].publish[0]"
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from connectors.destinations.slack.destination import SlackDestination
+from connectors.destinations.slack.escape import misnamed
 from connectors.destinations.slack.hook import SlackWebhook
 from connectors.destinations.slack.layout import laid_out
 from connectors.destinations.slack.options import SlackOptions
@@ -23,18 +22,6 @@ def _can(options: SlackOptions) -> frozenset[Ability]:
     return frozenset(Ability) - {Ability.MEDIA} if options.webhook_url is None else frozenset({Ability.BLOCKS})
 
 
-# Within `<@...>` a record's words are broken on purpose: an id from a record could name anybody.
-_MENTION = re.compile(r"<[@!#][^<>{]*\{\{[^{}]*\}\}[^<>{]*>?")
-
-
-def _advise(options: SlackOptions, template: str) -> list[str]:
-    """What a text comes to that its author may not expect."""
-    return [
-        f"`{found[0]}` names nobody, for no record chooses whom it names: write {{{{ record.Owner.Email | mention }}}}, by e-mail address"
-        for found in _MENTION.finditer(template)
-    ]
-
-
 CONNECTOR = Connector(
     name="slack",
     needs_channel=lambda options: options.channel is None and options.webhook_url is None,
@@ -43,7 +30,7 @@ CONNECTOR = Connector(
     build=_build,
     can=_can,
     lay_out=lambda _, layout: laid_out(layout),
-    advise=_advise,
+    remarks=lambda _, spoken: misnamed(spoken.words),
     manifest=Manifest(name="slack-app-manifest.yaml", text=manifest),
     escape="Record text has & < > encoded, and mentions, links, emoji codes and formatting are broken.",
 )

@@ -101,6 +101,17 @@ def _seen(span: Literal | Value) -> Literal | Value:
     return Value(visible(span.text), mention=span.mention) if isinstance(span, Value) else Literal(clean(span.text))
 
 
+_CHOSEN = re.compile(r"<([@#][A-Z0-9]*|!(?:subteam\^[A-Z0-9]*|date\^)?) [^<>]*>", re.ASCII)
+
+
+def misnamed(own: str) -> list[str]:
+    """Names that a record would choose, in the rule's own words with a blank for each value: they are broken on purpose."""
+    return [
+        f"`<{found[1]}{{{{ ... }}}}>` names nobody, for no record chooses whom it names: write {{{{ record.Owner.Email | mention }}}}"
+        for found in _CHOSEN.finditer(own)
+    ]
+
+
 def _person(span: Value, people: Mapping[str, str]) -> Literal | Value:
     """A person as Slack names them, else as words: what stands before the @ of their address."""
     known = people.get(mailbox(span.text))

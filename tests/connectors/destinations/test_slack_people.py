@@ -13,7 +13,7 @@ import yaml
 from connectors.destinations.slack import CONNECTOR
 from connectors.destinations.slack.api import SlackApi
 from connectors.destinations.slack.destination import body
-from connectors.destinations.slack.escape import mrkdwn
+from connectors.destinations.slack.escape import misnamed, mrkdwn
 from connectors.destinations.slack.layout import laid_out
 from connectors.destinations.slack.people import MOST, People
 from connectors.destinations.slack.scopes import manifest, needed
@@ -59,6 +59,21 @@ def posted(net: Any) -> list[dict[str, Any]]:
 )
 def test_a_mention_is_a_person_or_a_name(text: Any, known: dict[str, str], expected: str) -> None:
     assert mrkdwn(text, people=known) == expected
+
+
+@pytest.mark.parametrize(
+    ("own", "found"),
+    [
+        ("Ask <@ >!", ["<@{{ ... }}>"]),
+        ("<@U > <# > <!subteam^ |team> <! >", ["<@U{{", "<#{{", "<!subteam^{{", "<!{{"]),
+        ("<!date^ ^{date}|x>", ["<!date^{{"]),
+        ("<@U012> <!here> <!date^1764000000^Posted {date_num} {time}|some day> <https://crm.example/ |Open > <  > a@b", []),
+    ],
+)
+def test_names_that_a_record_would_choose_are_told(own: str, found: list[str]) -> None:
+    told = misnamed(own)
+    assert len(told) == len(found)
+    assert all(part in words and "| mention }}" in words for part, words in zip(found, told, strict=True))
 
 
 def test_in_a_layout_only_mrkdwn_names_people() -> None:

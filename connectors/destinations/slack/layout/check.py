@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from connectors.destinations.slack.escape import address, mrkdwn, plain_words, unnamed
+from connectors.destinations.slack.escape import address, misnamed, mrkdwn, plain_words, unnamed
 from connectors.destinations.slack.layout.blocks import BLOCKS, LAYOUT, whole
 from connectors.destinations.slack.layout.shapes import REFERENCE, Items, Kind, Number, Of, Path, Shape, Takes, Truth, Words
 from crmbridge.contract import Fault, LaidOut, Unsaid
@@ -77,6 +77,8 @@ class _Walk:
                 self._wrong(path, "takes no words of a record: they could choose what is shown, or whom it names", holder)
             if raw.mentions and shape.takes is not Takes.MRKDWN:
                 self.notes.append(Fault(path, "`| mention` names nobody here, only in a mrkdwn object: here it says the name before the @"))
+            if shape.takes is Takes.MRKDWN:
+                self.notes += [Fault(path, words) for words in misnamed(raw.own)]
             if shape.most is not None and raw.least > shape.most:
                 said = f"{raw.least} characters at least, whatever is filled in"
                 self._wrong(path, f"{said}; Slack takes at most {shape.most}", holder)
