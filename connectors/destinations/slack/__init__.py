@@ -17,9 +17,12 @@ def _build(options: SlackOptions, setting: Setting) -> SlackDestination | SlackW
     return SlackDestination(options, setting) if options.webhook_url is None else SlackWebhook(options, setting)
 
 
+_APP = frozenset({Ability.THREAD, Ability.EDIT, Ability.DELETE, Ability.FIND, Ability.BLOCKS, Ability.CHANNEL, Ability.MENTION})
+
+
 def _can(options: SlackOptions) -> frozenset[Ability]:
     """A webhook gives no ts back, so nothing can be done with what it posted, and it has one channel."""
-    return frozenset(Ability) - {Ability.MEDIA} if options.webhook_url is None else frozenset({Ability.BLOCKS})
+    return _APP if options.webhook_url is None else frozenset({Ability.BLOCKS})
 
 
 CONNECTOR = Connector(
