@@ -18,7 +18,7 @@ from crmbridge.chirp.embedded import feed_secret, feed_verbs, open_feed
 from crmbridge.chirp.feed import Feed
 from crmbridge.config import files
 from crmbridge.config.load import Config, DestinationConfig, SourceConfig, load
-from crmbridge.contract import Destination, Source, WebhookSource
+from crmbridge.contract import Destination, Source
 from crmbridge.errors import CrmbridgeError, StoreError
 from crmbridge.http import describe
 from crmbridge.intake.interpreter import Interpreter
@@ -96,7 +96,7 @@ class App:
         self.interpreter = Interpreter(
             self.store,
             config.engine,
-            _records(config),
+            assemble.records(config),
             metrics=self.metrics,
             now=self._now,
             recorded=self._nudge,
@@ -110,7 +110,7 @@ class App:
         self.webhooks = Webhooks(
             self.store,
             self.interpreter,
-            _hooks(sources),
+            assemble.hooks(sources),
             metrics=self.metrics,
             now=self._now,
             closed=lambda: self.custody.refusing,
@@ -236,7 +236,10 @@ class App:
         self._parts.begin(f"source {config.name}", poller.run)
 
     def _start_publisher(self, destination: DestinationConfig, built: Destination) -> None:
-        publisher = Publisher(built, destination.policy, store=self.store, metrics=self.metrics, now=self._now, under_way=self.under_way)
+        publisher = Publisher(
+            built, destination.policy, store=self.store, metrics=self.metrics, now=self._now, under_way=self.under_way,
+            hidden=lambda message: self.config.engine.undisclosed(message, destination.audience),
+        )  # fmt: skip
         publisher.silenced = self._silence(destination.name)
         self._publishers[destination.name] = publisher
         self._parts.begin(f"destination {destination.name}", publisher.run)
@@ -347,7 +350,7 @@ class App:
         """Let a source be read on from elsewhere: no poll may be under way meanwhile, whose cursor would win."""
         async with self._reloading:  # a reload ends and begins pollers too
             sources = self._build_sources(self.config, [name])
-            self.webhooks.sources = {**self.webhooks.sources, **_hooks(sources)}
+            self.webhooks.sources = {**self.webhooks.sources, **assemble.hooks(sources)}
             await self._end_poller(name)
             try:
                 await self.store.record(Batch(source=name, entries=(), position=position), self._now())
@@ -419,8 +422,8 @@ class App:
         self.config = config
         if (log := config.model.log) != old.model.log:
             configure_logging(level=log.level, style=log.style)
-        self.interpreter.reload(config.engine, _records(config), gone)
-        self.webhooks.sources = {name: one for name, one in self.webhooks.sources.items() if name not in gone} | _hooks(sources)
+        self.interpreter.reload(config.engine, assemble.records(config), gone)
+        self.webhooks.sources = {name: one for name, one in self.webhooks.sources.items() if name not in gone} | assemble.hooks(sources)
         await asyncio.gather(*(self._end_publisher(name) for name in ended), *(self._end_poller(name) for name in gone))
         for poller in self._pollers.values():
             poller.look_again()
@@ -470,11 +473,3 @@ async def _released(name: str, close: Callable[[], Awaitable[None]]) -> None:
             await close()
     except Exception as error:
         _log.warning("a connector could not be closed", extra={"part": name, "reason": describe(error)})
-
-
-def _hooks(sources: Mapping[str, Any]) -> dict[str, WebhookSource]:
-    return {name: source for name, source in sources.items() if isinstance(source, WebhookSource)}
-
-
-def _records(config: Config) -> dict[str, Mapping[str, Any]]:
-    return {name: one.records for name, one in config.sources.items()}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from crmbridge.config.load import Config, DestinationConfig, SourceConfig
-from crmbridge.contract import Destination, Secret, Setting
+from crmbridge.contract import Destination, Secret, Setting, WebhookSource
 from crmbridge.errors import CrmbridgeError
 from crmbridge.model import RecordSpec
 
@@ -38,3 +38,13 @@ def _built(one: SourceConfig | DestinationConfig, setting: Setting) -> Any:
         return one.connector.build(one.options, setting)
     except ValueError as error:
         raise CrmbridgeError(f"{one.name}: {error}") from error
+
+
+def hooks(sources: Mapping[str, Any]) -> dict[str, WebhookSource]:
+    """Those that are called."""
+    return {name: source for name, source in sources.items() if isinstance(source, WebhookSource)}
+
+
+def records(config: Config) -> dict[str, Mapping[str, RecordSpec]]:
+    """The configured fields by source and record type."""
+    return {name: one.records for name, one in config.sources.items()}

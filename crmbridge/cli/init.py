@@ -138,6 +138,8 @@ def _write(folder: Path, source: Starter, destination: Starter, words: Mapping[s
     words = {name: json.dumps(value, ensure_ascii=False)[1:-1] for name, value in words.items()}
     step = Template(destination.rule).substitute(words).strip()
     step = f"{step} " if step else ""
+    # Whether it is said at all depends on the stage, which is internal: whoever reads it can tell.
+    disclose = f"\n  disclose: [{words['stage']}]" if words.get("reader") == "public" else ""
     text = (
         "# Written by `crmbridge init`. Every key: crmbridge config reference\n"
         "crmbridge: 1\n"
@@ -146,7 +148,7 @@ def _write(folder: Path, source: Starter, destination: Starter, words: Mapping[s
         "server: {listen: 127.0.0.1:8080}\n\n"
         f"sources:\n{_indented(Template(source.config).substitute(words))}\n"
         f"destinations:\n{_indented(Template(destination.config).substitute(words))}\n"
-        f"rules:\n{_indented(Template(source.rule).substitute({**words, 'step': step}))}"
+        f"rules:\n{_indented(Template(source.rule).substitute({**words, 'step': step, 'disclose': disclose}))}"
     )
     files = {"crmbridge.yaml": text} | {
         name: Template(body).substitute(words) for name, body in (*source.files.items(), *destination.files.items())

@@ -106,6 +106,7 @@ class _Compiler:
         self.problems: list[Problem] = []
         self.notes: list[Problem] = []
         self._known_record = True
+        self._disclosed: frozenset[str] = frozenset()
 
     def rule(self, source: RuleSource) -> Rule | None:
         model, place = source.model, source.place
@@ -113,8 +114,11 @@ class _Compiler:
         fields = self._fields(model, place)
         self._known_record = model.when.source in self.sources and len(self.problems) == before  # else every word would look undisclosed
         audiences = [self.destinations[step.to].audience for step in model.publish if step.to in self.destinations]
+        self._disclosed = frozenset(model.disclose)
         clauses = self._match(model, place.at("match"), fields, audiences)
         condition = self._condition(model, place.at("if"), fields, audiences)
+        asked = {*model.match, *(read.path for read in (condition.reads if condition else ()))}
+        self._well_disclosed(model, asked, place.at("disclose"), fields)
         steps = [step for index, one in enumerate(model.publish) if (step := self._step(one, place.at("publish", index), fields))]
         if model.surge is not None:
             steps = [replace(step, surge=surge(model.surge)) for step in steps]
@@ -180,8 +184,17 @@ class _Compiler:
         sensitivity = (fields or {}).get(read.path, FieldSpec()).sensitivity
         if not readable(sensitivity, None):
             self._add(place, f"{read} is secret: no condition may use it", read.line)
-        elif self.strict_conditions and not all(audience.may_read(sensitivity) for audience in audiences):
-            self._add(place, f"{read} is {sensitivity}, and a public message depends on it (strict_conditions)", read.line)
+        elif self.strict_conditions and read.path not in self._disclosed and not all(one.may_read(sensitivity) for one in audiences):
+            advice = f"if the public may guess it, write `disclose: [{read.path}]`; if everyone may know it, mark it: {read.path}: public"
+            self._add(place, f"{read} is {sensitivity}, and whether a public message is said depends on it: {advice}", read.line)
+
+    def _well_disclosed(self, model: RuleModel, asked: Set[str], place: Place, fields: RecordSpec | None) -> None:
+        """What is disclosed is `asked` for by a condition; more than that would be a promise nobody needs."""
+        for index, name in enumerate(model.disclose):
+            if fields is not None and name not in fields:
+                self._add(place.at(index), f"{name} is not among the configured fields{did_you_mean(name, fields)}")
+            elif name not in asked:
+                self._add(place.at(index), f"no condition of the rule uses {name}")
 
     # --- publish
 

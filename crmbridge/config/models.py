@@ -348,6 +348,9 @@ class RuleModel(Options):
     match: dict[str, Any] = Field(default_factory=dict, description="Conditions on fields; all must hold.")
     if_: Words | None = Field(None, alias="if", description="A condition as an expression, for what `match` cannot say.")
     publish: list[StepModel] = Field(description="The messages.", min_length=1)
+    disclose: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+        [], description="Fields that conditions may use though the message's readers may not see them: that it is said tells of them."
+    )
     stop: bool = Field(False, description="No later rule sees the change.")
     mode: Mode = Field(Mode.LIVE, description="live, draft (messages wait for a person), or shadow (recorded, never published).")
     surge: SurgeOption | None = Field(None, description="Instead of the destination's.")
@@ -371,7 +374,9 @@ class ConfigModel(Options):
     alerts: AlertsModel = Field(AlertsModel(), description=AlertsModel.__doc__)
     retention: RetentionModel = Field(RetentionModel(), description=RetentionModel.__doc__)
     include: list[str] = Field([], description="More files with `rules:`; patterns, relative to this file. They hold no secrets.")
-    strict_conditions: bool = Field(False, description="Conditions too may use only fields that the message's audience may read.")
+    strict_conditions: bool = Field(
+        True, description="Conditions too may use only fields that the message's audience may read, or that the rule discloses."
+    )
     sources: dict[Identifier, Any] = Field(description="The CRMs, by a name of your choice.", min_length=1)
     destinations: dict[Identifier, Any] = Field(description="The accounts on networks, by a name of your choice.", min_length=1)
     defaults: DefaultsModel = Field(DefaultsModel(), description=DefaultsModel.__doc__)

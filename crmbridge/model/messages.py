@@ -57,6 +57,8 @@ class Message:
     """A layout that only its network knows: JSON in which every text that may hold a record's words is a Text."""
     media: Media | None = None
     audience: Audience = Audience.COMPANY
+    reads: tuple[str, ...] = ()
+    """The record's fields that its readers are shown, by name; empty too for what an earlier version made."""
     expires_at: datetime | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -108,6 +110,7 @@ def dump_message(message: Message) -> str:
             "blocks": _dump_blocks(message.blocks),
             "media": [message.media.url, dump_text(message.media.alt), message.media.fault] if message.media else None,
             "audience": message.audience,
+            "reads": list(message.reads),
             "expires_at": to_us(message.expires_at) if message.expires_at else None,
             "extra": dict(message.extra),
         }
@@ -131,6 +134,7 @@ def load_message(text: str) -> Message:
         blocks=_load_blocks(raw.get("blocks")),
         media=_load_media(raw.get("media")),
         audience=Audience(raw["audience"]),
+        reads=tuple(raw.get("reads", ())),
         expires_at=from_us(raw["expires_at"]) if raw["expires_at"] is not None else None,
         extra=raw["extra"],
     )

@@ -6,6 +6,7 @@ where that cannot double it, or where the configuration prefers a double to a ga
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
@@ -85,15 +86,25 @@ def backoff(attempts: int, chance: float) -> timedelta:
 _WIDTH: Final = {Audience.TEAM: 0, Audience.COMPANY: 1, Audience.PUBLIC: 2}
 
 
-def disclosed(delivery: Delivery, policy: Policy) -> Decision | None:
-    """A dead letter for a message that was made for fewer readers than the destination has by now; None if all is well."""
+def disclosed(delivery: Delivery, policy: Policy, hidden: Sequence[str] = ()) -> Decision | None:
+    """A dead letter for a message whose readers may not see all of it; None if all is well.
+
+    It was made for fewer readers than the destination has by now, or shows fields that are `hidden` from them by now.
+    """
     message = delivery.message
-    if message.destination == policy.destination and _WIDTH[policy.audience] <= _WIDTH[message.audience]:
-        return None
-    text = f"it was made for {message.destination}, read by the {message.audience}; {policy.destination} is read by the {policy.audience}"
-    return Decision(
-        Settlement(delivery=delivery, state=State.DEAD, outcome="rejected", reason=Why.REJECTED.because("audience"), error=text)
-    )
+    if message.destination != policy.destination or _WIDTH[policy.audience] > _WIDTH[message.audience]:
+        text = (
+            f"it was made for {message.destination}, read by the {message.audience}; {policy.destination} is read by the {policy.audience}"
+        )
+        return _kept_back(delivery, "audience", text)
+    if hidden:
+        fields = ", ".join(f"record.{name}" for name in hidden)
+        return _kept_back(delivery, "disclosure", f"it shows {fields}, which who reads {policy.destination} may not see by now")
+    return None
+
+
+def _kept_back(delivery: Delivery, code: str, text: str) -> Decision:
+    return Decision(Settlement(delivery=delivery, state=State.DEAD, outcome="rejected", reason=Why.REJECTED.because(code), error=text))
 
 
 def expired(delivery: Delivery) -> Decision:

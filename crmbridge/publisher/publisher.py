@@ -52,8 +52,9 @@ class Publisher:
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         under_way: UnderWay | None = None,
+        hidden: Callable[[Message], Sequence[str]] = lambda _: (),
     ) -> None:
-        """`under_way`: where it is noted on what we work."""
+        """`under_way`: where it is noted on what we work. `hidden`: the fields a message shows that its readers may not see by now."""
         self.name = policy.destination
         self.policy = policy
         self.destination = destination
@@ -83,6 +84,7 @@ class Publisher:
         self._now = now
         self._monotonic = monotonic
         self._chance = chance
+        self._hidden = hidden
         limits = destination.limits
         self._latency = metrics.latency.labels(self.name)
         self._delivered = metrics.deliveries.labels(self.name, "delivered")
@@ -249,7 +251,7 @@ class Publisher:
 
     async def _kept_back(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         """Without those that this destination's present readers may not see: they become dead letters."""
-        refused = [decision for one in deliveries if (decision := decide.disclosed(one, self.policy))]
+        refused = [decision for one in deliveries if (decision := decide.disclosed(one, self.policy, self._hidden(one.message)))]
         if not refused:
             return deliveries
         await self._settle(refused)

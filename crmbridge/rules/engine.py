@@ -13,6 +13,7 @@ from crmbridge.model import (
     ChangeEvent,
     Channel,
     Fields,
+    FieldSpec,
     FieldType,
     Media,
     Message,
@@ -98,6 +99,7 @@ class Engine:
         """Rules looked at so far; the index is proved by counting."""
         self._projections: dict[tuple[str, str, Audience | None], _Projection] = {}
         self._by_id = {rule.id: rule for rule in self.rules}
+        self._reads = {(rule.id, step.id): _fields_of(step) for rule in self.rules for step in rule.steps}
         self._index: dict[tuple[str, str, str], list[Rule]] = {}
         for rule in self.rules:
             for kind in rule.kinds:
@@ -162,6 +164,11 @@ class Engine:
         typed = {name: one for name, one in spec.items() if one.type is not FieldType.ANY}  # else only its source knows what it should be
         return {**values, **{name: reading.read(text, typed[name]) for name, text in unread.items() if name in typed}}
 
+    def undisclosed(self, message: Message, audience: Audience) -> list[str]:
+        """The fields a message shows that such readers may not see by now: somebody may have made one secret since."""
+        spec = self.records.get((message.record.source, message.record.type), {})
+        return [name for name in message.reads if not readable(spec.get(name, _ANY_FIELD).sensitivity, audience)]
+
     def outdated(self, rule: str, fields: Fields) -> str:
         """Why the record, as it is now, is no longer what a message of `rule` says it became; empty if it is, or the rule is gone."""
         found = self._by_id.get(rule)
@@ -206,6 +213,7 @@ class Engine:
                 blocks=rendered(step.blocks, said),
                 media=_media(step, said),
                 audience=step.audience,
+                reads=self._reads.get((rule.id, step.id)) or _fields_of(step),
                 expires_at=event.occurred_at + step.max_age if step.max_age else None,
                 extra={NO_LINK: lost} if lost else {},
             )
@@ -252,6 +260,15 @@ def _link(step: Step, said: Callable[[Template], Text]) -> tuple[str | None, str
         return None, str(error)
     except Exception as error:
         return None, _words(error)
+
+
+_ANY_FIELD: Final = FieldSpec()
+"""What is known of a field without a word about it: it is internal."""
+
+
+def _fields_of(step: Step) -> tuple[str, ...]:
+    """The record's fields that a step shows, as they are or were."""
+    return tuple(sorted({read.path for read in step.reads() if read.root != "event"}))
 
 
 def _thread(rule: Rule, step: Step, event: ChangeEvent) -> str | None:

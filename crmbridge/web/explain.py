@@ -89,7 +89,7 @@ class Explaining(Orders):
         for delivery in deliveries:
             found = await self._store.delivery(str(delivery.id))
             attempts = found[1] if found else []
-            told.append(shapes.delivery(delivery) | {"attempts_failed": [shapes.attempt(attempt) for attempt in attempts]})
+            told.append(shapes.delivery(delivery, self._engine()) | {"attempts_failed": [shapes.attempt(attempt) for attempt in attempts]})
         return shapes.event(one.event, engine) | {
             "seq": one.seq,
             "recorded_at": one.recorded_at.isoformat(),

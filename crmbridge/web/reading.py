@@ -112,7 +112,7 @@ class Reading:
     async def _listed(self, states: Sequence[State], where: Where, limit: int) -> dict[str, Any]:
         scope = scopes.read(where, self._now(), whole=True)
         found = await self._store.select(states, scope, limit=min(limit, LIMIT))
-        return {"deliveries": [shapes.delivery(one) for one in found], "count": await self._store.count(states, scope)}
+        return {"deliveries": [shapes.delivery(one, self._engine()) for one in found], "count": await self._store.count(states, scope)}
 
     async def show(self, name: str) -> dict[str, Any]:
         """One delivery, by its number or key: what it says, why it says it, and every attempt that failed.
@@ -125,7 +125,7 @@ class Reading:
 
     async def _shown(self, delivery: Delivery, attempts: Sequence[Attempt]) -> dict[str, Any]:
         event = await self._store.event(delivery.event_id)
-        return shapes.delivery(delivery) | {
+        return shapes.delivery(delivery, self._engine()) | {
             "attempts_failed": [shapes.attempt(one) for one in attempts],
             "event": shapes.event(event, self._engine()) if event else None,
         }

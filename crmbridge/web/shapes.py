@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import Any
 
-from crmbridge.model import ChangeEvent, Delivery, Fields, Reading, Receipt, RecordSpec, Repeat, Sensitivity, plain
+from crmbridge.model import Audience, ChangeEvent, Channel, Delivery, Fields, Reading, Receipt, RecordSpec, Repeat, Sensitivity, plain
 from crmbridge.rules.engine import NO_LINK, Engine
 from crmbridge.rules.values import told
 from crmbridge.store.interface import Attempt
@@ -14,22 +14,24 @@ from crmbridge.store.interface import Attempt
 Records = Mapping[tuple[str, str], RecordSpec]
 
 
-def delivery(one: Delivery) -> dict[str, Any]:
+def delivery(one: Delivery, engine: Engine) -> dict[str, Any]:
+    """A delivery; what it says is not shown where it shows a field that nobody may see by now."""
     message = one.message
+    hidden = bool(engine.undisclosed(message, Audience.COMPANY))
     return {
         "id": one.id,
         "key": one.key,
         "state": one.state.value,
         "reason": one.reason,
         "destination": message.destination,
-        "channel": message.channel.title or message.channel.key if message.channel else None,
+        "channel": _place(message.channel, hidden) if message.channel else None,
         "rule": message.rule,
         "step": message.step,
         "record": str(message.record),
-        "text": plain(message.text),
-        "link": message.link,
+        "text": "***" if hidden else plain(message.text),
+        "link": None if hidden else message.link,
         "no_link": message.extra.get(NO_LINK),
-        "media": message.media.shown() if message.media else None,
+        "media": message.media.shown() if message.media and not hidden else None,
         "accepted_at": moment(one.accepted_at),
         "due": one.due.isoformat(),
         "expires_at": moment(one.expires_at),
@@ -42,6 +44,11 @@ def delivery(one: Delivery) -> dict[str, Any]:
 def receipt(one: Receipt) -> dict[str, Any]:
     """What a network said of a message that it took; `note` is what it did not take."""
     return {"remote_id": one.remote_id, "url": one.url, "note": one.extra.get("note")}
+
+
+def _place(channel: Channel, hidden: bool) -> str:
+    """A channel by its title, which may be a record's words, else by its key."""
+    return "***" if hidden and channel.title else channel.title or channel.key
 
 
 def moment(at: datetime | None) -> str | None:

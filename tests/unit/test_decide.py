@@ -182,6 +182,15 @@ def test_nothing_is_said_to_more_than_it_was_made_for(made_for, read_by, told):
     assert decide.disclosed(one, replace(how, destination="other")).settlement.state is State.DEAD
 
 
+def test_nothing_is_said_that_its_readers_may_not_see_by_now():
+    """Somebody made a field secret while the message waited."""
+    one = delivery()
+    words = "it shows record.Amount, record.Note, which who reads out may not see by now"
+    dead = Settlement(delivery=one, state=State.DEAD, outcome="rejected", reason="rejected: disclosure", error=words)
+    assert decide.disclosed(one, policy(), ["Amount", "Note"]) == Decision(dead)
+    assert decide.disclosed(one, policy(), []) is None
+
+
 def test_every_error_of_the_tree_has_a_decision():
     """A new DeliveryError must be thought about."""
     decided = {Transient, RateLimited, AuthFailed, Rejected, Duplicate, HeadGone, OutcomeUnknown}

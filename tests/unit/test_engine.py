@@ -25,7 +25,9 @@ from crmbridge.model import (
     Sensitivity,
     Unread,
     Value,
+    dump_message,
     idempotency_key,
+    load_message,
     plain,
 )
 from crmbridge.rules.engine import Engine, Outcome, Rendered, Unrenderable, Verdict, event_fact_readable, readable
@@ -249,6 +251,7 @@ def test_all_of_a_message():
             edit=True,
             blocks=[{"text": (Literal("*"), Value("Parkers"), Literal("*"))}],
             audience=Audience.TEAM,
+            reads=("Name",),
             expires_at=NOW + timedelta(hours=1),
         ),
         Mode.DRAFT,
@@ -446,3 +449,35 @@ def test_which_fields_may_be_empty_though_the_message_needs_them(match, conditio
     asked = expression(condition) if condition else None
 
     assert rule(of, clauses=tuple(clauses), condition=asked).unsure(of) == unsure
+
+
+def test_what_a_message_shows_is_kept_with_it():
+    """By name, of its text, link, layout, picture and channel, as they are or were; not what only decided about it."""
+    about = RecordChannel(expression("record.Id"), expression("record.Title"))
+    of = step(
+        "{{ record.A }}{{ before.B | default('') }}",
+        link=compile_template("https://x/{{ record.C }}", fields=None, filters=FILTERS),
+        blocks=[{"text": compile_template("{{ record.D }}", fields=None, filters=FILTERS)}],
+        channel=about,
+    )
+    (one,) = run(
+        rule(of, condition=expression("record.E == 'e'")), of=event(**{name: name.lower() for name in ("A", "C", "D", "E", "Id", "Title")})
+    ).rendered
+
+    assert one.message.reads == ("A", "B", "C", "D", "Id", "Title")
+    assert load_message(dump_message(one.message)) == one.message
+
+
+@pytest.mark.parametrize(
+    ("audience", "hidden"),
+    [(Audience.PUBLIC, ["Inner", "Nobody", "Unknown"]), (Audience.COMPANY, ["Nobody"]), (Audience.TEAM, ["Nobody"])],
+)
+def test_who_may_see_what_a_message_shows_is_decided_by_today_s_configuration(audience, hidden):
+    """A field that is not configured any more is internal."""
+    spec = {"Open": Sensitivity.PUBLIC, "Inner": Sensitivity.INTERNAL, "Nobody": Sensitivity.SECRET}
+    engine = Engine([], {("crm", "Deal"): {name: FieldSpec(sensitivity=one) for name, one in spec.items()}})
+    (one,) = run(rule()).rendered
+    shown = replace(one.message, reads=("Inner", "Nobody", "Open", "Unknown"))
+
+    assert engine.undisclosed(shown, audience) == hidden
+    assert engine.undisclosed(replace(shown, reads=()), audience) == []

@@ -107,12 +107,12 @@ def what_money_is(stage):
 STRICT = {f"{DEAL}/name": "public", "destinations/out/audience": "public", "rules/0/if": "record.note == '7'"}
 
 
-@proves(
-    "strict_conditions",
-    (False, ["Parkers is won"]),
-    (True, ["record.note is internal, and a public message depends on it (strict_conditions)"]),
-    given=STRICT,
-)
+WHETHER = "record.note is internal, and whether a public message is said depends on it"
+TOLD_BY_SILENCE = [f"{WHETHER}: if the public may guess it, write `disclose: [note]`; if everyone may know it, mark it: note: public"]
+
+
+@proves("strict_conditions", (False, ["Parkers is won"]), (True, TOLD_BY_SILENCE), given=STRICT)
+@proves("rules.disclose", (ABSENT, TOLD_BY_SILENCE), (["note"], ["Parkers is won"]), given=STRICT)
 def what_may_decide(stage):
     """What is said, or why it may not be."""
     return problems(lambda: (stage.start().change(note="7"), stage.texts())[1])
