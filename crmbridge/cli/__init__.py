@@ -9,6 +9,7 @@ import sys
 
 from crmbridge.cli.common import Failure
 from crmbridge.cli.group import cli
+from crmbridge.cli.terminal import say, say_entry
 from crmbridge.errors import ConfigError, CrmbridgeError
 from crmbridge.telemetry import redact
 
@@ -21,13 +22,13 @@ def main() -> None:
         cli(standalone_mode=True)
     except ConfigError as error:
         for problem in error.problems:
-            print(redact(str(problem)), file=sys.stderr)
+            say_entry(redact(str(problem)), err=True)
         count = len(error.problems)
-        print(f"{count} problem{'s' if count != 1 else ''}; nothing was started", file=sys.stderr)
+        say(f"{count} problem{'s' if count != 1 else ''}; nothing was started", err=True)
         sys.exit(3)
     except Failure as error:
-        print(redact(f"crmbridge: {error}"), file=sys.stderr)
+        say_entry(redact(f"crmbridge: {error}"), err=True)
         sys.exit(error.code)
     except (CrmbridgeError, OSError, ValueError) as error:
-        print(redact(f"crmbridge: {error}"), file=sys.stderr)
+        say_entry(redact(f"crmbridge: {error}"), err=True)
         sys.exit(1)

@@ -14,6 +14,7 @@ import click
 from crmbridge.cli import evidence
 from crmbridge.cli.common import Failure, config_option, output_option, picture_line, table
 from crmbridge.cli.common import show as show_data
+from crmbridge.cli.terminal import say
 from crmbridge.config.load import Config, load, measured, secrets_in
 from crmbridge.errors import ConfigError, Problem
 from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, plain
@@ -62,7 +63,7 @@ def lint(path: Path, examples: bool, secrets: bool, output: str) -> None:
     if problems:
         raise Failure(f"{len(problems)} problem{'s' if len(problems) != 1 else ''}", 3)
     if output == "text":
-        click.echo(f"{path}: fine")
+        say(f"{path}: fine")
 
 
 def _placed(one: Problem) -> dict[str, Any]:
@@ -84,10 +85,10 @@ def test(path: Path, only: str | None) -> None:
         for case in rule.cases:
             wrong = run_case(rule, case, config.engine, config.faults)
             passed, failed = passed + (not wrong), failed + bool(wrong)
-            click.echo(f"{'FAILED' if wrong else 'passed'}  {rule.id}: {case.name}")
+            say(f"{'FAILED' if wrong else 'passed'}  {rule.id}: {case.name}")
             for line in wrong:
-                click.echo(f"        {line}")
-    click.echo(f"{passed} passed, {failed} failed")
+                say(f"        {line}")
+    say(f"{passed} passed, {failed} failed")
     if failed:
         raise Failure("a rule does not say what its tests expect", 4)
 
@@ -233,7 +234,7 @@ def config_show(path: Path) -> None:
     data["sources"] = {name: _options(one.options) for name, one in loaded.sources.items()}
     data["destinations"] = {name: _options(one.options) | {"audience": one.audience.value} for name, one in loaded.destinations.items()}
     data["rules"] = [{"id": rule.id, "steps": [f"{step.id} -> {step.destination}" for step in rule.steps]} for rule in loaded.rules]
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    say(json.dumps(data, indent=2, ensure_ascii=False))
 
 
 def _options(options: Any) -> dict[str, Any]:
@@ -251,7 +252,7 @@ def config_reference() -> None:
     """Every key with its sentence and default."""
     from crmbridge.config.reference import reference
 
-    click.echo(reference(), nl=False)
+    say(reference(), nl=False)
 
 
 @click.command()
@@ -259,7 +260,7 @@ def schema() -> None:
     """The JSON Schema of the configuration, for editors."""
     from crmbridge.config.reference import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    say(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
 @click.command()
@@ -278,7 +279,7 @@ def manifest(destination: str | None, path: Path) -> None:
         raise Failure(f"say which destination: a manifest goes with {', '.join(there) or 'none that is configured'}", 2)
     to = config.destinations[destination]
     if to.connector.manifest:
-        click.echo(to.connector.manifest.text(to.options, config.uses(destination)), nl=False)
+        say(to.connector.manifest.text(to.options, config.uses(destination)), nl=False)
 
 
 @click.command()
@@ -303,7 +304,7 @@ def doc(name: str) -> None:
     from crmbridge.config.reference import option_table
 
     if name == "rules":
-        click.echo(Path(rules.__file__).with_name("README.md").read_text(encoding="utf-8"))
+        say(Path(rules.__file__).with_name("README.md").read_text(encoding="utf-8"))
         return
     kinds = [kind for kind in registry.KINDS if name in registry.names(kind)]
     if not kinds:
@@ -312,6 +313,6 @@ def doc(name: str) -> None:
         connector = registry.load(kind, name)
         page = Path(sys.modules[registry.module(kind, name)].__file__ or "").with_name("README.md")
         if page.is_file():
-            click.echo(page.read_text(encoding="utf-8"))
+            say(page.read_text(encoding="utf-8"))
         else:  # of another distribution, which need not bring a page
-            click.echo(f"{kind[:-1]} {name}: {connector.summary}\n\n{option_table(connector)}\n")
+            say(f"{kind[:-1]} {name}: {connector.summary}\n\n{option_table(connector)}\n")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from crmbridge.cli.common import Failure, NotRunning, ask_daemon, config_option, output_option, show, table
+from crmbridge.cli.terminal import say
 from crmbridge.config.load import Config, load
 
 
@@ -55,7 +56,7 @@ async def _locally(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
 def user_add(login: str, name: str | None, password: str, path: Path) -> None:
     """A new person."""
     _call(path, "user_add", login=login, name=name or login, password=password)
-    click.echo(f"{login} can sign in")
+    say(f"{login} can sign in")
 
 
 @user.command("password")
@@ -65,7 +66,7 @@ def user_add(login: str, name: str | None, password: str, path: Path) -> None:
 def user_password(login: str, password: str, path: Path) -> None:
     """A new password; every session of that person ends."""
     _call(path, "user_password", login=login, password=password)
-    click.echo("changed")
+    say("changed")
 
 
 @user.command("remove")
@@ -75,7 +76,7 @@ def user_password(login: str, password: str, path: Path) -> None:
 def user_remove(login: str, path: Path) -> None:
     """End a person's access; what they wrote stays."""
     _call(path, "user_remove", login=login)
-    click.echo("removed")
+    say("removed")
 
 
 @user.command("list")
@@ -93,4 +94,4 @@ def user_link(login: str, path: Path) -> None:
     """A link that signs a person in once, within 15 minutes."""
     config = load(path, secrets=False)
     base = config.model.server.public_url or f"http://{config.model.server.listen}"
-    click.echo(base + _call(path, "user_link", login=login)["path"])
+    say(base + _call(path, "user_link", login=login)["path"])

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from crmbridge.cli.terminal import say, say_entry, say_over
 from crmbridge.config.load import Config, admin_address, load
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -65,10 +66,10 @@ def output_option(function: F) -> F:
 def show(data: Any, output: str, text: Callable[[Any], Iterable[str]]) -> None:
     """Print `data` as JSON, or the lines that `text` makes of it."""
     if output == "json":
-        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+        say(json.dumps(data, ensure_ascii=False, indent=2))
     else:
         for line in text(data):
-            click.echo(line)
+            say_entry(line)
 
 
 def call(path: Path, verb: str, **arguments: Any) -> Any:
@@ -163,12 +164,12 @@ class Progress:
         self._done += more
         if sys.stderr.isatty() and time.monotonic() - self._began > self._QUIET:
             self._shown = True
-            click.echo(f"\r{self._done:,}{self._of}{self._what} ...\033[K", err=True, nl=False)
+            say_over(f"{self._done:,}{self._of}{self._what} ...")
 
     def wipe(self) -> None:
         """Leave the line empty."""
         if self._shown:
-            click.echo("\r\033[K", err=True, nl=False)
+            say_over("")
 
 
 def table(rows: Sequence[Sequence[Any]], headings: Sequence[str]) -> list[str]:

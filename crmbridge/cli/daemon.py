@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from crmbridge.cli.common import ask_daemon, config_option
+from crmbridge.cli.terminal import say
 from crmbridge.config.load import load
 from crmbridge.errors import CrmbridgeError
 from crmbridge.telemetry import configure_logging
@@ -86,4 +87,4 @@ def run(path: Path, shadow: bool) -> None:
 def reload(path: Path, wait: bool) -> None:
     """Apply the changed configuration of the running daemon, and say how it went. Nothing under way is dropped."""
     answer = ask_daemon(path, "reload")
-    click.echo(f"reloaded: {answer['rules']} rules")
+    say(f"reloaded: {answer['rules']} rules")

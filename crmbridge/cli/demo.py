@@ -24,6 +24,7 @@ import click
 import crmbridge
 from crmbridge.cli.common import Failure
 from crmbridge.cli.daemon import loop_factory
+from crmbridge.cli.terminal import say
 from crmbridge.config.load import load
 from crmbridge.store.interface import Scope
 from crmbridge.telemetry import configure_logging
@@ -74,7 +75,7 @@ def demo(seconds: float | None, keep: Path | None) -> None:
         _furnish(folder)
         good = runner.run(_live(folder, seconds))
         if keep:
-            click.echo(f"\nYours to edit: {folder}\n  crmbridge run -c {folder / 'crmbridge.yaml'}")
+            say(f"\nYours to edit: {folder}\n  crmbridge run -c {folder / 'crmbridge.yaml'}")
     if not good:
         raise Failure("not everything was published")
 
@@ -122,7 +123,8 @@ async def _live(folder: Path, seconds: float | None) -> bool:
         summary = await _summary(app)
         app.stop()
         await running
-        click.echo(summary)
+        say("\nSummary", nl=False, bold=True)
+        say(summary)
 
 
 def _free(listen: str) -> str:
@@ -144,9 +146,12 @@ async def _welcome(app: Any) -> None:
     for login, name in (("susan", "Susan Novak"), ("priya", "Priya Shah"), ("tom", "Tom Becker")):
         await feed.add_user(login, name, None)
     await feed.follow("susan", "crm/A-100", "Parkers")
-    click.echo(click.style("crmbridge demo", bold=True) + ": a small CRM, its rules, and the feed of its company.\n")
-    click.echo("Susan once sold to Parkers. She follows the Parkers channel. Read as Susan (this link works once):")
-    click.echo("  " + click.style(app.server.url + await feed.one_time_link("susan"), underline=True) + "\n")
+    say("crmbridge demo", nl=False, bold=True)
+    say(": a small CRM, its rules, and the feed of its company.\n")
+    say("Susan once sold to Parkers. She follows the Parkers channel. Read as Susan (this link works once):")
+    say("  ", nl=False)
+    say(app.server.url + await feed.one_time_link("susan"), underline=True)
+    say()
 
 
 async def _baselined(app: Any) -> None:
@@ -166,7 +171,7 @@ async def _tell(folder: Path, app: Any, stop: asyncio.Event, end: float | None) 
         for beat in beats:
             if await _stopped(stop, beat.after * pace):
                 return False
-            click.echo(click.style(f"in the CRM: {beat.words}", fg="cyan"))
+            say(f"in the CRM: {beat.words}", fg="cyan")
             crm.executescript(beat.sql)
     told = datetime.now(timezone.utc)
     deadline = time.monotonic() + _SETTLED
@@ -180,7 +185,7 @@ async def _tell(folder: Path, app: Any, stop: asyncio.Event, end: float | None) 
 
 async def _linger(stop: asyncio.Event, end: float | None) -> None:
     if end is None:
-        click.echo("\nThe story is told. The feed stays open until you press Ctrl-C.")
+        say("\nThe story is told. The feed stays open until you press Ctrl-C.")
         await stop.wait()
     else:
         await _stopped(stop, end - time.monotonic())
@@ -224,8 +229,7 @@ async def _summary(app: Any) -> str:
     facts = await _facts(app)
     where = ", ".join(f"{count} to {name}" for name, count in sorted(facts.by_destination.items())) or "none"
     lines = [
-        "",
-        click.style("Summary", bold=True) + f" at {datetime.now(timezone.utc).astimezone():%H:%M:%S}",
+        f" at {datetime.now(timezone.utc).astimezone():%H:%M:%S}",
         f"  changes in the CRM    {facts.changes}",
         f"  messages published    {facts.delivered}: {where}",
         f"  slowest, from the change in the CRM to the post: {facts.slowest:.1f} s",

@@ -16,6 +16,7 @@ import click
 from crmbridge.cli import evidence
 from crmbridge.cli.common import Failure, config_option, output_option
 from crmbridge.cli.common import show as show_data
+from crmbridge.cli.terminal import say
 from crmbridge.config.load import Config, load
 from crmbridge.contract import Caller, Describing, Entitled, FieldInfo, Right, Secret, Source
 from crmbridge.errors import AuthFailed, CrmbridgeError, DeliveryError, LoginRefused, OutcomeUnknown, SourceError
@@ -222,7 +223,7 @@ def send_test(destination: str, channel: str | None, text: str, yes: bool, path:
         audience=audience,
     )
     receipt = asyncio.run(_published(assemble.destination(config, destination, utc_now, feed(config)), message, digest("test", str(now))))
-    click.echo(f"published: {receipt.url or receipt.remote_id or 'its network gives no address'}")
+    say(f"published: {receipt.url or receipt.remote_id or 'its network gives no address'}")
 
 
 async def _published(destination: Any, *given: Any) -> Any:

@@ -21,6 +21,7 @@ import yaml
 
 from crmbridge import registry
 from crmbridge.cli.common import Failure
+from crmbridge.cli.terminal import say
 from crmbridge.config.load import Config, load
 from crmbridge.errors import ConfigError
 from crmbridge.rules.cases import run_case
@@ -83,7 +84,7 @@ def init(folder: Path, crm: str | None, network: str | None, given: tuple[str, .
     words |= {name: _answer(name, one, answers, scripted=scripted) for name, one in asked.items()}
     written = _write(folder, source, destination, words)
     missing = [name for one in (source, destination) for name, where in one.secrets.items() if not _secret(folder, name, where, scripted)]
-    click.echo("\n".join(f"written: {path}" for path in written))
+    say("\n".join(f"written: {path}" for path in written))
     try:
         config = load(target, secrets=False)
     except ConfigError:
@@ -93,14 +94,14 @@ def init(folder: Path, crm: str | None, network: str | None, given: tuple[str, .
     for name, to in config.destinations.items():
         if manifest and to.connector.manifest is manifest:
             (folder / manifest.name).write_text(manifest.text(to.options, config.uses(name)), encoding="utf-8")
-            click.echo(f"written: {folder / manifest.name}")
+            say(f"written: {folder / manifest.name}")
     _test(config)
-    click.echo(f"\n{Template(source.next + destination.next).safe_substitute(words)}")
+    say(f"\n{Template(source.next + destination.next).safe_substitute(words)}")
     if missing:
-        click.echo(f"\nfill in {', '.join(str(folder / 'secrets' / name) for name in missing)}, then: crmbridge doctor -c {target}")
+        say(f"\nfill in {', '.join(str(folder / 'secrets' / name) for name in missing)}, then: crmbridge doctor -c {target}")
     else:
         _try(load(target), scripted)
-    click.echo(f"then: crmbridge run -c {target}")
+    say(f"then: crmbridge run -c {target}")
 
 
 def _free(folder: Path, names: Iterable[str]) -> None:
@@ -182,7 +183,7 @@ def _test(config: Config) -> None:
     wrong = [line for rule in config.rules for case in rule.cases for line in run_case(rule, case, config.engine, config.faults)]
     if wrong:
         raise Failure(f"the written rule does not pass its own test: {'; '.join(wrong)}")
-    click.echo("linted, and its test passes")
+    say("linted, and its test passes")
 
 
 def _try(config: Config, scripted: bool) -> None:
@@ -191,14 +192,12 @@ def _try(config: Config, scripted: bool) -> None:
 
     bad = False
     for one in examined(config):
-        click.echo(
-            f"{'FAILED' if one.problem else 'fine  '}  {one.what}" + (f": {one.problem or one.note}" if one.problem or one.note else "")
-        )
+        say(f"{'FAILED' if one.problem else 'fine  '}  {one.what}" + (f": {one.problem or one.note}" if one.problem or one.note else ""))
         bad |= bool(one.problem) and not one.right
     if bad:
         raise Failure(f"put that right, in {config.path} or {config.folder / 'secrets'}, then: crmbridge doctor -c {config.path}")
     for line in _live(config):
-        click.echo(line)
+        say(line)
     if not scripted:
         for name in config.destinations:
             if click.confirm(f"send a test message to {name}?", default=False):

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from crmbridge.cli.common import Failure, ask_daemon, call, config_option
+from crmbridge.cli.terminal import say
 from crmbridge.config.load import load
 
 
@@ -19,7 +20,7 @@ from crmbridge.config.load import load
 def backup(folder: Path, path: Path) -> None:
     """Copy the databases, as they are at one moment, into a new FOLDER. The daemon goes on."""
     answer = ask_daemon(path, "backup", folder=str(folder.absolute()))
-    click.echo(f"{', '.join(answer['files'])} in {answer['folder']}")
+    say(f"{', '.join(answer['files'])} in {answer['folder']}")
 
 
 @click.command()
@@ -34,7 +35,7 @@ def restore(folder: Path, yes: bool, path: Path) -> None:
         raise Failure(f"{folder} holds no {config.store_path.name}")
     _no_daemon(config.store_path)
     for source, target in pairs:
-        click.echo(f"{source} -> {target}")
+        say(f"{source} -> {target}")
     if not yes:
         click.confirm("The present databases are moved aside. Restore?", abort=True)
     stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -47,7 +48,7 @@ def restore(folder: Path, yes: bool, path: Path) -> None:
         shutil.copyfile(source, draft)
         draft.chmod(0o600)
         draft.replace(target)
-    click.echo("restored. Nothing is published before `crmbridge adopt`: what waits in it may have been said long ago")
+    say("restored. Nothing is published before `crmbridge adopt`: what waits in it may have been said long ago")
 
 
 def _no_daemon(store: Path) -> None:
@@ -74,13 +75,13 @@ def adopt(hold: bool, yes: bool, path: Path) -> None:
     """Go on with a database that was restored, copied or moved. Until then the daemon takes in changes and publishes nothing."""
     status = ask_daemon(path, "status")
     if status["mute"]:
-        click.echo(status["mute"])
+        say(status["mute"])
         waiting = sum(one["queued"] for one in status["destinations"])
-        click.echo(f"{waiting} messages wait, and are {'held for a person' if hold else 'SAID NOW, perhaps for the second time'}")
+        say(f"{waiting} messages wait, and are {'held for a person' if hold else 'SAID NOW, perhaps for the second time'}")
         if not yes:
             click.confirm("Is this the database to go on with, and does no other crmbridge run on a copy of it?", abort=True)
     answer = ask_daemon(path, "adopt", hold=hold)
-    click.echo(f"adopted; {answer['held']} held: `crmbridge queue list --state held`" if hold else "adopted")
+    say(f"adopted; {answer['held']} held: `crmbridge queue list --state held`" if hold else "adopted")
 
 
 @click.command()
@@ -90,8 +91,8 @@ def adopt(hold: bool, yes: bool, path: Path) -> None:
 def forget(record: str, yes: bool, path: Path) -> None:
     """Remove all that is stored of RECORD (source/type/id). What is published stays where it is."""
     found = call(path, "forget", record=record, dry_run=True)["gone"]
-    click.echo(f"{found['events']} changes and {found['deliveries']} messages about {record}")
+    say(f"{found['events']} changes and {found['deliveries']} messages about {record}")
     if not yes:
         click.confirm("remove them for good?", abort=True)
     gone = call(path, "forget", record=record)["gone"]
-    click.echo("removed: " + ", ".join(f"{count} {what}" for what, count in gone.items()))
+    say("removed: " + ", ".join(f"{count} {what}" for what, count in gone.items()))

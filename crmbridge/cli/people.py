@@ -11,6 +11,7 @@ import click
 
 from crmbridge.cli.common import ask_daemon, call, config_option, output_option, picture_line, table
 from crmbridge.cli.common import show as show_data
+from crmbridge.cli.terminal import say_entry
 
 _STATES = ("queued", "sending", "held", "unknown", "dead")
 
@@ -70,7 +71,7 @@ def tail(path: Path, seconds: float | None, output: str) -> None:
         answer = call(path, "tail", after=last)
         last = answer["last"]
         for event in answer["events"]:
-            click.echo(json.dumps(event, ensure_ascii=False) if output == "json" else _event(event))
+            say_entry(json.dumps(event, ensure_ascii=False) if output == "json" else _event(event))
         if not answer["events"]:
             time.sleep(0.5)
 

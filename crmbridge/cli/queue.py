@@ -12,6 +12,7 @@ import click
 from crmbridge.cli.common import Failure, ask_daemon, call, config_option, output_option, progress, table
 from crmbridge.cli.common import show as show_data
 from crmbridge.cli.people import delivery_lines
+from crmbridge.cli.terminal import say, say_entry
 
 _BITE = 2000  # deliveries that one request may touch: a second's work
 _WHERE = ("destination", "channel", "rule", "record", "reason", "since", "until")
@@ -76,7 +77,7 @@ def _agreed(path: Path, where: dict[str, Any], states: Sequence[str], word: str,
     if not where.get("all") and not _read_where(where):
         raise click.UsageError("say which: their numbers, --rule, --destination, --channel, --record, --since, --until or --all")
     count = call(path, "count", where=where, states=states)["count"] + more
-    click.echo(_many(count))
+    say(_many(count))
     if count and not yes:
         click.confirm(f"{word} them?", abort=True)
     return int(count)
@@ -121,7 +122,7 @@ def _order(verb: str, states: Sequence[str], word: str) -> Callable[..., None]:
         if count := _agreed(path, where, states, word, yes):
             done = _carried_out(path, verb, count, names=bool(names), where=where, **extra)
             spared = f", {done['outdated']} dropped: no longer so, see `explain`" if done["outdated"] else ""
-            click.echo(f"{done['count']} done{spared}")
+            say(f"{done['count']} done{spared}")
 
     return order
 
@@ -199,10 +200,10 @@ def _dead_order(verb: str, word: str, names: Sequence[str], path: Path, all_: bo
             return
     answer = call(path, verb, where=where, requests=requests)
     for problem in answer["problems"]:
-        click.echo(f"{problem['id']}: {problem['reason']}", err=True)
+        say_entry(f"{problem['id']}: {problem['reason']}", err=True)
     done = [_many(answer["count"])] if answer["count"] or not answer["requests"] else []
     done += [_many(answer["requests"], "request", "requests")] if answer["requests"] else []
-    click.echo(f"{' and '.join(done)} {'queued again' if verb == 'dead_retry' else 'dropped'}")
+    say(f"{' and '.join(done)} {'queued again' if verb == 'dead_retry' else 'dropped'}")
     if answer["problems"]:
         raise Failure(f"{len(answer['problems'])} could not be done")
 
@@ -250,7 +251,7 @@ def unknown_resolve(name: str, outcome: str | None, url: str | None, path: Path)
     if outcome is None:
         raise click.UsageError("say --published, --resend or --drop")
     call(path, "unknown_resolve", name=name, outcome=outcome, url=url)
-    click.echo("done")
+    say("done")
 
 
 # --- silence ------------------------------------------------------------------------------------
@@ -263,21 +264,22 @@ def unknown_resolve(name: str, outcome: str | None, url: str | None, path: Path)
 def pause(name: str, reason: str, path: Path) -> None:
     """Say nothing until `resume`, restarts and reloads included. Changes are taken in all the same."""
     answer = call(path, "pause", name=name, reason=reason)
-    click.echo(f"paused: {answer['kind']} {name if answer['kind'] != 'all' else ''}".rstrip())
+    say(f"paused: {answer['kind']} {name if answer['kind'] != 'all' else ''}".rstrip())
 
 
 @click.command()
 @click.argument("name", metavar="all|DESTINATION|RULE")
 @click.option(
     "--say",
+    "wanted",
     type=click.Choice(["all", "latest", "summary", "nothing"]),
     help="What is said of what waited; default: its `on_resume`.",
 )
 @config_option
-def resume(name: str, say: str | None, path: Path) -> None:
+def resume(name: str, wanted: str | None, path: Path) -> None:
     """Go on after `pause`, or after a destination was put right."""
-    answer = call(path, "resume", name=name, say=say)
-    click.echo(f"resumed {name}" + (f"; {answer['dropped']} are not said one by one" if answer["dropped"] else ""))
+    answer = call(path, "resume", name=name, say=wanted)
+    say(f"resumed {name}" + (f"; {answer['dropped']} are not said one by one" if answer["dropped"] else ""))
 
 
 # --- again, and back ------------------------------------------------------------------------------
@@ -302,11 +304,11 @@ def replay(path: Path, output: str, yes: bool, dry_run: bool, **given: Any) -> N
             return
     else:
         for line in _replayed(found):
-            click.echo(line)
+            say_entry(line)
     if found["messages"] and not yes:
         click.confirm("say them?", abort=True)
     if found["messages"]:
-        click.echo(f"{_in_pages(path, **given)['messages']} queued")
+        say(f"{_in_pages(path, **given)['messages']} queued")
 
 
 def _in_pages(path: Path, **given: Any) -> dict[str, Any]:
@@ -344,12 +346,12 @@ def retract(names: Sequence[str], path: Path, replacement: str | None, yes: bool
         raise click.UsageError("say what: its number, address or id, or --rule with --since")
     arguments = {"names": list(names), "where": where or None, "replacement": replacement}
     found = ask_daemon(path, "retract", **arguments, dry_run=True)
-    click.echo(f"{found['count']} published, {found['waiting']} waiting")
+    say(f"{found['count']} published, {found['waiting']} waiting")
     if not yes:
         click.confirm("change them?" if replacement else "take them back?", abort=True)
     answer = ask_daemon(path, "retract", **arguments)
     for problem in answer["problems"]:
-        click.echo(f"{problem['id']}: {problem['reason']}", err=True)
-    click.echo(f"{answer['count']} {'changed' if replacement else 'taken back'}, {answer['waiting']} dropped")
+        say_entry(f"{problem['id']}: {problem['reason']}", err=True)
+    say(f"{answer['count']} {'changed' if replacement else 'taken back'}, {answer['waiting']} dropped")
     if answer["problems"]:
         raise Failure(f"{len(answer['problems'])} could not be done")

@@ -11,6 +11,7 @@ import click
 
 from crmbridge.cli.common import Failure, call, config_option, output_option, progress, table
 from crmbridge.cli.common import show as show_data
+from crmbridge.cli.terminal import say, say_entry
 from crmbridge.config.load import Config, load
 from crmbridge.contract import Caller, Describing, FieldInfo, Member, Source, Teams
 from crmbridge.errors import SourceError
@@ -41,14 +42,14 @@ def backfill(path: Path, output: str, yes: bool, rate: int | None, dry_run: bool
         show_data(found, output, _backfilled)
     else:
         for line in _backfilled(found):
-            click.echo(line)
+            say_entry(line)
     if dry_run or not found["messages"]:
         return
     if not yes:
         click.confirm("say them?", abort=True)
     done = _pages(path, "backfill", given | {"since": found["since"], "until": found["until"], "most": rate}, "records", rate)
     if output == "text":
-        click.echo(f"{done['messages']} queued")
+        say(f"{done['messages']} queued")
 
 
 def _configured(path: Path, source: str) -> Config:
@@ -164,7 +165,7 @@ def _described(config: Config, source: str, record_type: str, samples: bool) -> 
         except Failure as error:
             if not names:
                 raise
-            click.echo(f"no samples of {len(spec[record_type])} fields: {error}", err=True)  # what they are called is the answer
+            say(f"no samples of {len(spec[record_type])} fields: {error}", err=True)  # what they are called is the answer
             continue
         seen: Observation | None = next((one for one in page.observations if one.record_type == record_type), None)
         values |= dict(seen.fields) if seen else {}
@@ -264,4 +265,4 @@ def state_set(source: str, since: str | None, cursor: str | None, yes: bool, pat
     if not yes:
         click.confirm(f"read {source} on from {since or cursor}?", abort=True)
     answer = call(path, "state_set", source=source, since=since, cursor=cursor)
-    click.echo(f"{source} is read on from {answer['cursor']}\nbefore: {answer['before']}")
+    say(f"{source} is read on from {answer['cursor']}\nbefore: {answer['before']}")

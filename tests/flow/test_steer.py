@@ -350,3 +350,21 @@ def test_alerts_and_heartbeat(daemon, networks):
     fine(daemon.cli("resume", "wins"))
     until(lambda: len(alarms()) == 2, "it is over")
     assert alarms()[1] == "crmbridge: Over: destination wins"
+
+
+def test_a_record_does_nothing_to_the_terminal_of_who_looks(daemon):
+    """Escape sequences, carriage returns, turned text and lines of its own are shown as what they are, by every verb."""
+    evil = "Parkers\x1b[2J\x1b]0;owned\x07\r\u202eevil\ndelivery 1  delivered"
+    daemon.keep("sink")
+    daemon.write()
+    daemon.start()
+    fine(daemon.cli("pause", "all", "--reason", "a look first"))
+    assert daemon.post(daemon.body(1, name=evil)) == 202
+    until(lambda: daemon.destination("sink")["queued"] == 1, "it waits")
+    (daemon.folder / "change.json").write_text(json.dumps({"source": "crm", "record": "Deal", "fields": {"name": evil, "stage": "won"}}))
+    verbs = [["queue", "list"], ["queue", "show", "1"], ["explain", "crm/Deal/1"], ["render", str(daemon.folder / "change.json")]]
+    for verb in verbs:
+        shown = fine(daemon.cli(*verb))
+        assert not set(shown) & set("\x1b\x07\r\u202e"), verb
+        assert not [line for line in shown.splitlines() if line.startswith("delivery 1  delivered")], verb
+        assert "Parkers" in json.dumps(json.loads(fine(daemon.cli(*verb, "-o", "json"))))

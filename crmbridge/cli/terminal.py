@@ -1,0 +1,38 @@
+"""The one way in which words reach a terminal: none of a record's can move the cursor, colour, hide, turn round or begin a line."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+import click
+
+_ODD: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, but for tab and line feed: ESC, OSC, carriage return, C1
+    "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"  # what turns text round, parts lines, or is not seen
+    "\ud800-\udfff\U000e0000-\U000e007f]"  # halves of characters, tags
+)
+_WIPE: Final = "\r\033[K"
+_NEXT: Final = "\n    | "
+"""Before each further line of one entry: a record's line feed makes no entry of its own."""
+
+
+def safe(text: str) -> str:
+    """`text` with every odd character written out as JSON writes it: `\\u001b`, `\\r`, `\\u202e`."""
+    return _ODD.sub(lambda odd: json.dumps(odd.group())[1:-1], text)
+
+
+def say(text: str = "", *, err: bool = False, nl: bool = True, **style: Any) -> None:
+    """Print `text`; `style` as click.style has it. Lines of ours may follow each other in it."""
+    click.echo(click.style(safe(text), **style) if style else safe(text), err=err, nl=nl)
+
+
+def say_entry(text: str, *, err: bool = False) -> None:
+    """Print one entry of a list; further lines are set in."""
+    say(text.replace("\n", _NEXT), err=err)
+
+
+def say_over(text: str) -> None:
+    """Print `text` over the last line of the terminal; nothing leaves it empty. To standard error."""
+    click.echo(f"{_WIPE}{safe(text)}" if text else _WIPE, err=True, nl=False)
