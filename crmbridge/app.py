@@ -27,6 +27,9 @@ from crmbridge.intake.soon import Soon
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.lookout import Lookout
 from crmbridge.model import State
+from crmbridge.operate.custody import Custody
+from crmbridge.operate.desk import verbs
+from crmbridge.operate.port import Running
 from crmbridge.publisher.parcels import Silence
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.server import Server
@@ -40,9 +43,7 @@ from crmbridge.troubles.facts import Happened
 from crmbridge.troubles.pulse import Pulse
 from crmbridge.troubles.watch import Watch
 from crmbridge.web.admin import admin_routes
-from crmbridge.web.custody import Custody
 from crmbridge.web.hooks import health_routes, hook_routes
-from crmbridge.web.operations import Operations
 
 _log = logging.getLogger(__name__)
 GRACE = 10.0  # seconds that attempts under way may take when we stop
@@ -117,18 +118,19 @@ class App:
             unseen=Soon(self._poll_now),
             under_way=self.under_way,
         )
-        self.operations = Operations(
-            self.store,
-            engine=lambda: self.config.engine,
-            now=self._now,
-            changed=lambda: self._nudge(set(self._publishers)),
-            requests_changed=self.webhooks.look_again,
-            steered=self._steered,
-            publishers=lambda: self._publishers,
-            mute=self._mute,
-            source=lambda name: assemble.source(self.config, name, self._now),
-            moved=self._moved,
-            on_resume=lambda name: self.config.destinations[name].options.on_resume if name in self.config.destinations else "all",
+        orders = verbs(
+            Running(
+                store=self.store,
+                configured=lambda: self.config,
+                clock=self._now,
+                built=lambda name: assemble.source(self.config, name, self._now),
+                speaking=lambda: self._publishers,
+                muted=self._mute,
+                on_queued=lambda: self._nudge(set(self._publishers)),
+                on_requests=self.webhooks.look_again,
+                on_steered=self._steered,
+                on_moved=self._moved,
+            )
         )
         self.lookout = Lookout(
             store=self.store,
@@ -154,7 +156,8 @@ class App:
         fed_routes = [*self.feed.routes(), web.get("/", _to_the_feed)] if self.feed else []
         routes = [*health, *hook_routes(self.webhooks, self._now), *fed_routes]
         self.server = Server(routes, name="server")
-        verbs = {name: getattr(self.operations, name) for name in Operations.VERBS} | {
+        orders = {
+            **orders,
             "status": self.status,
             "reload": self._reload_verb,
             "seen": self.lookout.seen,
@@ -162,8 +165,8 @@ class App:
             "backup": self.custody.backup,
         }
         if self.feed:
-            verbs |= feed_verbs(self.feed)
-        self.admin = Server([*health, *admin_routes(verbs, self.lookout.exposition)], name="admin")
+            orders |= feed_verbs(self.feed)
+        self.admin = Server([*health, *admin_routes(orders, self.lookout.exposition)], name="admin")
         await self.server.start(listen or config.model.server.listen)
         await self.admin.start(config.admin_listen)
         self._begin(config, self._build_destinations(config, config.destinations), sources)

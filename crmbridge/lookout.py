@@ -18,6 +18,7 @@ from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.poller import Poller
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.model import State
+from crmbridge.operate.custody import Custody
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.store.interface import Overview, Pause, PauseKind, Scope, Store
 from crmbridge.supervise import Parts
@@ -28,7 +29,6 @@ from crmbridge.troubles.facts import DatabaseFacts, Facts, Happened
 from crmbridge.troubles.pulse import Pulse
 from crmbridge.troubles.status import set_gauges, shown
 from crmbridge.troubles.watch import Watch
-from crmbridge.web.custody import Custody
 
 _log = logging.getLogger(__name__)
 

@@ -122,17 +122,16 @@ def _ask(socket_path: str, verb: str, arguments: dict[str, Any]) -> Any:
 async def _locally(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
     from crmbridge import assemble
     from crmbridge.app import utc_now
+    from crmbridge.operate.desk import verbs
+    from crmbridge.operate.port import Stopped
     from crmbridge.store import SqliteStore
-    from crmbridge.web.operations import Operations
 
     if not config.store_path.exists():
         raise Failure(f"crmbridge has not run yet: {config.store_path} does not exist")
     store = SqliteStore(config.store_path)
     try:
-        operations = Operations(
-            store, engine=lambda: config.engine, now=utc_now, source=lambda name: assemble.source(config, name, utc_now)
-        )
-        return await getattr(operations, verb)(**arguments)
+        port = Stopped(store=store, config=config, clock=utc_now, built=lambda name: assemble.source(config, name, utc_now))
+        return await verbs(port)[verb](**arguments)
     finally:
         store.close()
 

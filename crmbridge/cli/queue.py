@@ -191,21 +191,28 @@ def dead_show(name: str, path: Path, output: str) -> None:
     show_data(call(path, "show", name=name), output, delivery_lines)
 
 
+def _say_problems(answer: dict[str, Any]) -> None:
+    for problem in answer["problems"]:
+        say_entry(f"{problem['id']}: {problem['reason']}", err=True)
+    if more := answer["more_problems"]:
+        say_entry(f"... and {more} more", err=True)
+
+
 def _dead_order(verb: str, word: str, names: Sequence[str], path: Path, all_: bool, yes: bool, **given: Any) -> None:
     requests = [int(name.removeprefix("request:")) for name in names if name.startswith("request:")]
     where = _read_where(given) | {"names": [name for name in names if not name.startswith("request:")], "all": all_}
     if not requests:
-        more = len(call(path, "dead_list", where={}, limit=1000)["requests"]) if all_ and not _read_where(given) else 0
+        aside = call(path, "overview")["inbox"] if all_ and not _read_where(given) else []
+        more = sum(one["count"] for one in aside if one["failed"])
         if not _agreed(path, where, ["dead"], word, yes, more):
             return
     answer = call(path, verb, where=where, requests=requests)
-    for problem in answer["problems"]:
-        say_entry(f"{problem['id']}: {problem['reason']}", err=True)
+    _say_problems(answer)
     done = [_many(answer["count"])] if answer["count"] or not answer["requests"] else []
     done += [_many(answer["requests"], "request", "requests")] if answer["requests"] else []
     say(f"{' and '.join(done)} {'queued again' if verb == 'dead_retry' else 'dropped'}")
     if answer["problems"]:
-        raise Failure(f"{len(answer['problems'])} could not be done")
+        raise Failure(f"{len(answer['problems']) + answer['more_problems']} could not be done")
 
 
 @dead.command("retry")
@@ -350,8 +357,7 @@ def retract(names: Sequence[str], path: Path, replacement: str | None, yes: bool
     if not yes:
         click.confirm("change them?" if replacement else "take them back?", abort=True)
     answer = ask_daemon(path, "retract", **arguments)
-    for problem in answer["problems"]:
-        say_entry(f"{problem['id']}: {problem['reason']}", err=True)
+    _say_problems(answer)
     say(f"{answer['count']} {'changed' if replacement else 'taken back'}, {answer['waiting']} dropped")
     if answer["problems"]:
-        raise Failure(f"{len(answer['problems'])} could not be done")
+        raise Failure(f"{len(answer['problems']) + answer['more_problems']} could not be done")

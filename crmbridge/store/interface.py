@@ -380,8 +380,10 @@ class Store(Protocol):
         """How many messages were published since an instant."""
 
     # people
-    async def select(self, states: Sequence[State], scope: Scope, *, limit: int = 100, oldest: bool = False) -> list[Delivery]:
-        """Open or dead deliveries: the newest first, or the oldest."""
+    async def select(
+        self, states: Sequence[State], scope: Scope, *, limit: int = 100, oldest: bool = False, after: int = 0
+    ) -> list[Delivery]:
+        """Open or dead deliveries: the newest first, or the oldest; of the oldest those behind the number `after`."""
 
     async def count(self, states: Sequence[State], scope: Scope) -> int: ...
     async def hold(self, scope: Scope, reason: str, now: datetime, most: int | None = None) -> int:
@@ -408,7 +410,9 @@ class Store(Protocol):
     async def pauses(self) -> list[Pause]: ...
     async def pause(self, pause: Pause) -> None: ...
     async def resume(self, kind: PauseKind, name: str) -> bool: ...
-    async def failed_requests(self, limit: int = 100) -> list[tuple[InboxRow, str]]: ...
+    async def failed_requests(self, limit: int = 100, after: int = 0) -> list[tuple[InboxRow, str]]:
+        """What waits for a person, behind the number `after`, in order."""
+
     async def failed_request(self, id: int) -> tuple[InboxRow, str] | None: ...
     async def retry_request(self, id: int) -> bool: ...
     async def drop_request(self, id: int) -> bool: ...
@@ -436,8 +440,8 @@ class Store(Protocol):
         """The keys of what a network calls `remote_id`."""
 
     async def last_event(self) -> int: ...
-    async def published(self, scope: Scope, limit: int = 100) -> list[Published]:
-        """What went out and was not taken back, newest first; `since` and `until` of the scope mean the publication."""
+    async def published(self, scope: Scope, limit: int = 100, below: int | None = None) -> list[Published]:
+        """What went out and was not taken back, the highest number first; `since` and `until` of the scope mean the publication."""
 
     async def overview(self) -> Overview: ...
 

@@ -72,7 +72,7 @@ UPDATE deliveries SET state = 'dead', reason = 'quarantined', last_error = ? WHE
 
 -- name: inbox_failed
 -- Requests and records that wait for a person.
-SELECT id, source, received_at, failure, record FROM inbox WHERE failure IS NOT NULL ORDER BY id LIMIT ?
+SELECT id, source, received_at, failure, record FROM inbox WHERE failure IS NOT NULL AND id > ? ORDER BY id LIMIT ?
 
 -- name: inbox_get
 -- For `show`.
@@ -443,14 +443,14 @@ SELECT old.id FROM deliveries AS old WHERE old.id IN (SELECT value FROM json_eac
 SELECT * FROM deliveries INDEXED BY deliveries_record WHERE record = ? ORDER BY id DESC LIMIT ?
 
 -- name: deliveries_published
--- What went out and was not taken back, newest first.
+-- What went out and was not taken back, newest first, behind a number.
 SELECT d.*, r.published_at FROM deliveries AS d INDEXED BY deliveries_settled JOIN receipts AS r ON r.key = d.key
 WHERE d.settled_at IS NOT NULL AND d.state = 'delivered' AND r.retracted_at IS NULL
   AND (:ids IS NULL OR d.id IN (SELECT value FROM json_each(:ids)))
   AND (:destination IS NULL OR d.destination = :destination) AND (:channel IS NULL OR d.channel = :channel)
   AND (:rule IS NULL OR d.rule = :rule) AND (:record IS NULL OR d.record = :record)
-  AND (:since IS NULL OR d.settled_at >= :since) AND (:until IS NULL OR d.settled_at < :until)
-ORDER BY d.settled_at DESC LIMIT :limit
+  AND (:since IS NULL OR d.settled_at >= :since) AND (:until IS NULL OR d.settled_at < :until) AND (:below IS NULL OR d.id < :below)
+ORDER BY d.id DESC LIMIT :limit
 
 -- name: receipts_named
 -- From what a network calls it to what we do.

@@ -243,8 +243,8 @@ def test_replay_says_only_what_never_was(daemon, networks, monkeypatch):
     until(lambda: len(networks.said_at_the_sink) == 4, "once more, as it was wanted")
 
     daemon.kill()  # now the verb works on the database by itself, and the journal comes in bites
-    monkeypatch.setattr("crmbridge.web.orders._PAGE", 1)
-    monkeypatch.setattr("crmbridge.web.orders._BITE", 1)
+    monkeypatch.setattr("crmbridge.operate.replay._PAGE", 1)
+    monkeypatch.setattr("crmbridge.operate.replay._BITE", 1)
     time.sleep(1.1)  # what is said again is so once a second
     again = json.loads(daemon.cli("replay", "--since", "1h", "--again", "--dry-run", "-o", "json").stdout)
     assert (again["changes"], again["messages"], len(again["examples"])) == (3, 6, 6)

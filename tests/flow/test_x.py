@@ -8,11 +8,11 @@ from flow.wire import networks
 from flow.wire.core import Core
 
 from crmbridge.model import State
+from crmbridge.operate import shapes
 from crmbridge.store.interface import Overview
 from crmbridge.testing import answer
 from crmbridge.troubles.facts import DestinationState
 from crmbridge.troubles.gather import destination
-from crmbridge.web import shapes
 
 X = (
     "  brand: {type: twitter, api_url: $x, consumer_key: ck, consumer_secret: cs, access_token: at, access_token_secret: ats, "

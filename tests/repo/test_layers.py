@@ -11,6 +11,7 @@ LAYERS = [
     {"simulate"},
     {"testing"},
     {"web", "chirp"},
+    {"operate"},
     {"troubles"},
     {"config"},
     {"registry", "intake", "publisher"},

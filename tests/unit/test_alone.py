@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from shared import NOW
@@ -16,6 +17,8 @@ from crmbridge.errors import StoreError
 from crmbridge.intake import interpreter as interpreter_module
 from crmbridge.intake.interpreter import Intake
 from crmbridge.model import Cursor, FieldSpec, RecordRef, Sensitivity, State, dump_observation, load_observation
+from crmbridge.operate.desk import verbs
+from crmbridge.operate.port import Stopped
 from crmbridge.rules.engine import Engine
 from crmbridge.store import SqliteStore
 from crmbridge.store.interface import Scope, Settlement, SourcePosition
@@ -43,6 +46,11 @@ class Poisoned(Engine):
 def poisoned():
     good = engine()
     return Poisoned(good.rules, good.records, good.zone)
+
+
+def stopped(store, part):
+    """What orders work on while no daemon runs."""
+    return Stopped(store=store, config=SimpleNamespace(engine=part.interpreter.engine, destinations={}), clock=lambda: NOW, built=None)
 
 
 async def aside(store):
@@ -143,20 +151,18 @@ async def test_while_nothing_can_be_written_nothing_is_put_aside(store):
 
 async def test_a_secret_field_of_what_is_put_aside_is_shown_to_nobody(store):
     """It is kept, for the record may be told one day; people see what they may."""
-    from crmbridge.web.operations import Operations
-
     good = engine()
     spec = {"S": FieldSpec(), "Pin": FieldSpec(sensitivity=Sensitivity.SECRET)}
     part = Part(store, Poisoned(good.rules, {("crm", "Deal"): spec}, good.zone), {"Deal": spec})
     await part.take(seen("poison", S="poison", Pin="1234"))
-    operations = Operations(store, engine=lambda: part.interpreter.engine, now=lambda: NOW)
+    desk = verbs(stopped(store, part))
     ((row, _),) = await store.failed_requests()
 
     assert b"1234" in (await store.failed_request(row.id))[0].body
-    shown = await operations.show(f"request:{row.id}")
+    shown = await desk["show"](f"request:{row.id}")
     assert (shown["record"], shown["body"]) == ("Deal/poison", '{"fields": {"Pin": "***", "S": "poison"}, "before": {}}')
-    assert "1234" not in str(await operations.dead_list()) + str(await operations.explain("poison"))
-    (note, *_) = (await operations.explain("crm/Deal/poison"))["records"][0]["notes"]
+    assert "1234" not in str(await desk["dead_list"]()) + str(await desk["explain"]("poison"))
+    (note, *_) = (await desk["explain"]("crm/Deal/poison"))["records"][0]["notes"]
     assert "nobody foresaw this" in note
 
 
@@ -289,9 +295,7 @@ async def test_what_fails_again_when_it_is_tried_again_is_kept(store):
     ((again, _),) = await store.failed_requests()
     assert await aside(store) == [("Deal/odd", "no stamp")]
 
-    from crmbridge.web.operations import Operations
-
-    answer = await Operations(store, engine=lambda: part.interpreter.engine, now=lambda: NOW).dead_retry({"all": True})
+    answer = await verbs(stopped(store, part))["dead_retry"]({"all": True})
     assert (answer["requests"], answer["problems"][0]["id"]) == (0, f"request:{again.id}")
     assert "trying again reads nothing: no stamp" in answer["problems"][0]["reason"]
 

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from shared import NOW
 
+from crmbridge.operate.scope import Refused, instant, read, remote_ids
 from crmbridge.store.interface import Scope
-from crmbridge.web.scope import Refused, instant, read, remote_ids
 
 
 def test_times():

@@ -49,7 +49,7 @@ async def test_no_query_scans_a_table(tmp_path, name):
     """Cost stays flat from a thousand to a million stored rows: every hot read goes through an index."""
     store = SqliteStore(tmp_path / "store.db")
     names = {"destination": "x", "start": "", "stop": None, "skip": "[]", "limit": 1, "states": "[]", "direction": 1, "after": 0}
-    names |= dict.fromkeys(("ids", "channel", "rule", "record", "reason", "since", "until"))
+    names |= dict.fromkeys(("ids", "channel", "rule", "record", "reason", "since", "until", "below"))
 
     def plan(db: sqlite3.Connection) -> list[str]:
         statement = Q[name]

@@ -118,8 +118,8 @@ class Intake(rows.Base):
 
     # --- requests that nobody could interpret
 
-    async def failed_requests(self, limit: int = 100) -> list[tuple[InboxRow, str]]:
-        found = await self.database.read(lambda db: db.execute(Q["inbox_failed"], (limit,)).fetchall())
+    async def failed_requests(self, limit: int = 100, after: int = 0) -> list[tuple[InboxRow, str]]:
+        found = await self.database.read(lambda db: db.execute(Q["inbox_failed"], (after, limit)).fetchall())
         return [
             (InboxRow(row["id"], row["source"], from_us(row["received_at"]), {}, "", b"", row["record"]), row["failure"]) for row in found
         ]

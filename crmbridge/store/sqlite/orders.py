@@ -19,9 +19,11 @@ class Orders(rows.Base):
 
     # --- looking
 
-    async def select(self, states: Sequence[State], scope: Scope, *, limit: int = 100, oldest: bool = False) -> list[Delivery]:
+    async def select(
+        self, states: Sequence[State], scope: Scope, *, limit: int = 100, oldest: bool = False, after: int = 0
+    ) -> list[Delivery]:
         def query(db: sqlite3.Connection) -> list[Delivery]:
-            ids = _chosen(db, states, scope, limit, oldest=oldest)
+            ids = _chosen(db, states, scope, limit, oldest=oldest, after=after)
             found = [rows.delivery(db, row) for row in db.execute(Q["deliveries_rows"], (dump_json(ids),))]
             return found if oldest else found[::-1]
 
@@ -45,8 +47,8 @@ class Orders(rows.Base):
     async def deliveries_of(self, record: RecordRef, limit: int) -> list[Delivery]:
         return await self.database.read(lambda db: [rows.delivery(db, row) for row in db.execute(Q["deliveries_of"], (str(record), limit))])
 
-    async def published(self, scope: Scope, limit: int = 100) -> list[Published]:
-        values = {**rows.scope_values(scope), "limit": limit}
+    async def published(self, scope: Scope, limit: int = 100, below: int | None = None) -> list[Published]:
+        values = {**rows.scope_values(scope), "limit": limit, "below": below}
         return await self.database.read(
             lambda db: [
                 Published(rows.delivery(db, row), from_us(row["published_at"])) for row in db.execute(Q["deliveries_published"], values)

@@ -7,18 +7,23 @@ from typing import Any
 
 from crmbridge.intake.deliveries import run
 from crmbridge.model import ChangeEvent, Delivery, RecordRef, Repeat, Same
+from crmbridge.operate import shapes
+from crmbridge.operate.look import LIMIT, Look
+from crmbridge.operate.port import Port
+from crmbridge.operate.scope import Refused, remote_ids
 from crmbridge.rules.engine import Engine
 from crmbridge.store.interface import Journalled
-from crmbridge.web import shapes
-from crmbridge.web.orders import Orders
-from crmbridge.web.reading import LIMIT
-from crmbridge.web.scope import Refused, remote_ids
 
 _CHANGES, _DELIVERIES, _RECORDS, _REPEATS = 20, 200, 10, 20
 
 
-class Explaining(Orders):
+class Explain:
     """Answers `explain`."""
+
+    def __init__(self, port: Port, look: Look) -> None:
+        self._port = port
+        self._store = port.store
+        self._look = look
 
     async def explain(self, name: str, changes: int = _CHANGES) -> dict[str, Any]:
         """What is known of a CRM address, a record (`source/type/id`, or its id alone), a change, a delivery, or a published message."""
@@ -64,7 +69,7 @@ class Explaining(Orders):
         return [one for one in await self._store.repeats_of(record.id, LIMIT) if one.record == record][:_REPEATS]
 
     async def _explained(self, record: RecordRef, wanted: str | None, changes: int) -> dict[str, Any]:
-        engine = self._engine()
+        engine = self._port.engine
         snapshot = (await self._store.known([record])).snapshots.get(record)
         journal = await self._store.events_of(record, changes)
         deliveries = await self._store.deliveries_of(record, _DELIVERIES)
@@ -89,7 +94,9 @@ class Explaining(Orders):
         for delivery in deliveries:
             found = await self._store.delivery(str(delivery.id))
             attempts = found[1] if found else []
-            told.append(shapes.delivery(delivery, self._engine()) | {"attempts_failed": [shapes.attempt(attempt) for attempt in attempts]})
+            told.append(
+                shapes.delivery(delivery, self._port.engine) | {"attempts_failed": [shapes.attempt(attempt) for attempt in attempts]}
+            )
         return shapes.event(one.event, engine) | {
             "seq": one.seq,
             "recorded_at": one.recorded_at.isoformat(),
@@ -118,7 +125,7 @@ class Explaining(Orders):
         return notes
 
     async def _source_notes(self, source: str) -> list[str]:
-        facts = await self.overview()
+        facts = await self._look.overview()
         notes = []
         if position := facts["sources"].get(source):
             notes.append(f"{source} was last read at {position['polled_at'] or 'no time yet'}")
@@ -136,10 +143,12 @@ class Explaining(Orders):
     async def _never_seen(self, name: str) -> list[str]:
         if not name.strip():
             raise Refused("name something: an address, a record, a change, a delivery")
-        facts = await self.overview()
+        facts = await self._look.overview()
         notes = [f"nothing here is known as {name}: no change of such a record has come in"]
         sources = (
-            {rule.source for rule in self._engine().rules} | {source for source, _ in self._engine().records} | facts["sources"].keys()
+            {rule.source for rule in self._port.engine.rules}
+            | {source for source, _ in self._port.engine.records}
+            | facts["sources"].keys()
         )
         for source in sorted(sources):
             notes += await self._source_notes(source)

@@ -1,19 +1,17 @@
-"""What people may ask. Every method takes and gives JSON values."""
+"""What people may ask of the store. Every method takes and gives JSON values."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 
 from crmbridge.model import Delivery, RecordRef, State, load_observation
-from crmbridge.publisher.publisher import Publisher
-from crmbridge.rules.engine import Engine
-from crmbridge.store.interface import Attempt, InboxRow, SourcePosition, Store
-from crmbridge.web import scope as scopes
-from crmbridge.web import shapes
-from crmbridge.web.scope import Refused, Where
+from crmbridge.operate import scope as scopes
+from crmbridge.operate import shapes
+from crmbridge.operate.port import Port
+from crmbridge.operate.scope import Refused, Where
+from crmbridge.store.interface import Attempt, InboxRow
 
 LIMIT = 1000
 """Rows that one answer holds, at most."""
@@ -21,45 +19,12 @@ _SAMPLE = 500  # records that a question about all of a type looks at
 OPEN = (State.QUEUED, State.SENDING, State.HELD, State.UNKNOWN)
 
 
-async def _nothing() -> None:
-    """Nobody needs to hear."""
+class Look:
+    """Answers what is there."""
 
-
-class Reading:
-    """Reads one store."""
-
-    def __init__(
-        self,
-        store: Store,
-        *,
-        engine: Callable[[], Engine],
-        now: Callable[[], datetime],
-        changed: Callable[[], None] = lambda: None,
-        requests_changed: Callable[[], None] = lambda: None,
-        steered: Callable[[], Awaitable[None]] = _nothing,
-        publishers: Callable[[], Mapping[str, Publisher]] | None = None,
-        on_resume: Callable[[str], str] = lambda _: "all",
-        mute: Callable[[], str] = lambda: "",
-        source: Callable[[str], Any] | None = None,
-        moved: Callable[[str, SourcePosition], Awaitable[None]] | None = None,
-    ) -> None:
-        """`changed` hears that deliveries were queued, `requests_changed` that inbox rows were, `steered` that pauses changed.
-
-        `publishers` are there only in a running daemon; `on_resume` is what a destination's configuration says of that name;
-        `mute` is why nothing may be changed at any network, if so. `source` builds a configured source anew, `moved` lets the
-        running one go on from elsewhere.
-        """
-        self._store = store
-        self._engine = engine
-        self._now = now
-        self._changed = changed
-        self._requests_changed = requests_changed
-        self._steered = steered
-        self._publishers = publishers
-        self._on_resume = on_resume
-        self._mute = mute
-        self._source = source
-        self._moved = moved
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._store = port.store
 
     async def overview(self) -> dict[str, Any]:
         """Counts by destination and state, the inbox, pauses, and how far each source has been read."""
@@ -97,7 +62,7 @@ class Reading:
     async def dead_list(self, where: Where | None = None, limit: int = 100) -> dict[str, Any]:
         """Dead letters, newest first, and webhook requests that nobody could interpret."""
         found = await self._listed([State.DEAD], where or {}, limit)
-        everything = scopes.read(where or {}, self._now(), whole=True).everything
+        everything = scopes.read(where or {}, self._port.now(), whole=True).everything
         failed = await self._store.failed_requests(min(limit, LIMIT)) if everything else []
         found["requests"] = [
             {"id": row.id, "source": row.source, "record": row.record, "received_at": row.received_at.isoformat(), "reason": reason}
@@ -110,9 +75,12 @@ class Reading:
         return await self._listed([State.UNKNOWN], where or {}, limit)
 
     async def _listed(self, states: Sequence[State], where: Where, limit: int) -> dict[str, Any]:
-        scope = scopes.read(where, self._now(), whole=True)
+        scope = scopes.read(where, self._port.now(), whole=True)
         found = await self._store.select(states, scope, limit=min(limit, LIMIT))
-        return {"deliveries": [shapes.delivery(one, self._engine()) for one in found], "count": await self._store.count(states, scope)}
+        return {
+            "deliveries": [shapes.delivery(one, self._port.engine) for one in found],
+            "count": await self._store.count(states, scope),
+        }
 
     async def show(self, name: str) -> dict[str, Any]:
         """One delivery, by its number or key: what it says, why it says it, and every attempt that failed.
@@ -121,13 +89,13 @@ class Reading:
         """
         if name.startswith("request:"):
             return await self._show_request(name.removeprefix("request:"))
-        return await self._shown(*await self._find(name))
+        return await self._shown(*await self.find(name))
 
     async def _shown(self, delivery: Delivery, attempts: Sequence[Attempt]) -> dict[str, Any]:
         event = await self._store.event(delivery.event_id)
-        return shapes.delivery(delivery, self._engine()) | {
+        return shapes.delivery(delivery, self._port.engine) | {
             "attempts_failed": [shapes.attempt(one) for one in attempts],
-            "event": shapes.event(event, self._engine()) if event else None,
+            "event": shapes.event(event, self._port.engine) if event else None,
         }
 
     async def _show_request(self, number: str) -> dict[str, Any]:
@@ -151,7 +119,7 @@ class Reading:
             one = load_observation(row.body)
         except ValueError:
             return "(it cannot be shown)"
-        engine = self._engine()
+        engine = self._port.engine
         hidden, reading = shapes.secret_fields(row.source, one.record_type, engine.records), engine.reading(row.source)
         found = {name: shapes.values(fields or {}, hidden, reading) for name, fields in (("fields", one.fields), ("before", one.before))}
         return json.dumps(found, ensure_ascii=False)
@@ -161,11 +129,11 @@ class Reading:
         if after is None:
             return {"events": [], "last": await self._store.last_event()}
         found = await self._store.events_after(after, min(limit, LIMIT))
-        engine = self._engine()
+        engine = self._port.engine
         events = [shapes.event(one.event, engine) | {"seq": one.seq, "stale": one.stale} for one in found]
         return {"events": events, "last": found[-1].seq if found else after}
 
-    async def _find(self, name: str) -> tuple[Delivery, list[Attempt]]:
+    async def find(self, name: str) -> tuple[Delivery, list[Attempt]]:
         found = await self._store.delivery(str(name))
         if found is None:
             raise Refused(f"there is no delivery {name}")

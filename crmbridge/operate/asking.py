@@ -16,12 +16,13 @@ from crmbridge.errors import SourceError
 from crmbridge.intake.change import same
 from crmbridge.intake.deliveries import run
 from crmbridge.model import ChangeEvent, Cursor, Kind, Observation, Page, RecordRef, digest
+from crmbridge.operate import scope as scopes
+from crmbridge.operate import shapes
+from crmbridge.operate.look import LIMIT
+from crmbridge.operate.port import Port
+from crmbridge.operate.replay import again_said, example, refuse_if_mute
+from crmbridge.operate.scope import Refused
 from crmbridge.store.interface import Batch, Conflict, Entry, Snapshot, SourcePosition
-from crmbridge.web import scope as scopes
-from crmbridge.web import shapes
-from crmbridge.web.orders import Orders, example
-from crmbridge.web.reading import LIMIT
-from crmbridge.web.scope import Refused
 
 _BITE: Final = 500  # records read in one answer, or one page if that is more
 _PAGE: Final = 200  # records recorded at once
@@ -31,8 +32,12 @@ _OVERTIME: Final = 120.0  # seconds one read may take
 _UNDER_WAY: Final = timedelta(minutes=5)  # a change this young may still be on its way to us
 
 
-class Asking(Orders):
+class Asking:
     """Reads sources on demand."""
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._store = port.store
 
     async def backfill(
         self,
@@ -49,8 +54,8 @@ class Asking(Orders):
         left to the poll that sees its change. One answer covers some hundreds of records, or about `most` messages; `next` is where to
         go on (perhaps the same page, whose first messages are known by then), None at the end.
         """
-        self._refuse_if_mute(dry_run)
-        now = self._now()
+        refuse_if_mute(self._port, dry_run)
+        now = self._port.now()
         begin, end = scopes.instant(since, now), scopes.instant(until, now) if until else now
         seen = messages = 0
         left = Counter[str]()
@@ -74,7 +79,7 @@ class Asking(Orders):
                 if whole:
                     place = page.cursor if page.has_more else None
         if messages and not dry_run:
-            self._changed()
+            self._port.queued()
         return {
             "records": seen,
             "left_to_the_poll": left["moved"],
@@ -94,7 +99,7 @@ class Asking(Orders):
             if not entries or not record:
                 return entries, left
             try:
-                await self._store.record(Batch(source=source, entries=entries), self._now())
+                await self._store.record(Batch(source=source, entries=entries), self._port.now())
             except Conflict:
                 continue  # a poll has told of one of them meanwhile
             return entries, left
@@ -111,7 +116,7 @@ class Asking(Orders):
                 left["unmoved" if one.version is not None and one.version == snapshot.version else "moved"] += 1
                 continue
             event = _event(record, replace(one, fields={**(snapshot.fields if snapshot else {}), **one.fields}), snapshot)
-            outcome = await run(self._engine(), event)
+            outcome = await run(self._port.engine, event)
             if not outcome.rendered and not outcome.unrenderable:
                 continue
             said = {
@@ -119,7 +124,7 @@ class Asking(Orders):
                 for told in await self._store.deliveries_of(record, LIMIT)
                 if told.reason != "shadow"  # what was only recorded was not said
             }
-            found = [new for new in self._replayed(event, outcome, 0) if (new.message.rule, new.message.step) not in said]
+            found = [new for new in again_said(event, outcome, 0) if (new.message.rule, new.message.step) not in said]
             before = await self._store.known_keys([new.key for new in found])
             if new := [one for one in found if one.key not in before]:
                 learnt = None if snapshot else Snapshot(0, one.version, False, event.fields)
@@ -131,7 +136,7 @@ class Asking(Orders):
 
         What changed within the last minutes may still be on its way, and is left out. `next` as in `backfill`.
         """
-        now = self._now()
+        now = self._port.now()
         begin = scopes.instant(since, now)
         seen, missing = 0, list[dict[str, Any]]()
         async with self._opened(source) as (call, asked):
@@ -152,7 +157,7 @@ class Asking(Orders):
         """Known records that are there no more, or are another without a newer stamp; and what cannot be seen, in words."""
         found, blind = list[dict[str, Any]](), list[str]()
         walks: Mapping[str, Walk] = asked.walks() if isinstance(asked, Walking) else {}
-        for record_type in sorted({name for of, name in self._engine().records if of == source} | walks.keys()):
+        for record_type in sorted({name for of, name in self._port.engine.records if of == source} | walks.keys()):
             walk = walks.get(record_type)
             known = await self._ids_of(source, record_type, walk.most_ids) if walk and walk.certain else None
             if walk is None or known is None:
@@ -162,7 +167,7 @@ class Asking(Orders):
             while True:
                 stretch: Stretch = await call(asked.walk, record_type, place or None, rows)
                 known.difference_update(stretch.ids)
-                due = [one for one in stretch.observations if one.occurred_at < self._now() - _UNDER_WAY]
+                due = [one for one in stretch.observations if one.occurred_at < self._port.now() - _UNDER_WAY]
                 found += await self._unknown_here(source, due)
                 if stretch.place is None:
                     break
@@ -223,22 +228,17 @@ class Asking(Orders):
             if not before.baselined and isinstance(asked, Baseline) and asked.enumerates():
                 raise Refused(f"{source} is still learning what exists; that must end first")
             if since is not None:
-                cursor = await call(asked.since, scopes.instant(since, self._now()))
+                cursor = await call(asked.since, scopes.instant(since, self._port.now()))
             await call(asked.poll, Cursor(cursor or ""))  # a cursor that is not this source's is refused here, and not for ever after
         assert cursor is not None
         position = SourcePosition(Cursor(cursor), before.baselined, before.polled_at)
-        if self._moved is not None:
-            await self._moved(source, position)
-        else:
-            await self._store.record(Batch(source=source, entries=(), position=position), self._now())
+        await self._port.moved(source, position)
         return {"source": source, "cursor": cursor, "before": before.cursor}
 
     @asynccontextmanager
     async def _opened(self, name: str) -> AsyncIterator[tuple[Callable[..., Any], Any]]:
         """A source of our own beside the polled one, and how to call it."""
-        if self._source is None:
-            raise Refused("sources cannot be asked here")
-        asked = self._source(name)
+        asked = self._port.source(name)
         close = asked.close if hasattr(asked, "close") else None
         if close is None or not isinstance(asked, Rewindable):
             raise Refused(f"{name} cannot be asked what changed since an instant")

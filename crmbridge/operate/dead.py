@@ -1,0 +1,94 @@
+"""Dead letters, and requests that nobody could interpret: tried again, or left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from crmbridge.errors import RenderError
+from crmbridge.intake.deliveries import rerender
+from crmbridge.model import Delivery, Message, State, load_observation
+from crmbridge.operate import scope as scopes
+from crmbridge.operate.look import LIMIT
+from crmbridge.operate.port import Port
+from crmbridge.operate.queue import Queue
+from crmbridge.operate.scope import Where
+
+_SHOWN = 100  # problems that one answer names
+
+
+class Dead:
+    """Orders on what could not be said. Each goes through all that is meant, bite by bite; what is done is not done again by a repeat."""
+
+    def __init__(self, port: Port, queue: Queue) -> None:
+        self._port = port
+        self._store = port.store
+        self._queue = queue
+
+    async def dead_retry(self, where: Where, requests: Sequence[int] = ()) -> dict[str, Any]:
+        """Queue dead letters again, as they were accepted; an unrenderable one is rendered by the present rules first."""
+        done, problems, left = 0, list[dict[str, Any]](), 0
+        last = 0
+        while bite := await self._dead(where, requests, last):
+            last = bite[-1].id
+            for delivery in bite:
+                try:
+                    message = delivery.message if delivery.message.text else await self._rendered(delivery)
+                    done += await self._store.requeue(delivery, message, self._port.now())
+                except RenderError as error:
+                    problems.append({"id": delivery.id, "reason": str(error)})
+            if done:
+                self._port.queued()
+        retried = 0
+        for id in await self._requests(where, requests):
+            if why := await self._unreadable(id):
+                problems.append({"id": f"request:{id}", "reason": f"its source could not read it, and trying again reads nothing: {why}"})
+            else:
+                retried += await self._store.retry_request(id)
+        if retried:
+            self._port.requests_queued()
+        left = max(0, len(problems) - _SHOWN)
+        return {"count": done, "requests": retried, "problems": problems[:_SHOWN], "more_problems": left}
+
+    async def dead_drop(self, where: Where, requests: Sequence[int] = ()) -> dict[str, Any]:
+        """Leave dead letters unsaid for good; they stay in the journal until retention removes them."""
+        done = 0
+        if not requests or where.get("names") or where.get("all"):
+            meant = await self._queue.meant(where, [State.DEAD])
+            done = await self._store.drop([State.DEAD], meant, "dropped by hand", self._port.now())
+        dropped = [await self._store.drop_request(id) for id in await self._requests(where, requests)]
+        return {"count": done, "requests": sum(dropped), "problems": [], "more_problems": 0}
+
+    async def _dead(self, where: Where, requests: Sequence[int], after: int) -> list[Delivery]:
+        if requests and scopes.read(where, self._port.now(), whole=True).everything and not where.get("names") and not where.get("all"):
+            return []
+        # A name was one of a dead letter when it was looked up first; by the next bite it may be queued.
+        meant = await self._queue.meant(where, [State.DEAD] if not after else list(State))
+        return await self._store.select([State.DEAD], meant, limit=LIMIT, oldest=True, after=after)
+
+    async def _requests(self, where: Where, requests: Sequence[int]) -> Sequence[int]:
+        """The numbers of the requests that are meant: those named, or all that wait for a person."""
+        if not (where.get("all") and scopes.read(where, self._port.now(), whole=True).everything):
+            return requests
+        found: list[int] = []
+        while bite := await self._store.failed_requests(LIMIT, found[-1] if found else 0):
+            found += [row.id for row, _ in bite]
+        return found
+
+    async def _unreadable(self, id: int) -> str:
+        """Why a source could not read what was put aside; empty for everything else."""
+        found = await self._store.failed_request(id)
+        try:
+            return load_observation(found[0].body).unreadable if found and found[0].record is not None else ""
+        except ValueError:
+            return ""
+
+    async def _rendered(self, delivery: Delivery) -> Message:
+        event = await self._store.event(delivery.event_id)
+        if event is None:
+            raise RenderError("its change is no longer in the journal")
+        message = rerender(self._port.engine, event, delivery.key, delivery.generation)
+        if message.destination != delivery.message.destination:
+            # Its place in the outbox is that of the old destination, whose readers may be others.
+            raise RenderError(f"its rule now publishes to {message.destination}: drop this one")
+        return message

@@ -1,0 +1,141 @@
+"""Silence that people want, and what is said of what waited when it ends."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+
+from crmbridge.model import Audience, Channel, Literal, Message, State, digest, to_us
+from crmbridge.operate.look import LIMIT
+from crmbridge.operate.port import Port
+from crmbridge.operate.scope import Refused
+from crmbridge.store.interface import Batch, Entry, NewDelivery, Pause, PauseKind, Scope
+
+WAYS: Final = ("all", "latest", "summary", "nothing")
+"""What may be said of what waited."""
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What waited in one lane."""
+
+    last: Message
+    count: int = 0
+    summed: bool = False
+    """Whether its summary waits already: an order before this one ended in between."""
+    rules: Counter[str] = field(default_factory=Counter)
+    ids: list[int] = field(default_factory=list)
+
+
+class Pauses:
+    """Orders to be silent, and to go on."""
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._store = port.store
+
+    async def pause(self, name: str, reason: str) -> dict[str, Any]:
+        """`all`, a destination or a rule says nothing until `resume`, restarts and reloads included. Changes are taken in all the same."""
+        if not reason.strip():
+            raise Refused("say why: --reason")
+        kind, own = self._paused_thing(name)
+        await self._store.pause(Pause(kind=kind, name=own, reason=reason.strip(), since=self._port.now()))
+        await self._port.steered()
+        return {"paused": name, "kind": kind.value}
+
+    async def resume(self, name: str, say: str | None = None) -> dict[str, Any]:
+        """Go on. `say`: `all` that waited, the `latest` of each record, one `summary`, or `nothing` of it; default: its `on_resume`.
+
+        What of it was done before an end of this process is not done again by a repeat.
+        """
+        kind, own = self._paused_thing(name)
+        said = say or self._usual(kind, own)
+        if said not in WAYS:
+            raise Refused(f"say {', '.join(WAYS[:-1])} or {WAYS[-1]}")
+        scope = Scope(destination=own if kind is PauseKind.DESTINATION else None, rule=own if kind is PauseKind.RULE else None)
+        paused = next((one for one in await self._store.pauses() if (one.kind, one.name) == (kind, own)), None)
+        dropped = await self._caught_up(scope, said, paused)
+        resumed = await self._store.resume(kind, own)
+        if kind is PauseKind.DESTINATION:
+            resumed = await self._store.end_pause(own) or resumed
+        await self._port.steered()
+        self._port.queued()
+        if not resumed:
+            raise Refused(f"{name} was not paused")
+        return {"resumed": name, "dropped": dropped}
+
+    def _usual(self, kind: PauseKind, name: str) -> str:
+        """What the configuration says of a destination."""
+        configured = self._port.config.destinations
+        return str(configured[name].options.on_resume) if kind is PauseKind.DESTINATION and name in configured else "all"
+
+    async def _caught_up(self, scope: Scope, say: str, paused: Pause | None) -> int:
+        now = self._port.now()
+        match say:
+            case "latest":
+                return await self._store.drop_older(scope, "a newer one was said after a pause", now)
+            case "nothing":
+                return await self._store.drop([State.QUEUED], scope, "dropped after a pause", now)
+            case "summary":
+                return await self._summed_up(scope, paused, now)
+        return 0
+
+    async def _summed_up(self, scope: Scope, paused: Pause | None, now: datetime) -> int:
+        """One message for each lane in place of what waited; the public is told nothing of that kind.
+
+        The summaries are recorded before anything is dropped, under keys of the pause: an order that is repeated after an end in
+        between says none of them twice.
+        """
+        lanes: dict[tuple[str, Channel | None], _Lane] = {}
+        since, last = str(to_us(paused.since if paused else now)), 0
+        while bite := await self._store.select([State.QUEUED], scope, limit=LIMIT, oldest=True, after=last):
+            last = bite[-1].id
+            for one in bite:
+                if one.message.audience is Audience.PUBLIC:
+                    continue
+                lane = lanes.setdefault((one.message.destination, one.message.channel), _Lane(one.message))
+                if one.message.step == "pause":
+                    lane.summed |= one.key == _summary_key(one.message, since)
+                else:
+                    lane.last, lane.count = one.message, lane.count + 1
+                    lane.rules[one.message.rule] += 1
+                    lane.ids.append(one.id)
+        meant = [lane for lane in lanes.values() if lane.count > 1 or lane.summed]
+        if meant:
+            entries = [Entry(record=lane.last.record, deliveries=[_summary(lane, since)]) for lane in meant]
+            await self._store.record(Batch(source="", entries=entries), now)
+        dropped = 0
+        for lane in meant:
+            for start in range(0, len(lane.ids), LIMIT):
+                those = Scope(ids=lane.ids[start : start + LIMIT])
+                dropped += await self._store.drop([State.QUEUED], those, "summed up after a pause", now)
+        return dropped
+
+    def _paused_thing(self, name: str) -> tuple[PauseKind, str]:
+        if name == "all":
+            return PauseKind.ALL, ""
+        destinations = self._port.config.destinations
+        rules = {rule.id for rule in self._port.engine.rules}
+        if name in destinations and name in rules:
+            raise Refused(f"{name} is a rule and a destination; rename one of them, or pause what it publishes to")
+        if name in destinations:
+            return PauseKind.DESTINATION, name
+        if name in rules:
+            return PauseKind.RULE, name
+        raise Refused(f"there is no rule and no destination called {name}")
+
+
+def _summary(lane: _Lane, since: str) -> NewDelivery:
+    """The message that stands for all that waited in a lane."""
+    last = lane.last
+    text = f"{lane.count} messages waited during a pause and are not said one by one: {', '.join(sorted(lane.rules))}."
+    message = replace(
+        last, step="pause", text=(Literal(text),), link=None, thread=None, edit=False, blocks=None, media=None, expires_at=None, extra={}
+    )
+    return NewDelivery(key=_summary_key(last, since), message=message)
+
+
+def _summary_key(message: Message, since: str) -> str:
+    return digest("pause", since, message.destination, message.channel.key if message.channel else "")

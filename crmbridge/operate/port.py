@@ -1,0 +1,137 @@
+"""What orders work on: a store, the rules, and, where a daemon runs, the parts of it that must hear of an order."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from crmbridge.config.load import Config
+from crmbridge.publisher.publisher import Publisher
+from crmbridge.rules.engine import Engine
+from crmbridge.store.interface import Batch, SourcePosition, Store
+
+
+class Port(Protocol):
+    """`Running` or `Stopped`: every order means the same with both."""
+
+    @property
+    def store(self) -> Store:
+        """crmbridge's own database."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration of this moment."""
+
+    @property
+    def engine(self) -> Engine:
+        """Its rules."""
+
+    def now(self) -> datetime:
+        """This moment, aware."""
+
+    def source(self, name: str) -> Any:
+        """A configured source, built anew beside the one that is polled. Raises CrmbridgeError."""
+
+    @property
+    def publishers(self) -> Mapping[str, Publisher] | None:
+        """Who can speak to the networks, by destination; None where no daemon runs."""
+
+    @property
+    def mute(self) -> str:
+        """Why nothing may be said; empty if it may."""
+
+    def queued(self) -> None:
+        """Hear that deliveries were queued."""
+
+    def requests_queued(self) -> None:
+        """Hear that inbox rows wait."""
+
+    async def steered(self) -> None:
+        """Hear that pauses have changed."""
+
+    async def moved(self, source: str, position: SourcePosition) -> None:
+        """Let a source be read on from there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Only the database is there."""
+
+    store: Store
+    config: Config
+    clock: Callable[[], datetime]
+    built: Callable[[str], Any]
+    """Builds a source by name."""
+    publishers: Mapping[str, Publisher] | None = None
+    mute: str = ""
+
+    @property
+    def engine(self) -> Engine:
+        return self.config.engine
+
+    def now(self) -> datetime:
+        return self.clock()
+
+    def source(self, name: str) -> Any:
+        return self.built(name)
+
+    def queued(self) -> None: ...
+
+    def requests_queued(self) -> None: ...
+
+    async def steered(self) -> None: ...
+
+    async def moved(self, source: str, position: SourcePosition) -> None:
+        await self.store.record(Batch(source=source, entries=(), position=position), self.now())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A daemon runs."""
+
+    store: Store
+    configured: Callable[[], Config]
+    clock: Callable[[], datetime]
+    built: Callable[[str], Any]
+    speaking: Callable[[], Mapping[str, Publisher]]
+    muted: Callable[[], str]
+    on_queued: Callable[[], None]
+    on_requests: Callable[[], None]
+    on_steered: Callable[[], Awaitable[None]]
+    on_moved: Callable[[str, SourcePosition], Awaitable[None]]
+
+    @property
+    def config(self) -> Config:
+        return self.configured()
+
+    @property
+    def engine(self) -> Engine:
+        return self.configured().engine
+
+    @property
+    def publishers(self) -> Mapping[str, Publisher] | None:
+        return self.speaking()
+
+    @property
+    def mute(self) -> str:
+        return self.muted()
+
+    def now(self) -> datetime:
+        return self.clock()
+
+    def source(self, name: str) -> Any:
+        return self.built(name)
+
+    def queued(self) -> None:
+        self.on_queued()
+
+    def requests_queued(self) -> None:
+        self.on_requests()
+
+    async def steered(self) -> None:
+        await self.on_steered()
+
+    async def moved(self, source: str, position: SourcePosition) -> None:
+        await self.on_moved(source, position)

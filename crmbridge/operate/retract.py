@@ -1,0 +1,112 @@
+"""What was published, taken back or changed; what is stored of a record, removed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from crmbridge.errors import DeliveryError
+from crmbridge.model import Literal, RecordRef, State, digest
+from crmbridge.operate import scope as scopes
+from crmbridge.operate.look import LIMIT
+from crmbridge.operate.port import Port
+from crmbridge.operate.queue import DROPPABLE
+from crmbridge.operate.scope import Refused, Where
+from crmbridge.publisher.publisher import Publisher
+from crmbridge.store.interface import Published, Scope
+
+_SHOWN: Final = 100  # problems that one answer names
+
+
+class Retract:
+    """Orders that undo."""
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._store = port.store
+
+    async def retract(
+        self, names: Sequence[str] = (), where: Where | None = None, replacement: str | None = None, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Take back what was published, by number, address or network's id, or a rule's since an instant; with a text: change it.
+
+        What of the scope still waits is dropped.
+        """
+        if (publishers := self._port.publishers) is None:
+            raise Refused("no crmbridge runs: only a running one can take messages back")
+        if mute := self._port.mute:
+            raise Refused(f"nothing can be taken back: {mute}")
+        now = self._port.now()
+        scope = scopes.read(where, now) if where else None
+        if scope is not None and (scope.rule is None or scope.since is None):
+            raise Refused("a scope to take back names a rule and a time: --rule, --since")
+        named = [one for name in names for one in await self._published_as(name)]
+        waiting = await self._store.count(DROPPABLE, scope) if scope is not None else 0
+        if dry_run:
+            published = len(named) + sum([len(bite) async for bite in self._published(scope)])
+            if not published and not waiting:
+                raise Refused("nothing of that kind is published or waits")
+            return {"count": published, "waiting": waiting, "problems": [], "more_problems": 0, "dry_run": True}
+        if scope is not None and waiting:
+            await self._store.drop(DROPPABLE, scope, "retracted before it was said", now)
+        done, problems = 0, list[dict[str, Any]]()
+
+        async def undo(bite: Sequence[Published]) -> None:
+            nonlocal done
+            for one in bite:
+                try:
+                    await self._taken_back(one, replacement, publishers)
+                    done += 1
+                except (DeliveryError, Refused) as error:
+                    problems.append({"id": one.delivery.id, "reason": str(error)})
+
+        await undo(named)
+        async for bite in self._published(scope):
+            await undo(bite)
+        if not done and not problems and not waiting:
+            raise Refused("nothing of that kind is published or waits")
+        more = max(0, len(problems) - _SHOWN)
+        return {"count": done, "waiting": waiting, "problems": problems[:_SHOWN], "more_problems": more, "dry_run": False}
+
+    async def _published(self, scope: Scope | None) -> AsyncIterator[Sequence[Published]]:
+        """All that was published of a scope and not taken back, bite by bite; what an end in between left is what a repeat finds."""
+        below: int | None = None
+        while scope is not None and (bite := await self._store.published(scope, LIMIT, below)):
+            yield bite
+            below = bite[-1].delivery.id
+
+    async def _taken_back(self, one: Published, replacement: str | None, publishers: Mapping[str, Publisher]) -> None:
+        delivery = one.delivery
+        publisher = publishers.get(delivery.message.destination)
+        if publisher is None:
+            raise Refused(f"the destination {delivery.message.destination} is not configured")
+        if delivery.receipt is None or not delivery.receipt.remote_id:
+            raise Refused("its network's id is not known")
+        if replacement is None:
+            await publisher.delete(delivery.receipt)
+            await self._store.retract(delivery.key, self._port.now())
+        else:
+            message = replace(delivery.message, text=(Literal(replacement),), link=None, blocks=None, media=None, extra={})
+            await publisher.edit(delivery.receipt, message, digest("retract", delivery.key, replacement))
+
+    async def _published_as(self, name: str) -> list[Published]:
+        keys = {name}
+        for remote_id in scopes.remote_ids(name):
+            keys |= set(await self._store.receipts_named(remote_id))
+        found = [one for key in sorted(keys) if (one := await self._store.delivery(key)) and one[0].state is State.DELIVERED]
+        if not found:
+            raise Refused(f"nothing that was published is known as {name}")
+        return [Published(one, one.due) for one, _ in found]
+
+    async def forget(self, record: str, dry_run: bool = False) -> dict[str, Any]:
+        """Remove all that is stored of one record, named `source/type/id`: journal, snapshot, deliveries, receipts."""
+        parts = record.split("/", 2)
+        if len(parts) != 3:
+            raise Refused("name it source/type/id, like crm/Contact/003")
+        ref = RecordRef(*parts)
+        if dry_run:
+            events = await self._store.events_of(ref, LIMIT)
+            deliveries = await self._store.deliveries_of(ref, LIMIT)
+            return {"record": record, "gone": {"events": len(events), "deliveries": len(deliveries)}, "dry_run": True}
+        return {"record": record, "gone": await self._store.forget(ref), "dry_run": False}

@@ -1,0 +1,39 @@
+"""Messages that may or may not be published: a person says what became of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crmbridge.model import Receipt, State
+from crmbridge.operate.look import Look
+from crmbridge.operate.port import Port
+from crmbridge.operate.scope import Refused
+from crmbridge.publisher.decide import RESENT
+from crmbridge.store.interface import Scope
+
+
+class Unknown:
+    """Orders on doubts."""
+
+    def __init__(self, port: Port, look: Look) -> None:
+        self._port = port
+        self._store = port.store
+        self._look = look
+
+    async def unknown_resolve(self, name: str, outcome: str, url: str | None = None) -> dict[str, Any]:
+        """A person has looked: `published` (perhaps with its address), `resend`, or `drop`."""
+        delivery, _ = await self._look.find(name)
+        if delivery.state is not State.UNKNOWN:
+            raise Refused(f"delivery {delivery.id} is {delivery.state}, not unknown")
+        match outcome:
+            case "published":
+                receipt = Receipt(remote_id="", url=url, extra={"found": "by hand"})
+                done = int(await self._store.confirm(delivery, receipt, "found by hand", self._port.now()))
+            case "resend":
+                done = int(await self._store.requeue(delivery, delivery.message, self._port.now(), RESENT))
+            case "drop":
+                done = await self._store.drop([State.UNKNOWN], Scope(ids=[delivery.id]), "dropped by hand", self._port.now())
+            case _:
+                raise Refused("an outcome is published, resend or drop")
+        self._port.queued()
+        return {"count": done, "problems": []}
