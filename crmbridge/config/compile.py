@@ -179,7 +179,7 @@ class _Compiler:
         return condition
 
     def _may_decide(self, read: Read, place: Place, fields: RecordSpec | None, audiences: Iterable[Audience]) -> None:
-        if read.root == "event":
+        if read.root == "event" or not self._known_record:
             return
         sensitivity = (fields or {}).get(read.path, FieldSpec()).sensitivity
         if not readable(sensitivity, None):

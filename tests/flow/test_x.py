@@ -152,9 +152,9 @@ def test_a_picture_that_fails_is_told_beside_the_receipt(tmp_path):
         stage.change()
         stage.publish("brand")
         (one,) = stage.deliveries()
-        shown = shapes.delivery(one)
+        shown = shapes.delivery(one, stage.config.engine)
         assert shown["receipt"]["note"] == "posted without its picture: HTTP 404"
         assert shown["media"] == {"url": f"{stage.pictures.url}/a.png", "alt": "Parkers", "fault": ""}
         stage.change(id=2)
         stage.publish("brand")
-        assert shapes.delivery(stage.deliveries()[-1])["receipt"]["note"] is None
+        assert shapes.delivery(stage.deliveries()[-1], stage.config.engine)["receipt"]["note"] is None
