@@ -12,6 +12,7 @@ from crmbridge.http.session import Session, read
 from crmbridge.http.strict import look, strict_json
 from crmbridge.http.tokens import NotKept, Token, Tokens
 from crmbridge.http.vendor import Refused, Vendor, denial, understood
+from crmbridge.http.watch import Watch
 from crmbridge.http.xml import parse_xml
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Token",
     "Tokens",
     "Vendor",
+    "Watch",
     "aside",
     "attempt",
     "begin",

@@ -5,13 +5,12 @@ Only the resolver's own wait for a name (resolv.conf) stands outside it."""
 
 from __future__ import annotations
 
-import contextlib
 import http.cookiejar
 import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import requests
 import requests.adapters
@@ -21,6 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, begin
+from crmbridge.http.watch import Watch
 from crmbridge.model import Network
 
 
@@ -33,59 +33,23 @@ class _Call(threading.local):
 _call = _Call()
 
 
-class _Watch:
-    """Shuts a call's socket when its deadline passes, whatever that socket is doing."""
+class _Watch(Watch):
+    """The watch of the call under way in this thread, and where that call may go."""
 
     def __init__(self, seconds: float, reachable: Callable[[str], bool]) -> None:
         """`reachable` says of a resolved address whether it may be connected to."""
-        self.expired = False
+        super().__init__(seconds)
         self.reachable = reachable
         self.forbidden = False
         """Every address of the host was one that may not be connected to."""
-        self._ends = time.monotonic() + seconds
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._expire)
-        self._timer.daemon = True
 
-    def __enter__(self) -> _Watch:
+    def __enter__(self) -> Self:
         _call.watch = self
-        self._timer.start()
-        return self
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
         _call.watch = None
-        with self._lock:
-            self._release()
-
-    @property
-    def left(self) -> float:
-        """Seconds until the deadline."""
-        return self._ends - time.monotonic()
-
-    def hold(self, connected: socket.socket) -> None:
-        """Watch `connected` through a descriptor of our own: TLS takes the original socket object's away."""
-        with self._lock:
-            self._release()
-            self._socket = socket.socket(connected.family, connected.type, fileno=socket.dup(connected.fileno()))
-            if self.expired:
-                self._shut()
-
-    def _expire(self) -> None:
-        with self._lock:
-            self.expired = True
-            self._shut()
-
-    def _shut(self) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-
-    def _release(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        super().__exit__()
 
 
 class _Marking:
@@ -114,26 +78,12 @@ class _Marking:
             raise NameResolutionError(this.host, this, reason) from error
         allowed = [one for one in found if watch.reachable(str(one[4][0]))]
         watch.forbidden = bool(found) and not allowed
-        failure: OSError = OSError("no address")
-        for family, kind, protocol, _, address in allowed:
-            try:
-                made = socket.socket(family, kind, protocol)
-            except OSError as error:  # this machine does not speak that family
-                failure = error
-                continue
-            try:
-                for option in this.socket_options or ():
-                    made.setsockopt(*option)
-                made.settimeout(max(watch.left, 0.001))
-                made.connect(address)
-                watch.hold(made)
-                return made
-            except OSError as error:
-                made.close()
-                failure = error
-        if isinstance(failure, TimeoutError):
-            raise ConnectTimeoutError(this, f"no connection to {this.host} in time") from failure
-        raise NewConnectionError(this, f"no connection to {this.host}: {failure.strerror or failure}") from failure
+        try:
+            return watch.connect(allowed, this.socket_options or ())
+        except TimeoutError as error:
+            raise ConnectTimeoutError(this, f"no connection to {this.host} in time") from error
+        except OSError as error:
+            raise NewConnectionError(this, f"no connection to {this.host}: {error.strerror or error}") from error
 
     def send(self, data: Any) -> None:
         if not self._connecting:  # a CONNECT to a proxy is not yet our request
