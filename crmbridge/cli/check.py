@@ -117,6 +117,7 @@ def render(change: Any, path: Path, output: str) -> None:
                 "channel": one.message.channel and (one.message.channel.title or one.message.channel.key),
                 "rule": one.message.rule,
                 "step": one.message.step,
+                "subject": plain(one.message.subject) if one.message.subject is not None else None,
                 "text": plain(one.message.text),
                 "link": one.message.link,
                 "no_link": one.message.extra.get(NO_LINK),
@@ -142,6 +143,8 @@ def _rendered(data: dict[str, Any]) -> Iterator[str]:
         channel = f" / {one['channel']}" if one["channel"] else ""
         length = f", {one['length']['is']} of {one['length']['of']}" if one["length"] else ""
         yield f"{one['to']}{channel}  (rule {one['rule']}, step {one['step']}{length})"
+        if one["subject"] is not None:
+            yield f"    subject: {one['subject']}"
         yield from (f"    {line}" for line in one["text"].splitlines())
         if one["link"]:
             yield f"    {one['link']}"

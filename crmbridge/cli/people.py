@@ -102,6 +102,8 @@ def delivery_lines(one: dict[str, Any]) -> Iterator[str]:
     for label in ("key", "destination", "channel", "rule", "step", "record", "accepted_at", "due", "expires_at", "link", "last_error"):
         if one[label]:
             yield f"  {label:12} {one[label]}"
+    if one["subject"] is not None:
+        yield f"  subject      {one['subject']}"
     yield f"  text         {one['text']}"
     if one["no_link"]:
         yield f"  without its link: {one['no_link']}"

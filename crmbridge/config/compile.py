@@ -71,6 +71,10 @@ class Speech:
     """What it could do if something were installed, and what."""
     lay_out: Callable[[Any], LaidOut] | None = None
     """What a layout comes to there."""
+    channel_example: str = "#wins"
+    """What a channel of its may look like."""
+    channel_fault: Callable[[str], str] = lambda _: ""
+    """Why it can have no such channel; empty if it may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +233,7 @@ class _Compiler:
             edit=model.on_update == "edit",
             blocks=blocks,
             media=self._media(model.media, place.at("media"), fields),
+            subject=self._subject(model.subject, place.at("subject"), fields),
             max_age=speech.max_age if model.max_age is None else None if model.max_age == "off" else model.max_age,
             surge=speech.surge,
         )
@@ -239,7 +244,8 @@ class _Compiler:
     def _unborn(self, steps: Sequence[Step], clauses: Sequence[Clause], sure: frozenset[str], model: RuleModel, place: Place) -> None:
         """A new record was nothing before."""
         for index, step in enumerate(steps):
-            for part, templates in (("text", [step.text]), ("blocks", list(templates_in(step.blocks)))):
+            parts = (("text", [step.text]), ("subject", list(templates_in(step.subject))), ("blocks", list(templates_in(step.blocks))))
+            for part, templates in parts:
                 for name in unborn(templates, model.when.event, clauses, sure):
                     where = place.at("publish", index, part)
                     quote = where.inner_quote
@@ -260,6 +266,7 @@ class _Compiler:
             ("on_update", model.on_update == "edit", Ability.EDIT, "cannot change what it has published"),
             ("blocks", model.blocks is not None, Ability.BLOCKS, "knows no blocks"),
             ("media", model.media is not None, Ability.MEDIA, "shows no pictures"),
+            ("subject", model.subject is not None, Ability.SUBJECT, "has no subjects"),
         )
         for key, wanted, ability, words in asked:
             if wanted and ability not in speech.can:
@@ -302,18 +309,28 @@ class _Compiler:
                 self._add(place.at(name), fault)
         return StepMedia(url, alt) if url and alt else None
 
+    def _subject(self, source: str | None, place: Place, fields: RecordSpec | None) -> Template | None:
+        """A subject is words, as a text is."""
+        template = self._compile(compile_template, source, place, fields) if source is not None else None
+        if template and (fault := unfilled(template)):
+            self._add(place, fault)
+        return template
+
     def _channel(self, model: StepModel, place: Place, fields: RecordSpec | None, speech: Speech) -> FixedChannel | RecordChannel | None:
         if model.channel is not None and Ability.CHANNEL not in speech.can:
             self._add(place, f"{model.to} posts to one place only: leave `channel` out")
             return None
         if isinstance(model.channel, str):
+            if fault := speech.channel_fault(model.channel):
+                self._add(place, fault)
             return FixedChannel(model.channel)
         if not isinstance(model.channel, RecordChannelModel):
             if speech.needs_channel and model.channel is None:
-                self._add(place, f"{model.to} has no channel of its own: write {_CHANNEL_ADVICE[speech.record_channels]}")
+                advice = _RECORD_CHANNEL if speech.record_channels else f'channel: "{speech.channel_example}"'
+                self._add(place, f"{model.to} has no channel of its own: write {advice}")
             return None
         if not speech.record_channels:
-            self._add(place, f'{model.to} cannot make channels about records; name one, like channel: "#wins"')
+            self._add(place, f'{model.to} cannot make channels about records; name one, like channel: "{speech.channel_example}"')
             return None
         source_id = self._compile(compile_expression, model.channel.for_, place.at("for"), fields)
         title = self._compile(compile_expression, model.channel.title, place.at("title"), fields)
@@ -324,6 +341,7 @@ class _Compiler:
         where = {"text": step.text.reads, "link": step.link.reads if step.link else ()}
         where["blocks"] = tuple(read for template in templates_in(step.blocks) for read in template.reads)
         where["media"] = step.media.reads if step.media else ()
+        where["subject"] = step.subject.reads if step.subject else ()
         if isinstance(step.channel, RecordChannel):
             where["channel"] = step.channel.source_id.reads + step.channel.title.reads
         for part, reads in where.items():
@@ -411,7 +429,7 @@ def _unsaid(template: Template) -> Unsaid:
 
 _MARKS: Final = ("{{", "{%", "{#")
 """Where a template has something to fill in, or to leave out."""
-_CHANNEL_ADVICE = {True: "channel: {for: record.AccountId, title: record.Account.Name}", False: 'channel: "#wins"'}
+_RECORD_CHANNEL: Final = "channel: {for: record.AccountId, title: record.Account.Name}"
 
 
 def _readers(audience: Audience) -> str:

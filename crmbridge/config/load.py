@@ -14,6 +14,7 @@ import pydantic
 from pydantic import BaseModel, ValidationError, create_model
 
 from crmbridge import registry
+from crmbridge.config.alerts import alerts_faults
 from crmbridge.config.compile import Place, RuleSource, Speech, Surroundings, compile_rules, surge
 from crmbridge.config.document import Document, KeyPath, read
 from crmbridge.config.models import (
@@ -206,6 +207,8 @@ class _Loader:
                     partial(_too_long, one),
                     one.connector.lacks(one.options),
                     partial(one.connector.lay_out, one.options) if one.connector.lay_out else None,
+                    one.connector.channel_example,
+                    partial(one.connector.channel_fault, one.options),
                 )
                 for name, one in destinations.items()
             },
@@ -339,21 +342,12 @@ class _Loader:
         return found
 
     def _alerts(self, model: ConfigModel, destinations: Mapping[str, DestinationConfig], raw: Mapping[str, Any]) -> None:
-        alerts = model.alerts
-        if alerts.to is None:
-            if alerts.channel is not None:
-                self._add(self.main, ("alerts", "channel"), "is of no use without `to`")
+        if model.alerts.to in _broken(raw, {}, destinations):
             return
-        to = destinations.get(alerts.to)
-        if to is None:
-            if alerts.to not in _broken(raw, {}, destinations):
-                self._add(self.main, ("alerts", "to"), f'no destination "{alerts.to}"{did_you_mean(alerts.to, destinations)}')
-        elif to.audience is Audience.PUBLIC:
-            self._add(self.main, ("alerts", "to"), f"{alerts.to} is read by the whole world: name a destination that is not")
-        elif alerts.channel is not None and Ability.CHANNEL not in to.connector.can(to.options):
-            self._add(self.main, ("alerts", "channel"), f"{alerts.to} posts to one place only: leave `channel` out")
-        elif alerts.channel is None and to.connector.needs_channel(to.options):
-            self._add(self.main, ("alerts",), f"{alerts.to} has no channel of its own: write `channel`")
+        to = destinations.get(model.alerts.to) if model.alerts.to is not None else None
+        asked = (to.connector, to.options, to.audience) if to is not None else None
+        for path, message in alerts_faults(model.alerts, asked, set(destinations)):
+            self._add(self.main, ("alerts", *path), message)
 
     def _rules_of(self, document: Document, raw: Any) -> list[RuleSource]:
         found = []

@@ -298,6 +298,7 @@ class StepModel(Options):
         description="A layout as the destination's network has it, see its page (`doc`); each text is a template, and `text` the fallback.",
     )
     media: MediaModel | None = Field(None, description="For twitter: a picture, with what it shows in words.")
+    subject: Words | None = Field(None, description="For email: the template of the subject. Default: the first line of the text.")
     max_age: DurationOrOff | None = Field(None, description="Instead of the destination's.")
     link: Words | None = Field(None, description="A template that gives a web address to show with the message.")
 

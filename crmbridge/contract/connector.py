@@ -69,6 +69,10 @@ class Connector:
     """For a destination that is not public: how long after a change it may still be told, unless the configuration says otherwise."""
     needs_channel: Callable[[Any], bool] = lambda _: False
     """For a destination: `needs_channel(options)` is true where every step must name a channel."""
+    channel_example: str = "#wins"
+    """For a destination: what a channel may look like, for advice."""
+    channel_fault: Callable[[Any, str], str] = lambda *_: ""
+    """For a destination: `channel_fault(options, channel)` is why a step cannot name such a channel; empty if it can."""
     can: Callable[[Any], frozenset[Ability]] = lambda _: frozenset({Ability.THREAD, Ability.CHANNEL})
     """For a destination: `can(options)` is what rules may ask of it; the same as what the built destination can."""
     lacks: Callable[[Any], Mapping[Ability, str]] = lambda _: {}

@@ -46,6 +46,7 @@ class Ability(StrEnum):
     MENTION = "mention"  # people who are named by e-mail address are notified
     CHANNEL = "channel"  # more than one place: a step may name it
     MEDIA = "media"  # pictures
+    SUBJECT = "subject"  # a line apart that says what a message is about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

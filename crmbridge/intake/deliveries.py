@@ -27,7 +27,9 @@ def summary(first: Message, surge: Surge, event: ChangeEvent) -> NewDelivery:
     seconds = round(surge.per.total_seconds())
     within = f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
     words = f"More than {surge.over} messages of the rule {first.rule} came within {within}. The rest waits: a person releases or drops it."
-    message = replace(first, step="surge", text=(Literal(words),), link=None, thread=None, edit=False, blocks=None, media=None)
+    message = replace(
+        first, step="surge", text=(Literal(words),), link=None, thread=None, edit=False, blocks=None, media=None, subject=None
+    )
     channel = first.channel.key if first.channel else ""
     return NewDelivery(key=digest("surge", event.id, first.rule, first.destination, channel), message=message)
 

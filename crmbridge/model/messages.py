@@ -56,6 +56,8 @@ class Message:
     blocks: Any = None
     """A layout that only its network knows: JSON in which every text that may hold a record's words is a Text."""
     media: Media | None = None
+    subject: Text | None = None
+    """What it is about, in a line, for networks that show that apart (e-mail); without one the network makes do with the text."""
     audience: Audience = Audience.COMPANY
     reads: tuple[str, ...] = ()
     """The record's fields that its readers are shown, by name; empty too for what an earlier version made."""
@@ -109,6 +111,7 @@ def dump_message(message: Message) -> str:
             "edit": message.edit,
             "blocks": _dump_blocks(message.blocks),
             "media": [message.media.url, dump_text(message.media.alt), message.media.fault] if message.media else None,
+            "subject": dump_text(message.subject) if message.subject is not None else None,
             "audience": message.audience,
             "reads": list(message.reads),
             "expires_at": to_us(message.expires_at) if message.expires_at else None,
@@ -133,6 +136,7 @@ def load_message(text: str) -> Message:
         edit=raw.get("edit", False),
         blocks=_load_blocks(raw.get("blocks")),
         media=_load_media(raw.get("media")),
+        subject=load_text(raw["subject"]) if raw.get("subject") is not None else None,
         audience=Audience(raw["audience"]),
         reads=tuple(raw.get("reads", ())),
         expires_at=from_us(raw["expires_at"]) if raw["expires_at"] is not None else None,

@@ -132,7 +132,17 @@ def _summary(lane: _Lane, since: str) -> NewDelivery:
     last = lane.last
     text = f"{lane.count} messages waited during a pause and are not said one by one: {', '.join(sorted(lane.rules))}."
     message = replace(
-        last, step="pause", text=(Literal(text),), link=None, thread=None, edit=False, blocks=None, media=None, expires_at=None, extra={}
+        last,
+        step="pause",
+        text=(Literal(text),),
+        link=None,
+        thread=None,
+        edit=False,
+        blocks=None,
+        media=None,
+        subject=None,
+        expires_at=None,
+        extra={},
     )
     return NewDelivery(key=_summary_key(last, since), message=message)
 

@@ -87,7 +87,7 @@ class Retract:
             await publisher.delete(delivery.receipt)
             await self._store.retract(delivery.key, self._port.now())
         else:
-            message = replace(delivery.message, text=(Literal(replacement),), link=None, blocks=None, media=None, extra={})
+            message = replace(delivery.message, text=(Literal(replacement),), link=None, blocks=None, media=None, subject=None, extra={})
             await publisher.edit(delivery.receipt, message, digest("retract", delivery.key, replacement))
 
     async def _published_as(self, name: str) -> list[Published]:

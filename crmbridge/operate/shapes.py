@@ -28,6 +28,7 @@ def delivery(one: Delivery, engine: Engine) -> dict[str, Any]:
         "rule": message.rule,
         "step": message.step,
         "record": str(message.record),
+        "subject": None if message.subject is None else "***" if hidden else plain(message.subject),
         "text": "***" if hidden else plain(message.text),
         "link": None if hidden else message.link,
         "no_link": message.extra.get(NO_LINK),

@@ -212,6 +212,7 @@ class Engine:
                 edit=step.edit,
                 blocks=rendered(step.blocks, said),
                 media=_media(step, said),
+                subject=said(step.subject) if step.subject else None,
                 audience=step.audience,
                 reads=self._reads.get((rule.id, step.id)) or _fields_of(step),
                 expires_at=event.occurred_at + step.max_age if step.max_age else None,

@@ -79,6 +79,7 @@ class Step:
     max_age: timedelta | None = None
     """How long after the change it may still be said."""
     media: StepMedia | None = None
+    subject: Template | None = None
     surge: Surge | None = None
 
     def reads(self) -> Iterator[Read]:
@@ -90,6 +91,8 @@ class Step:
             yield from template.reads
         if self.media:
             yield from self.media.reads
+        if self.subject:
+            yield from self.subject.reads
         if isinstance(self.channel, RecordChannel):
             yield from self.channel.source_id.reads
             yield from self.channel.title.reads
@@ -138,7 +141,7 @@ class Rule:
 
     def unsure(self, step: Step) -> frozenset[str]:
         """Fields without whose values the step's message is a dead letter, and of which no condition makes sure that they have any."""
-        needs = frozenset().union(*(template.needs for template in (step.text, *templates_in(step.blocks))))
+        needs = frozenset().union(*(template.needs for template in (step.text, *templates_in(step.subject), *templates_in(step.blocks))))
         sure = assured(self.clauses) | (self.condition.sure if self.condition else frozenset())
         return frozenset(name.removeprefix("record.") for name in needs - sure if name.startswith("record."))
 

@@ -169,7 +169,9 @@ def test_lint_says_what_a_step_costs(tmp_path):
 def test_people_see_the_picture_and_what_became_of_it():
     from crmbridge.cli.people import delivery_lines
 
-    nothing = dict.fromkeys(("key", "channel", "reason", "accepted_at", "due", "expires_at", "link", "last_error", "no_link", "event"))
+    nothing = dict.fromkeys(
+        ("key", "channel", "reason", "accepted_at", "due", "expires_at", "link", "last_error", "no_link", "event", "subject")
+    )
     one = {**nothing, "id": 1, "state": "delivered", "destination": "brand", "rule": "r", "step": "s", "record": "crm/Deal/1", "text": "x"}
     one |= {"reason": "", "attempts_failed": [], "media": Media(PHOTO, (Literal("words"),)).shown()}
     one["receipt"] = {"remote_id": "7", "url": None, "note": "posted without its picture: HTTP 404"}

@@ -171,7 +171,7 @@ def delivery_row(entry: Entry, new: NewDelivery, moment: int) -> tuple[Any, ...]
     try:
         dumped = dump_message(message)
     except Exception as odd:  # a layout that is not JSON: it costs this message, and nothing that is recorded with it
-        message = replace(message, text=(), link=None, blocks=None, media=None, extra={})
+        message = replace(message, text=(), link=None, blocks=None, media=None, subject=None, extra={})
         dumped, error = dump_message(message), f"it cannot be written: {type(odd).__name__}: {odd}"[:300]
     state = State.DEAD if error else new.state
     return (
