@@ -11,7 +11,7 @@ from typing import Final
 from connectors.destinations.email.addresses import Mailbox, mailboxes
 from connectors.destinations.email.answers import Reply, meaning
 from connectors.destinations.email.dialogue import Dialogue
-from connectors.destinations.email.message import envelope_id, message_id, said, subject, written
+from connectors.destinations.email.message import envelope_id, message_id, remembered, said, written
 from connectors.destinations.email.options import EmailOptions
 from connectors.destinations.email.words import plain_words
 from crmbridge.contract import Limits, Rate, Setting
@@ -64,8 +64,9 @@ class EmailDestination:
                 refused = server.propose(self._sender, to, envelope_id(key), len(content))
                 missed = settled(len(to), refused, message.occurred_at, self._setting.now())
                 server.deliver(content)
-            extra = {"subject": subject(message, parent).removeprefix("Re: ")}
-            return Receipt(remote_id=message_id(key, self._sender), extra=extra | ({"note": missed} if missed else {}))
+            return Receipt(
+                remote_id=message_id(key, self._sender), extra=remembered(message, parent) | ({"note": missed} if missed else {})
+            )
 
     def close(self) -> None:
         """Nothing is kept open."""

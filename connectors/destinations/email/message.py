@@ -44,6 +44,11 @@ def subject(message: Message, parent: Receipt | None) -> str:
     return f"{_REPLY}{named}" if isinstance(named, str) and named else own
 
 
+def remembered(message: Message, parent: Receipt | None) -> dict[str, str]:
+    """What a receipt keeps for replies. Receipts outlive messages, so that nothing of a record stands there where nobody replies."""
+    return {"subject": subject(message, parent).removeprefix(_REPLY)} if message.thread is not None else {}
+
+
 def said(message: Message, parent: Receipt | None) -> Text:
     """The text, under its own subject where that is not the thread's."""
     if message.subject is None or parent is None:

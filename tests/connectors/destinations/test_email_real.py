@@ -113,11 +113,11 @@ def test_a_message_arrives(start: Start, tls: str) -> None:
     destination.check()
     assert not inbox.taken
     text = (Literal("Parkers signed.\n.\n"), Value("<b>ü & https://evil.com</b>"), Literal("\n\nSee https://crm.example/x"))
-    receipt = destination.publish(said(*text, subject=(Literal("Won: "), Value("Pärkers\r\nBcc: x@y.example"))), KEY, None)
+    receipt = destination.publish(said(*text, subject=(Literal("Won: "), Value("Pärkers\r\nBcc: x@y.example")), thread="t"), KEY, None)
     (envelope,) = inbox.taken
     assert (envelope.mail_from, envelope.rcpt_tos) == ("news@acme.example", ["ann@acme.example", "bob@acme.example"])
     read = inbox.read()
-    assert read["Subject"] == "Won: Pärkers Bcc:\u200b x@y.example".replace("Bcc:\u200b ", "Bcc: ").replace("@y.", "@\u200by.\u200b")
+    assert read["Subject"] == "Won: Pärkers Bcc: x@\u200by.\u200bexample"
     assert read["Message-ID"] == receipt.remote_id
     plain = read.get_body(("plain",))
     assert plain is not None
