@@ -80,7 +80,7 @@ def test_kill_at_random_moments_loses_no_mail(tmp_path, figures, kills):
         assert "Traceback" not in daemon.output
         at_again, at_hold = marks(again), marks(hold)
     lost_again, doubled_again = judge("again", n, at_again)
-    lost_hold, doubled_hold = judge("hold", n, at_hold | dict.fromkeys(unknown, 1) | at_hold)
+    lost_hold, doubled_hold = judge("hold", n, {**dict.fromkeys(unknown, 1), **at_hold})
     figures(
         "kill -9 while mail is sent",
         ends=kills,
@@ -98,7 +98,7 @@ def test_kill_at_random_moments_loses_no_mail(tmp_path, figures, kills):
     assert doubled_again <= in_flight["again"]
     assert {mark for mark, count in at_again.items() if count > 1} <= named
     assert (lost_hold, doubled_hold) == (0, 0)
-    assert len(unknown) == in_flight["hold"]
+    assert 0 < len(unknown) <= in_flight["hold"]  # one that is killed again before it is known counts twice
 
 
 def resent(daemon):

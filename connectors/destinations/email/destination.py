@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
-from connectors.destinations.email.addresses import Mailbox, mailboxes
+from connectors.destinations.email.addresses import Mailbox, mailbox, mailboxes
 from connectors.destinations.email.answers import Reply, meaning
 from connectors.destinations.email.dialogue import Dialogue
 from connectors.destinations.email.message import envelope_id, message_id, remembered, said, written
@@ -36,7 +36,7 @@ class EmailDestination:
             raise ValueError(f"{path[-1]} {fault}")
         self._options = options
         self._setting = setting
-        self._sender = options.sender
+        self._sender = mailbox(options.from_)
         self._to = mailboxes(options.to) if options.to else ()
         self.limits = Limits(length=LENGTH, per_destination=Rate(count=options.per_minute, seconds=60), concurrency=_CONNECTIONS)
 
@@ -94,7 +94,7 @@ class EmailDestination:
         """A conversation that ends within the deadline."""
         network = self._setting.network
         with Watch(network.deadline) as watch:
-            server = Dialogue(self._options, network, watch, self._setting.now)
+            server = Dialogue(self._options, self._sender.domain, network, watch, self._setting.now)
             try:
                 server.open()
                 yield server

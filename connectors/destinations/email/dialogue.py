@@ -21,7 +21,7 @@ from typing import Final, NoReturn
 
 from connectors.destinations.email.addresses import Mailbox
 from connectors.destinations.email.answers import Reply, Step, meaning
-from connectors.destinations.email.options import EmailOptions
+from connectors.destinations.email.options import PORTS, EmailOptions
 from crmbridge.errors import AuthFailed, Rejected
 from crmbridge.http import Watch, begin, credential
 from crmbridge.model import Network
@@ -37,9 +37,9 @@ _PARTING: Final = 1.0  # seconds to say goodbye for
 class Dialogue(smtplib.SMTP):
     """A connection that is opened, used once and closed. Each method raises a DeliveryError for a refusal, else what went wrong."""
 
-    def __init__(self, options: EmailOptions, network: Network, watch: Watch, now: Callable[[], datetime]) -> None:
-        """Opens nothing. `watch` ends it; `now` is what a server's wait begins at."""
-        super().__init__(local_hostname=options.sender.domain)
+    def __init__(self, options: EmailOptions, name: str, network: Network, watch: Watch, now: Callable[[], datetime]) -> None:
+        """Opens nothing. We are called `name`; `watch` ends it; `now` is what a server's wait begins at."""
+        super().__init__(local_hostname=name)
         self._options = options
         self._network = network
         self._watch = watch
@@ -49,7 +49,8 @@ class Dialogue(smtplib.SMTP):
 
     def open(self) -> None:
         """Connect, encrypt, log in; whoever offers no encryption is not spoken to any further."""
-        self._host, port = self._options.at
+        self._host = self._options.host
+        port = self._options.port or PORTS[self._options.tls]
         try:
             found = socket.getaddrinfo(self._host, port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError):

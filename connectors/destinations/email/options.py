@@ -7,10 +7,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from connectors.destinations.email.addresses import MOST, Mailbox, mailbox, mailboxes
+from connectors.destinations.email.addresses import MOST, mailbox, mailboxes
 from crmbridge.contract import Options, Secret
 
-_PORTS: Final = {"starttls": 587, "implicit": 465, "none": 25}  # RFC 6409, RFC 8314, RFC 5321
+PORTS: Final = {"starttls": 587, "implicit": 465, "none": 25}  # RFC 6409, RFC 8314, RFC 5321
+"""Where a server listens, by how it is encrypted."""
 _MICROSOFT: Final = ("smtp.office365.com", "smtp-legacy.office365.com")
 # https://techcommunity.microsoft.com/blog/exchange/updated-exchange-online-smtp-auth-basic-authentication-deprecation-timeline/4489835
 # of 2026-01-27, read 2026-11-30.
@@ -77,16 +78,6 @@ class EmailOptions(Options):
     def notes(self) -> list[tuple[tuple[str | int, ...], str]]:
         """What will change."""
         return [(("password",), _ENDS)] if self.password is not None and self.host.lower() in _MICROSOFT else []
-
-    @property
-    def at(self) -> tuple[str, int]:
-        """Where to connect to."""
-        return self.host, self.port or _PORTS[self.tls]
-
-    @property
-    def sender(self) -> Mailbox:
-        """Who sends."""
-        return mailbox(self.from_)
 
 
 def _is_this_machine(host: str) -> bool:

@@ -466,13 +466,19 @@ def test_options_that_do_not_go_together() -> None:
         CONNECTOR.build(CONNECTOR.options(host="x.example", tls="none", **SENDER), Setting(name="mail"))
 
 
-def test_ports_follow_the_encryption() -> None:
-    def at(**options: Any) -> tuple[str, int]:
-        found: tuple[str, int] = CONNECTOR.options(**{"host": "localhost", **SENDER, **options}).at  # type: ignore[attr-defined]
-        return found
+def test_ports_follow_the_encryption(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
 
-    assert [at(tls=tls) for tls in ("starttls", "implicit", "none")] == [("localhost", 587), ("localhost", 465), ("localhost", 25)]
-    assert at(port=2525) == ("localhost", 2525)
+    def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        asked.append((host, port))
+        return []
+
+    monkeypatch.setattr("socket.getaddrinfo", resolve)
+    for options in ({"tls": "starttls"}, {"tls": "implicit"}, {"tls": "none"}, {"port": 2525}):
+        destination = CONNECTOR.build(CONNECTOR.options(host="localhost", **SENDER, **options), Setting(name="mail"))
+        with pytest.raises(Transient, match="no address"):
+            destination.check()
+    assert asked == [("localhost", 587), ("localhost", 465), ("localhost", 25), ("localhost", 2525)]
 
 
 def test_what_ends_at_microsoft_is_noted() -> None:
