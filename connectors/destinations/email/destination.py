@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from connectors.destinations.email.addresses import Mailbox, mailbox, mailboxes
-from connectors.destinations.email.answers import Reply, meaning
 from connectors.destinations.email.dialogue import Dialogue
+from connectors.destinations.email.errors import Reply, meaning
 from connectors.destinations.email.message import envelope_id, message_id, remembered, said, written
 from connectors.destinations.email.options import EmailOptions
 from connectors.destinations.email.words import plain_words
@@ -19,10 +19,11 @@ from crmbridge.errors import AuthFailed, DeliveryError, RateLimited, Rejected, T
 from crmbridge.http import Watch, attempt, describe, looking
 from crmbridge.model import Message, Receipt, Text, shortened
 
-# Gmail shows a message's first 102 kB, and hides the rest behind a link; this leaves room for the HTML form.
+# https://www.spamresource.com/2022/01/what-is-gmail-clipping-and-what-to-do.html , read 2026-11-30: Gmail shows a page's first
+# 102 kB, and the rest behind a link.
 LENGTH: Final = 50_000
-# https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits , read
-# 2026-11-30: 30 messages a minute, which is the default of `per_minute`. Three connections of one mailbox at once; we leave one.
+# https://learn.microsoft.com/exchange/troubleshoot/send-emails/smtp-submission-improvements , read 2026-11-30: 30 messages a
+# minute, which is the default of `per_minute`, and three connections of one mailbox at once; we leave one.
 _CONNECTIONS: Final = 2
 PATIENCE: Final = timedelta(minutes=30)
 """How long after a change everybody is waited for, where some recipients are put off: greylisting takes less."""

@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import Final, NoReturn
 
 from connectors.destinations.email.addresses import Mailbox
-from connectors.destinations.email.answers import Reply, Step, meaning
+from connectors.destinations.email.errors import Reply, Step, meaning
 from connectors.destinations.email.options import PORTS, EmailOptions
 from crmbridge.errors import AuthFailed, Rejected
 from crmbridge.http import Watch, begin, credential

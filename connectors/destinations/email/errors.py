@@ -4,7 +4,8 @@ Reply codes: https://www.rfc-editor.org/rfc/rfc5321#section-4.2 , https://www.rf
 Enhanced status codes: https://www.rfc-editor.org/rfc/rfc3463 , and the registry of those that came later:
 https://www.iana.org/assignments/smtp-enhanced-status-codes . Their class decides over the reply code's, their detail over both.
 What Google and Microsoft say with them: https://support.google.com/a/answer/3726730 ,
-https://learn.microsoft.com/troubleshoot/exchange/email-delivery/ndr/non-delivery-reports-in-exchange-online .
+https://learn.microsoft.com/troubleshoot/exchange/email-delivery/ndr/non-delivery-reports-in-exchange-online ,
+https://learn.microsoft.com/exchange/troubleshoot/send-emails/smtp-submission-improvements .
 All read 2026-11-30. The first row that fits decides; README.md shows them all.
 """
 
@@ -169,8 +170,8 @@ TABLE: Final = (
         then=Then.WAIT,
         kinds=_BOTH,
         details=re.compile(r"7\.23[23]"),
-        words=("daily user sending", "daily sending quota", "sending limit exceeded", "daily limit"),
-        seen="“daily limit”, “daily sending quota” (Google's 5.4.5), Microsoft's 5.7.232, 5.7.233",
+        words=("daily user sending", "daily sending quota", "sending limit exceeded", "daily limit", "submissionquotaexceeded"),
+        seen="“daily limit”, “daily sending quota” (Google's 5.4.5), Microsoft's 5.7.232, 5.7.233, `SubmissionQuotaExceeded`",
         says="the account has sent as much as it may",
         wait=_AN_HOUR,
     ),
@@ -187,8 +188,9 @@ TABLE: Final = (
         then=Then.PAUSE,
         kinds=_FOR_GOOD,
         details=re.compile(r"1\.[78]|7\.(?:2[0-7]|29|60|[567]\d\d)"),
+        words=("storedrv.submission",),
         seen="5.1.7, 5.1.8 (the sender's address), 5.7.20 to 5.7.27, 5.7.29 (DKIM, SPF, DMARC, no name for the address), "
-        "Microsoft's 5.7.60 (may not send as this), 5.7.5xx to 5.7.7xx (the tenant is blocked)",
+        "Microsoft's 5.7.60 (may not send as this), 5.7.5xx to 5.7.7xx (blocked), `STOREDRV.Submission` (its own mailbox is full)",
         says="the mail server does not take messages from this sender (`from`; SPF, DKIM and DMARC of its domain)",
     ),
     Row(
@@ -342,6 +344,15 @@ _NAMED: Final = re.compile(
 )
 _UNIT: Final = {"s": 1, "m": 60, "h": 3600}
 _LONGEST: Final = timedelta(hours=24)
+
+
+def answer_table() -> str:
+    """The table as README.md shows it."""
+    lines = ["| the server says | then | at least for |", "| --- | --- | --- |"]
+    for one in TABLE:
+        wait = f"{int(one.wait.total_seconds()) // 60} min" if one.wait else ""
+        lines.append(f"| {one.seen} | {one.then.value} | {wait}{', this channel' if one.lane else ''} |")
+    return "\n".join(lines)
 
 
 def row(reply: Reply) -> Row:
