@@ -109,6 +109,8 @@ class Dialogue(smtplib.SMTP):
         refused = {}
         for one in to:
             code, text = self.docmd("RCPT", f"TO:<{one.address}>{notify if reports else ''}")
+            if code == 421:  # it closes the connection, and is asked about nobody else
+                self._refused(Step.RCPT, (code, text))
             if code not in (250, 251, 252):
                 refused[one.address] = _reply(Step.RCPT, (code, text))
         return refused

@@ -23,6 +23,7 @@ from crmbridge.model import Literal, Message, Receipt, Text, digest
 
 _KEY: Final = re.compile(r"[0-9A-Za-z]{16,64}")
 _MESSAGE_ID: Final = re.compile(r"<[^\s<>@\x00-\x1f\x7f-\U0010ffff]{1,200}@[^\s<>@\x00-\x1f\x7f-\U0010ffff]{1,255}>")
+_UNLISTED: Final = re.compile(r"[^0-9A-Za-z_-]+")
 _LINE: Final = 76
 _REPLY: Final = "Re: "
 
@@ -75,7 +76,7 @@ def written(message: Message, text: Text, key: str, parent: Receipt | None, send
         # https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxcmail/ced68690-498a-4567-9d14-5c01f974d8b1 , read
         # 2026-11-30: `All` would suppress the reports of failures too.
         ("X-Auto-Response-Suppress", "DR, RN, NRN, OOF, AutoReply"),
-        ("List-Id", f"<{name}.crmbridge.{sender.domain}>"),
+        ("List-Id", f"<{_UNLISTED.sub('-', name)[:60] or '-'}.crmbridge.{sender.domain}>"),
     ]
     head = "".join(f"{field}: {value}\r\n" for field, value in headers)
     return head.encode() + _parts(plain_words(text, link), html_words(text, link), f"=_{id}")

@@ -111,6 +111,16 @@ def test_a_repeat_has_the_same_bytes(server: Mail) -> None:
     assert server.sessions == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"), [("wins", "wins"), ("big_wins-2", "big_wins-2"), ("größe\r\nBcc: x@y", "gr-e-Bcc-x-y"), ("\u65e5", "-"), ("", "-")]
+)
+def test_any_name_makes_a_list(server: Mail, name: str, shown: str) -> None:
+    made(server, Setting(name=name, network=Network(deadline=20))).publish(said(), KEY, None)
+    read = server.taken[0].parsed()
+    assert read["List-Id"] == f"<{shown}.crmbridge.acme.example>"
+    assert read["Bcc"] is None
+
+
 def test_the_date_is_when_it_happened_in_any_zone(server: Mail) -> None:
     there = message().occurred_at.astimezone(timezone(timedelta(hours=-7)))
     publish(server, said(occurred_at=there))
@@ -306,6 +316,14 @@ def test_who_is_put_off_is_waited_for_half_an_hour(server: Mail) -> None:
     receipt = late(server)
     assert "not taken for ann@acme.example: 450 4.7.1" in receipt.extra["note"]
     assert server.taken[0].recipients == ["bob@acme.example"]
+
+
+def test_a_server_that_closes_is_asked_about_nobody_else(server: Mail) -> None:
+    server.then("RCPT", "421 4.3.2 shutting down")
+    with pytest.raises(RateLimited, match="shutting down"):
+        late(server)
+    assert server.commands().count("RCPT") == 1
+    assert not server.taken
 
 
 def test_nobody_takes_it(server: Mail) -> None:
