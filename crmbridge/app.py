@@ -155,7 +155,7 @@ class App:
         health = health_routes(self.unready, self.lookout.degraded)
         fed_routes = [*self.feed.routes(), web.get("/", _to_the_feed)] if self.feed else []
         routes = [*health, *hook_routes(self.webhooks, self._now), *fed_routes]
-        self.server = Server(routes, name="server")
+        self.server = Server(routes, name="server", trusted=config.model.server.trusted_proxies)
         orders = {
             **orders,
             "status": self.status,

@@ -14,7 +14,8 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_request import BaseRequest
 
 from crmbridge.errors import InvalidRequest, StoreError
+from crmbridge.peers import Network, among, client, neighbourhood, network
 
+_FIRST_BYTE = 10.0  # seconds a new connection may say nothing
 _IDLE = 30.0  # seconds a keep-alive connection may say nothing
 _UNREAD_MS = 30_000  # how long an answer may wait for a client that does not read it
 _LINGER = 2.0  # seconds in which the rest of a refused body is read and dropped, so that the answer still arrives
@@ -48,7 +51,7 @@ class _Connection(web.RequestHandler):
     tests/unit/test_server.py: a dribbled head, a dribbled body, and a stop with requests under way.
     """
 
-    __slots__ = ("_body", "_head_timer", "_owner", "deadline")
+    __slots__ = ("_body", "_head_timer", "_owner", "_silence_timer", "deadline", "place")
 
     def __init__(self, owner: Server, factory: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -64,20 +67,44 @@ class _Connection(web.RequestHandler):
         )
         self._owner = owner
         self._head_timer: asyncio.TimerHandle | None = None
+        self._silence_timer: asyncio.TimerHandle | None = None
         self._body: StreamReader | None = None
+        self.place = ""
+        """Where it comes from; empty for those that may have all: trusted proxies, and a unix socket."""
         self.deadline = 0.0
         """Loop time by which the request under way must be complete."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._owner.connections.add(self)
+        self.place = self._owner.place_of(transport.get_extra_info("peername"))
         super().connection_made(transport)
+        if self._owner.admit(self):
+            self._owner.enter(self)
+            self._silence_timer = self._loop.call_later(_FIRST_BYTE, self._too_silent)
+        else:
+            self.force_close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._owner.connections.discard(self)
+        self._owner.leave(self)
+        self._stop_silence_timer()
         self._stop_head_timer()
         super().connection_lost(exc)
 
+    def _too_silent(self) -> None:
+        self._silence_timer = None
+        self.force_close()
+
+    def _stop_silence_timer(self) -> None:
+        if self._silence_timer is not None:
+            self._silence_timer.cancel()
+            self._silence_timer = None
+
+    @property
+    def silent(self) -> bool:
+        """True while not one byte has come."""
+        return self._silence_timer is not None
+
     def data_received(self, data: bytes) -> None:
+        self._stop_silence_timer()
         in_body = self._body is not None and not self._body.is_eof()
         if not in_body and self._head_timer is None:
             self.deadline = self._loop.time() + self._owner.request_deadline
@@ -120,8 +147,8 @@ class _Connection(web.RequestHandler):
         return answer
 
 
-class _Full(asyncio.Protocol):
-    """A connection over the limit: closed at once."""
+class _Refused(asyncio.Protocol):
+    """A connection that comes too late: closed at once."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
@@ -200,6 +227,11 @@ async def _collect(request: web.Request, content: StreamReader, most: int) -> by
     return b"".join(pieces)
 
 
+def client_of(request: web.Request) -> str:
+    """The address of who asks, also behind a trusted proxy; empty if it is not known."""
+    return client(request.remote or "", request.headers.getall("X-Forwarded-For", ()), request.app[_SERVER].trusted)
+
+
 @contextlib.contextmanager
 def streaming(request: web.Request) -> Iterator[None]:
     """Marks an endless answer: `Server.stop` ends the block at once, as if it had ended by itself."""
@@ -239,12 +271,19 @@ class Server:
         request_deadline: float = 10.0,
         max_body: int = 1024 * 1024,
         max_connections: int = 1000,
+        max_per_place: int = 100,
+        trusted: Iterable[str] = (),
     ) -> None:
         self.name = name
         self.request_deadline = request_deadline
         self.max_body = max_body
         self.max_connections = max_connections
-        self.connections: set[_Connection] = set()
+        self.max_per_place = max_per_place
+        self.trusted: Sequence[Network] = [network(one) for one in trusted]
+        """Proxies that say whom they speak for; they may have all connections."""
+        self.connections: dict[_Connection, None] = {}
+        """In the order in which they began."""
+        self.places: Counter[str] = Counter()
         self.streams: set[asyncio.Task[Any]] = set()
         self.stopping = False
         self._app = web.Application(client_max_size=max_body)
@@ -261,6 +300,40 @@ class Server:
         if self.stopping:
             answer.force_close()
             answer.headers["Connection"] = "close"  # aiohttp has written its own headers already
+
+    def place_of(self, peer: Any) -> str:
+        """The address of a peer, or its /64; empty for a trusted proxy and for a unix socket."""
+        address = str(peer[0]) if isinstance(peer, tuple) and peer else ""
+        return "" if not address or among(address, self.trusted) else neighbourhood(address)
+
+    def admit(self, new: _Connection) -> bool:
+        """Room for one more connection, if need be in place of one that asks nothing: the place with the most of them goes first.
+
+        Nobody who sends nothing keeps others out, from one address or from many.
+        """
+        if new.place and self.places[new.place] >= self.max_per_place:
+            idle = [one for one in self.connections if one.place == new.place and one.idle]
+        elif len(self.connections) >= self.max_connections:
+            idle = sorted((one for one in self.connections if one.idle), key=lambda one: (-self.places[one.place], not one.silent))
+        else:
+            return True
+        if idle:
+            self.leave(idle[0])
+            idle[0].force_close()
+        return bool(idle)
+
+    def enter(self, new: _Connection) -> None:
+        """Count a connection."""
+        self.connections[new] = None
+        self.places[new.place] += 1
+
+    def leave(self, old: _Connection) -> None:
+        """Count it no more."""
+        if old in self.connections:
+            del self.connections[old]
+            self.places[old.place] -= 1
+            if not self.places[old.place]:
+                del self.places[old.place]
 
     @property
     def address(self) -> str:
@@ -284,9 +357,7 @@ class Server:
         loop = asyncio.get_running_loop()
 
         def connect() -> asyncio.Protocol:
-            if self.stopping or len(self.connections) >= self.max_connections:
-                return _Full()
-            return _Connection(self, factory, loop)
+            return _Refused() if self.stopping else _Connection(self, factory, loop)
 
         try:
             if listen.startswith("/"):

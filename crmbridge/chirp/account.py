@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
 from aiohttp import web
 
 from crmbridge.chirp.frame import Frame, PageError, Visit, own_path
-from crmbridge.chirp.people import SHORTEST_PASSWORD, BusyError, Guesses, People, normal_login
+from crmbridge.chirp.guessing import BusyError, Guesses, device_mark, known_device
+from crmbridge.chirp.passwords import SHORTEST_PASSWORD
+from crmbridge.chirp.people import People, normal_login, session_code
+from crmbridge.peers import neighbourhood
+from crmbridge.server import client_of
+
+_log = logging.getLogger("crmbridge.security")
+"""Who signed in, and who was refused. What a stranger typed is quoted by the log's own encoding; no secret is among it."""
+
+_BROWSERS: Final = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))
+_SYSTEMS: Final = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS", "macOS"))
+_LINUX: Final = ("Linux", "Linux")
+
+
+def device_of(agent: str) -> str:
+    """What a person calls the other end, from its User-Agent: `Firefox on Windows`."""
+    browser = next((name for mark, name in _BROWSERS if re.search(rf"\b{mark}(?:iOS)?/", agent)), "")
+    system = next((name for mark, name in (*_SYSTEMS, _LINUX) if mark in agent), "")
+    return f"{browser} on {system}" if browser and system else browser or system or "Another program"
 
 
 class AccountPages:
-    """The pages about one's own sign-in."""
+    """The pages about one's own sign-in. `secrets` give the keys of what a known device keeps; `token` is as for `Feed`."""
 
-    def __init__(self, frame: Frame, people: People) -> None:
+    def __init__(self, frame: Frame, people: People, secrets: Callable[[], Sequence[str]], token: Callable[[], str]) -> None:
         self._frame = frame
         self._people = people
+        self._secrets = secrets
+        self._token = token
         self._guesses = Guesses()
 
     def routes(self) -> list[web.RouteDef]:
@@ -21,10 +46,12 @@ class AccountPages:
         return [
             web.get("/chirp/sign-in", page(self.sign_in, anyone=True)),
             web.post("/chirp/sign-in", form(self.signing_in, anyone=True)),
-            web.get("/chirp/enter/{token}", page(self.enter, anyone=True), allow_head=False),  # what only looks must not use it up
+            web.get("/chirp/enter/{token}", page(self.enter, anyone=True)),
+            web.post("/chirp/enter/{token}", form(self.entering, anyone=True)),
             web.post("/chirp/sign-out", form(self.sign_out)),
             web.get("/chirp/account", page(self.account)),
             web.post("/chirp/account/password", form(self.change_password)),
+            web.post("/chirp/account/end-session", form(self.end_session)),
             web.post("/chirp/account/sign-out-everywhere", form(self.sign_out_everywhere)),
         ]
 
@@ -36,32 +63,64 @@ class AccountPages:
 
     async def signing_in(self, visit: Visit) -> web.StreamResponse:
         login, password = visit.form.get("login", ""), visit.form.get("password", "")
-        onward, address = own_path(visit.form.get("next", "/chirp")), visit.request.remote or ""
-        name = normal_login(login)[:100]
-        if wait := self._guesses.begin(name, address, self._frame.now()):
-            minutes = max(1, round(wait / 60))
-            advice = f"Wait about {minutes} min, then try again. Your administrator can set a new password."
-            raise PageError(429, "Too many tries to sign in", advice, wait)
-        try:
-            person = await self._people.check_password(name, password)
-        except BusyError:
-            raise PageError(429, "Too many people sign in at this moment", "Try again in a few seconds.", 5) from None
+        onward, name = own_path(visit.form.get("next", "/chirp")), normal_login(login)[:100]
+        person = await self._checked(visit, name, password)
         if person is None:
             problem = "This login and password do not belong together."
             return await self._frame.render(visit, "sign_in.html", 400, next=onward, login=login[:100], problem=problem)
-        self._guesses.succeed(name, address)
-        return await self._entered(visit, person, onward)
+        answer = await self._entered(visit, person, onward)
+        if not self._device(visit, name) and (secrets := self._secrets()):
+            self._frame.set_device(answer, device_mark(name, self._token(), secrets[0]))
+        return answer
+
+    async def _checked(self, visit: Visit, login: str, password: str) -> int | None:
+        """The person whose login and password these are. Raises PageError: too many tries, or too busy."""
+        address, now = client_of(visit.request), self._frame.now()
+        place, device = neighbourhood(address), self._device(visit, login)
+        told = {"login": login, "address": address}
+        if wait := self._guesses.begin(login, place, device, now):
+            _log.warning("sign-in put off", extra=told | {"seconds": round(wait)})
+            advice = f"Wait {_in_words(wait)}, then try again. Your administrator can set a new password."
+            raise PageError(429, "Too many tries to sign in", advice, wait)
+        try:
+            person = await self._people.check_password(login, password, self._guesses.rank(login, place, device, now))
+        except BusyError:
+            self._guesses.unchecked(login, place, device, now)
+            _log.warning("sign-in turned away", extra=told | {"why": "too many passwords wait to be checked"})
+            raise PageError(429, "Too many people sign in at this moment", "Try again in a few seconds.", 5) from None
+        if person is None:
+            _log.warning("sign-in refused", extra=told)
+        else:
+            self._guesses.right(login, place, device, now)
+        return person
+
+    def _device(self, visit: Visit, login: str) -> str:
+        return known_device(self._frame.device(visit), login, self._secrets())
 
     async def enter(self, visit: Visit) -> web.StreamResponse:
+        """The page of a one-time link. It uses nothing up: mail programs and chats look at every link before a person does."""
+        name = await self._people.link_of(visit.request.match_info["token"])
+        if name is None:
+            raise _used_up()
+        return await self._frame.render(visit, "enter.html", name=name, action=visit.request.path)
+
+    async def entering(self, visit: Visit) -> web.StreamResponse:
         person = await self._people.take_link(visit.request.match_info["token"])
         if person is None:
-            raise PageError(403, "This link is used up", "A sign-in link works once, for 15 minutes. Ask for a new one, or sign in.")
+            raise _used_up()
         return await self._entered(visit, person, "/chirp")
 
     async def _entered(self, visit: Visit, person: int, onward: str) -> web.StreamResponse:
         answer = self._frame.redirect(onward)
-        self._frame.set_session(answer, await self._people.begin_session(person, self._frame.token_of(visit)))
+        self._frame.set_session(answer, await self._begin(visit, person))
         return answer
+
+    async def _begin(self, visit: Visit, person: int) -> str:
+        """A new session in place of the one that the browser has, if any."""
+        agent, address = visit.request.headers.get("User-Agent", ""), client_of(visit.request)
+        token = await self._people.begin_session(person, self._frame.token_of(visit), agent=device_of(agent), address=address)
+        _log.info("signed in", extra={"person": person, "address": address})
+        return token
 
     async def sign_out(self, visit: Visit) -> web.StreamResponse:
         await self._people.end_session(visit.viewer)
@@ -80,22 +139,34 @@ class AccountPages:
         return await self._account(visit)
 
     async def change_password(self, visit: Visit) -> web.StreamResponse:
-        person, address = visit.viewer, visit.request.remote or ""
-        old, new = visit.form.get("old", ""), visit.form.get("new", "")
-        if wait := self._guesses.begin(person.login, address, self._frame.now()):
-            raise PageError(429, "Too many wrong passwords", f"Wait about {max(1, round(wait / 60))} min, then try again.", wait)
-        try:
-            right = await self._people.check_password(person.login, old) == person.id
-        except BusyError:
-            raise PageError(429, "Too many people sign in at this moment", "Try again in a few seconds.", 5) from None
-        if not right:
+        person, old, new = visit.viewer, visit.form.get("old", ""), visit.form.get("new", "")
+        if await self._checked(visit, person.login, old) != person.id:
             return await self._account(visit, 400, problem="The current password is not right.")
-        self._guesses.succeed(person.login, address)
         try:
             await self._people.set_password(person.login, new, kept=person.session)
         except ValueError as error:
             return await self._account(visit, 400, problem=str(error))
-        return await self._account(visit, done="Your password is changed. Everywhere else you are signed out.")
+        _log.info("password changed", extra={"login": person.login, "address": client_of(visit.request)})
+        # A token that was stolen before must not outlive the password that it stood for.
+        visit.secret = token = await self._begin(visit, person.id)
+        visit.person = await self._people.who(token)
+        answer = await self._account(visit, done="Your password is changed. Everywhere else you are signed out.")
+        self._frame.set_session(answer, token)
+        return answer
+
+    async def end_session(self, visit: Visit) -> web.StreamResponse:
+        await self._people.end_other_session(visit.viewer, visit.form.get("session", ""))
+        return self._frame.redirect("/chirp/account")
 
     async def _account(self, visit: Visit, status: int = 200, *, problem: str = "", done: str = "") -> web.StreamResponse:
-        return await self._frame.render(visit, "account.html", status, problem=problem, done=done, shortest=SHORTEST_PASSWORD)
+        sessions, own = await self._people.sessions(visit.viewer), session_code(visit.viewer.session)
+        shown = {"problem": problem, "done": done, "shortest": SHORTEST_PASSWORD, "sessions": sessions, "own": own}
+        return await self._frame.render(visit, "account.html", status, **shown)
+
+
+def _used_up() -> PageError:
+    return PageError(403, "This link is used up", "A sign-in link works once, for 15 minutes. Ask for a new one, or sign in.")
+
+
+def _in_words(seconds: float) -> str:
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"about {round(seconds / 60)} min"

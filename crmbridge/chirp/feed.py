@@ -13,7 +13,8 @@ from crmbridge.chirp.api import Api
 from crmbridge.chirp.changes import Changes
 from crmbridge.chirp.frame import Frame
 from crmbridge.chirp.live import Live
-from crmbridge.chirp.people import Account, Cost, People
+from crmbridge.chirp.passwords import Cost
+from crmbridge.chirp.people import Account, People
 from crmbridge.chirp.posts import Posts
 from crmbridge.chirp.site import Site
 from crmbridge.db import Database, Schema
@@ -50,7 +51,7 @@ class Feed:
         frame = Frame(self._people, self._posts, name=name, public_url=public_url, now=now, token=token)
         self._routes = [
             *Api(self._posts, self._changes, name=name, public_url=public_url, secrets=secrets, now=now).routes(),
-            *AccountPages(frame, self._people).routes(),
+            *AccountPages(frame, self._people, secrets, token).routes(),
             *Site(frame, self._posts, self._changes, self._live, token).routes(),
             *frame.routes(),
         ]

@@ -35,9 +35,11 @@ _SECURITY = {
     # With no-referrer, browsers send `Origin: null` with our own forms; same-origin tells other sites as little.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
+_YEAR = 365 * 24 * 3600  # seconds
 _log = logging.getLogger(__name__)
 
 
@@ -108,8 +110,10 @@ class Frame:
         self._token = token
         self._origin = origin_of(public_url) if public_url else None
         self._secure = bool(public_url and public_url.startswith("https:"))
+        self._headers = _SECURITY | ({"Strict-Transport-Security": f"max-age={_YEAR}"} if self._secure else {})
         prefix = "__Host-" if self._secure else ""
         self._session_cookie, self._form_cookie = f"{prefix}chirp", f"{prefix}chirp-form"
+        self._device_cookie = f"{prefix}chirp-device"
         self._static = {path.name: _Static(path) for path in sorted((_HERE / "static").iterdir()) if path.suffix in _TYPES}
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_HERE / "templates"),
@@ -205,6 +209,14 @@ class Frame:
         self._set(answer, self._session_cookie, token, 30 * 24 * 3600)
         answer.del_cookie(self._form_cookie, path="/", secure=self._secure, httponly=True, samesite="Lax")
 
+    def device(self, visit: Visit) -> str:
+        """What the browser keeps of an earlier sign-in, ours or not."""
+        return visit.request.cookies.get(self._device_cookie, "")
+
+    def set_device(self, answer: web.StreamResponse, mark: str) -> None:
+        """The browser keeps that a login was signed in with it; sign-out leaves it."""
+        self._set(answer, self._device_cookie, mark, 180 * 24 * 3600)
+
     def drop_session(self, answer: web.StreamResponse) -> None:
         """Signed out."""
         answer.del_cookie(self._session_cookie, path="/", secure=self._secure, httponly=True, samesite="Lax")
@@ -223,7 +235,7 @@ class Frame:
         html = self.fragment(
             template, **values, person=visit.person, followed=followed, proof=form_token(visit.secret), path=visit.request.path
         )
-        answer = _html(html, status)
+        answer = self._html(html, status)
         if fresh:
             self._set(answer, self._form_cookie, fresh, 24 * 3600)
         return answer
@@ -232,13 +244,16 @@ class Frame:
         """A template alone."""
         return self._templates.get_template(template).render(values)
 
+    def _html(self, html: str, status: int) -> web.Response:
+        return web.Response(text=html, status=status, content_type="text/html", headers=self._headers)
+
     def redirect(self, path: str) -> web.Response:
         """On to another page of ours."""
-        return web.Response(status=303, headers={"Location": path, **_SECURITY})
+        return web.Response(status=303, headers={"Location": path, **self._headers})
 
     def _refusal(self, refused: PageError) -> web.Response:
         html = self.fragment("error.html", status=refused.status, heading=refused.title, advice=refused.advice, person=None, path="")
-        answer = _html(html, refused.status)
+        answer = self._html(html, refused.status)
         if refused.retry_after:
             answer.headers["Retry-After"] = str(max(1, round(refused.retry_after)))
         return answer
@@ -256,7 +271,7 @@ class Frame:
         if found is None:
             return self._refusal(missing())
         caching = "public, max-age=31536000, immutable" if request.query_string == f"v={found.version}" else "no-cache"
-        return web.Response(body=found.data, headers={**_SECURITY, "Content-Type": found.type, "Cache-Control": caching})
+        return web.Response(body=found.data, headers={**self._headers, "Content-Type": found.type, "Cache-Control": caching})
 
     def _ago(self, moment: datetime, *, long: bool = False) -> str:
         return ago(moment, self.now(), long=long)
@@ -269,10 +284,6 @@ class _Static:
         self.data = path.read_bytes()
         self.type = _TYPES[path.suffix]
         self.version = hashlib.sha256(self.data).hexdigest()[:12]
-
-
-def _html(html: str, status: int) -> web.Response:
-    return web.Response(text=html, status=status, content_type="text/html", headers=_SECURITY)
 
 
 def parse_form(body: bytes) -> dict[str, str]:

@@ -216,7 +216,12 @@ DELETE FROM follow WHERE person = :person
 
 -- name: add_session
 -- A new token at every sign-in: one planted before it is worth nothing.
-INSERT INTO session (digest, person, created_at, seen_at) VALUES (:digest, :person, :now, :now)
+INSERT INTO session (digest, person, created_at, seen_at, agent, address) VALUES (:digest, :person, :now, :now, :agent, :address)
+
+-- name: sessions
+-- A person's own, the last used first.
+SELECT digest, created_at, seen_at, agent, address FROM session
+WHERE person = :person AND seen_at > :idle AND created_at > :oldest ORDER BY seen_at DESC, digest LIMIT 100
 
 -- name: session
 -- Who is behind a cookie, if it is neither idle nor old and the person is still here.
@@ -244,10 +249,15 @@ DELETE FROM session WHERE seen_at <= :idle OR created_at <= :oldest
 -- A link that signs in once.
 INSERT INTO one_time_link (digest, person, expires_at) VALUES (:digest, :person, :expires)
 
+-- name: link
+-- Whom a link would sign in.
+SELECT person.name FROM one_time_link JOIN person ON person.id = one_time_link.person
+WHERE one_time_link.digest = :digest AND one_time_link.expires_at > :now AND person.removed_at IS NULL
+
 -- name: take_link
 -- Taken and gone in one statement: no second use, however fast.
 DELETE FROM one_time_link WHERE digest = :digest RETURNING person, expires_at
 
 -- name: drop_links
--- A removed person's links, and every link that is over.
+-- The links of a person who was removed or has a new password, and every link that is over.
 DELETE FROM one_time_link WHERE person = :person OR expires_at <= :now

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
 
 from aiohttp import web
 
@@ -32,6 +35,7 @@ class Site:
         self._changes = changes
         self._live = live
         self._token = token
+        self._pace = Pace()
 
     def routes(self) -> list[web.RouteDef]:
         page, form = self._frame.page, self._frame.form
@@ -122,6 +126,7 @@ class Site:
         text, problem = _said(visit)
         if problem:
             return await self._channel_page(visit, 400, problem=problem, said=text)
+        self._pace.keep(visit.viewer.id, self._frame.now())
         code = visit.request.match_info["code"]
         if await self._posts.say(visit.viewer.id, code, text, self._sent_key(visit)) is None:
             raise missing()
@@ -131,6 +136,7 @@ class Site:
         text, problem = _said(visit)
         if problem:
             return await self._post_page(visit, 400, problem=problem, said=text)
+        self._pace.keep(visit.viewer.id, self._frame.now())
         found = await self._posts.thread(visit.viewer.id, visit.request.match_info["code"])
         if found is None:
             raise missing()
@@ -160,6 +166,25 @@ class Site:
     def _sent_key(self, visit: Visit) -> str:
         key = visit.form.get("key", "")
         return key if _FORM_KEY.fullmatch(key) else self._form_key()
+
+
+class Pace:
+    """How fast a person may post: what a script or a stuck key sends is not everybody's timeline."""
+
+    MOST: Final = 20
+    """Posts a minute."""
+    _MINUTE: Final = timedelta(minutes=1)
+
+    def __init__(self) -> None:
+        self._said: dict[int, deque[datetime]] = {}
+
+    def keep(self, person: int, now: datetime) -> None:
+        """Count a post. Raises PageError, saying when to go on."""
+        said = self._said.setdefault(person, deque(maxlen=self.MOST))
+        if len(said) == self.MOST and (left := (said[0] + self._MINUTE - now).total_seconds()) > 0:
+            advice = f"At most {self.MOST} a minute can be posted. Wait {max(1, round(left))} s, go back, and send it again."
+            raise PageError(429, "You post very fast", advice, left)
+        said.append(now)
 
 
 def _said(visit: Visit) -> tuple[str, str]:

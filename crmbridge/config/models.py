@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from crmbridge.contract import Duration, DurationOrOff, Options, Secret, ZoneName
 from crmbridge.model import Audience, FieldType, Kind, Sensitivity
+from crmbridge.peers import network
 from crmbridge.publisher.decide import OnUnknown
 from crmbridge.rules.rule import Mode
 from crmbridge.server import parse_listen
@@ -72,6 +73,22 @@ class ServerModel(Options):
         if value is not None and not re.fullmatch(r"https?://[^\s/?#@]+", value.rstrip("/")):
             raise PydanticCustomError("url", "write the address without a path, like https://bridge.example.com")
         return value.rstrip("/") if value else value
+
+    trusted_proxies: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+        ["127.0.0.1", "::1"],
+        description=(
+            "Proxies in front of it, as addresses or networks (10.0.0.0/8): from them, X-Forwarded-For says who asks. Without it all "
+            "people behind a proxy are one address, to the limits on sign-in and on connections."
+        ),
+    )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        try:
+            return [str(network(one)) for one in value]
+        except ValueError as error:
+            raise PydanticCustomError("network", "{why}", {"why": str(error)}) from None
 
 
 class AdminModel(Options):

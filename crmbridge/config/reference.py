@@ -91,7 +91,7 @@ def _yaml(value: Any) -> str:
     if isinstance(value, BaseModel):
         return "see below"
     text = str(value)
-    return json.dumps(text) if text == "" or text[0] in "#&*!|>@`{[%\"'" or ": " in text or " #" in text else text
+    return json.dumps(text) if text == "" or text[0] in "#&*!|>@`{[%:\"'" or ": " in text or " #" in text else text
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

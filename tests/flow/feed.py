@@ -18,7 +18,7 @@ import aiohttp
 from yarl import URL
 
 from crmbridge.chirp import SCHEMA, Feed, signing
-from crmbridge.chirp.people import Cost
+from crmbridge.chirp.passwords import Cost
 from crmbridge.db import Database
 from crmbridge.server import Server
 
@@ -72,8 +72,7 @@ class World:
 
     async def signed_in(self, login: str = "susan") -> Browser:
         browser = self.browser()
-        status, _ = await browser.get(await self.feed.one_time_link(login))
-        assert status == 200
+        assert (await browser.enter(await self.feed.one_time_link(login)))[0] == 200
         return browser
 
 
@@ -102,6 +101,11 @@ class Browser:
                 self.page = text
             return answer.status, text
 
+    async def enter(self, link: str) -> tuple[int, str]:
+        """Open a one-time link, and press its button."""
+        status, page = await self.get(link)
+        return await self.send(link) if status == 200 else (status, page)
+
     async def sign_in(self, login: str, password: str) -> tuple[int, str]:
         await self.get("/chirp/sign-in")
         return await self.send("/chirp/sign-in", login=login, password=password)
@@ -111,8 +115,11 @@ class Browser:
         return held.value if held else None
 
 
+CHEAP = Cost(2**4, 8, 1)
+
+
 @contextlib.asynccontextmanager
-async def running_feed(tmp_path: Path) -> AsyncIterator[World]:
+async def running_feed(tmp_path: Path, cost: Cost = CHEAP, **server_options: Any) -> AsyncIterator[World]:
     """A feed with two people, Susan and Tom."""
     database = Database(tmp_path / "feed.db", SCHEMA, synchronous="OFF")
     numbers = itertools.count()
@@ -124,9 +131,9 @@ async def running_feed(tmp_path: Path) -> AsyncIterator[World]:
         secrets=lambda: [SECRET],
         now=lambda: made[0].clock,
         token=lambda: f"token-{next(numbers):032d}",
-        cost=Cost(2**4, 8, 1),
+        cost=cost,
     )
-    server = Server(feed.routes(), name="feed", request_deadline=2)
+    server = Server(feed.routes(), name="feed", request_deadline=2, **server_options)
     made.append(World(feed, server, database))
     await server.start("127.0.0.1:0")
     await feed.add_user("susan", "Susan Hart", PASSWORD)

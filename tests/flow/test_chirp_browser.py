@@ -14,7 +14,7 @@ import pytest
 
 from crmbridge.chirp import SCHEMA, Feed
 from crmbridge.chirp.api import draft
-from crmbridge.chirp.people import Cost
+from crmbridge.chirp.passwords import Cost
 from crmbridge.chirp.posts import Draft
 from crmbridge.db import Database
 from crmbridge.server import Server

@@ -17,7 +17,7 @@ LAYERS = [
     {"registry", "intake", "publisher"},
     {"rules", "store"},
     {"contract", "http", "db", "server", "supervise"},
-    {"model", "errors", "telemetry"},
+    {"model", "errors", "telemetry", "peers"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FOR_CONNECTORS = {"contract", "model", "errors", "http", "telemetry"}

@@ -10,7 +10,8 @@ import pytest
 
 from crmbridge.chirp import text as words
 from crmbridge.chirp.frame import ago, origin_of, own_path
-from crmbridge.chirp.people import Cost, Guesses, hash_password, normal_login, password_matches
+from crmbridge.chirp.passwords import Cost, hash_password, password_matches
+from crmbridge.chirp.people import normal_login
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
 
@@ -182,19 +183,3 @@ def test_passwords_match_only_themselves():
     assert password_matches("correct horse", stored)
     assert not password_matches("correct hors", stored)
     assert normal_login("  Susan ") == "susan"
-
-
-def test_guesses_wait_after_ten_and_start_anew_later():
-    guesses = Guesses()
-    assert [guesses.begin("susan", f"10.0.0.{n}", NOW) for n in range(10)] == [0.0] * 10
-    assert guesses.begin("susan", "10.0.1.1", NOW) == guesses.WINDOW.total_seconds()
-    assert guesses.begin("tom", "10.0.0.1", NOW) == 0
-    assert guesses.begin("susan", "10.0.0.1", NOW + guesses.WINDOW) == 0
-    guesses.succeed("susan", "10.0.0.1")
-    assert guesses.begin("susan", "10.0.0.1", NOW + guesses.WINDOW) == 0
-
-
-def test_guesses_from_one_address_wait_too():
-    guesses = Guesses()
-    assert all(guesses.begin(f"login{n}", "10.0.0.1", NOW) == 0 for n in range(guesses.PER_ADDRESS))
-    assert guesses.begin("another", "10.0.0.1", NOW) > 0

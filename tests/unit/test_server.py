@@ -234,23 +234,96 @@ async def test_every_answer_says_little_of_the_server(server):
     assert b"aiohttp" not in said
 
 
-async def test_connections_over_the_limit_are_closed_at_once(site):
-    server = Server(site.routes(), name="test", max_connections=2)
+@contextlib.asynccontextmanager
+async def listening(site, **limits):
+    server = Server(site.routes(), name="test", **limits)
     await server.start("127.0.0.1:0")
-    host, _, port = server.address.rpartition(":")
     try:
-        held = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
-        await asyncio.sleep(0.05)
-        reader, writer = await asyncio.open_connection(host, int(port))
-        async with asyncio.timeout(5):
-            assert await reader.read() == b""
-        for one in (writer, *(writer for _, writer in held)):
-            one.close()
-        await asyncio.sleep(0.05)
-        async with aiohttp.ClientSession() as client, client.post(f"{server.url}/body", data=b"a") as answer:
-            assert answer.status == 200
+        yield server
     finally:
         await server.stop(0.1)
+
+
+async def silent(server, count, host="127.0.0.1"):
+    """So many connections that say nothing; each is one the server knows of before the next one comes."""
+    found = []
+    for _ in range(count):
+        found.append(await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]), local_addr=(host, 0)))
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
+    return found
+
+
+async def answers(server):
+    async with aiohttp.ClientSession() as client, client.post(f"{server.url}/body", data=b"a") as answer:
+        return answer.status == 200
+
+
+async def ended(held):
+    """How many of these connections the server has closed."""
+    count = 0
+    for reader, _ in held:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.02):
+                count += await reader.read() == b""
+    return count
+
+
+async def test_silent_connections_keep_nobody_out(site):
+    """Neither from one address, where the oldest makes room, nor from many."""
+    async with listening(site, max_connections=20) as server:
+        held = await silent(server, 60)
+        assert await answers(server)
+        assert len(server.connections) <= 20
+        assert await ended(held) >= 40
+        for _, writer in held:
+            writer.close()
+
+
+async def test_one_address_has_so_many_connections_and_no_more(site):
+    async with listening(site, max_connections=20, max_per_place=5) as server:
+        held = await silent(server, 12, "127.0.0.2")
+        assert (len(server.connections), await ended(held)) == (5, 7)
+        assert await ended(held[:7]) == 7, "the oldest went"
+        others = await silent(server, 5, "127.0.0.3")
+        assert (len(server.connections), await ended(others)) == (10, 0)
+        for _, writer in held + others:
+            writer.close()
+        await asyncio.sleep(0.05)
+        assert (len(server.connections), dict(server.places)) == (0, {})
+
+
+async def test_a_trusted_proxy_has_as_many_connections_as_there_are(site):
+    async with listening(site, max_connections=20, max_per_place=5, trusted=["127.0.0.1"]) as server:
+        held = await silent(server, 12)
+        assert (len(server.connections), await ended(held)) == (12, 0)
+        for _, writer in held:
+            writer.close()
+
+
+async def test_who_waits_for_an_answer_is_not_put_out(site):
+    """Connections that ask something are no reserve."""
+    async with listening(site, max_connections=3) as server, aiohttp.ClientSession() as client:
+        waiting = [asyncio.create_task(client.get(f"{server.url}/waits")) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        held = await silent(server, 4)
+        assert await ended(held) == 4
+        for _, writer in held:
+            writer.close()
+        site.release.set()
+        for one in waiting:
+            async with await one as answer:
+                assert answer.status == 200
+
+
+async def test_a_connection_that_says_nothing_at_first_is_closed_soon(site, monkeypatch):
+    monkeypatch.setattr("crmbridge.server._FIRST_BYTE", 0.1)
+    async with listening(site) as server:
+        ((reader, writer),) = await silent(server, 1)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+        assert server.connections == {}
 
 
 async def test_stop_lets_requests_finish_and_takes_no_new_ones(site):

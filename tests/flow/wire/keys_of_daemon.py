@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 from datetime import datetime, timezone
@@ -49,6 +50,22 @@ SAFE = FED | {"sources/crm/signature": {"scheme": "bearer", "secret": "canary-wi
 def how_cookies_are_sent(stage):
     """Whether the feed's cookie is for an encrypted connection only."""
     return "Secure" in stage.go().get("/chirp/sign-in").headers["Set-Cookie"]
+
+
+@proves("server.trusted_proxies", (ABSENT, 400), ("192.0.2.0/24", 429), given=SAFE)
+def who_asks_behind_a_proxy(stage):
+    """What the sixth wrong sign-in gets, each from another address as a proxy on this machine says: all one, unless it is trusted."""
+    url = f"http://127.0.0.1:{stage.go().ports[0]}/chirp/sign-in"
+
+    def guess() -> int:
+        with requests.Session() as browser:
+            for n in range(6):
+                proof = re.search(r'name="proof" value="([^"]*)"', browser.get(url, timeout=30).text)[1]
+                fields = {"proof": proof, "login": "susan", "password": "wrong password"}
+                status = browser.post(url, data=fields, headers={"X-Forwarded-For": f"192.0.2.{n}"}, timeout=60).status_code
+            return status
+
+    return stage.meanwhile(guess)
 
 
 @proves("chirp.name", (ABSENT, True), ("Acme News", False), given=FED)
