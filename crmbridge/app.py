@@ -155,7 +155,7 @@ class App:
         health = health_routes(self.unready, self.lookout.degraded)
         fed_routes = [*self.feed.routes(), web.get("/", _to_the_feed)] if self.feed else []
         routes = [*health, *hook_routes(self.webhooks, self._now), *fed_routes]
-        self.server = Server(routes, name="server", trusted=config.model.server.trusted_proxies)
+        self.server = Server(routes, name="server", trusted=config.model.server.trusted_proxies, metrics=self.metrics)
         orders = {
             **orders,
             "status": self.status,
@@ -166,7 +166,9 @@ class App:
         }
         if self.feed:
             orders |= feed_verbs(self.feed)
-        self.admin = Server([*health, *admin_routes(orders, self.lookout.exposition)], name="admin")
+        token = config.model.admin.token
+        admin = admin_routes(orders, self.lookout.exposition, token.reveal if token else None)
+        self.admin = Server([*health, *admin], name="admin", metrics=self.metrics)
         await self.server.start(listen or config.model.server.listen)
         await self.admin.start(config.admin_listen)
         self._begin(config, self._build_destinations(config, config.destinations), sources)

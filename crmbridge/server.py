@@ -25,6 +25,7 @@ from aiohttp.web_request import BaseRequest
 
 from crmbridge.errors import InvalidRequest, StoreError
 from crmbridge.peers import Network, among, client, neighbourhood, network
+from crmbridge.telemetry import Metrics
 
 _FIRST_BYTE = 10.0  # seconds a new connection may say nothing
 _IDLE = 30.0  # seconds a keep-alive connection may say nothing
@@ -273,6 +274,7 @@ class Server:
         max_connections: int = 1000,
         max_per_place: int = 100,
         trusted: Iterable[str] = (),
+        metrics: Metrics | None = None,
     ) -> None:
         self.name = name
         self.request_deadline = request_deadline
@@ -285,6 +287,7 @@ class Server:
         """In the order in which they began."""
         self.places: Counter[str] = Counter()
         self.streams: set[asyncio.Task[Any]] = set()
+        self._metrics = metrics
         self.stopping = False
         self._app = web.Application(client_max_size=max_body)
         self._app[_SERVER] = self
@@ -297,6 +300,8 @@ class Server:
 
     async def _prepare(self, request: web.Request, answer: web.StreamResponse) -> None:
         answer.headers.update(_HEADERS)
+        if self._metrics is not None:
+            self._metrics.answered(self.name, answer.status)
         if self.stopping:
             answer.force_close()
             answer.headers["Connection"] = "close"  # aiohttp has written its own headers already
@@ -325,15 +330,21 @@ class Server:
     def enter(self, new: _Connection) -> None:
         """Count a connection."""
         self.connections[new] = None
+        self._told()
         self.places[new.place] += 1
 
     def leave(self, old: _Connection) -> None:
         """Count it no more."""
         if old in self.connections:
             del self.connections[old]
+            self._told()
             self.places[old.place] -= 1
             if not self.places[old.place]:
                 del self.places[old.place]
+
+    def _told(self) -> None:
+        if self._metrics is not None:
+            self._metrics.connections.labels(self.name).set(len(self.connections))
 
     @property
     def address(self) -> str:

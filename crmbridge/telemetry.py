@@ -12,15 +12,19 @@ import functools
 import json
 import logging
 import os
+import platform
 import socket
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any, TextIO
 from urllib.parse import quote
 
 import orjson
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
+
+from crmbridge import __version__
 
 # --- redaction ------------------------------------------------------------------------------
 
@@ -168,6 +172,14 @@ class Metrics:
         self.troubles = self._gauge("trouble", "What is wrong now, and of how many things", "code", "severity", "about")
         self.trouble_since = self._gauge("trouble_since_seconds", "Since when it is wrong", "code", "about")
         self.reload_ok = self._gauge("last_reload_successful", "1 if the last reload was applied")
+        self.oldest = self._gauge("oldest_waiting_seconds", "Age of the oldest queued message; 0 if none waits", "destination")
+        self.inbox = self._gauge("inbox", "Requests and records taken in and not done, by what they wait for", "source", "waits")
+        self.inbox_oldest = self._gauge("inbox_oldest_seconds", "Age of the oldest request or record that is not done", "source", "waits")
+        self.requests = self._counter("http_requests", "Answers, by class of their status", "server", "status")
+        self.connections = self._gauge("http_connections", "Open connections", "server")
+        Info("crmbridge_build", "What runs", registry=self.registry).info({"version": __version__, "python": platform.python_version()})
+        ProcessCollector(registry=self.registry)
+        self._classes: dict[tuple[str, int], Counter] = {}
         self.polled_at = self._gauge("last_poll_timestamp_seconds", "When a source was last read", "source")
         self.latency = Histogram(
             "crmbridge_delivery_seconds",
@@ -182,6 +194,32 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"crmbridge_{name}", text, labels, registry=self.registry)
+
+    def answered(self, server: str, status: int) -> None:
+        """Count an answer of an HTTP server. Asked for each request: the series is looked up once."""
+        key = (server, status // 100)
+        if (series := self._classes.get(key)) is None:
+            series = self._classes[key] = self.requests.labels(server, f"{key[1]}xx")
+        series.inc()
+
+    def begin(self, sources: Iterable[str], destinations: Iterable[str]) -> None:
+        """Let every series be there at 0, that an alert on its growth sees the first one."""
+        for source in sources:
+            self.received.labels(source, "2xx")
+            self.quarantined.labels(source)
+            for outcome in ("ok", "failed"):
+                self.polls.labels(source, outcome)
+            for outcome in ("change", "unchanged", "learnt", "stale", "repeated"):
+                self.observations.labels(source, outcome)
+        for destination in destinations:
+            self.latency.labels(destination)
+            for outcome in ("delivered", "transient", "rate_limited", "auth_failed", "rejected", "expired", "unknown"):
+                self.deliveries.labels(destination, outcome)
+        for outcome in ("applied", "refused"):
+            self.reloads.labels(outcome)
+        for server in ("server", "admin"):
+            for status in ("2xx", "3xx", "4xx", "5xx"):
+                self.requests.labels(server, status)
 
     def exposition(self) -> bytes:
         """The Prometheus text format."""

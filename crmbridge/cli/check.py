@@ -15,7 +15,8 @@ from crmbridge.cli import evidence
 from crmbridge.cli.common import Failure, config_option, output_option, picture_line, table
 from crmbridge.cli.common import show as show_data
 from crmbridge.cli.terminal import say
-from crmbridge.config.load import Config, load, measured, secrets_in
+from crmbridge.config.load import Config, load, measured
+from crmbridge.config.secrets import secrets_in
 from crmbridge.errors import ConfigError, Problem
 from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, plain
 from crmbridge.rules.cases import run_case

@@ -15,7 +15,10 @@ from typing import Any, Final, TypeVar
 import click
 
 from crmbridge.cli.terminal import say, say_entry, say_over
-from crmbridge.config.load import Config, admin_address, load
+from crmbridge.config.load import Config, admin_door, load
+from crmbridge.config.models import is_address
+from crmbridge.contract import Secret
+from crmbridge.server import parse_listen
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -74,26 +77,24 @@ def show(data: Any, output: str, text: Callable[[Any], Iterable[str]]) -> None:
 
 def call(path: Path, verb: str, **arguments: Any) -> Any:
     """Ask the running daemon, or carry the verb out on its database if none runs. Raises Failure."""
-    address = admin_address(path)
-    if os.path.exists(address):  # noqa: PTH110
-        try:
-            return _ask(address, verb, arguments)
-        except ConnectionRefusedError:
-            pass  # a socket that a killed daemon left behind
+    address, token = admin_door(path)
+    if is_address(address) or os.path.exists(address):  # noqa: PTH110
+        with contextlib.suppress(ConnectionRefusedError):  # no daemon, or a socket that a killed one left behind
+            return _ask(address, token, verb, arguments)
     return asyncio.run(_locally(load(path, secrets=False), verb, arguments))
 
 
 def ask_daemon(path: Path, verb: str, **arguments: Any) -> Any:
     """Ask the running daemon. Raises Failure if none runs."""
-    address = admin_address(path)
+    address, token = admin_door(path)
     try:
-        return _ask(address, verb, arguments)
+        return _ask(address, token, verb, arguments)
     except (FileNotFoundError, ConnectionRefusedError):
         load(path, secrets=False)  # its problems, if it has any, are the better answer
         raise NotRunning(f"no crmbridge runs with {path} (nobody listens on {address})") from None
 
 
-def _ask(socket_path: str, verb: str, arguments: dict[str, Any]) -> Any:
+def _ask(address: str, token: Secret | None, verb: str, arguments: dict[str, Any]) -> Any:
     import http.client
     import socket
 
@@ -101,22 +102,37 @@ def _ask(socket_path: str, verb: str, arguments: dict[str, Any]) -> Any:
         def connect(self) -> None:
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.sock.settimeout(_PATIENCE)
-            self.sock.connect(socket_path)
+            self.sock.connect(address)
 
-    connection = Unix("admin")
+    headers = {"Content-Type": "application/json"}
+    if is_address(address):
+        host, port = parse_listen(address)
+        connection = http.client.HTTPConnection({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port, timeout=_PATIENCE)  # noqa: S104
+        headers["Authorization"] = f"Bearer {_revealed(token)}"
+    else:
+        connection = Unix("admin")
     try:
-        connection.request("POST", f"/api/v1/{verb}", body=json.dumps(arguments), headers={"Content-Type": "application/json"})
+        connection.request("POST", f"/api/v1/{verb}", body=json.dumps(arguments), headers=headers)
         answer = connection.getresponse()
         body = answer.read()
     except PermissionError:
-        raise Failure(f"{socket_path}: permission denied; run this as the user of the daemon") from None
+        raise Failure(f"{address}: permission denied; run this as the user of the daemon") from None
     finally:
         connection.close()
     if answer.status == 200:
         return json.loads(body)
     if answer.status == 409:
         raise Failure(json.loads(body)["error"])
+    if answer.status == 401:
+        raise Failure(f"who listens on {address} does not know this `admin.token`")
     raise Failure(f"the daemon answered {answer.status}: {body.decode('utf-8', 'replace').strip()}")
+
+
+def _revealed(token: Secret | None) -> str:
+    try:
+        return token.reveal() if token else ""
+    except ValueError as error:
+        raise Failure(f"admin.token: {error}") from None
 
 
 async def _locally(config: Config, verb: str, arguments: dict[str, Any]) -> Any:

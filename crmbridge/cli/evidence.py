@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from crmbridge.cli.common import Failure, ask_daemon
 from crmbridge.config.load import Config
+from crmbridge.config.models import is_address
 from crmbridge.contract import FieldInfo
 from crmbridge.errors import CrmbridgeError
 from crmbridge.model import FieldType, Kind
@@ -137,7 +138,7 @@ def _tested(config: Config) -> dict[Field, str]:
 
 def _seen(config: Config, path: Path, fields: Iterable[Field]) -> dict[Field, tuple[int, int]]:
     """How many of how many records that a running daemon has seen have nothing there; nothing where none runs."""
-    if not Path(config.admin_listen).exists():
+    if not is_address(config.admin_listen) and not Path(config.admin_listen).exists():
         return {}
     asked: dict[tuple[str, str], list[str]] = {}
     for source, record, name in sorted(fields):

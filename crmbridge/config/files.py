@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crmbridge.config.load import Config, secrets_in
+from crmbridge.config.load import Config
+from crmbridge.config.secrets import secrets_in
 
 
 def fingerprints(main: Path, patterns: Sequence[str]) -> dict[str, str]:

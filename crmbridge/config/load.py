@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta, timezone, tzinfo
@@ -11,14 +12,13 @@ from typing import Any, Final, Literal, cast
 from zoneinfo import ZoneInfo
 
 import pydantic
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import ValidationError, create_model
 
 from crmbridge import registry
 from crmbridge.config.alerts import alerts_faults
 from crmbridge.config.compile import Place, RuleSource, Speech, Surroundings, compile_rules, surge
 from crmbridge.config.document import Document, KeyPath, read
 from crmbridge.config.models import (
-    AdminModel,
     ConfigModel,
     DefaultsModel,
     DestinationModel,
@@ -26,8 +26,10 @@ from crmbridge.config.models import (
     RuleModel,
     SourceModel,
     StoreModel,
+    is_address,
 )
 from crmbridge.config.remarks import remarks
+from crmbridge.config.secrets import configured_secrets, unreadable_secrets, unusable_secrets
 from crmbridge.config.speech import braces, default_link_fault
 from crmbridge.config.words import worded
 from crmbridge.contract import Ability, Connector, LaidOut, Options, Secret, Setting, Uses
@@ -126,7 +128,8 @@ class Config:
 
     @property
     def admin_listen(self) -> str:
-        return str(self.store_path.parent / self.model.admin.listen)
+        """The absolute path of a unix socket, or HOST:PORT."""
+        return _admin_at(self.folder, self.store_path, self.model.admin.listen)
 
     @property
     def embeds_feed(self) -> bool:
@@ -140,18 +143,28 @@ class Config:
         return Network(proxy=network.proxy, ca_file=authorities, deadline=network.deadline.total_seconds())
 
 
-def admin_address(path: Path) -> str:
-    """`Config.admin_listen` of a file that may have problems elsewhere: a daemon that runs can be asked all the same."""
-    data = read(path.absolute(), path.name).data
+def _admin_at(folder: Path, store: Path, listen: str | None) -> str:
+    if listen is None:
+        return str(store.parent / "crmbridge.sock")
+    return listen if is_address(listen) else str(folder / listen)
+
+
+def admin_door(path: Path) -> tuple[str, Secret | None]:
+    """`Config.admin_listen` and the token of a file that may have problems elsewhere: a daemon that runs can be asked all the same."""
+    data, folder = read(path.absolute(), path.name).data, path.absolute().parent
     raw = data if isinstance(data, dict) else {}
 
-    def said(section: str, key: str, otherwise: str) -> str:
+    def said(section: str, key: str) -> Any:
         inner = raw.get(section)
-        value = inner.get(key) if isinstance(inner, dict) else None
-        return value if isinstance(value, str) else otherwise
+        return inner.get(key) if isinstance(inner, dict) else None
 
-    store = path.absolute().parent / said("store", "path", StoreModel().path)
-    return str(store.parent / said("admin", "listen", AdminModel().listen))
+    store, listen, token = said("store", "path"), said("admin", "listen"), None
+    with contextlib.suppress(ValueError):
+        if (given := said("admin", "token")) is not None:
+            token = Secret.parse(given)
+            token.within(folder)
+    store_path = folder / (store if isinstance(store, str) else StoreModel().path)
+    return _admin_at(folder, store_path, listen if isinstance(listen, str) else None), token
 
 
 def load(path: Path, *, secrets: bool = True) -> Config:
@@ -163,7 +176,7 @@ def load(path: Path, *, secrets: bool = True) -> Config:
     config = loader.load()
     if config is None or loader.problems:
         raise ConfigError(_told_once(loader.problems, loader.main.problems))
-    if secrets and (missing := unreadable_secrets(config, loader.main) or _unusable_secrets(config, loader.main)):
+    if secrets and (missing := unreadable_secrets(config, loader.main) or unusable_secrets(config, loader.main)):
         raise ConfigError(missing)
     return config
 
@@ -426,47 +439,3 @@ def options_model(connector: Connector, common: type[Options]) -> type[Options]:
         type=(kind, pydantic.Field(description="The connector.")),
     )
     return cast("type[Options]", model)
-
-
-def secrets_in(options: Any, path: KeyPath = ()) -> list[tuple[KeyPath, Secret]]:
-    """Every secret in built options, with its path."""
-    if isinstance(options, Secret):
-        return [(path, options)]
-    if isinstance(options, BaseModel):
-        return [hit for name in type(options).model_fields for hit in secrets_in(getattr(options, name), (*path, name))]
-    if isinstance(options, Mapping):
-        return [hit for name, value in options.items() for hit in secrets_in(value, (*path, name))]
-    if isinstance(options, (list, tuple)):
-        return [hit for index, value in enumerate(options) for hit in secrets_in(value, (*path, index))]
-    return []
-
-
-def unreadable_secrets(config: Config, document: Document) -> list[Problem]:
-    """What a daemon could not read on this machine."""
-    found = []
-    for path, secret in configured_secrets(config.model, config.sources, config.destinations):
-        try:
-            secret.reveal()
-        except ValueError as error:
-            found.append(document.problem(path, str(error)))
-    return found
-
-
-def _unusable_secrets(config: Config, document: Document) -> list[Problem]:
-    """What could be read, and is not what its connector needs."""
-    groups = (("sources", config.sources), ("destinations", config.destinations))
-    return [
-        document.problem((kind, name, *path), message)
-        for kind, group in groups
-        for name, one in group.items()
-        for path, message in one.options.unusable()
-    ]
-
-
-def configured_secrets(
-    model: ConfigModel | None, sources: Mapping[str, SourceConfig], destinations: Mapping[str, DestinationConfig]
-) -> list[tuple[KeyPath, Secret]]:
-    """Every secret of a configuration, with its path."""
-    groups = (("sources", sources), ("destinations", destinations))
-    found = [hit for kind, group in groups for name, one in group.items() for hit in secrets_in(one.options, (kind, name))]
-    return found + (secrets_in(model.alerts, ("alerts",)) if model else [])

@@ -91,10 +91,44 @@ class ServerModel(Options):
             raise PydanticCustomError("network", "{why}", {"why": str(error)}) from None
 
 
+def is_address(listen: str) -> bool:
+    """True for HOST:PORT, False for the path of a socket."""
+    return "/" not in listen and ":" in listen
+
+
 class AdminModel(Options):
     """Everything that is not for the outside: the command line's way in, metrics, health."""
 
-    listen: str = Field("crmbridge.sock", description="A unix socket (mode 0600); relative to the folder of the store.")
+    listen: str | None = Field(
+        None,
+        description=(
+            "A unix socket (mode 0600), relative to this file, or HOST:PORT, for which everyone needs the `token`. "
+            "By itself it is crmbridge.sock beside the store."
+        ),
+    )
+    token: Secret | None = Field(
+        None,
+        description=(
+            "What orders and readers of metrics show at HOST:PORT (`Authorization: Bearer ...`; at least 20 characters). "
+            "It travels as it is: listen on this machine, or put a TLS proxy in front."
+        ),
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _form(cls, value: str | None) -> str | None:
+        try:
+            if value is not None and is_address(value):
+                parse_listen(value)
+        except OSError as error:
+            raise PydanticCustomError("listen", "{why}", {"why": error.strerror}) from None
+        return value
+
+    @model_validator(mode="after")
+    def _guarded(self) -> AdminModel:
+        if self.listen is not None and is_address(self.listen) and self.token is None:
+            raise PydanticCustomError("token", "an address needs a `token`: whoever reaches it could give orders")
+        return self
 
 
 class LogModel(Options):

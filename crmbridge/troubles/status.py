@@ -56,7 +56,15 @@ def _moment(at: datetime | None) -> str | None:
 
 def set_gauges(metrics: Metrics, facts: Facts, troubles: Sequence[Trouble]) -> None:
     """Bring the gauges up to what is."""
+    metrics.begin([one.name for one in facts.sources], [one.name for one in facts.destinations])
+    for source in facts.sources:
+        for waits in ("interpretation", "person"):
+            found = [one for one in facts.inbox if one.source == source.name and one.failed == (waits == "person")]
+            oldest = min((one.oldest for one in found), default=facts.now)
+            metrics.inbox.labels(source.name, waits).set(sum(one.count for one in found))
+            metrics.inbox_oldest.labels(source.name, waits).set((facts.now - oldest).total_seconds())
     for one in facts.destinations:
+        metrics.oldest.labels(one.name).set((facts.now - (one.oldest_queued or facts.now)).total_seconds())
         metrics.paused.labels(one.name).set(one.state in _STILL)
         for state in OPEN_STATES:
             metrics.waiting.labels(one.name, state).set(one.counts.get(state, 0))

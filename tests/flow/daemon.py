@@ -267,7 +267,7 @@ class Daemon:
         return said
 
     def admin(self, method, path, body=None):
-        """Over the admin socket: (status, body)."""
+        """Over the admin socket, or at its address: (status, body)."""
 
         class Unix(http.client.HTTPConnection):
             def connect(inner):
@@ -275,9 +275,14 @@ class Daemon:
                 inner.sock.settimeout(STILL)
                 inner.sock.connect(str(self.folder / "data" / "crmbridge.sock"))
 
-        connection = Unix("admin")
+        door, headers = self.config.get("admin", {}), {}
+        if "listen" in door:
+            connection = http.client.HTTPConnection(*door["listen"].split(":"), timeout=STILL)
+            headers["Authorization"] = f"Bearer {(self.folder / door['token']['file']).read_text().strip()}"
+        else:
+            connection = Unix("admin")
         try:
-            connection.request(method, path, body=body)
+            connection.request(method, path, body=body, headers=headers)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
         finally:

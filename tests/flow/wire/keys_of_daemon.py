@@ -43,6 +43,20 @@ def where_orders_are_taken(stage):
     return [stage.ask("status", path) is not None for path in ("crmbridge.sock", "admin.sock")]
 
 
+@proves(
+    "admin.token",
+    ("first-canary-of-the-admin", [200, 401, 401]),
+    ("other-canary-of-the-admin", [401, 200, 401]),
+    given={"admin/listen": "$two"},
+)
+def who_may_order(stage):
+    """What two tokens get at an address, and who shows none."""
+    stage.go()
+    url = f"http://127.0.0.1:{stage.ports[1]}/metrics"
+    tokens = ["Bearer first-canary-of-the-admin", "bearer other-canary-of-the-admin", ""]
+    return stage.meanwhile(lambda: [requests.get(url, headers={"Authorization": one}, timeout=30).status_code for one in tokens])
+
+
 SAFE = FED | {"sources/crm/signature": {"scheme": "bearer", "secret": "canary-wire"}}
 
 
