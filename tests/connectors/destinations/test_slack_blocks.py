@@ -17,8 +17,8 @@ from connectors.destinations.slack.destination import body
 from connectors.destinations.slack.escape import ZW
 from connectors.destinations.slack.layout import flattened, laid_out
 from connectors.destinations.slack.layout.blocks import BLOCKS
-from connectors.destinations.slack.layout.shapes import Items, Of
 from crmbridge.contract import Setting, Unsaid
+from crmbridge.contract.layout.shapes import Items, Of
 from crmbridge.errors import Rejected
 from crmbridge.model import Literal, Receipt, Text, Value, dump_message, load_message
 from crmbridge.testing import message

@@ -9,35 +9,22 @@ from typing import Any, Final
 from connectors.destinations.slack.layout import elements, objects
 from connectors.destinations.slack.layout.objects import HTTPS_URL, URL, plain, text
 from connectors.destinations.slack.layout.rich_text import RICH_TEXT
-from connectors.destinations.slack.layout.shapes import (
-    REFERENCE,
-    Complaint,
-    Field,
-    Items,
-    Kind,
-    Number,
-    Of,
-    Path,
-    Takes,
-    Truth,
-    Words,
-    may,
-    needed,
-    one_of,
-)
+from connectors.destinations.slack.layout.shapes import REFERENCE, Takes, shown
 from crmbridge.contract import Unsaid
+from crmbridge.contract.layout.shapes import Complaint, Field, Items, Kind, Number, Of, Path, Truth, Words, may, needed, one_of
 
 _PAGES: Final = f"{REFERENCE}blocks/"
 _ID: Final = {"block_id": may(Words(most=255))}
 _SHOWN: Final = Words(takes=Takes.PLAIN)
 
 
-def _block(type: str, fields: Mapping[str, Field], **more: Any) -> Kind:
+def _block(type: str, fields: Mapping[str, Field], *, elsewhere: str = "", **more: Any) -> Kind:
     page = f"{_PAGES}{type.replace('_', '-')}-block"
+    more |= {"note": shown(f"{type} block", elsewhere)} if elsewhere else {}
     return Kind(name=f"{type} block", page=page, type=type, fields={**fields, **_ID}, **more)
 
 
-def _shown(most: int, takes: Takes = Takes.PLAIN) -> Words:
+def _words(most: int, takes: Takes = Takes.PLAIN) -> Words:
     return Words(most=most, takes=takes)
 
 
@@ -99,19 +86,19 @@ DATA_TABLE: Final = _block(
 
 _CHARTS: Final = f"{_PAGES}data-visualization-block"
 _SEGMENT: Final = Kind(
-    name="segment of a pie", page=_CHARTS, fields={"label": needed(_shown(20)), "value": needed(Number(above=0, whole=False))}
+    name="segment of a pie", page=_CHARTS, fields={"label": needed(_words(20)), "value": needed(Number(above=0, whole=False))}
 )
-_POINT: Final = Kind(name="data point", page=_CHARTS, fields={"label": needed(_shown(20)), "value": needed(Number(whole=False))})
+_POINT: Final = Kind(name="data point", page=_CHARTS, fields={"label": needed(_words(20)), "value": needed(Number(whole=False))})
 _SERIES: Final = Kind(
-    name="data series", page=_CHARTS, fields={"name": needed(_shown(20)), "data": needed(Items(of=Of((_POINT,)), most=20))}
+    name="data series", page=_CHARTS, fields={"name": needed(_words(20)), "data": needed(Items(of=Of((_POINT,)), most=20))}
 )
 _AXES: Final = Kind(
     name="axis config",
     page=_CHARTS,
     fields={
-        "categories": needed(Items(of=_shown(20), most=20)),
-        "x_label": may(_shown(50)),
-        "y_label": may(_shown(50)),
+        "categories": needed(Items(of=_words(20), most=20)),
+        "x_label": may(_words(50)),
+        "y_label": may(_words(50)),
     },
 )
 
@@ -146,7 +133,7 @@ def _plot(type: str) -> Kind:
 
 _PIE: Final = Kind(name="pie chart", page=_CHARTS, type="pie", fields={"segments": needed(Items(of=Of((_SEGMENT,)), most=12))})
 DATA_VISUALIZATION: Final = _block(
-    "data_visualization", {"title": needed(_shown(50)), "chart": needed(Of((_PIE, _plot("bar"), _plot("area"), _plot("line"))))}
+    "data_visualization", {"title": needed(_words(50)), "chart": needed(Of((_PIE, _plot("bar"), _plot("area"), _plot("line"))))}
 )
 
 # --- the others
@@ -188,7 +175,7 @@ HEADER: Final = _block("header", {"text": needed(plain(150)), "level": may(Numbe
 IMAGE: Final = _block(
     "image",
     {
-        "alt_text": needed(_shown(2000, Takes.BARE)),
+        "alt_text": needed(_words(2000, Takes.BARE)),
         "image_url": may(URL),
         "slack_file": may(Of((objects.SLACK_FILE,))),
         "title": may(plain(2000)),
@@ -220,17 +207,17 @@ VIDEO: Final = _block(
     "video",
     {
         # The page says "less than 200" and "less than 50"; 200 characters of alternative text is Slack's own refusal, on no page.
-        "alt_text": needed(_shown(200, Takes.BARE)),
+        "alt_text": needed(_words(200, Takes.BARE)),
         "title": needed(plain(200)),
         "description": may(plain(200)),
-        "author_name": may(_shown(50)),
+        "author_name": may(_words(50)),
         "provider_name": may(_SHOWN),
         "provider_icon_url": may(URL),
         "title_url": may(HTTPS_URL),
         "thumbnail_url": needed(URL),
         "video_url": needed(HTTPS_URL),
     },
-    asks="the scope links.embed:write, and its address among the app's unfurl domains",
+    note="a video block needs the scope links.embed:write, and its address among the app's unfurl domains",
 )
 
 

@@ -10,21 +10,8 @@ from typing import Any, Final
 from connectors.destinations.slack.layout import objects
 from connectors.destinations.slack.layout.objects import CONFIRM, DISPATCH, FILTER, URL, among, plain
 from connectors.destinations.slack.layout.rich_text import RICH_TEXT, RICH_TEXT_INLINE
-from connectors.destinations.slack.layout.shapes import (
-    REFERENCE,
-    Complaint,
-    Field,
-    Items,
-    Kind,
-    Number,
-    Of,
-    Takes,
-    Truth,
-    Words,
-    may,
-    needed,
-    one_of,
-)
+from connectors.destinations.slack.layout.shapes import REFERENCE, Takes, shown
+from crmbridge.contract.layout.shapes import Complaint, Field, Items, Kind, Number, Of, Truth, Words, may, needed, one_of
 
 _PAGES: Final = f"{REFERENCE}block-elements/"
 _MODALS: Final = "in modals"
@@ -42,9 +29,11 @@ _SENT_BACK: Final = Words(most=2000, takes=Takes.BARE)
 _GIVEN: Final = {"initial_value": may(Words(takes=Takes.PLAIN))}
 
 
-def _element(type: str, page: str, *parts: Mapping[str, Field], name: str = "", **more: Any) -> Kind:
+def _element(type: str, page: str, *parts: Mapping[str, Field], name: str = "", elsewhere: str = "", **more: Any) -> Kind:
     fields = {key: one for part in parts for key, one in part.items()}
-    return Kind(name=name or f"{type} element", page=f"{_PAGES}{page}-element", type=type, fields=fields, **more)
+    name = name or f"{type} element"
+    note = shown(name, elsewhere) if elsewhere else ""
+    return Kind(name=name, page=f"{_PAGES}{page}-element", type=type, fields=fields, note=note, **more)
 
 
 BUTTON: Final = _element(

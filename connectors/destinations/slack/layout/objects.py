@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from connectors.destinations.slack.layout.shapes import REFERENCE, Complaint, Items, Kind, Of, Takes, Truth, Words, may, needed, one_of
+from connectors.destinations.slack.layout.shapes import REFERENCE, Takes
+from crmbridge.contract.layout.shapes import Complaint, Items, Kind, Of, Truth, Words, may, needed, one_of
 
 _PAGES: Final = f"{REFERENCE}composition-objects/"
 URL: Final = Words(most=3000, takes=Takes.ADDRESS)

@@ -6,20 +6,8 @@ import re
 from typing import Any, Final
 
 from connectors.destinations.slack.layout.objects import URL
-from connectors.destinations.slack.layout.shapes import (
-    REFERENCE,
-    Field,
-    Items,
-    Kind,
-    Number,
-    Of,
-    Takes,
-    Truth,
-    Words,
-    may,
-    needed,
-    one_of,
-)
+from connectors.destinations.slack.layout.shapes import REFERENCE, Takes
+from crmbridge.contract.layout.shapes import Field, Items, Kind, Number, Of, Truth, Words, may, needed, one_of
 
 _PAGES: Final = f"{REFERENCE}block-elements/"
 _STYLES: Final = ("bold", "italic", "strike", "highlight", "client_highlight", "underline", "unlink", "code")

@@ -27,6 +27,8 @@ class Fault:
 
     path: tuple[str | int, ...]
     message: str
+    key: str = "blocks"
+    """The step's key that holds the layout."""
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}"
@@ -34,7 +36,7 @@ class Fault:
     @property
     def place(self) -> str:
         """The path as people write it: `blocks[0].text.text`."""
-        return "blocks" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)
+        return self.key + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
