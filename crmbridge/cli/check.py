@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,8 @@ def render(change: Any, path: Path, output: str) -> None:
                 "no_link": one.message.extra.get(NO_LINK),
                 "media": one.message.media.shown() if one.message.media else None,
                 "length": _length(config, one.message.destination, one.message.text),
-                "blocks": layout and layout.sent,
+                "blocks": layout.sent if layout and not isinstance(one.message.blocks, Mapping) else None,
+                "card": layout.sent if layout and isinstance(one.message.blocks, Mapping) else None,
                 "faults": [str(fault) for fault in layout.faults] if layout else [],
             }
             for one, layout in zip(outcome.rendered, layouts, strict=True)
@@ -153,9 +154,10 @@ def _rendered(data: dict[str, Any]) -> Iterator[str]:
             yield f"    without its link: {one['no_link']}"
         if one["media"]:
             yield f"    {picture_line(one['media'])}"
-        if one["blocks"] is not None:
-            yield "    blocks:"
-            yield from (f"      {line}" for line in json.dumps(one["blocks"], indent=2, ensure_ascii=False).splitlines())
+        for key in ("blocks", "card"):
+            if one[key] is not None:
+                yield f"    {key}:"
+                yield from (f"      {line}" for line in json.dumps(one[key], indent=2, ensure_ascii=False).splitlines())
         yield from (f"    refused: {fault}" for fault in one["faults"])
     for one in data["unrenderable"]:
         yield f"cannot be said: {one['reason']}"

@@ -218,7 +218,8 @@ class _Compiler:
         self._able(model, speech, place)
         if text and len(plain(least := fixed(text))) > _SHORT and (too_long := speech.too_long(least)):
             self._add(place.at("text"), f"what stands in every such text alone is too long: {too_long}")
-        blocks = self._layout(model.blocks, place.at("blocks"), fields, speech)
+        key = _layout_key(model)
+        blocks = self._layout(getattr(model, key), place.at(key), fields, speech)
         if Ability.MENTION not in speech.can and any(one.mentions for one in (text or _EMPTY, *templates_in(blocks))):
             self.notes.append(place.at("text").problem(f"{model.to} notifies nobody: what `| mention` names is there as a word"))
         step = Step(
@@ -238,13 +239,14 @@ class _Compiler:
             surge=speech.surge,
         )
         if self._known_record:
-            self._disclosures(step, place, fields)
+            self._disclosures(step, place, fields, key)
         return step
 
     def _unborn(self, steps: Sequence[Step], clauses: Sequence[Clause], sure: frozenset[str], model: RuleModel, place: Place) -> None:
         """A new record was nothing before."""
         for index, step in enumerate(steps):
-            parts = (("text", [step.text]), ("subject", list(templates_in(step.subject))), ("blocks", list(templates_in(step.blocks))))
+            layout = _layout_key(model.publish[index])
+            parts = (("text", [step.text]), ("subject", list(templates_in(step.subject))), (layout, list(templates_in(step.blocks))))
             for part, templates in parts:
                 for name in unborn(templates, model.when.event, clauses, sure):
                     where = place.at("publish", index, part)
@@ -264,7 +266,8 @@ class _Compiler:
             ("thread", model.thread is not None, Ability.THREAD, "has no threads"),
             ("on_update", model.on_update == "thread", Ability.THREAD, "has no threads"),
             ("on_update", model.on_update == "edit", Ability.EDIT, "cannot change what it has published"),
-            ("blocks", model.blocks is not None, Ability.BLOCKS, "knows no blocks"),
+            ("blocks", model.blocks is not None, Ability.BLOCKS, f"knows no blocks{_instead('card', Ability.CARD, speech)}"),
+            ("card", model.card is not None, Ability.CARD, f"knows no cards{_instead('blocks', Ability.BLOCKS, speech)}"),
             ("media", model.media is not None, Ability.MEDIA, "shows no pictures"),
             ("subject", model.subject is not None, Ability.SUBJECT, "has no subjects"),
         )
@@ -336,10 +339,10 @@ class _Compiler:
         title = self._compile(compile_expression, model.channel.title, place.at("title"), fields)
         return RecordChannel(source_id, title) if source_id and title else None
 
-    def _disclosures(self, step: Step, place: Place, fields: RecordSpec | None) -> None:
+    def _disclosures(self, step: Step, place: Place, fields: RecordSpec | None, layout: str) -> None:
         """A message may use only what its readers may read: checked here, and again when it is rendered."""
         where = {"text": step.text.reads, "link": step.link.reads if step.link else ()}
-        where["blocks"] = tuple(read for template in templates_in(step.blocks) for read in template.reads)
+        where[layout] = tuple(read for template in templates_in(step.blocks) for read in template.reads)
         where["media"] = step.media.reads if step.media else ()
         where["subject"] = step.subject.reads if step.subject else ()
         if isinstance(step.channel, RecordChannel):
@@ -404,6 +407,15 @@ class _Compiler:
                 if name in seen:
                     self._add(where, f'another {what} is or was called "{name}"; each needs an id of its own')
                 seen.add(name)
+
+
+def _layout_key(model: StepModel) -> Literal["blocks", "card"]:
+    """The key that a step's layout stands under: no destination knows both."""
+    return "blocks" if model.card is None else "card"
+
+
+def _instead(key: str, ability: Ability, speech: Speech) -> str:
+    return f": its layouts stand under `{key}`" if ability in speech.can else ""
 
 
 SURGE: Final = Surge(20, timedelta(minutes=1))

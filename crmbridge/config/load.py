@@ -101,7 +101,8 @@ class Config:
         asked = {
             Ability.THREAD: any(step.thread for step in steps),
             Ability.EDIT: any(step.edit for step in steps),
-            Ability.BLOCKS: any(step.blocks is not None for step in steps),
+            Ability.BLOCKS: any(isinstance(step.blocks, list) for step in steps),
+            Ability.CARD: any(isinstance(step.blocks, Mapping) for step in steps),
             Ability.CHANNEL: any(step.channel is not None for step in steps),
             Ability.MENTION: any(one.mentions for step in steps for one in (step.text, *templates_in(step.blocks))),
         }

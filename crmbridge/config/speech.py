@@ -82,7 +82,7 @@ def _filled_in(path: KeyPath) -> bool:
     )
 
 
-_TEMPLATES: Final = (["text"], ["link"], ["blocks"], ["shorten"], ["media", "url"], ["media", "alt"], ["subject"])
+_TEMPLATES: Final = (["text"], ["link"], ["blocks"], ["card"], ["shorten"], ["media", "url"], ["media", "alt"], ["subject"])
 
 
 def _advice(path: KeyPath) -> str:
@@ -92,4 +92,4 @@ def _advice(path: KeyPath) -> str:
         return f"{words}. Where a network can make one, a channel for each record is {{for: record.AccountId, title: record.Account.Name}}"
     if names[:2] == ["rules", "match"]:
         return f"{words}. Compare two fields with `if:`, like `if: record.Amount > before.Amount`"
-    return f"{words}. Records fill in text, subject, link, media and blocks of a step"
+    return f"{words}. Records fill in text, subject, link, media, blocks and card of a step"

@@ -42,7 +42,8 @@ class Ability(StrEnum):
     EDIT = "edit"  # Editable
     DELETE = "delete"  # Deletable
     FIND = "find"  # Findable
-    BLOCKS = "blocks"  # a layout of its own
+    BLOCKS = "blocks"  # a layout of its own: a list of blocks
+    CARD = "card"  # a layout of its own: an Adaptive Card
     MENTION = "mention"  # people who are named by e-mail address are notified
     CHANNEL = "channel"  # more than one place: a step may name it
     MEDIA = "media"  # pictures
