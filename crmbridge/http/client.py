@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
+from yarl import URL
 
 from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, begin
 from crmbridge.model import Network
@@ -25,6 +27,14 @@ class Answer:
     def json(self) -> Any:
         """The body as JSON; raises ValueError."""
         return json.loads(self.body)
+
+
+_WHOLE: Final = re.compile(r"[!-~]+")
+
+
+def _as_written(url: str) -> URL | str:
+    """`url` to the last character, for it may be signed; one with other characters is encoded first."""
+    return URL(url, encoded=True) if _WHOLE.fullmatch(url) else url
 
 
 class _Request(aiohttp.ClientRequest):
@@ -63,7 +73,9 @@ class Client:
         """
         proxy = self._network.proxy
         try:
-            async with self._open().request(method, url, data=body or None, headers=headers, allow_redirects=False, proxy=proxy) as answer:
+            async with self._open().request(
+                method, _as_written(url), data=body or None, headers=headers, allow_redirects=False, proxy=proxy
+            ) as answer:
                 pieces, size = [], 0
                 async for piece in answer.content.iter_any():
                     pieces.append(piece)

@@ -60,6 +60,15 @@ Transport = Callable[..., Outcome]
 both = pytest.mark.parametrize("transport", [by_session, by_client])
 
 
+@both
+@pytest.mark.parametrize("path", ["/in?sp=%2Ftriggers%2Frun&sig=a%2Bb%3D", "/a%2Fb/%3A?x=%26&y=%3F", "/?next=https%3A%2F%2Fa.example%2F"])
+def test_an_address_goes_out_as_it_is_written(transport: Transport, path: str) -> None:
+    """It may be signed, to the last character."""
+    with ScriptedServer(answer(204)) as server:
+        assert transport(f"{server.url}{path}") == (204, True)
+        assert [seen.path for seen in server.seen] == [path]
+
+
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
     with ScriptedServer() as running:

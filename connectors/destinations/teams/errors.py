@@ -1,19 +1,19 @@
 """What each answer of a workflow's trigger means for the message.
 
-Power Automate answers with `{"error": {"code", "message"}}`, and documents hardly any of its codes. These are those of its trigger, as senders
-report them, beside https://learn.microsoft.com/en-us/power-automate/oauth-authentication (read 2026-11-30). The trigger takes a message
-before anything is posted: what fails later is said to the workflow's owner alone.
+Power Automate answers with `{"error": {"code", "message"}}`, and documents hardly any of its codes. These are those of its
+trigger, as senders report them, beside https://learn.microsoft.com/en-us/power-automate/oauth-authentication (read 2026-11-30).
+The trigger takes a message before anything is posted: what fails later is said to the workflow's owner alone.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, RateLimited, Rejected
-from crmbridge.http import Answer, refusal
+from crmbridge.http import Answer, refusal, retry_after
 from crmbridge.model import visible
 from crmbridge.telemetry import redact
 
@@ -35,7 +35,7 @@ _SHUT: Final = {
 }
 # This message is not what the trigger takes.
 _REFUSED: Final = {
-    "TriggerInputSchemaMismatch": "the trigger wants another form: make the workflow with the template, whose trigger has no schema of its own",
+    "TriggerInputSchemaMismatch": "the trigger wants another form: make the workflow with the template, which has no schema",
     "InvalidRequestContent": "to the trigger it is no JSON",
     "RequestEntityTooLarge": "it is too large",
 }
@@ -64,11 +64,11 @@ def meaning(answer: Answer, now: datetime, *, old_address: bool) -> DeliveryErro
     elif status in (404, 410) and not hint:
         hint = _GONE
     shown = "; ".join(part for part in (code, hint, words) if part) or "from the workflow's trigger"
-    if status == 429 or (kind is RateLimited and status < 500):
-        return refusal(429, shown, answer.headers, now)
     if status >= 500 or status == 408:
         return refusal(status, shown, answer.headers, now)
     text = redact(f"HTTP {status} {shown}")[:400]
+    if status == 429 or kind is RateLimited:
+        return RateLimited(text, retry_after(answer.headers, now) or now + timedelta(minutes=1), code=code or str(status))
     if kind is AuthFailed or (kind is None and status in _SHUT_STATUS):
         return AuthFailed(text, code=code or str(status))
     if kind is OutcomeUnknown:

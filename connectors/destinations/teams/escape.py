@@ -44,14 +44,16 @@ _BROKEN: Final = re.compile(
     r"|(?<=[{$])(?={)"  # {{DATE(...)}}, and ${...} of templates
     r"|(?<=:)(?=//)|(?<=/)(?=/)"  # the scheme of an address
     r"|(?<=[\w-][.\u3002\uff0e\uff61])(?=[^\W\d_]{2})"  # the parts of a host
-    r"|(?<=[\[\])])(?=[-+*]|\d+\.)"  # phones begin a list behind a bracket too
+    r"|(?<=[\[\])])(?=(?:[-+]|\d+\.)(?:\s|\Z))"  # phones begin a list behind a bracket too
 )
-_LINES: Final = re.compile(r"[ \t]*\n\s*")
-_STARTS: Final = re.compile(r"^(?=[ \t]*(?:[-+#>=|:]|\d+[.)])|[ \t]*\t| {4})", re.MULTILINE)
+_LINES: Final = re.compile(r"(?<![ \t])[ \t]*\n\s*")
+_ENDS: Final = re.compile(r"\A[ \t]*\n\s*|(?<!\s)\s*\n\s*\Z")
+_STARTS: Final = re.compile(r"^(?=[ \t]*(?:[-+#>=|:]|\d+[.)](?:\s|\Z))|[ \t]*\t| {4})", re.MULTILINE)
 _LINE_BEGUN: Final = re.compile(r"(?:\A|[\n\[\])])[ \t]*(?:(?:[-+*>]|\d+[.)])[ \t]+)*\Z")
 _LINE_MARK: Final = re.compile(r"(?:\A|\n)[ \t]*(?:[-+*>]|\d+[.)]|\#{1,6})\Z")
 _LINE_NUMBER: Final = re.compile(r"(?:\A|[\n\[\])])[ \t]*\d+\Z")
-_NUMBERED: Final = re.compile(r"\d*[.)]")
+_NUMBERED: Final = re.compile(r"\d*[.)](?:\s|\Z)")
+_MARKED: Final = re.compile(r"(?:[-+*]|\d+\.)(?:\s|\Z)")
 _ENTITY: Final = re.compile(r"&\#?\w{0,32}\Z")
 _HOST_BEGUN: Final = re.compile(r"(?:https?://[^\s/<>|]*|\bwww\.\S*)\Z", re.IGNORECASE)
 _TAG_BEGUN: Final = re.compile(r"<[A-Za-z/!?][^<>\n]*\Z|<at(?:\s[^<>]*)?>(?:(?!</at>).)*\Z", re.IGNORECASE | re.DOTALL)
@@ -158,12 +160,12 @@ def _value(words: str, before: str, place: _Place) -> str:
         fence, before = f" {ZW} ", ""
     elif place is _Place.TAG:
         fence, words = ZW, words.replace(">", "\u203a")
-    words = _BROKEN.sub(ZW, words)
     words = _FORMATTING.sub(lambda mark: _LOOKALIKE[mark.group()], words)
+    words = _BROKEN.sub(ZW, words)
     if place is _Place.LABEL:
         words = _BRACKETS.sub(lambda mark: _LOOKALIKE[mark.group()], words)
         words = words.replace("\n", " ")
-    words = _LINES.sub("\n\n", words)
+    words = _LINES.sub("\n\n", _ENDS.sub(" ", words))  # no line of the rule's begins with a record's
     return fence + _started(words, fence == "" and _LINE_BEGUN.search(before) is not None)
 
 
@@ -188,6 +190,8 @@ def _joins(before: str, words: str) -> bool:
         or (last in "{$" and first == "{")
         or (last in ":/" and first == "/")
         or (last == "." and words[:2].isalpha() and len(words) > 1)
+        or (first == "." and words[1:3].isalpha() and len(words) > 2 and (last.isalnum() or last in "_-"))
+        or (last in "[])" and _MARKED.match(words) is not None)
         or (first.isspace() and _LINE_MARK.search(before) is not None)
         or (_NUMBERED.match(words) is not None and _LINE_NUMBER.search(before) is not None)
     )

@@ -301,7 +301,7 @@ def test_what_a_webhook_cannot_do_it_does_not_say() -> None:
     assert isinstance(built, SlackWebhook)
     assert not isinstance(built, (Editable, Deletable, Findable))
     assert CONNECTOR.can(options) == {Ability.BLOCKS}
-    assert CONNECTOR.can(OPTIONS) == set(Ability) - {Ability.MEDIA, Ability.SUBJECT}
+    assert CONNECTOR.can(OPTIONS) == set(Ability) - {Ability.CARD, Ability.MEDIA, Ability.SUBJECT}
     assert not CONNECTOR.needs_channel(options)
     assert CONNECTOR.needs_channel(CONNECTOR.options(token="t"))
 

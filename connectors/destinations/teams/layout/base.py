@@ -85,9 +85,9 @@ ELEMENT: Final[Mapping[str, Field]] = {
     **ITEM,
     **_PLACED,
     **_FALLBACK,
-    "height": may(Either((word("auto", "stretch"),))),
+    "height": may(word("auto", "stretch")),
 }
-COLUMN: Final[Mapping[str, Field]] = {**ITEM, **_PLACED}
+COLUMN: Final[Mapping[str, Field]] = {**ITEM, **_PLACED, "height": may(word("auto", "stretch"))}  # `height`: in Microsoft's own samples
 ACTION: Final[Mapping[str, Field]] = {
     **_REQUIRES,
     "id": may(NAME),
