@@ -219,7 +219,8 @@ class _Compiler:
         if text and len(plain(least := fixed(text))) > _SHORT and (too_long := speech.too_long(least)):
             self._add(place.at("text"), f"what stands in every such text alone is too long: {too_long}")
         key = _layout_key(model)
-        blocks = self._layout(getattr(model, key), place.at(key), fields, speech)
+        judge = speech.lay_out if _LAYOUTS[key] in speech.can else None
+        blocks = self._layout(getattr(model, key), place.at(key), fields, judge)
         if Ability.MENTION not in speech.can and any(one.mentions for one in (text or _EMPTY, *templates_in(blocks))):
             self.notes.append(place.at("text").problem(f"{model.to} notifies nobody: what `| mention` names is there as a word"))
         step = Step(
@@ -277,12 +278,12 @@ class _Compiler:
             elif wanted and ability in speech.lacks:
                 self._add(place.at(key), speech.lacks[ability])
 
-    def _layout(self, raw: Any, place: Place, fields: RecordSpec | None, speech: Speech) -> Blocks:
+    def _layout(self, raw: Any, place: Place, fields: RecordSpec | None, judge: Callable[[Any], LaidOut] | None) -> Blocks:
         """A layout that is compiled; what its destination would refuse of it, whatever is filled in, is a problem at its place."""
         before = len(self.problems)
         blocks = self._blocks(raw, place, fields)
-        if blocks is not None and speech.lay_out is not None and len(self.problems) == before:
-            found = speech.lay_out(rendered(blocks, _unsaid))
+        if blocks is not None and judge is not None and len(self.problems) == before:
+            found = judge(rendered(blocks, _unsaid))
             self.problems += [place.at(*one.path).problem(one.message) for one in found.faults]
             self.notes += [place.at(*one.path).problem(one.message) for one in found.notes]
         return blocks
@@ -407,6 +408,10 @@ class _Compiler:
                 if name in seen:
                     self._add(where, f'another {what} is or was called "{name}"; each needs an id of its own')
                 seen.add(name)
+
+
+_LAYOUTS: Final = {"blocks": Ability.BLOCKS, "card": Ability.CARD}
+"""The keys of layouts, and who knows them."""
 
 
 def _layout_key(model: StepModel) -> Literal["blocks", "card"]:

@@ -89,3 +89,13 @@ def certificate(_):
     made = made.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]), critical=False)
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM) + key.private_bytes(*form)
+
+
+def teams():
+    """A workflow's trigger in Power Automate: it takes what it is sent, and says no more."""
+    runs = itertools.count(1)
+
+    def answer(exchange):
+        return exchange.reply(202, b"", {"x-ms-workflow-run-id": f"0858430552388{next(runs):04}CU18"})
+
+    return ScriptedServer(answer)
