@@ -224,6 +224,8 @@ def send_test(destination: str, channel: str | None, text: str, yes: bool, path:
     )
     receipt = asyncio.run(_published(assemble.destination(config, destination, utc_now, feed(config)), message, digest("test", str(now))))
     say(f"published: {receipt.url or receipt.remote_id or 'its network gives no address'}")
+    if note := receipt.extra.get("note"):
+        say(note)
 
 
 async def _published(destination: Any, *given: Any) -> Any:

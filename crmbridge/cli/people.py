@@ -163,7 +163,8 @@ def _explained_change(change: dict[str, Any]) -> Iterator[str]:
         if told["no_link"]:
             yield f"       without its link: {told['no_link']}"
         if told["receipt"]:
-            yield f"       {told['receipt']['url'] or told['receipt']['remote_id']}"
+            if address := told["receipt"]["url"] or told["receipt"]["remote_id"]:
+                yield f"       {address}"
             if told["receipt"]["note"]:
                 yield f"       {told['receipt']['note']}"
         for attempt in told["attempts_failed"]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from flow.daemon import inside
+from flow.wire import networks
 from flow.wire.keys_of_teams import CARD, INVOKE, SHOWN, Teams
 
 from crmbridge.testing import ScriptedServer, answer
@@ -156,12 +157,27 @@ def test_a_workflow_that_is_of_no_use_pauses_and_loses_nothing(tmp_path, status,
     assert CANARY not in waiting.last_error
 
 
-def test_what_was_accepted_is_delivered_and_names_its_run(tmp_path):
-    with Teams(tmp_path) as stage:
-        stage.document(configured())
-        stage.start().change()
-        assert len(stage.posts()) == 1
-        assert stage.outbox() == []
+def test_what_was_accepted_is_said_to_be_no_more(daemon):
+    """From a real daemon to the trigger: `explain` and `send-test` say that the workflow has it, and which run it is."""
+    told = "accepted by the workflow and not posted yet: run 08584305523880001CU18 in its history tells what became of it"
+    with networks.teams() as trigger:
+        daemon.config["destinations"]["team"] = {"type": "teams", "url": f"{trigger.url}{INVOKE}{CANARY}"}
+        daemon.keep("team")
+        daemon.config["rules"][0]["publish"] = [{"to": "team", "text": "{{ record.name }} signed", "card": DAEMONS}]
+        daemon.write()
+        daemon.start()
+        assert daemon.post(daemon.body(1)) == 202
+        daemon.quiet()
+        lines = daemon.cli("explain", "crm/Deal/1").stdout.splitlines()
+        (number,) = [index for index, line in enumerate(lines) if "-> team: delivered" in line]
+        assert lines[number + 1].strip() == told
+        assert len(trigger.seen) == 1
+        said = daemon.cli("send-test", "team")
+        assert "not posted yet: run 08584305523880002CU18" in said.stdout
+        assert CANARY not in said.stdout + said.stderr + "".join(lines) + daemon.output
+
+
+DAEMONS = {"type": "AdaptiveCard", "version": "1.5", "body": [{"type": "TextBlock", "text": "**{{ record.name }}**"}]}
 
 
 def test_an_address_that_is_not_microsoft_s_is_refused_where_it_is_known(tmp_path):

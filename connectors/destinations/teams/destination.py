@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from connectors.destinations.teams.errors import meaning
 from connectors.destinations.teams.escape import markdown, paragraphs
@@ -66,7 +66,8 @@ class TeamsDestination:
         if complaint := url_complaint(url):
             raise ValueError(f"url {complaint}")
         parts = urlsplit(url)
-        for part in (parts.path, parts.query, *parse_qs(parts.query).get("sig", ())):  # errors name parts of an address
+        signatures = [value for name, _, value in (pair.partition("=") for pair in parts.query.split("&")) if name == "sig"]
+        for part in (parts.path, parts.query, *signatures, *map(unquote, signatures)):  # errors name parts of an address
             hide(part)
         return url
 
@@ -79,9 +80,10 @@ _RUN: Final = re.compile(r"[0-9A-Za-z]{8,64}", re.ASCII)
 
 
 def accepted(answer: Answer) -> dict[str, str]:
-    """What is kept of a 2xx: the run that took the message, by which its owner finds it in the workflow's history."""
+    """What is kept of a 2xx, for people: where its owner finds what became of the message."""
     run = answer.headers.get("x-ms-workflow-run-id") or ""
-    return {"run": run} if _RUN.fullmatch(run) else {}
+    which = f"run {run} in its history" if _RUN.fullmatch(run) else "its run history"
+    return {"note": f"accepted by the workflow and not posted yet: {which} tells what became of it"}
 
 
 def body(content: dict[str, Any]) -> dict[str, Any]:
@@ -107,11 +109,10 @@ def card(message: Message) -> dict[str, Any]:
         return _of_text(message.text, button)
     made = finished(message.blocks)
     made = made | ({"actions": [*made.get("actions", ()), *button]} if button else {})
-    if "fallbackText" not in made:  # for whom the card is too new
-        made["fallbackText"] = worded(message.text)
-    if fault := too_large(made):
+    if fault := too_large(made):  # with the button, whose link nobody knew before
         raise Rejected(f"the card has {fault}", code="too_large")
-    return made
+    told = made | {"fallbackText": worded(message.text)}  # for whom the card is too new
+    return made if "fallbackText" in made or too_large(told) else told
 
 
 def _of_text(text: Text, actions: list[dict[str, Any]]) -> dict[str, Any]:

@@ -39,24 +39,24 @@ _FORMATTING: Final = re.compile(
 )
 _BRACKETS: Final = re.compile(r"[\[\]]")
 _BROKEN: Final = re.compile(
-    r"(?<=<)(?=[A-Za-z/!?])"  # a tag: <at> names people
+    r"(?<=<)(?=\S)"  # a tag or an address: <at> names people, <a@b> leads somewhere
     r"|(?<=&)(?=\#?\w{1,32}(?:;|\Z))"  # an entity
     r"|(?<=[{$])(?={)"  # {{DATE(...)}}, and ${...} of templates
-    r"|(?<=:)(?=//)|(?<=/)(?=/)"  # the scheme of an address
-    r"|(?<=[\w-][.\u3002\uff0e\uff61])(?=[^\W\d_]{2})"  # the parts of a host
+    r"|(?<=:)(?=//)|(?<=/)(?=/)|(?i:(?<=mailto))(?=:)"  # the scheme of an address
+    r"|(?:(?<=\S[.\u3002\uff0e\uff61])|(?<=\A[.\u3002\uff0e\uff61]))(?=[^\W\d_]{2})"  # the parts of a host
     r"|(?<=[\[\])])(?=(?:[-+]|\d+\.)(?:\s|\Z))"  # phones begin a list behind a bracket too
 )
 _LINES: Final = re.compile(r"(?<![ \t])[ \t]*\n\s*")
 _ENDS: Final = re.compile(r"\A[ \t]*\n\s*|(?<!\s)\s*\n\s*\Z")
 _STARTS: Final = re.compile(r"^(?=[ \t]*(?:[-+#>=|:]|\d+[.)](?:\s|\Z))|[ \t]*\t| {4})", re.MULTILINE)
 _LINE_BEGUN: Final = re.compile(r"(?:\A|[\n\[\])])[ \t]*(?:(?:[-+*>]|\d+[.)])[ \t]+)*\Z")
-_LINE_MARK: Final = re.compile(r"(?:\A|\n)[ \t]*(?:[-+*>]|\d+[.)]|\#{1,6})\Z")
+_LINE_MARK: Final = re.compile(r"(?:\A|\n)[ \t]*(?:[-+*>=|]+|\d+[.)]|\#{1,6})\Z")
 _LINE_NUMBER: Final = re.compile(r"(?:\A|[\n\[\])])[ \t]*\d+\Z")
 _NUMBERED: Final = re.compile(r"\d*[.)](?:\s|\Z)")
 _MARKED: Final = re.compile(r"(?:[-+*]|\d+\.)(?:\s|\Z)")
 _ENTITY: Final = re.compile(r"&\#?\w{0,32}\Z")
-_HOST_BEGUN: Final = re.compile(r"(?:https?://[^\s/<>|]*|\bwww\.\S*)\Z", re.IGNORECASE)
-_TAG_BEGUN: Final = re.compile(r"<[A-Za-z/!?][^<>\n]*\Z|<at(?:\s[^<>]*)?>(?:(?!</at>).)*\Z", re.IGNORECASE | re.DOTALL)
+_HOST_BEGUN: Final = re.compile(r"(?:https?://[^\s/<>|]*|\bwww\.\S*|mailto:\S*)\Z", re.IGNORECASE)
+_TAG_BEGUN: Final = re.compile(r"<[^\s<>][^<>\n]*\Z|<at(?:\s[^<>]*)?>(?:(?!</at>).)*\Z", re.IGNORECASE | re.DOTALL)
 
 
 class _Place(Enum):
@@ -156,8 +156,8 @@ def _value(words: str, before: str, place: _Place) -> str:
     if place is _Place.ADDRESS:
         return re.sub(r"[_~]", lambda mark: f"%{ord(mark.group()):02X}", quote(words, safe="", errors="replace"))
     fence = ZW if _joins(before, words[:_TAIL]) else ""
-    if place is _Place.HOST:  # a blank first, for phones; another behind something, for CommonMark
-        fence, before = f" {ZW} ", ""
+    if place is _Place.HOST:  # a blank first, for phones; another between two things, for CommonMark
+        fence, before = f" {ZW} {ZW}", ""
     elif place is _Place.TAG:
         fence, words = ZW, words.replace(">", "\u203a")
     words = _FORMATTING.sub(lambda mark: _LOOKALIKE[mark.group()], words)
@@ -185,13 +185,12 @@ def _joins(before: str, words: str) -> bool:
     return (
         (last == "]" and first in "([:")
         or (last == "!" and first == "[")
-        or (last == "<" and (first in "/!?" or first.isalpha()))
+        or (last == "<" and not first.isspace())
         or ((first == "#" or first.isalnum() or first == "_") and _ENTITY.search(before) is not None)
         or (last in "{$" and first == "{")
         or (last in ":/" and first == "/")
         or (last == "." and words[:2].isalpha() and len(words) > 1)
-        or (first == "." and words[1:3].isalpha() and len(words) > 2 and (last.isalnum() or last in "_-"))
         or (last in "[])" and _MARKED.match(words) is not None)
-        or (first.isspace() and _LINE_MARK.search(before) is not None)
+        or ((first.isspace() or first in "#-=|+>") and _LINE_MARK.search(before) is not None)
         or (_NUMBERED.match(words) is not None and _LINE_NUMBER.search(before) is not None)
     )

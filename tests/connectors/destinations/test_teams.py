@@ -45,9 +45,9 @@ class TestContract(NetworkDestinationContract):
         raise NotImplementedError
 
 
-def publish(server: ScriptedServer, said: Any) -> Receipt:
+def publish(server: ScriptedServer, said: Any, path: str = PATH) -> Receipt:
     async def whole() -> Receipt:
-        built = CONNECTOR.options(url=f"{server.url}{PATH}")
+        built = CONNECTOR.options(url=f"{server.url}{path}")
         destination = CONNECTOR.build(built, Setting(name="team", network=Network(deadline=20)))
         try:
             receipt: Receipt = await destination.publish(load_message(dump_message(said)), KEY, None)
@@ -64,7 +64,8 @@ def publish(server: ScriptedServer, said: Any) -> Receipt:
 def test_a_message_as_it_is_posted() -> None:
     with ScriptedServer(answer(202, b"", {"x-ms-workflow-run-id": "0858430CU18"})) as server:
         receipt = publish(server, message(Literal("**Won:** "), Value("A_*b*"), channel=None, link="https://crm.example/1"))
-    assert receipt == Receipt(remote_id="", extra={"run": "0858430CU18"})
+    told = "accepted by the workflow and not posted yet: run 0858430CU18 in its history tells what became of it"
+    assert receipt == Receipt(remote_id="", extra={"note": told})
     (seen,) = server.seen
     assert (seen.method, seen.path) == ("POST", PATH)
     assert seen.headers["content-type"] == "application/json; charset=utf-8"
@@ -131,8 +132,9 @@ def test_what_is_too_large_for_the_workflow_is_refused_here() -> None:
         card(message(blocks=big))
     assert caught.value.code == "invalid_card"
     big["body"] = [{"type": "TextBlock", "text": (Value("x" * (MOST - 400)),)}]
-    with pytest.raises(Rejected, match="the card has") as caught:  # with its text for whom it is too new
-        card(message(Literal("y" * 400), blocks=big))
+    assert "fallbackText" not in card(message(Literal("y" * 400), blocks=big)), "there is no room for what the card says already"
+    with pytest.raises(Rejected, match="the card has") as caught:
+        card(message(blocks=big, link="https://crm.example/" + "y" * 400))
     assert caught.value.code == "too_large"
 
 
@@ -213,6 +215,11 @@ def test_the_signature_never_shows_even_alone() -> None:
     with ScriptedServer(odd) as server, pytest.raises(Rejected) as caught:
         publish(server, message(channel=None))
     assert SIG not in str(caught.value)
+    for raw, shown in (("other-canary%2Bsig%3D", "other-canary%2Bsig%3D"), ("third-canary%2Bsig%3D", "third-canary+sig=")):
+        odd = answer(400, {"error": {"code": "Odd", "message": f"the key {shown} is bad"}})
+        with ScriptedServer(odd) as server, pytest.raises(Rejected) as caught:
+            publish(server, message(channel=None), path=f"/invoke?sp=%2Frun&sig={raw}&v=1")
+        assert shown not in str(caught.value)
 
 
 # --- answers ----------------------------------------------------------------------------------
@@ -303,8 +310,9 @@ def test_long_and_odd_words_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("run", ["", "a b", "x" * 65, "<script>", "\u00fcberlang1"])
-def test_only_a_run_s_id_is_kept(run: str) -> None:
-    assert accepted(Answer(202, {"x-ms-workflow-run-id": run}, b"")) == {}
+def test_only_a_run_s_id_is_shown(run: str) -> None:
+    told = accepted(Answer(202, {"x-ms-workflow-run-id": run}, b""))
+    assert told == {"note": "accepted by the workflow and not posted yet: its run history tells what became of it"}
 
 
 def test_a_record_s_words_are_words_in_either_form() -> None:

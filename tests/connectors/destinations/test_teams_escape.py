@@ -1,16 +1,19 @@
 """A record's words in Teams: never a link, a mention, a format or another element, whatever the rule writes around them.
 
 Judged by what each of Teams' parsers needs before it does anything, not by the code that escapes: CommonMark on the desktop, the smaller
-parser on phones, and iOS, which makes links of what looks like an address.
+parser on phones, and iOS, which makes links of what looks like an address. And by a parser that nobody here wrote: markdown-it, with
+GitHub's additions, raw HTML and its search for addresses, which reads more into a text than Teams does.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from shared import examples
 
 from connectors.destinations.teams.escape import ZW, address, markdown, misled, plain_words
@@ -34,7 +37,7 @@ def shown(text: str) -> str:
         ("![x](https://evil.example)", f"![x］(https:{ZW}/{ZW}/evil.{ZW}example)"),
         ("[a][b] [a]: /x", "[a］[b］ [a］: /x".replace("[b］", "[b]")),
         ("<at>Ann</at> <https://evil.example> <b>", f"<{ZW}at>Ann<{ZW}/at> <{ZW}https:{ZW}/{ZW}/evil.{ZW}example> <{ZW}b>"),
-        ("1 < 2 > 0 <3", "1 < 2 > 0 <3"),
+        ("1 < 2 > 0 <3", f"1 < 2 > 0 <{ZW}3"),
         ("&lt;at&gt; &#42;x&#42; AT&T R&D now", f"&{ZW}lt;at&{ZW}gt; &{ZW}#42;x&{ZW}#42; AT&T R&D now"),
         ("{{DATE(2017-02-14T06:00:00Z)}} ${x}", f"{{{ZW}{{DATE(2017-02-14T06:00:00Z)}}}} ${ZW}{{x}}"),
         ("# h", f"{ZW}# h"),
@@ -50,7 +53,7 @@ def shown(text: str) -> str:
         ("evil.example www.evil.com ann@evil.com", f"evil.{ZW}example www.{ZW}evil.{ZW}com ann@evil.{ZW}com"),
         ("пример.рф evil。com", f"пример.{ZW}рф evil。{ZW}com"),
         ("1.250,00 3.5 e.g. z.B. Inc.", "1.250,00 3.5 e.g. z.B. Inc."),
-        ("//evil.example javascript:alert(1) mailto:a@b.cd", f"/{ZW}/evil.{ZW}example javascript:alert(1) mailto:a@b.{ZW}cd"),
+        ("//evil.example javascript:alert(1) mailto:a@b.cd", f"/{ZW}/evil.{ZW}example javascript:alert(1) mailto{ZW}:a@b.{ZW}cd"),
         ("HTTP://1.2.3.4/", f"HTTP:{ZW}/{ZW}/1.2.3.4/"),
     ],
 )
@@ -71,11 +74,11 @@ def test_words_are_only_words(words: str, expected: str) -> None:
         ((Literal("[A](https://crm.example/a)"), Value("x y")), "[A](https://crm.example/a)x y"),
         ((Literal("[A](https://crm.example/a) and "), Value("- x")), "[A](https://crm.example/a) and - x"),
         # where a record would choose where a link leads
-        ((Literal("[Open]("), Value("https://evil.example"), Literal(")")), f"[Open]( {ZW} https:{ZW}/{ZW}/evil.{ZW}example)"),
-        ((Literal("[Open](https://"), Value("evil.example"), Literal("/x)")), f"[Open](https:// {ZW} evil.{ZW}example/x)"),
-        ((Literal("see https://"), Value("evil.example")), f"see https:// {ZW} evil.{ZW}example"),
-        ((Literal("see https://"), Value("a"), Literal("."), Value("evil.example")), f"see https:// {ZW} a.{ZW}evil.{ZW}example"),
-        ((Literal("www."), Value("evil.example")), f"www. {ZW} evil.{ZW}example"),
+        ((Literal("[Open]("), Value("https://evil.example"), Literal(")")), f"[Open]( {ZW} {ZW}https:{ZW}/{ZW}/evil.{ZW}example)"),
+        ((Literal("[Open](https://"), Value("evil.example"), Literal("/x)")), f"[Open](https:// {ZW} {ZW}evil.{ZW}example/x)"),
+        ((Literal("see https://"), Value("evil.example")), f"see https:// {ZW} {ZW}evil.{ZW}example"),
+        ((Literal("see https://"), Value("a"), Literal("."), Value("evil.example")), f"see https:// {ZW} {ZW}a.{ZW}evil.{ZW}example"),
+        ((Literal("www."), Value("evil.example")), f"www. {ZW} {ZW}evil.{ZW}example"),
         # within a link's words
         ((Literal("["), Value("a] (b) [c](https://evil.example)\n# d"), Literal("](https://crm.example/1)")),
          f"[a］ (b) ［c］(https:{ZW}/{ZW}/evil.{ZW}example) # d](https://crm.example/1)"),
@@ -183,7 +186,7 @@ _HARMLESS = st.sampled_from(
 def effects(text: str) -> list[str]:
     """What in a text, which holds nothing of a rule's that does anything, some parser would act on."""
     found = re.findall(r"\]\(|\]\[|\]:|!\[(?=[^\]]*\]\()", text)  # links, definitions, pictures
-    found += re.findall(r"<[A-Za-z/!?]", text)  # tags, mentions
+    found += re.findall(r"<\S", text.replace(ZW, " "))  # tags, mentions, addresses
     found += re.findall(r"&(?:#[0-9xX]|[A-Za-z])\w{0,31};", text)  # entities
     found += re.findall(r"\{\{|\$\{", text)  # dates, templates
     found += re.findall(r"://|//", text)  # addresses
@@ -221,6 +224,72 @@ def test_words_of_a_record_do_nothing_beside_the_rule_s(first: str, one: str, mi
     # a record's empty words may leave two parts of the rule's side by side: then both are the rule's own
     own = effects(first + middle + last) + effects(first + middle) + effects(middle + last)
     assert [effect for effect in left if effect not in own] == []
+
+
+JUDGE = MarkdownIt("gfm-like", {"html": True, "linkify": True})
+PLAIN = {"paragraph_open", "paragraph_close", "inline", "text", "text_special", "softbreak", "hardbreak"}
+_RULES = st.sampled_from(
+    [
+        *(
+            "",
+            "word ",
+            "\n",
+            "- ",
+            "1. ",
+            "(",
+            ")",
+            "!",
+            "&",
+            "<",
+            "{",
+            "[x]",
+            "] ",
+            "https:",
+            "#",
+            "-",
+            "1",
+            "**",
+            "a\n\n",
+            "_",
+            "~~",
+            "`",
+        ),
+        *("[a](https://crm.example/", "[a](", "mailto:", "www.", "<at>", "> ", "|", "=", "x\n"),
+    ]
+)
+
+
+def parts(text: str) -> set[str]:
+    """What the judge makes of a text, beside words."""
+    return {one.type for token in JUDGE.parse(text) for one in (token, *(token.children or ()))} - PLAIN
+
+
+def test_the_judge_sees_what_there_is() -> None:
+    wanted = {"strong_open", "link_open", "heading_open", "html_inline", "bullet_list_open", "s_open", "code_inline", "table_open", "image"}
+    assert wanted <= parts("# h\n**b** ~~s~~ `c` <at>Ann</at> evil.com ![i](u)\n- i\n\n|a|\n|-|\n|b|")
+
+
+@settings(max_examples=examples(600))
+@given(_WORDS)
+@example("mailto:ann@evil.com")
+@example("`](\\.lt;<\\")
+@example("}<at>\t2;<6.@1at>")
+def test_another_parser_sees_only_words(words: str) -> None:
+    assert parts(markdown((Value(words),))) == set()
+
+
+@settings(max_examples=examples(600))
+@given(_RULES, _WORDS, _RULES, _WORDS, _RULES)
+@example("[a](", ")- :", "- ", "", "-")
+@example("#", "# 8", "(", "", "_")
+@example("!", ".at>5", "-", "x", "**")
+def test_another_parser_sees_only_words_beside_the_rule_s(first: str, one: str, middle: str, two: str, last: str) -> None:
+    """No part that the rule's own words would not make, whatever harmless words stood there."""
+    said = parts(markdown((Literal(first), Value(one), Literal(middle), Value(two), Literal(last))))
+    own = [(first, middle, last), (first, middle, ""), ("", middle, last)]
+    words = list(itertools.product(("word", "9", "wo rd", "x\n\ny", ""), repeat=2))
+    allowed = {part for a, b, c in own for v, w in words for part in parts(f"{a}{v}{b}{w}{c}")}
+    assert said - allowed - {"html_block"} == set()
 
 
 @settings(max_examples=examples(300))
