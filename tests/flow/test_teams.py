@@ -73,7 +73,7 @@ def test_lint_refuses_what_teams_would_not_show(tmp_path, card, words):
 
 def test_lint_says_what_a_workflow_cannot_do(tmp_path):
     steps = [{"on_update": "edit"}, {"thread": "record"}, {"channel": "General"}, {"blocks": [{"type": "divider"}]}]
-    steps.append({"media": {"url": "https://a.example/x.png", "alt": "x"}})
+    steps += [{"media": {"url": "https://a.example/x.png", "alt": "x"}}, {"subject": "x"}]
     said = asked(tmp_path, "lint", "--examples", "-o", "json", steps=steps)
     assert [(one["path"], one["message"]) for one in json.loads(said.stdout)["problems"]] == [
         ("rules[0].publish[0].on_update", "team cannot change what it has published"),
@@ -81,6 +81,7 @@ def test_lint_says_what_a_workflow_cannot_do(tmp_path):
         ("rules[0].publish[2].channel", "team posts to one place only: leave `channel` out"),
         ("rules[0].publish[3].blocks", "team knows no blocks: its layouts stand under `card`"),
         ("rules[0].publish[4].media", "team shows no pictures"),
+        ("rules[0].publish[5].subject", "team has no subjects"),
     ]
 
 
@@ -105,7 +106,7 @@ def test_render_shows_the_card_as_it_would_go_out(tmp_path, form):
         assert (one["card"], one["blocks"], one["faults"]) == (shown, None, [])
     else:
         assert "    card:\n" in said.stdout
-        assert '"text": "**<∗A∗>** & Co"' in said.stdout
+        assert '"text": "**<\\u200b∗A∗>** & Co"' in said.stdout
 
 
 LONG = changed("body", 0, "text", to="{{ record.name }}" * 20)

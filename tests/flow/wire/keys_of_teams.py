@@ -55,18 +55,18 @@ SHOWN = {
     "type": "AdaptiveCard",
     "version": "1.5",
     "body": [
-        {"type": "TextBlock", "text": "**<\u2217A\u2217>** & Co", "size": "Large", "wrap": True, "maxLines": 2},
+        {"type": "TextBlock", "text": "**<\u200b\u2217A\u2217>** & Co", "size": "Large", "wrap": True, "maxLines": 2},
         {"type": "FactSet", "facts": [{"title": "Stage", "value": "won"}]},
-        {"type": "RichTextBlock", "inlines": ["<*A*>", {"type": "TextRun", "text": "!", "italic": True}]},
+        {"type": "RichTextBlock", "inlines": ["<\u200b*A*>", {"type": "TextRun", "text": "!", "italic": True}]},
     ],
-    "actions": [{"type": "Action.OpenUrl", "title": "<*A*>", "url": "https://crm.example/%3C%2AA%2A%3E"}],
-    "fallbackText": "<\u2217A\u2217> is won",
+    "actions": [{"type": "Action.OpenUrl", "title": "<\u200b*A*>", "url": "https://crm.example/%3C%2AA%2A%3E"}],
+    "fallbackText": "<\u200b\u2217A\u2217> is won",
 }
 PLAIN = {
     "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
     "type": "AdaptiveCard",
     "version": "1.2",
-    "body": [{"type": "TextBlock", "text": "<\u2217A\u2217> is won", "wrap": True}],
+    "body": [{"type": "TextBlock", "text": "<\u200b\u2217A\u2217> is won", "wrap": True}],
 }
 
 
