@@ -134,8 +134,8 @@ class Config:
 
     @property
     def embeds_feed(self) -> bool:
-        """True if a chirp destination names no url."""
-        return any(one.connector.name == "chirp" and getattr(one.options, "url", None) is None for one in self.destinations.values())
+        """True if a destination speaks to the feed that crmbridge runs."""
+        return any(one.connector.embedded(one.options) for one in self.destinations.values())
 
     @property
     def network(self) -> Network:
@@ -241,9 +241,7 @@ class _Loader:
         self._alerts(model, destinations, raw)
         if model.defaults.link and (fault := default_link_fault(model.defaults.link)):
             self._add(self.main, ("defaults", "link"), fault)
-        if model.server.listen.startswith("/") and any(
-            one.connector.name == "chirp" and one.options.url is None for one in destinations.values()
-        ):
+        if model.server.listen.startswith("/") and any(one.connector.embedded(one.options) for one in destinations.values()):
             self._add(self.main, ("server", "listen"), "the embedded feed is spoken to over TCP: write HOST:PORT")
         return Config(
             path=self.path,

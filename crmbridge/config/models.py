@@ -349,10 +349,13 @@ class StepModel(Options):
         description="A layout as the destination's network has it, see its page (`doc`); each text is a template, and `text` the fallback.",
     )
     card: dict[str, Any] | None = Field(
-        None, description="For teams: a whole Adaptive Card, see its page (`doc`); each text is a template, and `text` the fallback."
+        None,
+        description="Where cards are shown: a whole Adaptive Card, see its page (`doc`); each text is a template, and `text` the fallback.",
     )
-    media: MediaModel | None = Field(None, description="For twitter: a picture, with what it shows in words.")
-    subject: Words | None = Field(None, description="For email: the template of the subject. Default: the first line of the text.")
+    media: MediaModel | None = Field(None, description="For networks that show pictures: one, with what it shows in words.")
+    subject: Words | None = Field(
+        None, description="Where messages have one: the template of the subject. Default: the first line of the text."
+    )
     max_age: DurationOrOff | None = Field(None, description="Instead of the destination's.")
     link: Words | None = Field(None, description="A template that gives a web address to show with the message.")
 

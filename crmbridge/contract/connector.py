@@ -81,6 +81,10 @@ class Connector:
     """For a destination: `remarks(options, spoken)` is what people should know of a step before they rely on it; `lint` says it."""
     lay_out: Callable[[Any, Any], LaidOut] | None = None
     """For a destination with layouts: `lay_out(options, layout)` is what a layout comes to there. Pure; never raises for a bad one."""
+    named: Callable[[str], Sequence[str]] = lambda _: ()
+    """For a destination whose messages have addresses of a form of their own: the ids of the message at such an address; pure."""
+    embedded: Callable[[Any], bool] = lambda _: False
+    """For a destination: `embedded(options)` is true if it speaks to the feed that crmbridge itself runs."""
     manifest: Manifest | None = None
     """For a destination whose vendor takes one."""
     escape: str = ""

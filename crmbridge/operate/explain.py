@@ -38,7 +38,7 @@ class Explain:
             return [event.record], event.id
         if not name.startswith("http") and (found := await self._store.delivery(name)):
             return [found[0].message.record], found[0].event_id or None
-        for remote_id in remote_ids(name):
+        for remote_id in remote_ids(name, self._port.config.destinations):
             for key in await self._store.receipts_named(remote_id):
                 if found := await self._store.delivery(key):
                     return [found[0].message.record], found[0].event_id or None

@@ -92,7 +92,7 @@ class Retract:
 
     async def _published_as(self, name: str) -> list[Published]:
         keys = {name}
-        for remote_id in scopes.remote_ids(name):
+        for remote_id in scopes.remote_ids(name, self._port.config.destinations):
             keys |= set(await self._store.receipts_named(remote_id))
         found = [one for key in sorted(keys) if (one := await self._store.delivery(key)) and one[0].state is State.DELIVERED]
         if not found:

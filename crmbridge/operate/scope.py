@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, TypedDict
 
+from crmbridge.config.load import DestinationConfig
 from crmbridge.errors import CrmbridgeError
 from crmbridge.model import parse_instant
 from crmbridge.store.interface import Scope
@@ -63,13 +64,10 @@ def read(where: Mapping[str, Any], now: datetime, *, whole: bool = False) -> Sco
     return scope
 
 
-_SLACK: Final = re.compile(r"/archives/[A-Z0-9]+/p(\d{10})(\d{6})(?:$|[?#])")
-
-
-def remote_ids(name: str) -> list[str]:
-    """What networks may call a message whose address or id people hold: Slack permalinks, X links, Chirp posts, ids."""
-    if match := _SLACK.search(name):
-        return [f"{match[1]}.{match[2]}"]
+def remote_ids(name: str, destinations: Mapping[str, DestinationConfig]) -> list[str]:
+    """What networks may call a message whose address or id people hold: as their connectors read it, else the parts of its path."""
+    if found := [id for one in destinations.values() for id in one.connector.named(name)]:
+        return list(dict.fromkeys(found))
     if not name.startswith(("http://", "https://")):
         return [name]
     path = re.split(r"[?#]", name, maxsplit=1)[0]

@@ -1,6 +1,7 @@
 """Imports point downwards only, and siblings never import each other."""
 
 import ast
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -84,3 +85,60 @@ def test_the_test_can_fail(tmp_path):
         path = tmp_path / "x.py"
         path.write_text(line)
         assert violations(path, module), line
+
+
+OWN = {"app.py", "config/load.py", "config/models.py", "config/reference.py"}
+"""Who may speak of the feed, which is crmbridge's own, outside the feed."""
+VENDORS = re.compile(
+    r"slack|twitter|tweepy|salesforce|hubspot|odoo|tryton|pipedrive|oracle|microsoft|mrkdwn|block.?kit|permalink", re.IGNORECASE
+)
+LOGS_OF = "telemetry.py"
+"""It keeps libraries' own logs off, and names them for that."""
+
+
+def spoken(tree: ast.Module) -> list[tuple[int, str]]:
+    """Every name and text that a module's code uses, with its line; docstrings are for people."""
+    nodes = [node for node in ast.walk(tree) if isinstance(getattr(node, "body", None), list)]
+    words = {id(one.value) for node in nodes for one in node.body if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant)}
+    found = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if id(node) not in words:
+                found.append((node.lineno, text))
+            case ast.Name(id=text) | ast.Attribute(attr=text) | ast.arg(arg=text) | ast.keyword(arg=str(text)):
+                found.append((node.lineno, text))
+            case ast.FunctionDef(name=text) | ast.AsyncFunctionDef(name=text) | ast.ClassDef(name=text):
+                found.append((node.lineno, text))
+    return found
+
+
+def of_vendors(path: Path, name: str) -> list[str]:
+    """What a module of the core says that only a vendor's connector should know."""
+    return [
+        f"{name}:{line}: {text[:60]}"
+        for line, text in spoken(ast.parse(path.read_text("utf-8")))
+        if (VENDORS.search(text) and name != LOGS_OF) or ("chirp" in text.casefold() and name not in OWN)
+    ]
+
+
+def test_the_core_knows_no_vendor():
+    """What is gone, whose address it is, which layouts exist, what is embedded: a connector says it, through the contract."""
+    core = ROOT / "crmbridge"
+    names = [path.relative_to(core).as_posix() for path in sorted(core.rglob("*.py"))]
+    outside = ("chirp/", "cli/", "testing/", "assemble.py")
+    assert [one for name in names if not name.startswith(outside) for one in of_vendors(core / name, name)] == []
+
+
+def test_a_vendor_in_the_core_is_noticed(tmp_path):
+    path = tmp_path / "x.py"
+    for line in (
+        'GONE = "message_not_found of Slack"',
+        "def hubspot_page(): ...",
+        "import x\nx.tryton.y()",
+        'if one.name == "chirp": ...',
+        "f(odoo=1)",
+    ):
+        path.write_text(f'"""Slack may be named here."""\n{line}\n')
+        assert len(of_vendors(path, "publisher/x.py")) == 1, line
+    path.write_text('"""Slack may be named here."""\n')
+    assert of_vendors(path, "publisher/x.py") == []

@@ -64,7 +64,8 @@ class Network:
 
 def config(**usual):
     options = SimpleNamespace(on_resume=usual.get("on_resume", "all"))
-    return SimpleNamespace(engine=RULES, destinations={"out": SimpleNamespace(options=options), "idle": SimpleNamespace(options=options)})
+    there = SimpleNamespace(options=options, connector=SimpleNamespace(named=lambda _: ()))
+    return SimpleNamespace(engine=RULES, destinations={"out": there, "idle": there})
 
 
 def stopped(store, configured):

@@ -1,12 +1,16 @@
 """What people mean by a scope, a time, an address."""
 
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from shared import NOW
 
+from crmbridge import registry
 from crmbridge.operate.scope import Refused, instant, read, remote_ids
 from crmbridge.store.interface import Scope
+
+AT = {name: SimpleNamespace(connector=registry.load("destinations", name)) for name in ("slack", "twitter", "chirp")}
 
 
 def test_times():
@@ -32,7 +36,7 @@ def test_a_scope_that_says_nothing_is_refused():
 
 def test_what_people_hold():
     """A Slack permalink, an X link, a Chirp post, an id."""
-    assert remote_ids("https://acme.slack.com/archives/C012AB3CD/p1699999999000100?thread_ts=1") == ["1699999999.000100"]
-    assert remote_ids("https://x.com/i/status/1729000000000000001") == ["1729000000000000001", "status", "i"]
-    assert remote_ids("https://bridge.example.com/chirp/p/abc123") == ["abc123", "p", "chirp"]
-    assert remote_ids("1729000000000000001") == ["1729000000000000001"]
+    assert remote_ids("https://acme.slack.com/archives/C012AB3CD/p1699999999000100?thread_ts=1", AT) == ["1699999999.000100"]
+    assert remote_ids("https://x.com/i/status/1729000000000000001", AT) == ["1729000000000000001", "status", "i"]
+    assert remote_ids("https://bridge.example.com/chirp/p/abc123", AT) == ["abc123", "p", "chirp"]
+    assert remote_ids("1729000000000000001", AT) == ["1729000000000000001"]

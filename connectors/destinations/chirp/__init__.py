@@ -18,6 +18,7 @@ CONNECTOR = Connector(
     options=ChirpOptions,
     build=ChirpDestination,
     idempotent=True,
+    embedded=lambda options: options.url is None,
     dynamic_channels=True,
     can=lambda _: frozenset({Ability.THREAD, Ability.EDIT, Ability.DELETE, Ability.CHANNEL}),
     escape="Rule and record text travel apart, and Chirp shows record text as text only.",

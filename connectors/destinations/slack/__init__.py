@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from connectors.destinations.slack.destination import SlackDestination
 from connectors.destinations.slack.escape import misnamed
 from connectors.destinations.slack.hook import SlackWebhook
@@ -25,6 +28,15 @@ def _can(options: SlackOptions) -> frozenset[Ability]:
     return _APP if options.webhook_url is None else frozenset({Ability.BLOCKS})
 
 
+_PERMALINK: Final = re.compile(r"https://[^/]+/archives/[A-Z0-9]+/p(\d{10})(\d{6})(?:$|[?#])")
+
+
+def _named(address: str) -> list[str]:
+    """The `ts` in a permalink. Source: https://docs.slack.dev/reference/methods/chat.getPermalink"""
+    match = _PERMALINK.match(address)
+    return [f"{match[1]}.{match[2]}"] if match else []
+
+
 CONNECTOR = Connector(
     name="slack",
     needs_channel=lambda options: options.channel is None and options.webhook_url is None,
@@ -34,6 +46,7 @@ CONNECTOR = Connector(
     can=_can,
     lay_out=lambda _, layout: laid_out(layout),
     remarks=lambda _, spoken: misnamed(spoken.words),
+    named=_named,
     manifest=Manifest(name="slack-app-manifest.yaml", text=manifest),
     escape="Record text has & < > encoded, and mentions, links, emoji codes and formatting are broken.",
 )
