@@ -1,10 +1,14 @@
 """Two import packages in one distribution, connectors by entry point, imported only when used."""
 
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from shared import ROOT
 
 from crmbridge import registry
@@ -120,3 +124,17 @@ def test_the_locked_dependencies_hold_no_address():
     assert "://" not in text
     assert "requests==" in text
     assert "--hash=sha256:" in text
+
+
+def test_everything_that_is_needed_is_locked():
+    """The image and the unit install what stands in the lock and nothing else: a dependency that is not there would be missing."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = [one for name, found in project["optional-dependencies"].items() if name != "test" for one in found]
+    pins = re.findall(r"^([a-z0-9.-]+)==([^ ;\\]+)", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE)
+    locked = {canonicalize_name(name): version for name, version in pins}
+    needed = [Requirement(one) for one in project["dependencies"] + extras]
+    assert [str(one) for one in needed if not one.specifier.contains(locked.get(canonicalize_name(one.name), "0"))] == []
+    for name in ("Dockerfile", "crmbridge.service"):
+        text = (ROOT / "config" / name).read_text("utf-8")
+        assert "--require-hashes -r requirements.lock" in text
+        assert "--no-deps ." in text
