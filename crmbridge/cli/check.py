@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -18,7 +19,7 @@ from crmbridge.cli.terminal import say
 from crmbridge.config.load import Config, load, measured
 from crmbridge.config.secrets import secrets_in
 from crmbridge.errors import ConfigError, Problem
-from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, plain
+from crmbridge.model import ChangeEvent, FieldSpec, Kind, Message, Text, plain
 from crmbridge.rules.cases import run_case
 from crmbridge.rules.engine import NO_LINK
 from crmbridge.rules.longest import ROOM, longest, longest_message
@@ -111,7 +112,7 @@ def render(change: Any, path: Path, output: str) -> None:
         raise Failure(f"the change is not JSON: {error}", 2) from None
     outcome = config.engine.run(_change(raw, config))
     layouts = [config.laid_out(one.message) for one in outcome.rendered]
-    data = {
+    data: dict[str, Any] = {
         "messages": [
             {
                 "to": one.message.destination,
@@ -126,7 +127,7 @@ def render(change: Any, path: Path, output: str) -> None:
                 "length": _length(config, one.message.destination, one.message.text),
                 "blocks": layout.sent if layout and not isinstance(one.message.blocks, Mapping) else None,
                 "card": layout.sent if layout and isinstance(one.message.blocks, Mapping) else None,
-                "faults": [str(fault) for fault in layout.faults] if layout else [],
+                "faults": [*_overlong(config, one.message), *(str(fault) for fault in (layout.faults if layout else ()))],
             }
             for one, layout in zip(outcome.rendered, layouts, strict=True)
         ],
@@ -136,8 +137,8 @@ def render(change: Any, path: Path, output: str) -> None:
     show_data(data, output, _rendered)
     if outcome.unrenderable:
         raise Failure("a rule cannot say this")
-    if any(layout and layout.faults for layout in layouts):
-        raise Failure("a destination would refuse this")
+    if refusing := sorted({one["to"] for one in data["messages"] if one["faults"]}):
+        raise Failure(f"{' and '.join(refusing)} would refuse this")
 
 
 def _rendered(data: dict[str, Any]) -> Iterator[str]:
@@ -187,6 +188,13 @@ def _overfull(config: Config) -> list[dict[str, Any]]:
     return found
 
 
+def _overlong(config: Config, message: Message) -> list[str]:
+    length = _length(config, message.destination, message.text)
+    if length is None or length["is"] <= length["of"]:
+        return []
+    return [f"the text is {length['is']} long, and {message.destination} takes {length['of']}: write `shorten: [...]` or `| truncate(...)`"]
+
+
 def _length(config: Config, name: str, text: Text) -> dict[str, int] | None:
     found = measured(config.destinations[name], text)
     return {"is": found[0], "of": found[1]} if found else None
@@ -226,6 +234,10 @@ def _change(raw: Any, config: Config) -> ChangeEvent:
     )
 
 
+_PASSWORD: Final = re.compile(r"(://[^/@:\s\"]*:)[^@/\s\"]+@")
+"""In an address, like that of a proxy."""
+
+
 @click.group()
 def config() -> None:
     """The configuration itself."""
@@ -240,7 +252,7 @@ def config_show(path: Path) -> None:
     data["sources"] = {name: _options(one.options) for name, one in loaded.sources.items()}
     data["destinations"] = {name: _options(one.options) | {"audience": one.audience.value} for name, one in loaded.destinations.items()}
     data["rules"] = [{"id": rule.id, "steps": [f"{step.id} -> {step.destination}" for step in rule.steps]} for rule in loaded.rules]
-    say(json.dumps(data, indent=2, ensure_ascii=False))
+    say(_PASSWORD.sub(r"\1***@", json.dumps(data, indent=2, ensure_ascii=False)))
 
 
 def _options(options: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from crmbridge import registry
 from crmbridge.config.alerts import alerts_faults
 from crmbridge.config.compile import Place, RuleSource, Speech, Surroundings, compile_rules, surge
 from crmbridge.config.document import Document, KeyPath, read
+from crmbridge.config.exposure import in_clear_text, open_files, reachable_from_outside, weak
 from crmbridge.config.models import (
     ConfigModel,
     DefaultsModel,
@@ -231,6 +232,7 @@ class _Loader:
             defaults=model.defaults if model else DefaultsModel(),
             strict_conditions=model is not None and model.strict_conditions,
         )
+        groups: dict[str, Mapping[str, Any]] = {"sources": sources, "destinations": destinations}
         secrets = configured_secrets(model, sources, destinations)
         for _, secret in secrets:
             secret.within(self.path.parent.absolute())
@@ -250,11 +252,16 @@ class _Loader:
             destinations=destinations,
             rules=compiled,
             engine=Engine(compiled, records, self.zone, {name: one.options.reading(self.zone) for name, one in sources.items()}),
-            warnings=sorted(self.main.problem(path, _LITERAL) for path, secret in secrets if secret.literal),
+            warnings=sorted(
+                [self.main.problem(path, _LITERAL) for path, secret in secrets if secret.literal]
+                + [self.main.problem(*one) for one in weak(secrets) if reachable_from_outside(raw.get("server"))]
+                + [self.main.problem(*one) for one in in_clear_text(model.server.public_url, groups)]
+            ),
             notes=sorted(
                 self._noted("sources", sources)
                 + self._noted("destinations", destinations)
                 + remarks(rules, destinations, model.defaults)
+                + [self.main.problem(*one) for one in open_files(secrets)]
                 + advice
             ),
         )
@@ -324,9 +331,7 @@ class _Loader:
             return None, None
         options = self._validate(options_model(connector, common), self.main, value, path)
         if options is not None:
-            server = self.main.data.get("server")
-            public = isinstance(server, dict) and server.get("public_url") is not None
-            for inner, message in options.objections(public=public):
+            for inner, message in options.objections(public=reachable_from_outside(self.main.data.get("server"))):
                 self._add(self.main, (*path, *inner), message)
         return options, connector
 
@@ -337,6 +342,10 @@ class _Loader:
                 files = sorted(self.path.parent.glob(pattern))
             except (ValueError, NotImplementedError, IndexError):
                 self._add(self.main, ("include",), f"`{pattern}` is not a pattern relative to this file, like rules.d/*.yaml")
+                continue
+            files = [file for file in files if not file.name.endswith("_test.yaml")]  # the rules' own tests, which stand beside them
+            if outside := [file for file in files if not file.resolve().is_relative_to(self.path.parent.resolve())]:
+                self._add(self.main, ("include",), f"{outside[0].name} leads out of this folder: what is included stands in it")
                 continue
             if len(files) > _MAX_INCLUDED:
                 self._add(self.main, ("include",), f"{pattern} names {len(files)} files; at most {_MAX_INCLUDED} are read")

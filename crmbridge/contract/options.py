@@ -37,7 +37,7 @@ class Options(BaseModel):
     def objections(self, *, public: bool) -> list[tuple[tuple[str | int, ...], str]]:
         """What is wrong with these options where they are used, as (path, message).
 
-        `public`: the daemon's webhooks can be reached from outside (`server.public_url` is set).
+        `public`: the daemon's webhooks can be reached from outside (`server.public_url` is set, or it listens on more than loopback).
         """
         return []
 
@@ -118,6 +118,15 @@ class Secret:
         """A relative file is one beside the configuration, wherever crmbridge is started."""
         if self._kind == "file":
             self._name = str(folder / self._name)
+
+    def open_to_all(self) -> str | None:
+        """The name of its file if every user of this machine can read it."""
+        if self._kind != "file":
+            return None
+        try:
+            return self._name if os.stat(self._name).st_mode & 0o004 else None  # noqa: PTH116
+        except OSError:
+            return None
 
     def reveal(self) -> str:
         """The value, without a file's trailing newline.

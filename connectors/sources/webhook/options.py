@@ -146,7 +146,12 @@ class WebhookOptions(Written):
 
     def objections(self, *, public: bool) -> list[tuple[tuple[str | int, ...], str]]:
         if public and isinstance(self.signature, Unsigned):
-            return [(("signature",), "unsigned webhooks are refused where server.public_url is set: anyone could post")]
+            return [
+                (
+                    ("signature",),
+                    "unsigned webhooks are refused where others reach the server (`server`): anyone could post",
+                )
+            ]
         return []
 
     def notes(self) -> list[tuple[tuple[str | int, ...], str]]:
