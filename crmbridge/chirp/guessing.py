@@ -38,7 +38,7 @@ class Guesses:
     LONGEST: Final = timedelta(minutes=15)
     KEPT: Final = timedelta(days=1)
     """A count without a new try for so long is forgotten."""
-    _MOST: Final = 20_000  # counts remembered; beyond that the oldest is forgotten
+    _MOST: Final = 100_000  # counts remembered; beyond that the oldest is forgotten
 
     def __init__(self) -> None:
         self._counts: OrderedDict[tuple[str, ...], tuple[int, datetime]] = OrderedDict()
@@ -76,8 +76,11 @@ class Guesses:
 
     def _uncharge(self, names: Sequence[tuple[str, ...]], now: datetime) -> None:
         for name in names:
-            if count := self._count(name, now)[0]:
-                self._counts[name] = (count - 1, self._counts[name][1])
+            count, last = self._count(name, now)
+            if count > 1:
+                self._counts[name] = (count - 1, last)
+            else:  # what leaves nothing behind pushes nobody's count out
+                self._counts.pop(name, None)
 
     def _set(self, name: tuple[str, ...], count: int, now: datetime) -> None:
         self._counts[name] = (count, now)

@@ -27,17 +27,25 @@ _HELP = {
 }
 
 
-def _where(function: Any) -> Any:
+def _where(function: Any, but: str = "") -> Any:
     for name in reversed(_WHERE):
-        function = click.option(f"--{name}", help=_HELP[name])(function)
+        if name != but:
+            function = click.option(f"--{name}", help=_HELP[name])(function)
     return function
 
 
-def _scoped(function: Any) -> Any:
-    """Which: numbers, a scope, or all; and whether to ask first."""
-    function = click.option("--yes", "-y", is_flag=True, help="Do not ask.")(function)
-    function = click.option("--all", "all_", is_flag=True, help="All of them.")(function)
-    return click.argument("names", nargs=-1)(config_option(_where(function)))
+def _scoped_but(but: str) -> Callable[[Any], Any]:
+    """Which: numbers, a scope, or all; and whether to ask first. `but`: a word of scopes that means something else here."""
+
+    def scoped(function: Any) -> Any:
+        function = click.option("--yes", "-y", is_flag=True, help="Do not ask.")(function)
+        function = click.option("--all", "all_", is_flag=True, help="All of them.")(function)
+        return click.argument("names", nargs=-1)(config_option(_where(function, but)))
+
+    return scoped
+
+
+_scoped = _scoped_but("")
 
 
 def _read_where(given: dict[str, Any]) -> dict[str, Any]:
@@ -46,9 +54,12 @@ def _read_where(given: dict[str, Any]) -> dict[str, Any]:
 
 def _listed(data: dict[str, Any]) -> Iterator[str]:
     found = data["deliveries"]
-    rows = [[one["id"], one["state"], one["destination"], one["channel"], one["rule"], _why(one), _begin(one["text"])] for one in found]
+    rows = [
+        [one["id"], one["state"], one["destination"], one["channel"], one["rule"], one["record"], _why(one), _begin(one["text"])]
+        for one in found
+    ]
     if rows:
-        yield from table(rows, ["NUMBER", "STATE", "DESTINATION", "CHANNEL", "RULE", "REASON", "TEXT"])
+        yield from table(rows, ["NUMBER", "STATE", "DESTINATION", "CHANNEL", "RULE", "RECORD", "REASON", "TEXT"])
         if data["count"] > len(rows):
             yield f"... and {data['count'] - len(rows)} more"
     for one in data.get("requests", ()):
@@ -63,7 +74,7 @@ def _many(count: int, one: str = "delivery", many: str = "deliveries") -> str:
 
 
 def _why(one: dict[str, Any]) -> str:
-    return str(one["reason"] or one["last_error"])[:60]
+    return ": ".join(part for part in (one["reason"], one["last_error"]) if part)[:90]
 
 
 def _begin(text: str) -> str:
@@ -142,8 +153,8 @@ def _carried_out(path: Path, verb: str, count: int, *, names: bool, **arguments:
 
 
 @queue.command("hold")
-@_scoped
-@click.option("--why", default="", help="For whoever looks next.")
+@_scoped_but("reason")
+@click.option("--reason", "--why", "why", default="", help="For whoever looks next.")
 def queue_hold(**given: Any) -> None:
     """What is queued waits until it is released or dropped."""
     _order("queue_hold", ["queued"], "hold")(**given)
@@ -359,5 +370,7 @@ def retract(names: Sequence[str], path: Path, replacement: str | None, yes: bool
     answer = ask_daemon(path, "retract", **arguments)
     _say_problems(answer)
     say(f"{answer['count']} {'changed' if replacement else 'taken back'}, {answer['waiting']} dropped")
+    if answer["doubtful"]:
+        say(f"{answer['doubtful']} more may be published or not: `crmbridge unknown list`; take them back once that is known")
     if answer["problems"]:
         raise Failure(f"{len(answer['problems']) + answer['more_problems']} could not be done")

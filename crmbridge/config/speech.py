@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from crmbridge.config.document import KeyPath
-from crmbridge.model import Kind, Literal, Text, address
+from crmbridge.model import Kind, Literal, Text, Value, address
 from crmbridge.rules.expression import CompileError
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.match import Clause, assured
@@ -42,7 +42,20 @@ def link_fault(link: Template) -> str:
     begin = (link.outline[0] or "").lstrip()
     if begin and not begin.lower().startswith(("https://", "http://")):
         return f"begins with `{begin[:40]}`, and an address begins with https:// or http://"
-    return ""
+    return _never(link) if begin and "{%" not in link.source else ""
+
+
+def _never(link: Template) -> str:
+    """Why no words of a record make an address of it; `/x` is a path of its own right behind the host."""
+    fault = ""
+    for words in ("x", "/x"):
+        try:
+            address(tuple(Value(words) if part is None else Literal(part) for part in link.outline))
+        except ValueError as error:
+            fault = fault or str(error)
+        else:
+            return ""
+    return fault
 
 
 def default_link_fault(source: str) -> str:

@@ -3,7 +3,7 @@
 Nothing here does I/O or reads a clock.
 """
 
-from crmbridge.model.addresses import address, filled, inside_link, unmarked, web_address
+from crmbridge.model.addresses import address, filled, inside_link, open_host, unmarked, web_address
 from crmbridge.model.changes import (
     Body,
     ChangeEvent,
@@ -122,6 +122,7 @@ __all__ = [
     "marked",
     "markup_words",
     "number_text",
+    "open_host",
     "parse_instant",
     "parse_number",
     "plain",

@@ -19,8 +19,10 @@ _UNSAFE: Final = re.compile(r"[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]")
 _LONE_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NAME: Final = re.compile(r"[\w.~-]+|[0-9a-f:.]+", re.ASCII)
 _HOST: Final = re.compile(r"[^\W_](?:[\w.-]*[^\W_])?(?::\d{1,5})?")
+_AUTHORITY: Final = re.compile(r"https?://([^/?#]*?)(?::\d*)?(?=[/?#]|\Z)", re.IGNORECASE)
 _ENDS_PATH: Final = re.compile(r"[/?#]")
-_LINK_BEGUN: Final = re.compile(r"https?://[^\s/<>|]*[^\s/<>|:]/[^\s<>|]*\Z", re.IGNORECASE)  # `http://http://` names no host yet
+_LINK_BEGUN: Final = re.compile(r"https?://[^\s/?#<>|]*[^\s/?#<>|:][/?#][^\s<>|]*\Z", re.IGNORECASE)  # `http://http://` names no host yet
+_HOST_OPEN: Final = re.compile(r"https?://[^\s/?#<>|]+\Z", re.IGNORECASE)
 
 
 def web_address(url: str) -> str:
@@ -28,7 +30,7 @@ def web_address(url: str) -> str:
     text = url.strip()
     try:
         parts = urllib.parse.urlsplit(text)
-        host = parts.hostname or ""
+        host = parts.hostname or "" if parts.port is None or parts.port else ""
         ascii_host = host if host.isascii() else host.encode("idna").decode()
     except ValueError:  # UnicodeError is one
         parts, host, ascii_host = None, "", ""
@@ -39,26 +41,40 @@ def web_address(url: str) -> str:
     return _UNSAFE.sub(lambda odd: urllib.parse.quote(odd.group(), safe="", errors="replace"), text)
 
 
-def address(text: Text) -> str:
+def address(text: Text, most: int = MAX_ADDRESS) -> str:
     """The web address that `text` spells, as plain ASCII; empty if it spells nothing.
 
     A record may be the whole of it, or its beginning: then it is taken as an address. Behind a host of the rule's, a record's words
     fill a part of the path, a value of the query or the fragment, and cannot end it; only what begins with `/` right behind
     the host is a path of its own. Raises ValueError with what is wrong.
     """
-    out = ""
+    out = whose = ""
     for span in text:
         words = visible(span.text).strip() if isinstance(span, Value) else span.text
-        out += _encoded(words, out.lstrip()) if isinstance(span, Value) else words
+        words = _encoded(words, out.lstrip()) if isinstance(span, Value) else words
+        out += words
+        whose += ("v" if isinstance(span, Value) else "l") * len(words)
+    whose = whose[len(out) - len(out.lstrip()) :]
     out = out.strip()
     if not out:
         return ""
     if any(ord(one) <= 0x20 or ord(one) == 0x7F for one in out):
         raise ValueError("an address holds no blanks")
     found = _LONE_PERCENT.sub("%25", web_address(out))
-    if len(found) > MAX_ADDRESS:
-        raise ValueError(f"the address has {len(found)} characters, and {MAX_ADDRESS} are the limit")
+    if _led_elsewhere(out, whose):
+        raise ValueError("a record's words end its host, and could lead anywhere")
+    if len(found) > most:
+        raise ValueError(f"the address has {len(found)} characters, and {most} are the limit")
     return found
+
+
+def _led_elsewhere(out: str, whose: str) -> bool:
+    """True if the host begins with the rule's words and ends with a record's; `whose` has an `l` or a `v` for each character."""
+    host = _AUTHORITY.match(out)
+    if host is None:
+        return False
+    letters = whose[host.start(1) : host.end(1)]
+    return "l" in letters and letters.endswith("v")
 
 
 def _encoded(words: str, before: str) -> str:
@@ -97,6 +113,11 @@ def filled(template: str, **values: str) -> str:
     for name, value in values.items():
         template = template.replace(f"{{{name}}}", urllib.parse.quote(value, safe="", errors="replace"))
     return template
+
+
+def open_host(before: str) -> bool:
+    """True if `before` ends within the host of a web address: what follows would be read as its rest."""
+    return _HOST_OPEN.search(before, max(0, len(before) - 2048)) is not None
 
 
 def inside_link(before: str) -> bool:

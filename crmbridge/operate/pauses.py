@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from crmbridge.model import Audience, Channel, Literal, Message, State, digest, to_us
+from crmbridge.model import Audience, Channel, Literal, Message, State, Why, digest, to_us
 from crmbridge.operate.look import LIMIT
 from crmbridge.operate.port import Port
 from crmbridge.operate.scope import Refused
@@ -55,23 +55,29 @@ class Pauses:
         if said not in WAYS:
             raise Refused(f"say {', '.join(WAYS[:-1])} or {WAYS[-1]}")
         scope = Scope(destination=own if kind is PauseKind.DESTINATION else None, rule=own if kind is PauseKind.RULE else None)
-        paused = next((one for one in await self._store.pauses() if (one.kind, one.name) == (kind, own)), None)
-        dropped = await self._caught_up(scope, said, paused)
-        resumed = await self._store.resume(kind, own)
+        if (since := await self._silent_since(kind, own)) is None:
+            raise Refused(f"{name} was not paused")  # before anything of what waits is touched
+        dropped = await self._caught_up(scope, said, since)
+        await self._store.resume(kind, own)
         if kind is PauseKind.DESTINATION:
-            resumed = await self._store.end_pause(own) or resumed
+            await self._store.end_pause(own)
         await self._port.steered()
         self._port.queued()
-        if not resumed:
-            raise Refused(f"{name} was not paused")
         return {"resumed": name, "dropped": dropped}
+
+    async def _silent_since(self, kind: PauseKind, name: str) -> datetime | None:
+        """Since when a person, or the destination's own refusal, wants silence; None where nobody does."""
+        found = [one.since for one in await self._store.pauses() if (one.kind, one.name) == (kind, name)]
+        if kind is PauseKind.DESTINATION:
+            found += [one.since for one in await self._store.waits() if one.destination == name and one.until is None]
+        return min(found, default=None)
 
     def _usual(self, kind: PauseKind, name: str) -> str:
         """What the configuration says of a destination."""
         configured = self._port.config.destinations
         return str(configured[name].options.on_resume) if kind is PauseKind.DESTINATION and name in configured else "all"
 
-    async def _caught_up(self, scope: Scope, say: str, paused: Pause | None) -> int:
+    async def _caught_up(self, scope: Scope, say: str, since: datetime) -> int:
         now = self._port.now()
         match say:
             case "latest":
@@ -79,22 +85,20 @@ class Pauses:
             case "nothing":
                 return await self._store.drop([State.QUEUED], scope, "dropped after a pause", now)
             case "summary":
-                return await self._summed_up(scope, paused, now)
+                return await self._summed_up(scope, str(to_us(since)), now)
         return 0
 
-    async def _summed_up(self, scope: Scope, paused: Pause | None, now: datetime) -> int:
-        """One message for each lane in place of what waited; the public is told nothing of that kind.
+    async def _summed_up(self, scope: Scope, since: str, now: datetime) -> int:
+        """One message for each lane in place of what waited. The public is told no such thing: what waited for it is held for a person.
 
         The summaries are recorded before anything is dropped, under keys of the pause: an order that is repeated after an end in
         between says none of them twice.
         """
         lanes: dict[tuple[str, Channel | None], _Lane] = {}
-        since, last = str(to_us(paused.since if paused else now)), 0
+        last = 0
         while bite := await self._store.select([State.QUEUED], scope, limit=LIMIT, oldest=True, after=last):
             last = bite[-1].id
             for one in bite:
-                if one.message.audience is Audience.PUBLIC:
-                    continue
                 lane = lanes.setdefault((one.message.destination, one.message.channel), _Lane(one.message))
                 if one.message.step == "pause":
                     lane.summed |= one.key == _summary_key(one.message, since)
@@ -102,7 +106,13 @@ class Pauses:
                     lane.last, lane.count = one.message, lane.count + 1
                     lane.rules[one.message.rule] += 1
                     lane.ids.append(one.id)
-        meant = [lane for lane in lanes.values() if lane.count > 1 or lane.summed]
+        many = [lane for lane in lanes.values() if lane.count > 1 or lane.summed]
+        meant = [lane for lane in many if lane.last.audience is not Audience.PUBLIC]
+        for lane in many:
+            if lane.last.audience is Audience.PUBLIC:
+                for start in range(0, len(lane.ids), LIMIT):
+                    held = Scope(ids=lane.ids[start : start + LIMIT])
+                    await self._store.hold(held, Why.BY_HAND.because("it waited during a pause, and the public is told no summary"), now)
         if meant:
             entries = [Entry(record=lane.last.record, deliveries=[_summary(lane, since)]) for lane in meant]
             await self._store.record(Batch(source="", entries=entries), now)

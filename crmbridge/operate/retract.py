@@ -17,6 +17,8 @@ from crmbridge.publisher.publisher import Publisher
 from crmbridge.store.interface import Published, Scope
 
 _SHOWN: Final = 100  # problems that one answer names
+_DOUBTFUL: Final = (State.SENDING, State.UNKNOWN)
+"""Nobody knows yet whether it is published."""
 
 
 class Retract:
@@ -31,7 +33,7 @@ class Retract:
     ) -> dict[str, Any]:
         """Take back what was published, by number, address or network's id, or a rule's since an instant; with a text: change it.
 
-        What of the scope still waits is dropped.
+        What of the scope still waits is dropped; how much of it may or may not be published by now is said as `doubtful`.
         """
         if (publishers := self._port.publishers) is None:
             raise Refused("no crmbridge runs: only a running one can take messages back")
@@ -43,11 +45,12 @@ class Retract:
             raise Refused("a scope to take back names a rule and a time: --rule, --since")
         named = [one for name in names for one in await self._published_as(name)]
         waiting = await self._store.count(DROPPABLE, scope) if scope is not None else 0
+        doubtful = await self._store.count(_DOUBTFUL, scope) if scope is not None else 0
         if dry_run:
             published = len(named) + sum([len(bite) async for bite in self._published(scope)])
-            if not published and not waiting:
+            if not published and not waiting and not doubtful:
                 raise Refused("nothing of that kind is published or waits")
-            return {"count": published, "waiting": waiting, "problems": [], "more_problems": 0, "dry_run": True}
+            return {"count": published, "waiting": waiting, "doubtful": doubtful, "problems": [], "more_problems": 0, "dry_run": True}
         if scope is not None and waiting:
             await self._store.drop(DROPPABLE, scope, "retracted before it was said", now)
         done, problems = 0, list[dict[str, Any]]()
@@ -64,10 +67,17 @@ class Retract:
         await undo(named)
         async for bite in self._published(scope):
             await undo(bite)
-        if not done and not problems and not waiting:
+        if not done and not problems and not waiting and not doubtful:
             raise Refused("nothing of that kind is published or waits")
         more = max(0, len(problems) - _SHOWN)
-        return {"count": done, "waiting": waiting, "problems": problems[:_SHOWN], "more_problems": more, "dry_run": False}
+        return {
+            "count": done,
+            "waiting": waiting,
+            "doubtful": doubtful,
+            "problems": problems[:_SHOWN],
+            "more_problems": more,
+            "dry_run": False,
+        }
 
     async def _published(self, scope: Scope | None) -> AsyncIterator[Sequence[Published]]:
         """All that was published of a scope and not taken back, bite by bite; what an end in between left is what a repeat finds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -39,7 +40,8 @@ _KEYS: Final = frozenset(Where.__annotations__)
 def instant(words: str, now: datetime) -> datetime:
     """`2h`, `7d` (ago) or an ISO 8601 instant. Raises Refused."""
     if match := re.fullmatch(r"([0-9]{1,6})([smhd])", words.strip()):
-        return now - timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+        with contextlib.suppress(OverflowError):  # before there were years
+            return now - timedelta(seconds=int(match[1]) * _UNITS[match[2]])
     moment = parse_instant(words)
     if moment is None:
         raise Refused(f"{words} is neither a time ago, like 2h or 7d, nor an instant, like 2026-01-31T12:00")

@@ -192,6 +192,7 @@ class Daemon:
         (folder / "secrets").mkdir()
         for name, value in SECRETS.items():
             (folder / "secrets" / name).write_text(value + "\n")
+            (folder / "secrets" / name).chmod(0o600)
         self.write()
 
     def write(self, text=None):
@@ -273,10 +274,10 @@ class Daemon:
             def connect(inner):
                 inner.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
                 inner.sock.settimeout(STILL)
-                inner.sock.connect(str(self.folder / "data" / "crmbridge.sock"))
+                inner.sock.connect(self.config.get("admin", {}).get("listen", str(self.folder / "data" / "crmbridge.sock")))
 
         door, headers = self.config.get("admin", {}), {}
-        if "listen" in door:
+        if "token" in door:
             connection = http.client.HTTPConnection(*door["listen"].split(":"), timeout=STILL)
             headers["Authorization"] = f"Bearer {(self.folder / door['token']['file']).read_text().strip()}"
         else:
@@ -342,7 +343,9 @@ class Daemon:
         link = self.cli("chirp", "user", "link", "susan")
         assert link.returncode == 0, link.stderr
         with requests.Session() as browser:
-            assert browser.get(link.stdout.strip(), timeout=10).status_code == 200
+            page = browser.get(link.stdout.strip(), timeout=10)
+            proof = re.search(r'name="proof" value="([^"]*)"', page.text)[1]
+            assert browser.post(link.stdout.strip(), data={"proof": proof}, timeout=10).status_code == 200
             listed = browser.get(f"{self.url}/chirp/channels", timeout=10).text
             codes = dict.fromkeys(re.findall(r'href="/chirp/c/([^"/?#]+)"', listed))
             return [re.sub(r"<[^>]*>", "", browser.get(f"{self.url}/chirp/c/{code}", timeout=10).text) for code in codes]

@@ -59,6 +59,18 @@ def test_the_right_password_begins_anew_and_charges_nobody():
     assert guesses.rank("new", HOME, "", NOW)[2] <= 9, "an office of people who know their passwords is no attack"
 
 
+def test_no_flood_of_tries_makes_anybody_forget_a_wait():
+    """What was turned away unchecked costs the server nothing, and so must push nothing out."""
+    guesses = Guesses()
+    for _ in range(30):
+        guesses.begin("susan", ATTACKER, "", NOW)
+    wait = guesses.begin("susan", ATTACKER, "", NOW)
+    for n in range(Guesses._MOST):
+        guesses.begin(f"someone {n}", ATTACKER, "", NOW)
+        guesses.unchecked(f"someone {n}", ATTACKER, "", NOW)
+    assert guesses.begin("susan", ATTACKER, "", NOW) == wait > 0
+
+
 def test_what_was_not_checked_is_no_guess():
     guesses = Guesses()
     for _ in range(100):

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,13 +13,13 @@ from store_contract import batch, entry, lease, other, settled
 
 import crmbridge.operate
 from crmbridge.errors import StoreError
-from crmbridge.model import Receipt, State
+from crmbridge.model import Audience, Receipt, State
 from crmbridge.operate.desk import verbs
 from crmbridge.operate.port import Running, Stopped
 from crmbridge.operate.scope import Refused
 from crmbridge.rules.engine import Engine
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Aside, Batch, Pause, PauseKind, Scope
+from crmbridge.store.interface import Aside, Batch, Pause, PauseKind, Scope, Wait
 
 MANY = 3000
 """More than any page of the store, and than the bites of an order."""
@@ -125,6 +126,11 @@ async def filled(store, state, count=MANY):
     return store
 
 
+def saying(one, **changes):
+    """An entry whose message is another in that."""
+    return replace(one, deliveries=[replace(new, message=replace(new.message, **changes)) for new in one.deliveries])
+
+
 async def counted(store):
     return {state: count for state in State if (count := await store.count([state], Scope()))}
 
@@ -186,6 +192,67 @@ async def test_a_summary_tells_how_many_waited(opened, port):
     assert (await verbs(port(store, config()))["resume"]("out", "summary"))["dropped"] == MANY
     (said,) = await store.select([State.QUEUED], Scope())
     assert said.message.text[0].text == f"{MANY} messages waited during a pause and are not said one by one: r."
+
+
+@pytest.mark.parametrize("say", [None, "all", "latest", "summary", "nothing"])
+async def test_what_was_not_paused_loses_nothing(opened, port, say):
+    """An order that is refused has done nothing, whatever `on_resume` says; so a repeat of one that was done does nothing either."""
+    store = await filled(opened(), State.QUEUED, 50)
+    desk = verbs(port(store, config(on_resume="summary")))
+    with pytest.raises(Refused, match="out was not paused"):
+        await desk["resume"]("out", say)
+    assert await counted(store) == {State.QUEUED: 50}
+
+
+async def test_a_summary_after_a_destination_paused_itself_is_said_once_too(opened):
+    """Its wait says since when."""
+    store = await filled(opened(), State.QUEUED, 1100)
+    await store.settle([], [Wait(destination="out", channel=None, until=None, reason="the login is refused", since=NOW)], NOW)
+    store.left, store.after, moment = 2, True, NOW
+    desk = verbs(Stopped(store=store, config=config(), clock=lambda: moment, built=None))
+    with pytest.raises(StoreError):
+        await desk["resume"]("out", "summary")
+    store.left, moment = None, NOW + timedelta(minutes=1)
+    await desk["resume"]("out", "summary")
+    assert await counted(store) == {State.QUEUED: 1, State.SUPERSEDED: 1100}
+    assert await store.waits() == []
+
+
+async def test_what_waited_for_the_public_is_neither_summed_up_nor_let_go(opened, port):
+    """Nobody wants fifty posts at once on a public account."""
+    store = opened()
+    entries = [entry(f"k{n}", record=other(n)) for n in range(50)]
+    public = [
+        replace(one, deliveries=[replace(new, message=replace(new.message, audience=Audience.PUBLIC)) for new in one.deliveries])
+        for one in entries
+    ]
+    await store.record(batch(*public), NOW)
+    await store.pause(FAIR)
+    await verbs(port(store, config()))["resume"]("out", "summary")
+    assert await counted(store) == {State.HELD: 50}
+
+
+async def test_who_takes_back_hears_of_what_may_be_published(opened):
+    """Lost answers: nobody knows yet, and they are said again where that is the way."""
+    store = await filled(opened(), State.UNKNOWN, 30)
+    answer = await verbs(running(store, config(), Network()))["retract"](where={"rule": "r", "since": "2h"})
+    assert (answer["count"], answer["doubtful"]) == (0, 30)
+
+
+async def test_a_dead_letter_that_is_tried_again_is_not_too_old_for_it(opened):
+    """A person asked, though its time was over before."""
+    store = opened()
+    (one,) = [entry("k")]
+    late = replace(
+        one, deliveries=[replace(new, message=replace(new.message, expires_at=NOW + timedelta(hours=6))) for new in one.deliveries]
+    )
+    await store.record(batch(late), NOW)
+    (found,) = (await lease(store)).deliveries
+    await store.settle([settled(found, State.DEAD, reason="rejected")], [], NOW)
+    later = NOW + timedelta(hours=7)
+    await verbs(Stopped(store=store, config=config(), clock=lambda: later, built=None))["dead_retry"]({"all": True})
+    (again,) = (await lease(store, now=later)).deliveries
+    assert again.expires_at is None
 
 
 async def test_requests_that_were_put_aside_are_all_meant(opened, port):

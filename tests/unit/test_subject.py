@@ -104,6 +104,7 @@ def _can(name):
         "email": {name: value for name, value in MAIL.items() if name != "type"},
         "file": {"path": "x"},
         "slack": {"token": "x", "channel": "#x"},
+        "teams": {"url": "http://127.0.0.1:1/?sig=x"},
         "twitter": dict.fromkeys(("consumer_key", "consumer_secret", "access_token", "access_token_secret"), "x"),
         "webhook": {"url": "https://a.example", "secret": "x"},
     }

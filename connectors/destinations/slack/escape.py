@@ -13,11 +13,14 @@ https://docs.slack.dev/messaging/formatting-message-text . Three means, the gent
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from crmbridge.errors import Rejected
 from crmbridge.http import web_link
-from crmbridge.model import Literal, Text, Value, clean, inside_link, spans, visible
+from crmbridge.model import Literal, Text, Value, clean, inside_link, open_host, spans, visible
+from crmbridge.model import address as web
 
 ZW = "\u200b"
 LINK_LABEL = "Open in CRM"
@@ -67,8 +70,9 @@ def mrkdwn(text: Text, link: str | None = None, people: Mapping[str, str] | None
             own += words
             out += words
         else:
+            fence = ZW if words and open_host(own) else ""
             own += " "
-            out += _value(words, out[-_TAIL:])
+            out += fence + _value(words, out[-_TAIL:])
             if _LINE_ITEM.search(out, max(0, len(out) - _TAIL)):
                 out += ZW
             after_value = True
@@ -90,11 +94,10 @@ def plain_words(text: Text) -> str:
 
 def address(text: Text) -> str:
     """The text of a field that is an address; raises Rejected unless it is one of the web."""
-    out = ""
-    for span in map(_seen, text):
-        within = isinstance(span, Value) and inside_link(out)
-        out += quote(span.text, safe="", errors="replace") if within else span.text
-    return web_link(out)
+    try:
+        return web_link(web(tuple(map(_seen, text)), most=sys.maxsize))  # the table of layouts knows how long it may be
+    except ValueError as error:
+        raise Rejected(str(error), code="link") from None
 
 
 def _seen(span: Literal | Value) -> Literal | Value:

@@ -59,7 +59,14 @@ class Folder:
 
     def files(self, match: str) -> list[File]:
         """Those that are whole, the oldest first. Raises SourceError."""
-        found = []
+        return self._looked(match)[0]
+
+    def unsettled(self, match: str) -> list[str]:
+        """The names of those that may still be written. Raises SourceError."""
+        return self._looked(match)[1]
+
+    def _looked(self, match: str) -> tuple[list[File], list[str]]:
+        found, young = [], []
         fits = re.compile(fnmatch.translate(match)).match
         try:
             with os.scandir(self.path) as entries:
@@ -71,11 +78,15 @@ class Folder:
                         facts = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:  # taken away since
                         continue
-                    if (stat.S_ISREG(facts.st_mode) or stat.S_ISLNK(facts.st_mode)) and self._settled(name, _facts(facts)):
+                    if not (stat.S_ISREG(facts.st_mode) or stat.S_ISLNK(facts.st_mode)):
+                        continue
+                    if self._settled(name, _facts(facts)):
                         found.append(File(self.path, name, _facts(facts)))
+                    else:
+                        young.append(name)
         except OSError as error:
             raise SourceError(f"{self.path}: {error.strerror}") from None
-        return sorted(found, key=lambda one: (one.at, one.name))
+        return sorted(found, key=lambda one: (one.at, one.name)), sorted(young)
 
     def _settled(self, name: str, facts: Facts) -> bool:
         """Nothing has changed it for a while: by its stamp, or as far as we have watched it where that lies ahead of the clock."""

@@ -142,6 +142,9 @@ class FilesSource:
         if aside and not progress.begun:
             # Nothing is known yet, so nothing is missed by waiting; and what would be learnt now is nothing.
             raise SourceError(f"{aside[0].unreadable}; mend the file, or take it away")
+        if not progress.whole and (young := self._folder.unsettled(self._options.types[name].match)):
+            # What is there before the first look is old, however young its file: it is learnt, and none of it is news.
+            raise SourceError(f"{young[0]} may still be written: it is learnt once nothing has changed it for {self._options.settle:g} s")
         return aside, progress, False, {}
 
     def _still(self, progress: Progress, files: Sequence[File]) -> Progress:

@@ -197,6 +197,7 @@ hostile = st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join)
 
 @given(st.lists(st.tuples(st.booleans(), hostile), max_size=5), st.sampled_from(["", "https://crm.com/x/", "See https://crm.com/", "a "]))
 @example([(True, "evil"), (False, "."), (True, "com")], "")
+@example([(True, "www..")], "")
 @example([(True, "evil"), (True, ".com")], "")
 @example([(True, "https:"), (False, "/"), (True, "/evil.com")], "")
 def test_pieces_of_addresses_make_none(parts: list[tuple[bool, str]], begin: str) -> None:

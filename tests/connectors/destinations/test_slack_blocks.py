@@ -14,7 +14,7 @@ from shared import examples
 
 from connectors.destinations.slack import CONNECTOR
 from connectors.destinations.slack.destination import body
-from connectors.destinations.slack.escape import ZW
+from connectors.destinations.slack.escape import ZW, address
 from connectors.destinations.slack.layout import flattened, laid_out
 from connectors.destinations.slack.layout.blocks import BLOCKS
 from crmbridge.contract import Setting, Unsaid
@@ -341,3 +341,15 @@ def test_one_odd_part_of_a_good_layout_is_named_and_never_raises(vectors: Path, 
     holder[last] = data.draw(_ODD)
     made = laid_out(layout)
     assert all(isinstance(fault.path, tuple) and "(" in fault.message for fault in made.faults)
+
+
+@pytest.mark.parametrize("words", ["@evil.example/x", ".evil.example/login", "s.evil.example", "//evil.example"])
+def test_a_record_leads_no_button_elsewhere(words: str) -> None:
+    """An address in a layout is put together as a link is."""
+    with pytest.raises(Rejected):
+        address((Literal("https://crm.example"), Value(words)))
+
+
+def test_an_address_of_a_layout_is_encoded_by_its_places() -> None:
+    assert address((Literal("https://crm.example?q="), Value("a&b=c"))) == "https://crm.example?q=a%26b%3Dc"
+    assert address((Literal("https://crm.example"), Value("/deals/7?tab=1"))) == "https://crm.example/deals/7?tab=1"

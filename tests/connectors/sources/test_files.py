@@ -136,6 +136,20 @@ class TestFiles(Contract):
         crm.tick(60)
         assert world.poll() == []
 
+    def test_what_was_there_before_the_first_look_is_old_however_young_it_is(self, make, crm):
+        """A file that was put there a moment before the first start was passed over as unfinished, and all its rows were news then."""
+        source = make({"settle": 5})
+        crm.create(title="Old")
+        with pytest.raises(SourceError, match="may still be written: it is learnt once nothing has changed it for 5 s"):
+            source.poll(None)
+        crm.tick(6)
+        page = source.poll(None)
+        assert (len(page.observations), page.learning) == (1, True)
+        while page.has_more:
+            page = source.poll(page.cursor)
+        crm.create(title="New")
+        assert source.poll(page.cursor).observations == (), "from then on a young file only waits"
+
     def test_a_file_that_is_replaced_while_it_is_read(self, world, crm):
         """What it was is left, what it is now is read whole; one that is taken away is no failure."""
         self.begun(crm, world)
