@@ -118,6 +118,11 @@ def settled(asked: int, refused: Mapping[str, Reply], since: datetime, now: date
     found = {address: meaning(reply, now) for address, reply in refused.items()}
     if pause := next((one for one in found.values() if isinstance(one, AuthFailed)), None):
         raise pause
+    if len(found) < asked and any(reply.code == 452 and reply.status == "4.5.3" for reply in refused.values()):
+        raise Rejected(
+            f"the mail server takes {asked - len(found)} recipients of one message, and {asked} are named: split `to`, or the channel",
+            code="too_many_recipients",
+        )
     words = "; ".join(f"{address}: {error}" for address, error in found.items())
     later = [one for one in found.values() if isinstance(one, (RateLimited, Transient))]
     if later and (len(found) == asked or now - since < PATIENCE):

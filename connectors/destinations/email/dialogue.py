@@ -124,7 +124,9 @@ class Dialogue(smtplib.SMTP):
         begin()
         self.sock.sendall(b".\r\n")
         self._within = False
-        self._must(Step.END, self.getreply(), 250)
+        answer = self.getreply()
+        if answer[0] // 100 != 2:  # any 2yz is a yes: https://www.rfc-editor.org/rfc/rfc5321#section-4.2.1
+            self._refused(Step.END, answer)
 
     def part(self) -> None:
         """Say goodbye, briefly, and close; what comes of it is no matter."""

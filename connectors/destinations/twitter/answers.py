@@ -248,6 +248,14 @@ TABLE: Final = (
         says="the post that this one replies to is gone, or not visible",
     ),
     Row(
+        code="edge",
+        then=Then.RETRY,
+        status=frozenset({404}),
+        names=_of("not json"),
+        seen="a 404 that is no JSON: what stands before X says nothing of a post",
+        says="stopped at the network edge before X",
+    ),
+    Row(
         code="parent_gone",
         then=Then.ANEW,
         status=frozenset({404}),

@@ -305,6 +305,21 @@ def test_who_is_refused_for_good_is_named_beside_the_receipt(server: Mail) -> No
     assert server.taken[0].recipients == ["bob@acme.example"]
 
 
+def test_a_server_that_takes_fewer_recipients_leaves_nobody_out_unsaid(server: Mail) -> None:
+    """Waiting changes nothing there, and half of them would never know."""
+    server.then("RCPT", "452 4.5.3 too many recipients")
+    with pytest.raises(Rejected, match="takes 1 recipients of one message, and 2 are named: split `to`") as caught:
+        soon(server)
+    assert (caught.value.code, server.taken) == ("too_many_recipients", [])
+
+
+@pytest.mark.parametrize("answer", ["200 fine", "235 ok", "251 forwarded"])
+def test_any_yes_is_one(server: Mail, answer: str) -> None:
+    """RFC 5321, 4.2.1: who knows not the rest of a code goes by its first digit."""
+    server.then("END", answer)
+    assert soon(server).remote_id
+
+
 def test_who_is_put_off_is_waited_for_half_an_hour(server: Mail) -> None:
     server.then("RCPT", "450 4.7.1 greylisted")
     with pytest.raises(RateLimited, match=r"ann@acme.example: 450 4\.7\.1 greylisted") as caught:

@@ -151,6 +151,7 @@ SINGLE: list[tuple[dict[str, Any], type, str]] = [
     ({"status": 403, "json": problem(detail="Something new about this text.")}, Rejected, "403"),
     ({"status": 403, "body": CLOUDFLARE, "content_type": "text/html"}, Transient, "edge"),
     ({"status": 403, "body": ""}, Transient, "edge"),
+    ({"status": 404, "body": "<html>"}, Transient, "edge"),
     ({"status": 404, "json": problem()}, Rejected, "404"),
     ({"status": 404, "json": problem(PX + "resource-not-found", "no")}, Rejected, "resource-not-found"),
     ({"status": 408}, OutcomeUnknown, "408"),
