@@ -68,7 +68,7 @@ class _Families(click.Group):
 @click.group(cls=_Families, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="crmbridge")
 def cli() -> None:
-    """Changes in a CRM become posts on Chirp, Slack and X: none lost, none said twice.
+    """Changes in a CRM become posts on Chirp, Slack, Microsoft Teams and X: none lost, none said twice.
 
     Begin with `crmbridge demo`. Exit codes: 0 fine, 1 a failure at run time, 2 usage, 3 configuration problems, 4 tests failed.
     """
