@@ -314,7 +314,7 @@ SELECT * FROM deliveries WHERE id = :id OR key = :key
 -- name: delivery_requeue
 -- A person says: try again.
 UPDATE deliveries SET state = 'queued', reason = :reason, due = :due, message = :message, channel = :channel, thread = :thread, parent = iif(message = :message, parent, NULL), settled_at = NULL,
-  expires_at = iif(expires_at <= :due, NULL, expires_at), look_at = NULL, crashes = 0
+  expires_at = iif(reason = 'expired' OR expires_at <= :due, NULL, expires_at), look_at = NULL, crashes = 0
 WHERE id = :id AND state IN ('dead', 'unknown')
 
 -- name: delivery_publish

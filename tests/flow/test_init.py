@@ -87,6 +87,7 @@ def test_a_login_that_fails_says_what_to_do(tmp_path):
         (tmp_path / "secrets").mkdir()
         for name in ("salesforce.key", "salesforce.secret"):
             (tmp_path / "secrets" / name).write_text("wrong\n")
+            (tmp_path / "secrets" / name).chmod(0o600)
         said = inside(["init", tmp_path, "--crm", "salesforce", "--network", "console", "--set", f"url={crm.url}"])
         assert said.returncode == 1
         assert "the login is refused" in said.stdout
