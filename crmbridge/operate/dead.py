@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from crmbridge.errors import RenderError
 from crmbridge.intake.deliveries import rerender
 from crmbridge.model import Delivery, Message, State, load_observation
 from crmbridge.operate import scope as scopes
+from crmbridge.operate.bites import bites, told
 from crmbridge.operate.look import LIMIT
 from crmbridge.operate.port import Port
 from crmbridge.operate.queue import Queue
 from crmbridge.operate.scope import Where
-
-_SHOWN = 100  # problems that one answer names
 
 
 class Dead:
@@ -27,10 +26,8 @@ class Dead:
 
     async def dead_retry(self, where: Where, requests: Sequence[int] = ()) -> dict[str, Any]:
         """Queue dead letters again, as they were accepted; an unrenderable one is rendered by the present rules first."""
-        done, problems, left = 0, list[dict[str, Any]](), 0
-        last = 0
-        while bite := await self._dead(where, requests, last):
-            last = bite[-1].id
+        done, problems = 0, list[dict[str, Any]]()
+        async for bite in self._dead(where, requests):
             for delivery in bite:
                 try:
                     message = delivery.message if delivery.message.text else await self._rendered(delivery)
@@ -47,8 +44,7 @@ class Dead:
                 retried += await self._store.retry_request(id)
         if retried:
             self._port.requests_queued()
-        left = max(0, len(problems) - _SHOWN)
-        return {"count": done, "requests": retried, "problems": problems[:_SHOWN], "more_problems": left}
+        return {"count": done, "requests": retried} | told(problems)
 
     async def dead_drop(self, where: Where, requests: Sequence[int] = ()) -> dict[str, Any]:
         """Leave dead letters unsaid for good; they stay in the journal until retention removes them."""
@@ -57,14 +53,14 @@ class Dead:
             meant = await self._queue.meant(where, [State.DEAD])
             done = await self._store.drop([State.DEAD], meant, "dropped by hand", self._port.now())
         dropped = [await self._store.drop_request(id) for id in await self._requests(where, requests)]
-        return {"count": done, "requests": sum(dropped), "problems": [], "more_problems": 0}
+        return {"count": done, "requests": sum(dropped)} | told([])
 
-    async def _dead(self, where: Where, requests: Sequence[int], after: int) -> list[Delivery]:
+    async def _dead(self, where: Where, requests: Sequence[int]) -> AsyncIterator[Sequence[Delivery]]:
+        """The dead letters that are meant, bite by bite; none where requests alone are."""
         if requests and scopes.read(where, self._port.now(), whole=True).everything and not where.get("names") and not where.get("all"):
-            return []
-        # A name was one of a dead letter when it was looked up first; by the next bite it may be queued.
-        meant = await self._queue.meant(where, [State.DEAD] if not after else list(State))
-        return await self._store.select([State.DEAD], meant, limit=LIMIT, oldest=True, after=after)
+            return
+        async for bite in bites(self._store, [State.DEAD], await self._queue.meant(where, [State.DEAD])):
+            yield bite
 
     async def _requests(self, where: Where, requests: Sequence[int]) -> Sequence[int]:
         """The numbers of the requests that are meant: those named, or all that wait for a person."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
 from crmbridge.model import Audience, Channel, Literal, Message, State, Why, digest, to_us
-from crmbridge.operate.look import LIMIT
+from crmbridge.operate.bites import bites, portions
 from crmbridge.operate.port import Port
 from crmbridge.operate.scope import Refused
 from crmbridge.store.interface import Batch, Entry, NewDelivery, Pause, PauseKind, Scope
@@ -22,10 +22,9 @@ class _Lane:
     """What waited in one lane."""
 
     last: Message
-    count: int = 0
     summed: bool = False
     """Whether its summary waits already: an order before this one ended in between."""
-    rules: Counter[str] = field(default_factory=Counter)
+    rules: set[str] = field(default_factory=set)
     ids: list[int] = field(default_factory=list)
 
 
@@ -94,34 +93,34 @@ class Pauses:
         The summaries are recorded before anything is dropped, under keys of the pause: an order that is repeated after an end in
         between says none of them twice.
         """
-        lanes: dict[tuple[str, Channel | None], _Lane] = {}
-        last = 0
-        while bite := await self._store.select([State.QUEUED], scope, limit=LIMIT, oldest=True, after=last):
-            last = bite[-1].id
-            for one in bite:
-                lane = lanes.setdefault((one.message.destination, one.message.channel), _Lane(one.message))
-                if one.message.step == "pause":
-                    lane.summed |= one.key == _summary_key(one.message, since)
-                else:
-                    lane.last, lane.count = one.message, lane.count + 1
-                    lane.rules[one.message.rule] += 1
-                    lane.ids.append(one.id)
-        many = [lane for lane in lanes.values() if lane.count > 1 or lane.summed]
+        many = [lane for lane in await self._lanes(scope, since) if len(lane.ids) > 1 or lane.summed]
         meant = [lane for lane in many if lane.last.audience is not Audience.PUBLIC]
         for lane in many:
             if lane.last.audience is Audience.PUBLIC:
-                for start in range(0, len(lane.ids), LIMIT):
-                    held = Scope(ids=lane.ids[start : start + LIMIT])
-                    await self._store.hold(held, Why.BY_HAND.because("it waited during a pause, and the public is told no summary"), now)
+                for those in portions(lane.ids):
+                    await self._store.hold(those, Why.BY_HAND.because("it waited during a pause, and the public is told no summary"), now)
         if meant:
             entries = [Entry(record=lane.last.record, deliveries=[_summary(lane, since)]) for lane in meant]
             await self._store.record(Batch(source="", entries=entries), now)
         dropped = 0
         for lane in meant:
-            for start in range(0, len(lane.ids), LIMIT):
-                those = Scope(ids=lane.ids[start : start + LIMIT])
+            for those in portions(lane.ids):
                 dropped += await self._store.drop([State.QUEUED], those, "summed up after a pause", now)
         return dropped
+
+    async def _lanes(self, scope: Scope, since: str) -> Iterable[_Lane]:
+        """What waits, by lane; the summary of this pause is none of it."""
+        lanes: dict[tuple[str, Channel | None], _Lane] = {}
+        async for bite in bites(self._store, [State.QUEUED], scope):
+            for one in bite:
+                lane = lanes.setdefault((one.message.destination, one.message.channel), _Lane(one.message))
+                if one.message.step == "pause":
+                    lane.summed |= one.key == _summary_key(one.message, since)
+                else:
+                    lane.last = one.message
+                    lane.rules.add(one.message.rule)
+                    lane.ids.append(one.id)
+        return lanes.values()
 
     def _paused_thing(self, name: str) -> tuple[PauseKind, str]:
         if name == "all":
@@ -140,7 +139,7 @@ class Pauses:
 def _summary(lane: _Lane, since: str) -> NewDelivery:
     """The message that stands for all that waited in a lane."""
     last = lane.last
-    text = f"{lane.count} messages waited during a pause and are not said one by one: {', '.join(sorted(lane.rules))}."
+    text = f"{len(lane.ids)} messages waited during a pause and are not said one by one: {', '.join(sorted(lane.rules))}."
     message = replace(
         last,
         step="pause",

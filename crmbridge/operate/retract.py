@@ -9,6 +9,7 @@ from typing import Any, Final
 from crmbridge.errors import DeliveryError
 from crmbridge.model import Literal, RecordRef, State, digest
 from crmbridge.operate import scope as scopes
+from crmbridge.operate.bites import told
 from crmbridge.operate.look import LIMIT
 from crmbridge.operate.port import Port
 from crmbridge.operate.queue import DROPPABLE
@@ -16,7 +17,6 @@ from crmbridge.operate.scope import Refused, Where
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.store.interface import Published, Scope
 
-_SHOWN: Final = 100  # problems that one answer names
 _DOUBTFUL: Final = (State.SENDING, State.UNKNOWN)
 """Nobody knows yet whether it is published."""
 
@@ -50,7 +50,7 @@ class Retract:
             published = len(named) + sum([len(bite) async for bite in self._published(scope)])
             if not published and not waiting and not doubtful:
                 raise Refused("nothing of that kind is published or waits")
-            return {"count": published, "waiting": waiting, "doubtful": doubtful, "problems": [], "more_problems": 0, "dry_run": True}
+            return {"count": published, "waiting": waiting, "doubtful": doubtful, "dry_run": True} | told([])
         if scope is not None and waiting:
             await self._store.drop(DROPPABLE, scope, "retracted before it was said", now)
         done, problems = 0, list[dict[str, Any]]()
@@ -69,15 +69,7 @@ class Retract:
             await undo(bite)
         if not done and not problems and not waiting and not doubtful:
             raise Refused("nothing of that kind is published or waits")
-        more = max(0, len(problems) - _SHOWN)
-        return {
-            "count": done,
-            "waiting": waiting,
-            "doubtful": doubtful,
-            "problems": problems[:_SHOWN],
-            "more_problems": more,
-            "dry_run": False,
-        }
+        return {"count": done, "waiting": waiting, "doubtful": doubtful, "dry_run": False} | told(problems)
 
     async def _published(self, scope: Scope | None) -> AsyncIterator[Sequence[Published]]:
         """All that was published of a scope and not taken back, bite by bite; what an end in between left is what a repeat finds."""
