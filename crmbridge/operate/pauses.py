@@ -11,7 +11,7 @@ from crmbridge.model import Audience, Channel, Literal, Message, State, Why, dig
 from crmbridge.operate.bites import bites, portions
 from crmbridge.operate.port import Port
 from crmbridge.operate.scope import Refused
-from crmbridge.store.interface import Batch, Entry, NewDelivery, Pause, PauseKind, Scope
+from crmbridge.store.interface import MAX_BATCH, Batch, Entry, NewDelivery, Pause, PauseKind, Scope
 
 WAYS: Final = ("all", "latest", "summary", "nothing")
 """What may be said of what waited."""
@@ -99,9 +99,9 @@ class Pauses:
             if lane.last.audience is Audience.PUBLIC:
                 for those in portions(lane.ids):
                     await self._store.hold(those, Why.BY_HAND.because("it waited during a pause, and the public is told no summary"), now)
-        if meant:
-            entries = [Entry(record=lane.last.record, deliveries=[_summary(lane, since)]) for lane in meant]
-            await self._store.record(Batch(source="", entries=entries), now)
+        entries = [Entry(record=lane.last.record, deliveries=[_summary(lane, since)]) for lane in meant]
+        for start in range(0, len(entries), MAX_BATCH):
+            await self._store.record(Batch(source="", entries=entries[start : start + MAX_BATCH]), now)
         dropped = 0
         for lane in meant:
             for those in portions(lane.ids):

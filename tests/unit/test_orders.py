@@ -218,6 +218,17 @@ async def test_a_summary_after_a_destination_paused_itself_is_said_once_too(open
     assert await store.waits() == []
 
 
+async def test_a_summary_is_said_in_as_many_channels_as_there_are(opened, port):
+    """Each record may have a channel of its own, and a batch of the store holds two hundred of them."""
+    store = opened()
+    for start in range(0, 250, 50):
+        some = [entry(f"{n} {twice}", record=other(n), channel=f"#{n}") for n in range(start, start + 50) for twice in "ab"]
+        await store.record(batch(*some), NOW)
+    await store.pause(FAIR)
+    assert (await verbs(port(store, config()))["resume"]("out", "summary"))["dropped"] == 500
+    assert await counted(store) == {State.QUEUED: 250, State.SUPERSEDED: 500}
+
+
 async def test_what_waited_for_the_public_is_neither_summed_up_nor_let_go(opened, port):
     """Nobody wants fifty posts at once on a public account."""
     store = opened()
