@@ -33,6 +33,14 @@ def client(peer: str, forwarded: Iterable[str], trusted: Sequence[Network]) -> s
     return seen
 
 
+def is_this_machine(host: str) -> bool:
+    """True for a loopback address, and for `localhost` in lower case."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def neighbourhood(address: str) -> str:
     """What counts as one place: an IPv4 address, or the /64 of IPv6 in which one household or server has them all."""
     found = _address(address)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from crmbridge.config.document import KeyPath
 from crmbridge.config.secrets import secrets_in
 from crmbridge.contract import Secret
+from crmbridge.peers import is_this_machine
 from crmbridge.server import parse_listen
 
 _SPOKEN_TO: Final = ("url", "api_url", "token_url")
@@ -32,7 +33,7 @@ def _own(listen: str) -> bool:
         host, _ = parse_listen(listen) if not listen.startswith("/") else ("localhost", 0)
     except OSError:
         return True  # it is wrong, and that is said elsewhere
-    return _is_loopback(host)
+    return is_this_machine(host)
 
 
 def in_clear_text(public_url: str | None, groups: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[KeyPath, str]]:
@@ -64,19 +65,13 @@ def _is_clear(address: str) -> bool:
         host = (parts.hostname or "").rstrip(".")
     except ValueError:
         return False
-    if parts.scheme != "http" or _is_loopback(host) or "." not in host + "." * (":" in host) or host.endswith(_INSIDE):
+    is_bare = "." not in host and ":" not in host  # a name that only this network's own servers know
+    if parts.scheme != "http" or is_this_machine(host) or is_bare or host.endswith(_INSIDE):
         return False
     try:
         return not ipaddress.ip_address(host).is_private
     except ValueError:
         return True
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def open_files(secrets: Sequence[tuple[KeyPath, Secret]]) -> Iterator[tuple[KeyPath, str]]:

@@ -14,6 +14,7 @@ from crmbridge.http.tokens import NotKept, Token, Tokens
 from crmbridge.http.vendor import Refused, Vendor, denial, understood
 from crmbridge.http.watch import Watch
 from crmbridge.http.xml import parse_xml
+from crmbridge.peers import is_this_machine
 
 __all__ = [
     "INSTALL",
@@ -43,6 +44,7 @@ __all__ = [
     "describe",
     "exchange",
     "is_loopback",
+    "is_this_machine",
     "login_failed",
     "look",
     "looking",

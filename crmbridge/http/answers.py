@@ -6,7 +6,6 @@ import base64
 import email.utils
 import hashlib
 import hmac
-import ipaddress
 import re
 import urllib.parse
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, RateLimited, Rejected
 from crmbridge.model import web_address
+from crmbridge.peers import is_this_machine
 from crmbridge.telemetry import redact
 
 
@@ -27,11 +27,7 @@ def web_link(url: str) -> str:
 
 def is_loopback(url: str) -> bool:
     """True if `url` names this machine itself."""
-    host = urllib.parse.urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_this_machine(urllib.parse.urlsplit(url).hostname or "")
 
 
 def signed(key: bytes, message_id: str, moment: datetime, body: bytes) -> dict[str, str]:

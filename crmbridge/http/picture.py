@@ -23,6 +23,7 @@ from crmbridge.errors import Rejected, Transient
 from crmbridge.http.mark import describe, looking
 from crmbridge.http.session import Forbidden, Session
 from crmbridge.model import Network
+from crmbridge.peers import is_this_machine
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -105,7 +106,7 @@ class Pictures:
         if not host or parts.username is not None or parts.password is not None:
             raise NoPicture(_NO_ADDRESS)
         own = host in self._own
-        if parts.scheme != "https" and not (parts.scheme == "http" and own and _is_loopback(host)):
+        if parts.scheme != "https" and not (parts.scheme == "http" and own and is_this_machine(host)):
             raise NoPicture("its address is not https")
         if own:
             return self._inner
@@ -142,13 +143,6 @@ def is_public(address: str) -> bool:
 
 
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _addresses(host: str) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from connectors.destinations.email.addresses import MOST, mailbox, mailboxes
 from crmbridge.contract import Options, Secret
+from crmbridge.http import is_this_machine
 
 PORTS: Final = {"starttls": 587, "implicit": 465, "none": 25}  # RFC 6409, RFC 8314, RFC 5321
 """Where a server listens, by how it is encrypted."""
@@ -71,17 +71,10 @@ class EmailOptions(Options):
         if (self.user is None) != (self.password is None):
             there, missing = ("user", "password") if self.password is None else ("password", "user")
             found.append(((missing,), f"is missing beside {there}"))
-        if self.tls == "none" and not _is_this_machine(self.host):
+        if self.tls == "none" and not is_this_machine(self.host.lower()):
             found.append((("tls",), f"none is for a server on this machine; to {self.host} write starttls or implicit"))
         return found
 
     def notes(self) -> list[tuple[tuple[str | int, ...], str]]:
         """What will change."""
         return [(("password",), _ENDS)] if self.password is not None and self.host.lower() in _MICROSOFT else []
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
