@@ -288,6 +288,8 @@ class Server:
         self.places: Counter[str] = Counter()
         self.streams: set[asyncio.Task[Any]] = set()
         self._metrics = metrics
+        if metrics is not None:
+            metrics.connections.labels(name).set_function(lambda: len(self.connections))
         self.stopping = False
         self._app = web.Application(client_max_size=max_body)
         self._app[_SERVER] = self
@@ -330,21 +332,15 @@ class Server:
     def enter(self, new: _Connection) -> None:
         """Count a connection."""
         self.connections[new] = None
-        self._told()
         self.places[new.place] += 1
 
     def leave(self, old: _Connection) -> None:
         """Count it no more."""
         if old in self.connections:
             del self.connections[old]
-            self._told()
             self.places[old.place] -= 1
             if not self.places[old.place]:
                 del self.places[old.place]
-
-    def _told(self) -> None:
-        if self._metrics is not None:
-            self._metrics.connections.labels(self.name).set(len(self.connections))
 
     @property
     def address(self) -> str:

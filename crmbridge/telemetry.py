@@ -202,14 +202,14 @@ class Metrics:
             series = self._classes[key] = self.requests.labels(server, f"{key[1]}xx")
         series.inc()
 
-    def begin(self, sources: Iterable[str], destinations: Iterable[str]) -> None:
+    def begin(self, sources: Iterable[str], destinations: Iterable[str], sightings: Iterable[str]) -> None:
         """Let every series be there at 0, that an alert on its growth sees the first one."""
         for source in sources:
             self.received.labels(source, "2xx")
             self.quarantined.labels(source)
             for outcome in ("ok", "failed"):
                 self.polls.labels(source, outcome)
-            for outcome in ("change", "unchanged", "learnt", "stale", "repeated"):
+            for outcome in sightings:
                 self.observations.labels(source, outcome)
         for destination in destinations:
             self.latency.labels(destination)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from crmbridge.intake.change import Sighting
 from crmbridge.telemetry import Metrics
 from crmbridge.troubles.facts import DestinationFacts, DestinationState, Facts, SourceFacts
 from crmbridge.troubles.find import failing
@@ -56,7 +57,7 @@ def _moment(at: datetime | None) -> str | None:
 
 def set_gauges(metrics: Metrics, facts: Facts, troubles: Sequence[Trouble]) -> None:
     """Bring the gauges up to what is."""
-    metrics.begin([one.name for one in facts.sources], [one.name for one in facts.destinations])
+    metrics.begin([one.name for one in facts.sources], [one.name for one in facts.destinations], [*Sighting])
     for source in facts.sources:
         for waits in ("interpretation", "person"):
             found = [one for one in facts.inbox if one.source == source.name and one.failed == (waits == "person")]
