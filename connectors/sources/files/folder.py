@@ -59,13 +59,10 @@ class Folder:
 
     def files(self, match: str) -> list[File]:
         """Those that are whole, the oldest first. Raises SourceError."""
-        return self._looked(match)[0]
+        return self.looked(match)[0]
 
-    def unsettled(self, match: str) -> list[str]:
-        """The names of those that may still be written. Raises SourceError."""
-        return self._looked(match)[1]
-
-    def _looked(self, match: str) -> tuple[list[File], list[str]]:
+    def looked(self, match: str) -> tuple[list[File], list[str]]:
+        """The same, and the names of those that may still be written, at one moment. Raises SourceError."""
         found, young = [], []
         fits = re.compile(fnmatch.translate(match)).match
         try:

@@ -123,7 +123,7 @@ class FilesSource:
 
     def _read(self, name: str, progress: Progress) -> tuple[list[Observation], Progress, bool, dict[str, list[str]]]:
         """The next rows of a type, whether there may be more, and what fields lack. A file that cannot be read is put aside."""
-        files = self._folder.files(self._options.types[name].match)
+        files, young = self._folder.looked(self._options.types[name].match)
         progress = self._still(progress, files)
         aside: list[Observation] = []
         for file in files:
@@ -142,7 +142,7 @@ class FilesSource:
         if aside and not progress.begun:
             # Nothing is known yet, so nothing is missed by waiting; and what would be learnt now is nothing.
             raise SourceError(f"{aside[0].unreadable}; mend the file, or take it away")
-        if not progress.whole and (young := self._folder.unsettled(self._options.types[name].match)):
+        if young and not progress.whole:
             # What is there before the first look is old, however young its file: it is learnt, and none of it is news.
             raise SourceError(f"{young[0]} may still be written: it is learnt once nothing has changed it for {self._options.settle:g} s")
         return aside, progress, False, {}
