@@ -55,7 +55,7 @@ from crmbridge.model.values import (
     load_fields,
     number_text,
 )
-from crmbridge.model.words import Literal, Text, Value, alike, begin, clean, plain, shortened, spans, visible
+from crmbridge.model.words import Literal, Text, Value, alike, begin, clean, marked_lines, plain, shortened, spans, visible
 
 __all__ = [
     "DATES",
@@ -120,6 +120,7 @@ __all__ = [
     "load_text",
     "local",
     "marked",
+    "marked_lines",
     "markup_words",
     "number_text",
     "open_host",

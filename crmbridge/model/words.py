@@ -138,6 +138,14 @@ def visible(text: str) -> str:
     return unicodedata.normalize("NFC", text.replace("\r\n", "\n").translate(_UNSEEN))
 
 
+def marked_lines(words: str, beginning: re.Pattern[str], mark: str, *, begun: bool) -> str:
+    """`words` with `mark` for what `beginning` finds at the start of each line; of the first line only where a line is `begun`."""
+    if begun:
+        return beginning.sub(mark, words)
+    first, newline, rest = words.partition("\n")
+    return first + newline + beginning.sub(mark, rest) if newline else first
+
+
 def alike(text: str) -> str:
     """`text` as it is compared: two ways of writing one character are one (NFC), and blanks at the ends are nothing."""
     return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip()

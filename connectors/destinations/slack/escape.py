@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from crmbridge.errors import Rejected
 from crmbridge.http import web_link
-from crmbridge.model import Literal, Text, Value, clean, inside_link, open_host, spans, visible
+from crmbridge.model import Literal, Text, Value, clean, inside_link, marked_lines, open_host, spans, visible
 from crmbridge.model import address as web
 
 ZW = "\u200b"
@@ -141,17 +141,9 @@ def _value(words: str, before: str) -> str:
     if _OPEN_ANGLE.search(before):  # the rule opened `<` and the record would say what to
         return ZW + quote(words, safe="", errors="replace")
     fence = ZW if _completes(words[:_TAIL], before) or (words[0].isspace() and _LINE_ITEM.search(before)) else ""
-    safe = _starts(words, _LINE_BEGUN.search(before) is not None)
+    safe = marked_lines(words, _LINE_START, ZW, begun=_LINE_BEGUN.search(before) is not None)  # no list, no quote
     safe = _FORMATTING.sub(lambda mark: _LOOKALIKE[mark.group()], safe)
     return fence + _BREAKS.sub(lambda mark: mark.group() + ZW, safe).translate(_ENTITIES)
-
-
-def _starts(words: str, at_line_start: bool) -> str:
-    """`words` with list and quote marks at the start of a line taken off it."""
-    if at_line_start:
-        return _LINE_START.sub(ZW, words)
-    first, newline, rest = words.partition("\n")
-    return first + newline + _LINE_START.sub(ZW, rest) if newline else first
 
 
 def _completes(words: str, before: str) -> bool:

@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from crmbridge.errors import Rejected
 from crmbridge.http import web_link
-from crmbridge.model import Literal, Text, Value, clean, inside_link, spans, visible
+from crmbridge.model import Literal, Text, Value, clean, inside_link, marked_lines, spans, visible
 from crmbridge.model import address as web
 
 ZW: Final = "\u200b"
@@ -166,15 +166,8 @@ def _value(words: str, before: str, place: _Place) -> str:
         words = _BRACKETS.sub(lambda mark: _LOOKALIKE[mark.group()], words)
         words = words.replace("\n", " ")
     words = _LINES.sub("\n\n", _ENDS.sub(" ", words))  # no line of the rule's begins with a record's
-    return fence + _started(words, fence == "" and _LINE_BEGUN.search(before) is not None)
-
-
-def _started(words: str, at_line_start: bool) -> str:
-    """`words` in which no line begins as a list, a heading, a quote, a table or code."""
-    if at_line_start:
-        return _STARTS.sub(ZW, words)
-    first, newline, rest = words.partition("\n")
-    return first + newline + _STARTS.sub(ZW, rest) if newline else first
+    # No line of a record's begins as a list, a heading, a quote, a table or code.
+    return fence + marked_lines(words, _STARTS, ZW, begun=fence == "" and _LINE_BEGUN.search(before) is not None)
 
 
 def _joins(before: str, words: str) -> bool:
