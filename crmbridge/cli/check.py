@@ -19,7 +19,7 @@ from crmbridge.cli.terminal import say
 from crmbridge.config.load import Config, load, measured
 from crmbridge.config.secrets import secrets_in
 from crmbridge.errors import ConfigError, Problem
-from crmbridge.model import ChangeEvent, FieldSpec, Kind, Message, Text, plain
+from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, plain
 from crmbridge.rules.cases import run_case
 from crmbridge.rules.engine import NO_LINK
 from crmbridge.rules.longest import ROOM, longest, longest_message
@@ -124,10 +124,10 @@ def render(change: Any, path: Path, output: str) -> None:
                 "link": one.message.link,
                 "no_link": one.message.extra.get(NO_LINK),
                 "media": one.message.media.shown() if one.message.media else None,
-                "length": _length(config, one.message.destination, one.message.text),
+                "length": (length := _length(config, one.message.destination, one.message.text)),
                 "blocks": layout.sent if layout and not isinstance(one.message.blocks, Mapping) else None,
                 "card": layout.sent if layout and isinstance(one.message.blocks, Mapping) else None,
-                "faults": [*_overlong(config, one.message), *(str(fault) for fault in (layout.faults if layout else ()))],
+                "faults": [*_overlong(one.message.destination, length), *(str(fault) for fault in (layout.faults if layout else ()))],
             }
             for one, layout in zip(outcome.rendered, layouts, strict=True)
         ],
@@ -188,11 +188,10 @@ def _overfull(config: Config) -> list[dict[str, Any]]:
     return found
 
 
-def _overlong(config: Config, message: Message) -> list[str]:
-    length = _length(config, message.destination, message.text)
+def _overlong(to: str, length: dict[str, int] | None) -> list[str]:
     if length is None or length["is"] <= length["of"]:
         return []
-    return [f"the text is {length['is']} long, and {message.destination} takes {length['of']}: write `shorten: [...]` or `| truncate(...)`"]
+    return [f"the text is {length['is']} long, and {to} takes {length['of']}: write `shorten: [...]` or `| truncate(...)`"]
 
 
 def _length(config: Config, name: str, text: Text) -> dict[str, int] | None:

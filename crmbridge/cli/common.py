@@ -18,7 +18,7 @@ from crmbridge.cli.terminal import say, say_entry, say_over
 from crmbridge.config.load import Config, admin_door, load
 from crmbridge.config.models import is_address
 from crmbridge.contract import Secret
-from crmbridge.server import parse_listen
+from crmbridge.server import reachable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -106,8 +106,7 @@ def _ask(address: str, token: Secret | None, verb: str, arguments: dict[str, Any
 
     headers = {"Content-Type": "application/json"}
     if is_address(address):
-        host, port = parse_listen(address)
-        connection = http.client.HTTPConnection({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port, timeout=_PATIENCE)  # noqa: S104
+        connection = http.client.HTTPConnection(reachable(address).removeprefix("http://"), timeout=_PATIENCE)
         headers["Authorization"] = f"Bearer {_revealed(token)}"
     else:
         connection = Unix("admin")

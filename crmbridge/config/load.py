@@ -245,6 +245,10 @@ class _Loader:
             self._add(self.main, ("defaults", "link"), fault)
         if model.server.listen.startswith("/") and any(one.connector.embedded(one.options) for one in destinations.values()):
             self._add(self.main, ("server", "listen"), "the embedded feed is spoken to over TCP: write HOST:PORT")
+        exposed = [(path, _LITERAL) for path, secret in secrets if secret.literal]
+        exposed += in_clear_text(model.server.public_url, groups)
+        if reachable_from_outside(raw.get("server")):
+            exposed += weak(secrets)
         return Config(
             path=self.path,
             model=model,
@@ -252,11 +256,7 @@ class _Loader:
             destinations=destinations,
             rules=compiled,
             engine=Engine(compiled, records, self.zone, {name: one.options.reading(self.zone) for name, one in sources.items()}),
-            warnings=sorted(
-                [self.main.problem(path, _LITERAL) for path, secret in secrets if secret.literal]
-                + [self.main.problem(*one) for one in weak(secrets) if reachable_from_outside(raw.get("server"))]
-                + [self.main.problem(*one) for one in in_clear_text(model.server.public_url, groups)]
-            ),
+            warnings=sorted(self.main.problem(*one) for one in exposed),
             notes=sorted(
                 self._noted("sources", sources)
                 + self._noted("destinations", destinations)
