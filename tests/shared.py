@@ -3,6 +3,7 @@
 import os
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,18 @@ _EXAMPLES = float(os.environ.get("CRMBRIDGE_EXAMPLES", "1"))
 def examples(usual: int) -> int:
     """How many examples a property is tried with: CRMBRIDGE_EXAMPLES=10 makes it ten times the usual number."""
     return max(1, round(usual * _EXAMPLES))
+
+
+def deals(**fields: str) -> dict[str, Any]:
+    """The `sources` of a configuration: one webhook that tells of deals with these fields."""
+    return {
+        "crm": {
+            "type": "webhook",
+            "signature": {"scheme": "none"},
+            "map": {"record_type": {"value": "Deal"}, "record_id": "body.id", "fields": "body"},
+            "records": {"Deal": {"fields": fields}},
+        }
+    }
 
 
 def need(there: object, what: str, command: str) -> None:

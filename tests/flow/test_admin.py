@@ -1,22 +1,16 @@
 """The administrator's door at an address: orders, metrics for a Prometheus, and nothing for anybody without the token."""
 
 import json
-import os
 import shutil
-import socket
 import subprocess
 
 import pytest
 import requests
-from flow.daemon import until
+from flow.daemon import free_port, until
 from prometheus_client.parser import text_string_to_metric_families
+from shared import need
 
 TOKEN = "a-token-of-the-admin-door"
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 @pytest.fixture
@@ -83,13 +77,10 @@ def test_every_series_is_there_from_the_start_and_prometheus_likes_them(door):
     assert samples["crmbridge_deliveries_total", "sink", "rejected"] == 0
     assert samples["crmbridge_received_total", "crm", "2xx"] == 0
     assert samples["crmbridge_quarantined_total", "crm"] == 0
-    if promtool := shutil.which("promtool"):
-        checked = subprocess.run([promtool, "check", "metrics"], input=answer.text, capture_output=True, text=True, check=False, timeout=60)
-        assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
-    else:
-        missing = "promtool is not installed; `apt-get install prometheus` brings it"
-        assert os.environ.get("CRMBRIDGE_REQUIRE") != "all", missing
-        pytest.skip(missing)
+    promtool = shutil.which("promtool")
+    need(promtool, "promtool", "apt-get install prometheus")
+    checked = subprocess.run([promtool, "check", "metrics"], input=answer.text, capture_output=True, text=True, check=False, timeout=60)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
 def test_how_long_the_oldest_message_waits_is_told(door, networks):

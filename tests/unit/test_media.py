@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from shared import NOW
+from shared import NOW, deals
 
 from crmbridge.config.load import load
 from crmbridge.contract import Ability
@@ -15,14 +15,7 @@ from crmbridge.registry import load as connector
 KEYS = {name: {"env": "X"} for name in ("consumer_key", "consumer_secret", "access_token", "access_token_secret")}
 CONFIG = {
     "crmbridge": 1,
-    "sources": {
-        "crm": {
-            "type": "webhook",
-            "signature": {"scheme": "none"},
-            "map": {"record_type": {"value": "Deal"}, "record_id": "body.id", "fields": "body"},
-            "records": {"Deal": {"fields": {"Name": "public", "Photo": "public", "Face": "internal", "Key": "secret"}}},
-        }
-    },
+    "sources": deals(Name="public", Photo="public", Face="internal", Key="secret"),
     "destinations": {
         "brand": {"type": "twitter", **KEYS},
         "wins": {"type": "slack", "token": {"env": "SLACK"}, "channel": "#wins"},

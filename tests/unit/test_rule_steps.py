@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 import yaml
-from shared import NOW
+from shared import NOW, deals
 
 from crmbridge.config.load import load
 from crmbridge.model import ChangeEvent, Kind, Literal, Value, dump_message, load_message
@@ -12,14 +12,7 @@ from crmbridge.rules.rule import Mode, Surge
 
 CONFIG = {
     "crmbridge": 1,
-    "sources": {
-        "crm": {
-            "type": "webhook",
-            "signature": {"scheme": "none"},
-            "map": {"record_type": {"value": "Deal"}, "record_id": "body.id", "fields": "body"},
-            "records": {"Deal": {"fields": {"Name": "public", "Note": "internal"}}},
-        }
-    },
+    "sources": deals(Name="public", Note="internal"),
     "destinations": {
         "wins": {"type": "slack", "token": {"env": "SLACK"}, "channel": "#wins"},
         "brand": {"type": "console", "audience": "public"},

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 import yaml
-from shared import NOW
+from shared import NOW, deals
 
 from crmbridge.cli.people import delivery_lines
 from crmbridge.config.load import load
@@ -20,14 +20,7 @@ from crmbridge.rules.rule import Surge
 MAIL = {"type": "email", "host": "localhost", "from": "news@acme.example", "to": "sales@acme.example"}
 CONFIG = {
     "crmbridge": 1,
-    "sources": {
-        "crm": {
-            "type": "webhook",
-            "signature": {"scheme": "none"},
-            "map": {"record_type": {"value": "Deal"}, "record_id": "body.id", "fields": "body"},
-            "records": {"Deal": {"fields": {"Name": "public", "Face": "internal", "Key": "secret"}}},
-        }
-    },
+    "sources": deals(Name="public", Face="internal", Key="secret"),
     "destinations": {
         "mail": MAIL,
         "list": {**MAIL, "audience": "public"},

@@ -10,6 +10,7 @@ import pytest
 import responses
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layouts import any_layout, odd, places
 from shared import examples
 
 from connectors.destinations.slack import CONNECTOR
@@ -300,23 +301,11 @@ _PARTS = {"plain_text", "mrkdwn", "button", "static_select", "raw_text", "rich_t
 _TYPES = sorted({str(kind.type) for kind in BLOCKS} | _PARTS)
 _INNER = {"type", "text", "value", "options", "label", "data", "categories", "axis_config"}
 _NAMES = sorted({name for kind in BLOCKS for name in kind.fields} | _INNER)
-_ODD = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.floats(),
-    st.text(max_size=3),
-    st.sampled_from(["NaN", "sNaN", "1e999", *_TYPES]),
-    st.builds(lambda *spans: spans, st.builds(Value, st.text(max_size=3), mention=st.booleans())),
-    st.builds(Unsaid, st.booleans(), st.booleans()),
-)
-_LAYOUTS = st.recursive(
-    _ODD, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(_NAMES), inner, max_size=5), max_leaves=20
-)
+_ODD = odd(["NaN", "sNaN", "1e999", *_TYPES])
 
 
 @settings(max_examples=examples(400))
-@given(_LAYOUTS)
+@given(any_layout(_ODD, _NAMES))
 def test_whatever_a_layout_holds_it_is_judged_and_never_raises(layout: Any) -> None:
     for one in (layout, [layout], [{"type": kind, "elements": layout, "text": layout, "rows": layout, "chart": layout} for kind in _TYPES]):
         made = laid_out(one)
@@ -324,17 +313,12 @@ def test_whatever_a_layout_holds_it_is_judged_and_never_raises(layout: Any) -> N
         assert made.faults or isinstance(made.sent, list)
 
 
-def _places(raw: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = raw.items() if isinstance(raw, dict) else enumerate(raw) if isinstance(raw, list) else ()
-    return [path, *(place for key, value in inner for place in _places(value, (*path, key)))]
-
-
 @settings(max_examples=examples(300))
 @given(st.data())
 def test_one_odd_part_of_a_good_layout_is_named_and_never_raises(vectors: Path, data: Any) -> None:
     good = [json.loads(line)["blocks"] for line in (vectors / "slack-blocks" / "valid.jsonl").read_text("utf-8").splitlines()]
     layout = json.loads(json.dumps(data.draw(st.sampled_from(good))))
-    *way, last = data.draw(st.sampled_from(_places(layout)[1:]))
+    *way, last = data.draw(st.sampled_from(places(layout)[1:]))
     holder = layout
     for key in way:
         holder = holder[key]

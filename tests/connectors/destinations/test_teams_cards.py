@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layouts import any_layout, odd, places
 from shared import examples
 
 from connectors.destinations.teams.escape import ZW
@@ -404,23 +405,11 @@ def test_a_record_s_words_stand_only_where_a_text_is_shown() -> None:
 
 _TYPES = sorted({str(kind.type) for kind in kinds() if kind.type})
 _NAMES = sorted({name for kind in kinds() for name in kind.fields} | {"type"})
-_ODD = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.floats(),
-    st.text(max_size=3),
-    st.sampled_from(["NaN", "1.5", "drop", *_TYPES]),
-    st.builds(lambda *spans: spans, st.builds(Value, st.text(max_size=3), mention=st.booleans())),
-    st.builds(Unsaid, st.booleans(), st.booleans()),
-)
-_LAYOUTS = st.recursive(
-    _ODD, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(_NAMES), inner, max_size=5), max_leaves=20
-)
+_ODD = odd(["NaN", "1.5", "drop", *_TYPES])
 
 
 @settings(max_examples=examples(300))
-@given(_LAYOUTS)
+@given(any_layout(_ODD, _NAMES))
 def test_whatever_a_card_holds_it_is_judged_and_never_raises(layout: Any) -> None:
     for one in (
         layout,
@@ -430,11 +419,6 @@ def test_whatever_a_card_holds_it_is_judged_and_never_raises(layout: Any) -> Non
         made = laid_out(one)
         assert all(str(fault) for fault in made.faults)
         assert made.faults or isinstance(made.sent, dict)
-
-
-def places(raw: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = raw.items() if isinstance(raw, dict) else enumerate(raw) if isinstance(raw, list) else ()
-    return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
 
 
 @settings(max_examples=examples(300))
