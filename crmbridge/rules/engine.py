@@ -214,7 +214,7 @@ class Engine:
                 media=_media(step, said),
                 subject=said(step.subject) if step.subject else None,
                 audience=step.audience,
-                reads=self._reads.get((rule.id, step.id)) or _fields_of(step),
+                reads=_fields_of(step) if (reads := self._reads.get((rule.id, step.id))) is None else reads,
                 expires_at=event.occurred_at + step.max_age if step.max_age else None,
                 extra={NO_LINK: lost} if lost else {},
             )
