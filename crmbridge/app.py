@@ -14,7 +14,7 @@ from aiohttp import web
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from crmbridge import __version__, assemble
-from crmbridge.chirp.embedded import feed_secret, feed_verbs, open_feed
+from crmbridge.chirp.embedded import feed_orders, feed_questions, feed_secret, open_feed
 from crmbridge.chirp.feed import Feed
 from crmbridge.config import files
 from crmbridge.config.load import Config, DestinationConfig, SourceConfig, load
@@ -28,7 +28,7 @@ from crmbridge.intake.webhooks import Webhooks
 from crmbridge.lookout import Lookout
 from crmbridge.model import State
 from crmbridge.operate.custody import Custody
-from crmbridge.operate.desk import verbs
+from crmbridge.operate.desk import Desk
 from crmbridge.operate.port import Running
 from crmbridge.publisher.parcels import Silence
 from crmbridge.publisher.publisher import Publisher
@@ -118,19 +118,17 @@ class App:
             unseen=Soon(self._poll_now),
             under_way=self.under_way,
         )
-        orders = verbs(
-            Running(
-                store=self.store,
-                configured=lambda: self.config,
-                clock=self._now,
-                built=lambda name: assemble.source(self.config, name, self._now),
-                speaking=lambda: self._publishers,
-                muted=self._mute,
-                on_queued=lambda: self._nudge(set(self._publishers)),
-                on_requests=self.webhooks.look_again,
-                on_steered=self._steered,
-                on_moved=self._moved,
-            )
+        port = Running(
+            store=self.store,
+            configured=lambda: self.config,
+            clock=self._now,
+            built=lambda name: assemble.source(self.config, name, self._now),
+            speaking=lambda: self._publishers,
+            muted=self._mute,
+            on_queued=lambda: self._nudge(set(self._publishers)),
+            on_requests=self.webhooks.look_again,
+            on_steered=self._steered,
+            on_moved=self._moved,
         )
         self.lookout = Lookout(
             store=self.store,
@@ -156,18 +154,15 @@ class App:
         fed_routes = [*self.feed.routes(), web.get("/", _to_the_feed)] if self.feed else []
         routes = [*health, *hook_routes(self.webhooks, self._now), *fed_routes]
         self.server = Server(routes, name="server", trusted=config.model.server.trusted_proxies, metrics=self.metrics)
-        orders = {
-            **orders,
-            "status": self.status,
-            "reload": self._reload_verb,
-            "seen": self.lookout.seen,
-            "adopt": self._adopt_verb,
-            "backup": self.custody.backup,
-        }
-        if self.feed:
-            orders |= feed_verbs(self.feed)
+        own = {"reload": self._reload_verb, "seen": self.lookout.seen, "adopt": self._adopt_verb, "backup": self.custody.backup}
+        desk = Desk(
+            port,
+            {"status": self.status, **(feed_questions(self.feed) if self.feed else {})},
+            own | (feed_orders(self.feed) if self.feed else {}),
+        )
+        await desk.begin()
         token = config.model.admin.token
-        admin = admin_routes(orders, self.lookout.exposition, token.reveal if token else None)
+        admin = admin_routes(desk, self.lookout.exposition, token.reveal if token else None)
         self.admin = Server([*health, *admin], name="admin", metrics=self.metrics)
         await self.server.start(listen or config.model.server.listen)
         await self.admin.start(config.admin_listen)
@@ -299,7 +294,7 @@ class App:
 
     async def _retain(self) -> None:
         model = self.config.model.retention
-        retention = Retention(journal=model.journal, delivered=model.delivered, observations=model.observations)
+        retention = Retention(journal=model.journal, delivered=model.delivered, observations=model.observations, orders=model.orders)
         try:
             while await self.store.purge(retention, self._now()):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
 
+ACTOR: Final = "Crmbridge-Actor"
+"""The header in which a client says for whom it asks, percent-encoded. A word for the list of orders; it opens nothing."""
 Network = IPv4Network | IPv6Network
 _MOST_HOPS = 20  # addresses that are read of one X-Forwarded-For
 

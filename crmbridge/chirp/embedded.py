@@ -46,7 +46,16 @@ def open_feed(config: Config, now: Callable[[], datetime]) -> tuple[Feed, Databa
     return feed, database
 
 
-def feed_verbs(feed: Feed) -> dict[str, Any]:
+def feed_questions(feed: Feed) -> dict[str, Any]:
+    """What an administrator may ask of the feed, by verb."""
+
+    async def user_list() -> dict[str, Any]:
+        return {"users": [{"login": one.login, "name": one.name} for one in await feed.users()]}
+
+    return {"user_list": user_list}
+
+
+def feed_orders(feed: Feed) -> dict[str, Any]:
     """What an administrator may do with the feed's people, by verb."""
 
     async def user_add(login: str, name: str, password: str) -> dict[str, Any]:
@@ -61,9 +70,6 @@ def feed_verbs(feed: Feed) -> dict[str, Any]:
         await feed.remove_user(login)
         return {}
 
-    async def user_list() -> dict[str, Any]:
-        return {"users": [{"login": one.login, "name": one.name} for one in await feed.users()]}
-
     async def user_link(login: str) -> dict[str, Any]:
         return {"path": await feed.one_time_link(login)}
 
@@ -71,6 +77,5 @@ def feed_verbs(feed: Feed) -> dict[str, Any]:
         "user_add": user_add,
         "user_password": user_password,
         "user_remove": user_remove,
-        "user_list": user_list,
         "user_link": user_link,
     }

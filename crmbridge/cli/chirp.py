@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from crmbridge.cli.common import Failure, NotRunning, ask_daemon, config_option, output_option, show, table
+from crmbridge.cli.common import Failure, NotRunning, ask_daemon, config_option, on_the_database, output_option, show, table
 from crmbridge.cli.terminal import say
 from crmbridge.config.load import Config, load
 
@@ -37,12 +37,13 @@ def _call(path: Path, verb: str, **arguments: Any) -> Any:
 
 async def _locally(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
     from crmbridge.app import utc_now
-    from crmbridge.chirp.embedded import feed_verbs, open_feed
+    from crmbridge.chirp.embedded import feed_orders, feed_questions, open_feed
 
     config.feed_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    config.store_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     feed, database = open_feed(config, utc_now)
     try:
-        return await feed_verbs(feed)[verb](**arguments)
+        return await on_the_database(config, verb, arguments, feed_questions(feed), feed_orders(feed))
     finally:
         feed.close()
         database.close()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import click
 
@@ -18,6 +20,7 @@ from crmbridge.cli.terminal import say, say_entry, say_over
 from crmbridge.config.load import Config, admin_door, load
 from crmbridge.config.models import is_address
 from crmbridge.contract import Secret
+from crmbridge.peers import ACTOR
 from crmbridge.server import reachable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -104,7 +107,7 @@ def _ask(address: str, token: Secret | None, verb: str, arguments: dict[str, Any
             self.sock.settimeout(_PATIENCE)
             self.sock.connect(address)
 
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", ACTOR: quote(_myself())}
     if is_address(address):
         connection = http.client.HTTPConnection(reachable(address).removeprefix("http://"), timeout=_PATIENCE)
         headers["Authorization"] = f"Bearer {_revealed(token)}"
@@ -116,6 +119,10 @@ def _ask(address: str, token: Secret | None, verb: str, arguments: dict[str, Any
         body = answer.read()
     except PermissionError:
         raise Failure(f"{address}: permission denied; run this as the user of the daemon") from None
+    except (ConnectionResetError, BrokenPipeError):
+        raise Failure(
+            "the daemon ended before it answered; `crmbridge orders` says how far it was, and given again the order goes on"
+        ) from None
     finally:
         connection.close()
     if answer.status == 200:
@@ -134,21 +141,54 @@ def _revealed(token: Secret | None) -> str:
         raise Failure(f"admin.token: {error}") from None
 
 
+def _myself() -> str:
+    """For whom this command is given, in the list of orders: who became another user for it is named as they signed in."""
+    for name in ("CRMBRIDGE_ACTOR", "SUDO_USER", "DOAS_USER"):
+        if told := os.environ.get(name):
+            return told
+    return _user()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return f"number {os.getuid()}"
+
+
 async def _locally(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
+    if not config.store_path.exists():
+        raise Failure(f"crmbridge has not run yet: {config.store_path} does not exist")
+    return await on_the_database(config, verb, arguments)
+
+
+async def on_the_database(
+    config: Config,
+    verb: str,
+    arguments: Mapping[str, Any],
+    questions: Mapping[str, Any] | None = None,
+    orders: Mapping[str, Any] | None = None,
+) -> Any:
+    """Carry a verb out where no daemon runs; `questions` and `orders` are more verbs than those of every database."""
     from crmbridge import assemble
     from crmbridge.app import utc_now
-    from crmbridge.operate.desk import verbs
+    from crmbridge.operate.desk import Actor, Desk
     from crmbridge.operate.port import Stopped
     from crmbridge.store import SqliteStore
 
-    if not config.store_path.exists():
-        raise Failure(f"crmbridge has not run yet: {config.store_path} does not exist")
     store = SqliteStore(config.store_path)
     try:
         port = Stopped(store=store, config=config, clock=utc_now, built=lambda name: assemble.source(config, name, utc_now))
-        return await verbs(port)[verb](**arguments)
+        desk = Desk(port, questions, orders)
+        await desk.begin()
+        return await desk.answer(verb, arguments, Actor(_myself(), f"no daemon, user {_user()}"))
     finally:
         store.close()
+
+
+def going_on(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes the next bite part of the same order."""
+    return {"order": answer["order"]} if "order" in answer else {}
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ _VERBS: Final = {
     "unknown": ("queue", "Messages that may or may not be published: list, resolve."),
     "pause": ("queue", "Silence everything, a destination or a rule."),
     "resume": ("queue", "Go on."),
+    "orders": ("people", "Who ordered what, and what it came to."),
     "retract": ("queue", "Take back what was published."),
     "replay": ("queue", "Run the rules over past changes, and say what was never said."),
     "backfill": ("sources", "Say what the rules say of records from before crmbridge."),

@@ -1,15 +1,15 @@
-"""status, tail, show, explain: what the person on call asks."""
+"""status, tail, show, explain, orders: what the person on call asks."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from crmbridge.cli.common import ask_daemon, call, config_option, output_option, picture_line, table
+from crmbridge.cli.common import Failure, ask_daemon, call, config_option, output_option, picture_line, table
 from crmbridge.cli.common import show as show_data
 from crmbridge.cli.terminal import say_entry
 
@@ -169,3 +169,51 @@ def _explained_change(change: dict[str, Any]) -> Iterator[str]:
                 yield f"       {told['receipt']['note']}"
         for attempt in told["attempts_failed"]:
             yield f"       attempt {attempt['number']} {attempt['ended_at'][:19]} {attempt['outcome']}: {attempt['error']}"
+
+
+@click.command()
+@click.argument("number", type=int, required=False)
+@click.option("--since", help="Given since: 2h or 7d ago, or an instant.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
+@config_option
+@output_option
+def orders(number: int | None, since: str | None, limit: int, path: Path, output: str) -> None:
+    """Who ordered what, the newest first, and what it came to; or the one with a NUMBER, as `explain` and `queue show` name it.
+
+    Set CRMBRIDGE_ACTOR where many work as one user: it is the name that is written down. What the door proved of them stands beside it.
+    """
+    found = call(path, "orders", since=since, limit=limit, number=number)
+    if number is not None and not found["orders"]:
+        raise Failure(f"there is no order {number}; `retention.orders` says how long they are kept")
+    show_data(found, output, _ordered)
+
+
+def _ordered(data: dict[str, Any]) -> Iterator[str]:
+    rows = [
+        [one["id"], one["began_at"][:19], one["actor"], one["door"], _in_words(one["verb"], one["arguments"]), _came_to(one)]
+        for one in data["orders"]
+    ]
+    yield from table(rows, ["NUMBER", "AT", "WHO", "BY", "ORDER", "CAME TO"]) if rows else ["none"]
+
+
+def _in_words(verb: str, arguments: Mapping[str, Any]) -> str:
+    """An order as it was typed, more or less."""
+    return " ".join([verb.replace("_", " "), *(f"{name}={_value(value)}" for name, value in arguments.items())])
+
+
+def _value(value: Any) -> str:
+    match value:
+        case dict():
+            return ",".join(f"{name}:{_value(one)}" for name, one in value.items())
+        case list():
+            return ",".join(map(str, value))
+        case bool():
+            return "yes" if value else "no"
+    return str(value)
+
+
+def _came_to(one: dict[str, Any]) -> str:
+    done = ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in one["came_to"].items())
+    if one["ended_at"] is None:
+        return "under way"
+    return ": ".join(part for part in (done, one["error"]) if part) or "done"

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from crmbridge.cli.common import Failure, ask_daemon, call, config_option, output_option, progress, table
+from crmbridge.cli.common import Failure, ask_daemon, call, config_option, going_on, output_option, progress, table
 from crmbridge.cli.common import show as show_data
 from crmbridge.cli.people import delivery_lines
 from crmbridge.cli.terminal import say, say_entry
@@ -143,9 +143,11 @@ def _carried_out(path: Path, verb: str, count: int, *, names: bool, **arguments:
     if names:
         return Counter(call(path, verb, **arguments))
     total: Counter[str] = Counter()
+    answer: dict[str, Any] = {}
     with progress(count) as bar:
         while True:
-            bite = Counter(call(path, verb, **arguments, most=_BITE))
+            answer = call(path, verb, **arguments, most=_BITE, **going_on(answer))
+            bite = Counter({name: number for name, number in answer.items() if name != "order"})
             total += bite
             bar.update(bite.total())
             if bite.total() < _BITE:
@@ -335,7 +337,7 @@ def _in_pages(path: Path, **given: Any) -> dict[str, Any]:
         total = page = call(path, "replay", **given)
         bar.update(page["changes"])
         while page["next"] is not None:
-            page = call(path, "replay", **given | {"until": page["until"], "after": page["next"]})
+            page = call(path, "replay", **given | {"until": page["until"], "after": page["next"]} | going_on(page))
             bar.update(page["changes"])
             total = total | {name: total[name] + page[name] for name in ("changes", "messages")}
             total["examples"] = (total["examples"] + page["examples"])[:20]

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from crmbridge.cli.common import Failure, call, config_option, output_option, progress, table
+from crmbridge.cli.common import Failure, call, config_option, going_on, output_option, progress, table
 from crmbridge.cli.common import show as show_data
 from crmbridge.cli.terminal import say, say_entry
 from crmbridge.config.load import Config, load
@@ -68,7 +68,8 @@ def _pages(path: Path, verb: str, arguments: dict[str, Any], what: str, rate: in
         while page["next"] is not None:
             if rate and page.get("messages"):
                 time.sleep(60.0 * page["messages"] / rate)
-            page = call(path, verb, **arguments | {name: page[name] for name in ("since", "until") if name in page}, cursor=page["next"])
+            meant = {name: page[name] for name in ("since", "until") if name in page} | going_on(page)
+            page = call(path, verb, **arguments | meant, cursor=page["next"])
             bar.update(page["records"])
             total = total | {name: total[name] + page[name] for name in _ADDED if name in total}
             if "examples" in total:

@@ -195,6 +195,7 @@ class RetentionModel(Options):
     observations: Duration = Field(
         timedelta(days=30), description="What repeats are known by, without a version; longer than any sender tries."
     )
+    orders: Duration = Field(timedelta(days=365), description="What people ordered, and who: `crmbridge orders`.")
 
 
 class FieldModel(Options):

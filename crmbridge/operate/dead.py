@@ -11,7 +11,7 @@ from crmbridge.model import Delivery, Message, State, load_observation
 from crmbridge.operate import scope as scopes
 from crmbridge.operate.bites import bites, told
 from crmbridge.operate.look import LIMIT
-from crmbridge.operate.port import Port
+from crmbridge.operate.port import Port, by_order
 from crmbridge.operate.queue import Queue
 from crmbridge.operate.scope import Where
 
@@ -51,7 +51,7 @@ class Dead:
         done = 0
         if not requests or where.get("names") or where.get("all"):
             meant = await self._queue.meant(where, [State.DEAD])
-            done = await self._store.drop([State.DEAD], meant, "dropped by hand", self._port.now())
+            done = await self._store.drop([State.DEAD], meant, by_order(self._port, "dropped by hand"), self._port.now())
         dropped = [await self._store.drop_request(id) for id in await self._requests(where, requests)]
         return {"count": done, "requests": sum(dropped)} | told([])
 

@@ -74,6 +74,11 @@ class Look:
         """Messages that may or may not be published, newest first."""
         return await self._listed([State.UNKNOWN], where or {}, limit)
 
+    async def orders(self, since: str | None = None, limit: int = 100, number: int | None = None) -> dict[str, Any]:
+        """What people ordered, the newest first: since an instant, or the one with a number."""
+        start = scopes.instant(since, self._port.now()) if since else None
+        return {"orders": [shapes.order(one) for one in await self._store.orders(start, min(limit, LIMIT), number)]}
+
     async def _listed(self, states: Sequence[State], where: Where, limit: int) -> dict[str, Any]:
         scope = scopes.read(where, self._port.now(), whole=True)
         found = await self._store.select(states, scope, limit=min(limit, LIMIT))

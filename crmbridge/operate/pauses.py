@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from crmbridge.model import Audience, Channel, Literal, Message, State, Why, digest, to_us
 from crmbridge.operate.bites import bites, portions
-from crmbridge.operate.port import Port
+from crmbridge.operate.port import Port, by_order
 from crmbridge.operate.scope import Refused
 from crmbridge.store.interface import MAX_BATCH, Batch, Entry, NewDelivery, Pause, PauseKind, Scope
 
 WAYS: Final = ("all", "latest", "summary", "nothing")
 """What may be said of what waited."""
+_NO_SUMMARY: Final = "it waited during a pause, and the public is told no summary"
 
 
 @dataclass(slots=True)
@@ -80,9 +81,9 @@ class Pauses:
         now = self._port.now()
         match say:
             case "latest":
-                return await self._store.drop_older(scope, "a newer one was said after a pause", now)
+                return await self._store.drop_older(scope, by_order(self._port, "a newer one was said after a pause"), now)
             case "nothing":
-                return await self._store.drop([State.QUEUED], scope, "dropped after a pause", now)
+                return await self._store.drop([State.QUEUED], scope, by_order(self._port, "dropped after a pause"), now)
             case "summary":
                 return await self._summed_up(scope, str(to_us(since)), now)
         return 0
@@ -98,14 +99,14 @@ class Pauses:
         for lane in many:
             if lane.last.audience is Audience.PUBLIC:
                 for those in portions(lane.ids):
-                    await self._store.hold(those, Why.BY_HAND.because("it waited during a pause, and the public is told no summary"), now)
+                    await self._store.hold(those, Why.BY_HAND.because(by_order(self._port, _NO_SUMMARY)), now)
         entries = [Entry(record=lane.last.record, deliveries=[_summary(lane, since)]) for lane in meant]
         for start in range(0, len(entries), MAX_BATCH):
             await self._store.record(Batch(source="", entries=entries[start : start + MAX_BATCH]), now)
         dropped = 0
         for lane in meant:
             for those in portions(lane.ids):
-                dropped += await self._store.drop([State.QUEUED], those, "summed up after a pause", now)
+                dropped += await self._store.drop([State.QUEUED], those, by_order(self._port, "summed up after a pause"), now)
         return dropped
 
     async def _lanes(self, scope: Scope, since: str) -> Iterable[_Lane]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -54,6 +54,13 @@ class Port(Protocol):
     async def moved(self, source: str, position: SourcePosition) -> None:
         """Let a source be read on from there."""
 
+    @property
+    def order(self) -> int | None:
+        """The number under which the order that is carried out is written down."""
+
+    def ordered(self, number: int | None) -> Port:
+        """The same, for that order."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
@@ -66,6 +73,7 @@ class Stopped:
     """Builds a source by name."""
     publishers: Mapping[str, Publisher] | None = None
     mute: str = ""
+    order: int | None = None
 
     @property
     def engine(self) -> Engine:
@@ -86,6 +94,9 @@ class Stopped:
     async def moved(self, source: str, position: SourcePosition) -> None:
         await self.store.record(Batch(source=source, entries=(), position=position), self.now())
 
+    def ordered(self, number: int | None) -> Stopped:
+        return replace(self, order=number)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
@@ -101,6 +112,7 @@ class Running:
     on_requests: Callable[[], None]
     on_steered: Callable[[], Awaitable[None]]
     on_moved: Callable[[str, SourcePosition], Awaitable[None]]
+    order: int | None = None
 
     @property
     def config(self) -> Config:
@@ -135,3 +147,11 @@ class Running:
 
     async def moved(self, source: str, position: SourcePosition) -> None:
         await self.on_moved(source, position)
+
+    def ordered(self, number: int | None) -> Running:
+        return replace(self, order=number)
+
+
+def by_order(port: Port, words: str) -> str:
+    """Why something became of a delivery, with the order that wanted it: `crmbridge orders` tells who gave it."""
+    return ", ".join(part for part in (words, f"order {port.order}" if port.order is not None else "") if part)

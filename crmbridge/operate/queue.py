@@ -9,7 +9,7 @@ from typing import Any, Final
 from crmbridge.model import Delivery, State, Why
 from crmbridge.operate import scope as scopes
 from crmbridge.operate.look import LIMIT, Look
-from crmbridge.operate.port import Port
+from crmbridge.operate.port import Port, by_order
 from crmbridge.operate.scope import Refused, Where
 from crmbridge.store.interface import Scope
 
@@ -27,7 +27,7 @@ class Queue:
     async def queue_hold(self, where: Where, reason: str = "", most: int | None = None) -> dict[str, Any]:
         """What is queued waits for a person."""
         scope = await self.meant(where, [State.QUEUED])
-        return {"count": await self._store.hold(scope, Why.BY_HAND.because(reason), self._port.now(), most)}
+        return {"count": await self._store.hold(scope, Why.BY_HAND.because(by_order(self._port, reason)), self._port.now(), most)}
 
     async def queue_release(self, where: Where, outdated: bool = False, most: int | None = None) -> dict[str, Any]:
         """What is held goes on; what its record no longer is, is left unsaid, unless `outdated` is wanted too."""
@@ -62,7 +62,7 @@ class Queue:
     async def queue_drop(self, where: Where, most: int | None = None) -> dict[str, Any]:
         """What waits is left unsaid for good."""
         scope = await self.meant(where, DROPPABLE)
-        return {"count": await self._store.drop(DROPPABLE, scope, "dropped by hand", self._port.now(), most)}
+        return {"count": await self._store.drop(DROPPABLE, scope, by_order(self._port, "dropped by hand"), self._port.now(), most)}
 
     async def count(self, where: Where, states: Sequence[str]) -> dict[str, Any]:
         """How many an order would touch."""

@@ -11,7 +11,7 @@ from crmbridge.model import Literal, RecordRef, State, digest
 from crmbridge.operate import scope as scopes
 from crmbridge.operate.bites import told
 from crmbridge.operate.look import LIMIT
-from crmbridge.operate.port import Port
+from crmbridge.operate.port import Port, by_order
 from crmbridge.operate.queue import DROPPABLE
 from crmbridge.operate.scope import Refused, Where
 from crmbridge.publisher.publisher import Publisher
@@ -52,7 +52,7 @@ class Retract:
                 raise Refused("nothing of that kind is published or waits")
             return {"count": published, "waiting": waiting, "doubtful": doubtful, "dry_run": True} | told([])
         if scope is not None and waiting:
-            await self._store.drop(DROPPABLE, scope, "retracted before it was said", now)
+            await self._store.drop(DROPPABLE, scope, by_order(self._port, "retracted before it was said"), now)
         done, problems = 0, list[dict[str, Any]]()
 
         async def undo(bite: Sequence[Published]) -> None:

@@ -10,6 +10,7 @@ from crmbridge.model import Audience, ChangeEvent, Channel, Delivery, Fields, Re
 from crmbridge.rules.engine import NO_LINK, Engine
 from crmbridge.rules.values import told
 from crmbridge.store.interface import Attempt
+from crmbridge.store.ledger import Given
 
 Records = Mapping[tuple[str, str], RecordSpec]
 
@@ -58,6 +59,21 @@ def moment(at: datetime | None) -> str | None:
 
 def attempt(one: Attempt) -> dict[str, Any]:
     return {"number": one.number, "ended_at": one.ended_at.isoformat(), "outcome": one.outcome, "error": one.error}
+
+
+def order(one: Given) -> dict[str, Any]:
+    """An order: who gave it, by which door, when, and what it came to; `ended_at` None while it is carried out."""
+    return {
+        "id": one.id,
+        "verb": one.order.verb,
+        "arguments": dict(one.order.arguments),
+        "actor": one.order.actor,
+        "door": one.order.door,
+        "began_at": one.began_at.isoformat(),
+        "ended_at": moment(one.ended_at),
+        "came_to": dict(one.counts),
+        "error": one.error,
+    }
 
 
 def repeat(one: Repeat) -> dict[str, Any]:

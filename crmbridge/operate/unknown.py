@@ -6,7 +6,7 @@ from typing import Any
 
 from crmbridge.model import Receipt, State
 from crmbridge.operate.look import Look
-from crmbridge.operate.port import Port
+from crmbridge.operate.port import Port, by_order
 from crmbridge.operate.scope import Refused
 from crmbridge.publisher.decide import RESENT
 from crmbridge.store.interface import Scope
@@ -28,11 +28,12 @@ class Unknown:
         match outcome:
             case "published":
                 receipt = Receipt(remote_id="", url=url, extra={"found": "by hand"})
-                done = int(await self._store.confirm(delivery, receipt, "found by hand", self._port.now()))
+                done = int(await self._store.confirm(delivery, receipt, by_order(self._port, "found by hand"), self._port.now()))
             case "resend":
                 done = int(await self._store.requeue(delivery, delivery.message, self._port.now(), RESENT))
             case "drop":
-                done = await self._store.drop([State.UNKNOWN], Scope(ids=[delivery.id]), "dropped by hand", self._port.now())
+                why = by_order(self._port, "dropped by hand")
+                done = await self._store.drop([State.UNKNOWN], Scope(ids=[delivery.id]), why, self._port.now())
             case _:
                 raise Refused("an outcome is published, resend or drop")
         self._port.queued()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from crmbridge.model import ChangeEvent, Cursor, Delivery, Fields, LastBody, Message, Receipt, RecordRef, Repeat, State, Why
+from crmbridge.store.ledger import Ledger
 
 MAX_BATCH = 200
 """Events in one `record`, at most: a larger transaction would make every other writer wait."""
@@ -321,9 +322,10 @@ class Retention:
     journal: timedelta = timedelta(days=30)
     delivered: timedelta = timedelta(days=90)
     observations: timedelta = timedelta(days=30)
+    orders: timedelta = timedelta(days=365)
 
 
-class Store(Protocol):
+class Store(Ledger, Protocol):
     """crmbridge's own database."""
 
     # intake

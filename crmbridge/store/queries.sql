@@ -545,3 +545,31 @@ UPDATE deliveries SET look_at = max(:now, look_at + :by) WHERE look_at IS NOT NU
 -- name: shift_waits
 -- And what a vendor asked for, as it was asked.
 UPDATE waits SET until = max(:now, until + :by) WHERE until > :now
+
+-- name: order_insert
+-- Before it is carried out: an end in between shows.
+INSERT INTO orders (verb, arguments, actor, door, began_at) VALUES (?, ?, ?, ?, ?)
+
+-- name: order_reopen
+-- The next bite of the same order, by the same person.
+UPDATE orders SET ended_at = NULL WHERE id = ? AND verb = ? AND actor = ? AND door = ? AND error = ''
+
+-- name: order_counts
+-- What it came to so far.
+SELECT counts FROM orders WHERE id = ?
+
+-- name: order_end
+-- Until the next bite, if there is one.
+UPDATE orders SET ended_at = :now, counts = :counts, error = :error WHERE id = :id
+
+-- name: orders_cut_short
+-- The process that carried them out is gone.
+UPDATE orders SET ended_at = :now, error = :error WHERE ended_at IS NULL
+
+-- name: orders_given
+-- The newest first.
+SELECT * FROM orders WHERE (:since IS NULL OR began_at >= :since) AND (:id IS NULL OR id = :id) ORDER BY id DESC LIMIT :limit
+
+-- name: purge_orders
+-- Retention.
+DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE began_at < ? AND ended_at IS NOT NULL ORDER BY began_at LIMIT ?)

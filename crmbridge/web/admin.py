@@ -1,41 +1,44 @@
-"""The admin API: health, metrics, and every verb of `Operations` as POST /api/v1/<verb> with JSON arguments.
+"""The admin API: health, metrics, and every verb of the desk as POST /api/v1/<verb> with JSON arguments.
 
 On a unix socket that only its owner can open it asks for no password; at an address everyone needs the token (RFC 6750).
 """
 
 from __future__ import annotations
 
+import contextlib
 import hmac
-import inspect
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+import pwd
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import unquote
 
 from aiohttp import web
 
 from crmbridge.errors import CrmbridgeError, InvalidRequest
+from crmbridge.operate.desk import Actor, Desk
+from crmbridge.peers import ACTOR
 from crmbridge.server import Answering, client_of, read_body
 
+_LONGEST: Final = 100  # characters of a name
 _log = logging.getLogger("crmbridge.security")
-Verb = Callable[..., Awaitable[Any]]
 
 
-def admin_routes(
-    verbs: Mapping[str, Verb], exposition: Callable[[], Awaitable[bytes]], token: Callable[[], str] | None = None
-) -> list[web.RouteDef]:
-    """`verbs` by name; what they raise as a CrmbridgeError or ValueError is answered 409 with its words. `token`: read for each request."""
+def admin_routes(desk: Desk, exposition: Callable[[], Awaitable[bytes]], token: Callable[[], str] | None = None) -> list[web.RouteDef]:
+    """What a verb raises as a CrmbridgeError or ValueError is answered 409 with its words. `token` is read for each request."""
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=await exposition(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def call(request: web.Request) -> web.Response:
-        verb = verbs.get(request.match_info["verb"])
-        if verb is None:
-            raise InvalidRequest("there is no such verb", 404)
-        arguments = _arguments(await read_body(request), verb)
+        arguments = _arguments(await read_body(request))
         try:
-            return web.json_response(await verb(**arguments))
+            return web.json_response(await desk.answer(request.match_info["verb"], arguments, _actor(request)))
+        except InvalidRequest:
+            raise
         except (CrmbridgeError, ValueError) as error:
             return web.json_response({"error": str(error)}, status=409)
 
@@ -57,10 +60,30 @@ def _known(answering: Answering, token: Callable[[], str] | None) -> Answering:
     return guarded
 
 
-def _arguments(body: bytes, verb: Verb) -> dict[str, Any]:
+def _actor(request: web.Request) -> Actor:
+    """Who asks: the name they go by, and what the door proves of them."""
+    user = _user_of(request.transport.get_extra_info("socket") if request.transport else None)
+    door = f"socket, user {user}" if user else f"token, from {client_of(request) or 'a socket'}"
+    name = unquote(request.headers.get(ACTOR, ""), errors="replace").strip()
+    return Actor(name[:_LONGEST] or user, door)
+
+
+def _user_of(connection: Any) -> str:
+    """The user of the process at the other end of a unix socket, as the kernel knows it (unix(7), SO_PEERCRED); empty for other sockets."""
+    if connection is None or connection.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
+        return ""
+    size = struct.calcsize("3i")
+    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return f"number {uid}"
+
+
+def _arguments(body: bytes) -> dict[str, Any]:
     try:
         arguments = json.loads(body or b"{}")
-        inspect.signature(verb).bind(**arguments)
-    except (ValueError, TypeError) as error:
-        raise InvalidRequest(f"the arguments cannot be used: {error}") from None
-    return dict(arguments)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"the arguments cannot be read: {error}") from None
+    if not isinstance(arguments, dict):
+        raise InvalidRequest("the arguments are not a JSON object")
+    return arguments

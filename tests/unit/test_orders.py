@@ -14,7 +14,7 @@ from store_contract import batch, entry, lease, other, settled
 import crmbridge.operate
 from crmbridge.errors import StoreError
 from crmbridge.model import Audience, Receipt, State
-from crmbridge.operate.desk import verbs
+from crmbridge.operate.desk import orders_of, questions_of
 from crmbridge.operate.port import Running, Stopped
 from crmbridge.operate.scope import Refused
 from crmbridge.rules.engine import Engine
@@ -67,6 +67,11 @@ def config(**usual):
     options = SimpleNamespace(on_resume=usual.get("on_resume", "all"))
     there = SimpleNamespace(options=options, connector=SimpleNamespace(named=lambda _: ()))
     return SimpleNamespace(engine=RULES, destinations={"out": there, "idle": there})
+
+
+def verbs(port):
+    """Everything that may be called, by name."""
+    return {**questions_of(port), **orders_of(port)}
 
 
 def stopped(store, configured):

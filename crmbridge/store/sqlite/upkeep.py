@@ -26,6 +26,7 @@ class Upkeep(rows.Base):
             "purge_observations": to_us(now - retention.observations),
             "purge_bodies": to_us(now - retention.observations),
             "purge_repeats": to_us(now - retention.observations),
+            "purge_orders": to_us(now - retention.orders),
         }
         suspicious = to_us(now - _SUSPICIOUS)
 

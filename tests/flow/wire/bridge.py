@@ -24,6 +24,7 @@ from crmbridge.model import ChangeEvent, Choice, Delivery, RecordRef, State
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.store import SqliteStore
 from crmbridge.store.interface import Scope
+from crmbridge.store.ledger import Order
 from crmbridge.telemetry import Metrics
 from crmbridge.testing import ScriptedServer
 
@@ -215,6 +216,15 @@ class Stage:
             return status
 
         return int(self._run(whole()))
+
+    def ordered(self, verb: str) -> None:
+        """An order that was carried out."""
+
+        async def whole() -> None:
+            number = await self.store.order_begins(Order(verb=verb, arguments={}, actor="susan", door=""), self.now())
+            await self.store.order_ends(number, {}, "", self.now())
+
+        self._run(whole())
 
     def news(self) -> list[ChangeEvent]:
         """What changed since the last call, in order; stale observations are none."""

@@ -219,6 +219,15 @@ def which_repeats_it_forgets(stage):
     return stage.count("bodies")
 
 
+@proves("retention.orders", ("30d", 0), ("50d", 1))
+def which_orders_it_forgets(stage):
+    """How many orders are known of one of 40 days ago and one of 400."""
+    stage.earlier()
+    stage.go()
+    stage.until(lambda: stage.count("orders") < 2, "retention has run")
+    return stage.count("orders")
+
+
 # --- what it writes
 
 

@@ -131,7 +131,7 @@ class Running(Core):
             return int(db.execute("SELECT count(*) FROM deliveries WHERE state = ?", (state,)).fetchone()[0])
 
     def earlier(self) -> None:
-        """What the store holds of a change of 400 days ago and of one of 40, both told at once."""
+        """What the store holds of a change of 400 days ago and of one of 40, both told at once, and of an order each."""
         text = self.path.read_text()
         with Core(self.folder) as past:
             past.document(yaml.safe_load(text.replace(self.places["$sink"], "$sink")))
@@ -140,5 +140,6 @@ class Running(Core):
             for id in (1, 2):
                 past.change(id=id)
                 assert len(past.said()) == id
+                past.ordered("pause")
                 past.clock.advance(360 * 86_400)
         self.path.write_text(text)
