@@ -120,9 +120,7 @@ def _ask(address: str, token: Secret | None, verb: str, arguments: dict[str, Any
     except PermissionError:
         raise Failure(f"{address}: permission denied; run this as the user of the daemon") from None
     except (ConnectionResetError, BrokenPipeError):
-        raise Failure(
-            "the daemon ended before it answered; `crmbridge orders` says how far it was, and given again the order goes on"
-        ) from None
+        raise Failure("the daemon ended before it answered: see `crmbridge orders`; given again, an order goes on") from None
     finally:
         connection.close()
     if answer.status == 200:

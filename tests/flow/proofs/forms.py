@@ -17,7 +17,15 @@ def forms(name: str, short: object, long: object, *, timeout: int) -> pytest.Mar
 
     `timeout` is what ends the long form, in seconds.
     """
-    scaled = max(1, round(long * _PART)) if isinstance(long, int) else long
-    marks = [pytest.mark.long, pytest.mark.timeout(timeout)]
-    brief = pytest.param(short, id="short", marks=pytest.mark.timeout(_SHORT))
-    return pytest.mark.parametrize(name, [brief, pytest.param(scaled, id="long", marks=marks)])
+    return pytest.mark.parametrize(name, [short_form(short, id="short"), long_form(long, id="long", timeout=timeout)])
+
+
+def short_form(*values: object, id: str) -> object:
+    """Values that are run with always."""
+    return pytest.param(*values, id=id, marks=pytest.mark.timeout(_SHORT))
+
+
+def long_form(*values: object, id: str, timeout: int) -> object:
+    """Values that are run with under `-m long`."""
+    scaled = [max(1, round(one * _PART)) if isinstance(one, int) else one for one in values]
+    return pytest.param(*scaled, id=id, marks=[pytest.mark.long, pytest.mark.timeout(timeout)])
