@@ -9,10 +9,11 @@ from typing import Final
 
 from aiohttp import web
 
-from crmbridge.chirp.frame import Frame, PageError, Visit, own_path
 from crmbridge.chirp.guessing import BusyError, Guesses, device_mark, known_device
 from crmbridge.chirp.passwords import SHORTEST_PASSWORD
-from crmbridge.chirp.people import People, normal_login, session_code
+from crmbridge.chirp.people import People, normal_login
+from crmbridge.pages import Frame, PageError, Sessions, Visit
+from crmbridge.pages.sessions import session_code
 from crmbridge.peers import neighbourhood
 from crmbridge.server import client_of
 
@@ -34,9 +35,12 @@ def device_of(agent: str) -> str:
 class AccountPages:
     """The pages about one's own sign-in. `secrets` give the keys of what a known device keeps; `token` is as for `Feed`."""
 
-    def __init__(self, frame: Frame, people: People, secrets: Callable[[], Sequence[str]], token: Callable[[], str]) -> None:
+    def __init__(
+        self, frame: Frame, people: People, sessions: Sessions, secrets: Callable[[], Sequence[str]], token: Callable[[], str]
+    ) -> None:
         self._frame = frame
         self._people = people
+        self._sessions = sessions
         self._secrets = secrets
         self._token = token
         self._guesses = Guesses()
@@ -56,14 +60,14 @@ class AccountPages:
         ]
 
     async def sign_in(self, visit: Visit) -> web.StreamResponse:
-        onward = own_path(visit.request.query.get("next", "/chirp"))
+        onward = self._frame.own_path(visit.request.query.get("next", "/chirp"))
         if visit.person is not None:
             return self._frame.redirect(onward)
         return await self._frame.render(visit, "sign_in.html", next=onward, login="", problem="")
 
     async def signing_in(self, visit: Visit) -> web.StreamResponse:
         login, password = visit.form.get("login", ""), visit.form.get("password", "")
-        onward, name = own_path(visit.form.get("next", "/chirp")), normal_login(login)[:100]
+        onward, name = self._frame.own_path(visit.form.get("next", "/chirp")), normal_login(login)[:100]
         person = await self._checked(visit, name, password)
         if person is None:
             problem = "This login and password do not belong together."
@@ -118,16 +122,16 @@ class AccountPages:
     async def _begin(self, visit: Visit, person: int) -> str:
         """A new session in place of the one that the browser has, if any."""
         agent, address = visit.request.headers.get("User-Agent", ""), client_of(visit.request)
-        token = await self._people.begin_session(person, self._frame.token_of(visit), agent=device_of(agent), address=address)
+        token = await self._sessions.begin(person, self._frame.token_of(visit), agent=device_of(agent), address=address)
         _log.info("signed in", extra={"person": person, "address": address})
         return token
 
     async def sign_out(self, visit: Visit) -> web.StreamResponse:
-        await self._people.end_session(visit.viewer)
+        await self._sessions.end(visit.viewer)
         return self._gone()
 
     async def sign_out_everywhere(self, visit: Visit) -> web.StreamResponse:
-        await self._people.end_sessions(visit.viewer)
+        await self._sessions.end_all(visit.viewer)
         return self._gone()
 
     def _gone(self) -> web.StreamResponse:
@@ -149,17 +153,17 @@ class AccountPages:
         _log.info("password changed", extra={"login": person.login, "address": client_of(visit.request)})
         # A token that was stolen before must not outlive the password that it stood for.
         visit.secret = token = await self._begin(visit, person.id)
-        visit.person = await self._people.who(token)
+        visit.person = await self._sessions.who(token)
         answer = await self._account(visit, done="Your password is changed. Everywhere else you are signed out.")
         self._frame.set_session(answer, token)
         return answer
 
     async def end_session(self, visit: Visit) -> web.StreamResponse:
-        await self._people.end_other_session(visit.viewer, visit.form.get("session", ""))
+        await self._sessions.end_other(visit.viewer, visit.form.get("session", ""))
         return self._frame.redirect("/chirp/account")
 
     async def _account(self, visit: Visit, status: int = 200, *, problem: str = "", done: str = "") -> web.StreamResponse:
-        sessions, own = await self._people.sessions(visit.viewer), session_code(visit.viewer.session)
+        sessions, own = await self._sessions.of(visit.viewer), session_code(visit.viewer.session)
         shown = {"problem": problem, "done": done, "shortest": SHORTEST_PASSWORD, "sessions": sessions, "own": own}
         return await self._frame.render(visit, "account.html", status, **shown)
 

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Final
 
 from aiohttp import web
 
+from crmbridge.chirp import text as words
 from crmbridge.chirp.account import AccountPages
 from crmbridge.chirp.api import Api
 from crmbridge.chirp.changes import Changes
-from crmbridge.chirp.frame import Frame
 from crmbridge.chirp.live import Live
 from crmbridge.chirp.passwords import Cost
 from crmbridge.chirp.people import Account, People
 from crmbridge.chirp.posts import Posts
 from crmbridge.chirp.site import Site
 from crmbridge.db import Database, Schema
+from crmbridge.pages import Frame, Look, Person, Sessions
 
-SCHEMA = Schema("feed", 0x43485250, Path(__file__).with_name("migrations"))
+_HERE: Final = Path(__file__).parent
+SCHEMA: Final = Schema("feed", 0x43485250, _HERE / "migrations")
+_FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
+    "pieces": words.pieces,
+    "summary": words.summary,
+    "initials": words.initials,
+    "lengthy": words.lengthy,
+}
+
+
+def look(name: str, now: Callable[[], datetime]) -> Look:
+    """How the feed looks that is called `name`."""
+    return Look(_HERE, "/chirp", filters=_FILTERS, words={"site": name, "most": words.MAX_TEXT}, now=now)
 
 
 class Feed:
@@ -43,15 +57,16 @@ class Feed:
     ) -> None:
         self._posts = Posts(database, now, token)
         self._changes = Changes(database, now)
-        self._people = People(database, now, token, cost)
-        self._live = Live(self._posts, self._changes, self._people)
+        sessions = Sessions(database, now, token)
+        self._people = People(database, sessions, now, token, cost)
+        self._live = Live(self._posts, self._changes, sessions)
         self._posts.announce = self._live.announce
         self._changes.announce = self._live.changed
-        self._people.ended = self._live.ended
-        frame = Frame(self._people, self._posts, name=name, public_url=public_url, now=now, token=token)
+        sessions.ended = self._live.ended
+        frame = Frame(sessions, look(name, now), cookie="chirp", public_url=public_url, now=now, token=token, around=self._beside_each_page)
         self._routes = [
             *Api(self._posts, self._changes, name=name, public_url=public_url, secrets=secrets, now=now).routes(),
-            *AccountPages(frame, self._people, secrets, token).routes(),
+            *AccountPages(frame, self._people, sessions, secrets, token).routes(),
             *Site(frame, self._posts, self._changes, self._live, token).routes(),
             *frame.routes(),
         ]
@@ -59,6 +74,9 @@ class Feed:
     def routes(self) -> list[web.RouteDef]:
         """Everything under /chirp, for a crmbridge.server.Server."""
         return self._routes
+
+    async def _beside_each_page(self, person: Person | None) -> Mapping[str, Any]:
+        return {"followed": await self._posts.followed(person.id) if person else []}
 
     async def add_user(self, login: str, name: str, password: str | None) -> None:
         """A new person; without a password only a one-time link signs in. Raises ValueError, saying what is wrong."""

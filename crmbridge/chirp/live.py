@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 
 from crmbridge.chirp.changes import Change, Changes
-from crmbridge.chirp.people import People, Person
 from crmbridge.chirp.posts import Post, Posts
+from crmbridge.pages import Person, Sessions
 from crmbridge.server import streaming
 
 HEARTBEAT = 15.0  # seconds; proxies drop what is silent for a minute, and a dead session is noticed here at the latest
@@ -33,10 +33,10 @@ class _Stream:
 class Live:
     """The open streams."""
 
-    def __init__(self, posts: Posts, changes: Changes, people: People) -> None:
+    def __init__(self, posts: Posts, changes: Changes, sessions: Sessions) -> None:
         self._posts = posts
         self._changes = changes
-        self._people = people
+        self._sessions = sessions
         self._streams: set[_Stream] = set()
 
     def announce(self, posts: Sequence[int]) -> None:
@@ -93,7 +93,7 @@ class Live:
         changed: int,
         render: Callable[[Post], str],
     ) -> None:
-        while await self._people.who_has(person.session, seen=False) is not None:
+        while await self._sessions.who_has(person.session, seen=False) is not None:
             stream.wake.clear()
             news = await self._posts.news(person.id, channel, after, _MOST + 1)
             changes = await self._changes.since(person.id, channel, changed, _MOST + 1)

@@ -1,15 +1,12 @@
-"""People, their sessions, and the links that sign in once.
+"""People, their passwords, and the links that sign in once.
 
-A cookie holds a random token; only its digest is stored. Passwords are checked in one thread of their own, so that guesses queue there
-and pages do not.
+Passwords are checked in one thread of their own, so that guesses queue there and pages do not.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
-import hmac
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,24 +17,11 @@ from crmbridge.chirp.passwords import LONGEST_PASSWORD, Cost, hash_password, pas
 from crmbridge.chirp.posts import SQL
 from crmbridge.chirp.text import clean_line
 from crmbridge.db import Database
-from crmbridge.errors import StoreError
 from crmbridge.model import from_us, to_us
+from crmbridge.pages.sessions import Sessions, digest_of, drop_sessions
 
-IDLE = timedelta(days=7)
-LONGEST = timedelta(days=30)
 LINK_LIFE = timedelta(minutes=15)
-_SEEN_EVERY = timedelta(minutes=5)
 _AT_ONCE: Rank = (0, 0, 0)  # who is signed in, or administers, guesses nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Someone who is signed in; `session` is the digest of the cookie's token."""
-
-    id: int
-    login: str
-    name: str
-    session: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,51 +34,26 @@ class Account:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """One of a person's sessions, as they are shown it. `code` names it in a form and is worth nothing else."""
-
-    code: str
-    agent: str
-    address: str
-    created_at: datetime
-    seen_at: datetime
-
-
-def digest_of(token: str) -> bytes:
-    """What is stored of a token. Tokens are random and long, so that a plain SHA-256 is enough."""
-    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
-
-
-def form_token(token: str) -> str:
-    """The proof in a form that the page came from us: derived from the cookie, which other sites cannot read."""
-    return base64.urlsafe_b64encode(hmac.digest(token.encode("utf-8", "replace"), b"chirp form", hashlib.sha256)).decode().rstrip("=")
-
-
-def session_code(digest: bytes) -> str:
-    """What names a session in a form."""
-    return hashlib.sha256(b"session" + digest).hexdigest()[:20]
-
-
 def normal_login(login: str) -> str:
     """Logins do not tell cases apart."""
     return clean_line(login).casefold()
 
 
-# --- people and sessions ----------------------------------------------------------------------
+# --- people -----------------------------------------------------------------------------------
 
 
 class People:
-    """Accounts, sign-in and sessions. Methods that write raise StoreError; `ended` is called with a
-    person some of whose sessions are over."""
+    """Accounts and sign-in. Methods that write raise StoreError; what changes a person's rights ends their sessions with it."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime], token: Callable[[], str], cost: Cost | None = None) -> None:
+    def __init__(
+        self, database: Database, sessions: Sessions, now: Callable[[], datetime], token: Callable[[], str], cost: Cost | None = None
+    ) -> None:
         self._database = database
+        self._sessions = sessions
         self._now = now
         self._token = token
         self._cost = cost or Cost()
         self._checking = Checking()
-        self.ended: Callable[[int], None] = lambda _: None
         # A hash that no password has: an unknown login costs the same work as a known one.
         self._nobody = f"scrypt${self._cost.n}${self._cost.r}${self._cost.p}${base64.b64encode(bytes(16)).decode()}$-"
 
@@ -133,11 +92,11 @@ class People:
         def unit(connection: sqlite3.Connection) -> int:
             person = self._known(connection, login)
             connection.execute(SQL["set_password"], {"person": person, "password": stored})
-            connection.execute(SQL["drop_sessions"], {"person": person, "kept": kept})
+            drop_sessions(connection, person, kept)
             connection.execute(SQL["drop_links"], {"person": person, "now": now})
             return person
 
-        self.ended(await self._database.write(unit))
+        self._sessions.ended(await self._database.write(unit))
 
     async def remove(self, login: str) -> None:
         """The person can no longer sign in, and every session ends; their posts stay. Raises ValueError: no such person."""
@@ -147,11 +106,11 @@ class People:
             person = self._known(connection, login)
             connection.execute(SQL["remove_person"], {"person": person, "now": now})
             connection.execute(SQL["drop_follows"], {"person": person})
-            connection.execute(SQL["drop_sessions"], {"person": person, "kept": b""})
+            drop_sessions(connection, person)
             connection.execute(SQL["drop_links"], {"person": person, "now": now})
             return person
 
-        self.ended(await self._database.write(unit))
+        self._sessions.ended(await self._database.write(unit))
 
     @staticmethod
     def _row(connection: sqlite3.Connection, login: str) -> sqlite3.Row:
@@ -186,79 +145,6 @@ class People:
         right = await self._checking.do(rank, lambda: password_matches(password[: LONGEST_PASSWORD + 1], stored))
         return int(row["id"]) if right and row is not None else None
 
-    # --- sessions
-
-    async def begin_session(self, person: int, replaced: str | None = None, *, agent: str = "", address: str = "") -> str:
-        """A new session's token; the session of the token `replaced` ends."""
-        token, now = self._token(), self._now()
-
-        def unit(connection: sqlite3.Connection) -> None:
-            connection.execute(SQL["drop_old_sessions"], _limits(now))
-            if replaced is not None:
-                connection.execute(SQL["drop_session"], {"digest": digest_of(replaced)})
-            begun = {"digest": digest_of(token), "person": person, "now": to_us(now), "agent": clean_line(agent)[:200], "address": address}
-            connection.execute(SQL["add_session"], begun)
-
-        await self._database.write(unit)
-        return token
-
-    async def who(self, token: str) -> Person | None:
-        """Who is signed in with this token; None if nobody is, or no longer."""
-        return await self.who_has(digest_of(token), seen=True)
-
-    async def who_has(self, session: bytes, *, seen: bool) -> Person | None:
-        """The same by the digest of the token; `seen` keeps the session from going idle."""
-        now = self._now()
-        row = await self._database.read(
-            lambda connection: connection.execute(SQL["session"], {"digest": session, **_limits(now)}).fetchone()
-        )
-        if row is None:
-            return None
-        if seen and from_us(row["seen_at"]) < now - _SEEN_EVERY:
-            values = {"digest": session, "now": to_us(now)}
-            with contextlib.suppress(StoreError):  # what cannot be written can still be read
-                await self._database.write(lambda connection: connection.execute(SQL["see_session"], values).rowcount)
-        return Person(row["id"], row["login"], row["name"], session)
-
-    async def end_session(self, person: Person) -> None:
-        """Sign-out."""
-        await self._database.write(lambda connection: connection.execute(SQL["drop_session"], {"digest": person.session}).rowcount)
-        self.ended(person.id)
-
-    async def end_sessions(self, person: Person) -> None:
-        """Sign-out everywhere, here included."""
-        every = {"person": person.id, "kept": b""}
-        await self._database.write(lambda connection: connection.execute(SQL["drop_sessions"], every).rowcount)
-        self.ended(person.id)
-
-    async def sessions(self, person: Person) -> list[Session]:
-        """All of a person's, the last used first."""
-        limits = _limits(self._now())
-
-        def query(connection: sqlite3.Connection) -> list[Session]:
-            rows = connection.execute(SQL["sessions"], {"person": person.id, **limits})
-            return [
-                Session(session_code(row["digest"]), row["agent"], row["address"], from_us(row["created_at"]), from_us(row["seen_at"]))
-                for row in rows
-            ]
-
-        return await self._database.read(query)
-
-    async def end_other_session(self, person: Person, code: str) -> bool:
-        """End one of a person's own by its code; False if they have none of that name."""
-
-        def unit(connection: sqlite3.Connection) -> bool:
-            rows = connection.execute(SQL["sessions"], {"person": person.id, **_limits(self._now())}).fetchall()
-            found = [row["digest"] for row in rows if session_code(row["digest"]) == code]
-            for digest in found:
-                connection.execute(SQL["drop_session"], {"digest": digest})
-            return bool(found)
-
-        ended = await self._database.write(unit)
-        if ended:
-            self.ended(person.id)
-        return ended
-
     # --- one-time links
 
     async def add_link(self, login: str) -> str:
@@ -286,7 +172,3 @@ class People:
     def close(self) -> None:
         """Release the password thread."""
         self._checking.close()
-
-
-def _limits(now: datetime) -> dict[str, int]:
-    return {"idle": to_us(now - IDLE), "oldest": to_us(now - LONGEST)}

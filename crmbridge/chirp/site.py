@@ -12,10 +12,10 @@ from aiohttp import web
 
 from crmbridge.chirp import text as words
 from crmbridge.chirp.changes import Changes
-from crmbridge.chirp.frame import Frame, PageError, Visit, missing
 from crmbridge.chirp.live import Live
-from crmbridge.chirp.people import digest_of
 from crmbridge.chirp.posts import ChannelView, Post, Posts
+from crmbridge.pages import Frame, PageError, Visit, missing
+from crmbridge.pages.sessions import digest_of
 
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _FORM_KEY = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)

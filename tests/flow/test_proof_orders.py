@@ -220,7 +220,7 @@ def counted(daemon):
 def content(daemon):
     """All that an order may change, but for instants and the numbers of orders."""
     with contextlib.closing(sqlite3.connect(daemon.folder / "data" / STORE)) as db:
-        return [[re.sub(r", order \d+", "", repr(row)) for row in db.execute(query)] for query in CONTENT]
+        return [[re.sub(r"[:,] order \d+", "", repr(row)) for row in db.execute(query)] for query in CONTENT]
 
 
 FORMS = [short_form(one, 300, id=f"{one}, short") for one in SHORT] + [long_form(one, 3000, id=one, timeout=3600) for one in ORDERS]

@@ -12,7 +12,7 @@ LAYERS = [
     {"simulate"},
     {"testing"},
     {"web", "chirp"},
-    {"operate"},
+    {"operate", "pages"},
     {"troubles"},
     {"config"},
     {"registry", "intake", "publisher"},

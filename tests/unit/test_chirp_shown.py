@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from html.parser import HTMLParser
-from typing import Any, cast
 
 import pytest
 from hypothesis import example, given, settings
@@ -14,13 +13,13 @@ from shared import examples
 from connectors.destinations.chirp.destination import post_of
 from crmbridge.chirp import text as words
 from crmbridge.chirp.api import draft
-from crmbridge.chirp.frame import Frame
+from crmbridge.chirp.feed import look
 from crmbridge.chirp.posts import Post
 from crmbridge.model import Channel, Literal, RecordRef, Value, visible
 from crmbridge.testing import message
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
-FRAME = Frame(cast("Any", None), cast("Any", None), name="Chirp", public_url=None, now=lambda: NOW, token=lambda: "t" * 32)
+LOOK = look("Chirp", lambda: NOW)
 
 
 class Tokens(HTMLParser):
@@ -63,9 +62,9 @@ def shown(parts: list[Literal | Value], title: str) -> list[Tokens] | None:
         id=1, code="abc", channel="def", title=taken.title or "x", author=None, rule=taken.rule, text=taken.text, link=taken.link,
         occurred_at=NOW, published_at=NOW, parent="ghi", parent_text=taken.text, replies=0, edited_at=NOW,
     )  # fmt: skip
-    pages = [FRAME.fragment("one_post.html", post=post, place=place) for place in ("timeline", "channel", "thread")]
+    pages = [LOOK.render("one_post.html", post=post, place=place) for place in ("timeline", "channel", "thread")]
     whole = {"replies": [post], "more": False, "problem": "", "said": title, "key": "k", "proof": "p"}
-    pages.append(FRAME.fragment("post.html", post=post, person=None, followed=[("def", title)], path="/chirp", **whole))
+    pages.append(LOOK.render("post.html", post=post, person=None, followed=[("def", title)], path="/chirp", **whole))
     return [Tokens(page) for page in pages]
 
 

@@ -1,0 +1,144 @@
+"""Who is signed in, where, and until when. A cookie holds a random token; only its digest is stored."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from crmbridge.db import Database, statements
+from crmbridge.errors import StoreError
+from crmbridge.model import from_us, to_us, visible
+
+IDLE: Final = timedelta(days=7)
+LONGEST: Final = timedelta(days=30)
+_SEEN_EVERY: Final = timedelta(minutes=5)
+_SQL: Final = statements(Path(__file__).with_suffix(".sql"))
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Someone who is signed in; `session` is the digest of the cookie's token."""
+
+    id: int
+    login: str
+    name: str
+    session: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One of a person's sessions, as they are shown it. `code` names it in a form and is worth nothing else."""
+
+    code: str
+    agent: str
+    address: str
+    created_at: datetime
+    seen_at: datetime
+
+
+def digest_of(token: str) -> bytes:
+    """What is stored of a token. Tokens are random and long, so that a plain SHA-256 is enough."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
+
+
+def session_code(digest: bytes) -> str:
+    """What names a session in a form."""
+    return hashlib.sha256(b"session" + digest).hexdigest()[:20]
+
+
+class Sessions:
+    """The sessions in a database that has people. Methods that write raise StoreError."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime], token: Callable[[], str]) -> None:
+        """`token` gives a new unguessable text of at least 128 bits in URL-safe characters."""
+        self._database = database
+        self._now = now
+        self._token = token
+        self.ended: Callable[[int], None] = lambda _: None
+        """Called with the id of a person some of whose sessions are over."""
+
+    async def begin(self, person: int, replaced: str | None = None, *, agent: str = "", address: str = "") -> str:
+        """A new session's token; the session of the token `replaced` ends."""
+        token, now = self._token(), self._now()
+        shown = " ".join(visible(agent).split())[:200]
+        begun = {"digest": digest_of(token), "person": person, "now": to_us(now), "agent": shown, "address": address}
+
+        def unit(connection: sqlite3.Connection) -> None:
+            connection.execute(_SQL["drop_old_sessions"], _limits(now))
+            if replaced is not None:
+                connection.execute(_SQL["drop_session"], {"digest": digest_of(replaced)})
+            connection.execute(_SQL["add_session"], begun)
+
+        await self._database.write(unit)
+        return token
+
+    async def who(self, token: str) -> Person | None:
+        """Who is signed in with this token; None if nobody is, or no longer."""
+        return await self.who_has(digest_of(token), seen=True)
+
+    async def who_has(self, session: bytes, *, seen: bool) -> Person | None:
+        """The same by the digest of the token; `seen` keeps the session from going idle."""
+        now = self._now()
+        row = await self._database.read(
+            lambda connection: connection.execute(_SQL["session"], {"digest": session, **_limits(now)}).fetchone()
+        )
+        if row is None:
+            return None
+        if seen and from_us(row["seen_at"]) < now - _SEEN_EVERY:
+            values = {"digest": session, "now": to_us(now)}
+            with contextlib.suppress(StoreError):  # what cannot be written can still be read
+                await self._database.write(lambda connection: connection.execute(_SQL["see_session"], values).rowcount)
+        return Person(row["id"], row["login"], row["name"], session)
+
+    async def of(self, person: Person) -> list[Session]:
+        """All of a person's, the last used first."""
+        limits = _limits(self._now())
+
+        def query(connection: sqlite3.Connection) -> list[Session]:
+            rows = connection.execute(_SQL["sessions"], {"person": person.id, **limits})
+            return [
+                Session(session_code(row["digest"]), row["agent"], row["address"], from_us(row["created_at"]), from_us(row["seen_at"]))
+                for row in rows
+            ]
+
+        return await self._database.read(query)
+
+    async def end(self, person: Person) -> None:
+        """Sign-out."""
+        await self._database.write(lambda connection: connection.execute(_SQL["drop_session"], {"digest": person.session}).rowcount)
+        self.ended(person.id)
+
+    async def end_all(self, person: Person) -> None:
+        """Sign-out everywhere, here included."""
+        await self._database.write(lambda connection: drop_sessions(connection, person.id))
+        self.ended(person.id)
+
+    async def end_other(self, person: Person, code: str) -> bool:
+        """End one of a person's own by its code; False if they have none of that name."""
+
+        def unit(connection: sqlite3.Connection) -> bool:
+            rows = connection.execute(_SQL["sessions"], {"person": person.id, **_limits(self._now())}).fetchall()
+            found = [row["digest"] for row in rows if session_code(row["digest"]) == code]
+            for digest in found:
+                connection.execute(_SQL["drop_session"], {"digest": digest})
+            return bool(found)
+
+        ended = await self._database.write(unit)
+        if ended:
+            self.ended(person.id)
+        return ended
+
+
+def drop_sessions(connection: sqlite3.Connection, person: int, kept: bytes = b"") -> int:
+    """End a person's sessions but `kept`, within a transaction that changes their rights; returns how many. Then call `Sessions.ended`."""
+    return connection.execute(_SQL["drop_sessions"], {"person": person, "kept": kept}).rowcount
+
+
+def _limits(now: datetime) -> dict[str, int]:
+    return {"idle": to_us(now - IDLE), "oldest": to_us(now - LONGEST)}
