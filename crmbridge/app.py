@@ -89,7 +89,7 @@ class App:
         unclean = await self._remember_the_end(self.under_way.left)
         self.feed: Feed | None = None
         if config.embeds_feed:
-            self.feed, self._feed_database = open_feed(config, self._now)
+            self.feed, self._feed_database = open_feed(config, self._now, self.metrics)
         fed = {config.feed_path.name: self._feed_database} if self.feed else {}
         self.custody = Custody(self.store, {config.store_path.name: self.store.database} | fed, self._now)
         await self.custody.begin()

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 from urllib.parse import quote
 
 import orjson
@@ -153,6 +153,10 @@ def configure_logging(*, level: str = "info", style: str = "json", stream: TextI
 # No label ever holds a record's id, name or text.
 
 
+SIGN_INS: Final = ("ok", "refused", "put_off", "turned_away")
+"""How a sign-in ends: let in, wrong, told to wait, or too many passwords wait to be checked."""
+
+
 class Metrics:
     """Every metric of one daemon. The registry is its own, so that tests can run many in a process."""
 
@@ -177,6 +181,9 @@ class Metrics:
         self.inbox_oldest = self._gauge("inbox_oldest_seconds", "Age of the oldest request or record that is not done", "source", "waits")
         self.requests = self._counter("http_requests", "Answers, by class of their status", "server", "status")
         self.connections = self._gauge("http_connections", "Open connections", "server")
+        self.posts = self._counter("feed_posts", "Posts published in the feed, by rules and by people")
+        self.streams = self._gauge("feed_streams", "Open pages of the feed that show posts as they come")
+        self.sign_ins = self._counter("feed_sign_ins", "Sign-ins to the feed, by outcome", "outcome")
         Info("crmbridge_build", "What runs", registry=self.registry).info({"version": __version__, "python": platform.python_version()})
         ProcessCollector(registry=self.registry)
         self._classes: dict[tuple[str, int], Counter] = {}
@@ -217,6 +224,8 @@ class Metrics:
                 self.deliveries.labels(destination, outcome)
         for outcome in ("applied", "refused"):
             self.reloads.labels(outcome)
+        for outcome in SIGN_INS:
+            self.sign_ins.labels(outcome)
         for server in ("server", "admin"):
             for status in ("2xx", "3xx", "4xx", "5xx"):
                 self.requests.labels(server, status)

@@ -33,16 +33,26 @@ def device_of(agent: str) -> str:
 
 
 class AccountPages:
-    """The pages about one's own sign-in. `secrets` give the keys of what a known device keeps; `token` is as for `Feed`."""
+    """The pages about one's own sign-in.
+
+    `secrets` give the keys of what a known device keeps; `token` is as for `Feed`; `counted` hears how sign-ins end.
+    """
 
     def __init__(
-        self, frame: Frame, people: People, sessions: Sessions, secrets: Callable[[], Sequence[str]], token: Callable[[], str]
+        self,
+        frame: Frame,
+        people: People,
+        sessions: Sessions,
+        secrets: Callable[[], Sequence[str]],
+        token: Callable[[], str],
+        counted: Callable[[str], None],
     ) -> None:
         self._frame = frame
         self._people = people
         self._sessions = sessions
         self._secrets = secrets
         self._token = token
+        self._counted = counted
         self._guesses = Guesses()
 
     def routes(self) -> list[web.RouteDef]:
@@ -83,6 +93,7 @@ class AccountPages:
         place, device = neighbourhood(address), self._device(visit, login)
         told = {"login": login, "address": address}
         if wait := self._guesses.begin(login, place, device, now):
+            self._counted("put_off")
             _log.warning("sign-in put off", extra=told | {"seconds": round(wait)})
             advice = f"Wait {_in_words(wait)}, then try again. Your administrator can set a new password."
             raise PageError(429, "Too many tries to sign in", advice, wait)
@@ -90,9 +101,11 @@ class AccountPages:
             person = await self._people.check_password(login, password, self._guesses.rank(login, place, device, now))
         except BusyError:
             self._guesses.unchecked(login, place, device, now)
+            self._counted("turned_away")
             _log.warning("sign-in turned away", extra=told | {"why": "too many passwords wait to be checked"})
             raise PageError(429, "Too many people sign in at this moment", "Try again in a few seconds.", 5) from None
         if person is None:
+            self._counted("refused")
             _log.warning("sign-in refused", extra=told)
         else:
             self._guesses.right(login, place, device, now)
@@ -117,6 +130,7 @@ class AccountPages:
     async def _entered(self, visit: Visit, person: int, onward: str) -> web.StreamResponse:
         answer = self._frame.redirect(onward)
         self._frame.set_session(answer, await self._begin(visit, person))
+        self._counted("ok")
         return answer
 
     async def _begin(self, visit: Visit, person: int) -> str:

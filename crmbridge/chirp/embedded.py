@@ -14,6 +14,7 @@ from crmbridge.chirp.feed import SCHEMA, Feed
 from crmbridge.config.load import Config
 from crmbridge.contract import Secret
 from crmbridge.db import Database
+from crmbridge.telemetry import Metrics
 
 
 def feed_secret(config: Config) -> Secret:
@@ -31,7 +32,7 @@ def feed_secret(config: Config) -> Secret:
     return Secret("file", str(path))
 
 
-def open_feed(config: Config, now: Callable[[], datetime]) -> tuple[Feed, Database]:
+def open_feed(config: Config, now: Callable[[], datetime], metrics: Metrics | None = None) -> tuple[Feed, Database]:
     """The embedded feed and its database, which the caller closes. Raises StoreError."""
     secret = feed_secret(config)
     database = Database(config.feed_path, SCHEMA)
@@ -42,6 +43,7 @@ def open_feed(config: Config, now: Callable[[], datetime]) -> tuple[Feed, Databa
         secrets=lambda: [secret.reveal()],
         now=now,
         token=lambda: secrets.token_urlsafe(32),
+        metrics=metrics,
     )
     return feed, database
 

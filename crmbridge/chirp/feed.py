@@ -20,6 +20,7 @@ from crmbridge.chirp.posts import Posts
 from crmbridge.chirp.site import Site
 from crmbridge.db import Database, Schema
 from crmbridge.pages import Frame, Look, Person, Sessions
+from crmbridge.telemetry import Metrics
 
 _HERE: Final = Path(__file__).parent
 SCHEMA: Final = Schema("feed", 0x43485250, _HERE / "migrations")
@@ -54,19 +55,23 @@ class Feed:
         now: Callable[[], datetime],
         token: Callable[[], str],
         cost: Cost | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
+        metrics = metrics or Metrics()
         self._posts = Posts(database, now, token)
         self._changes = Changes(database, now)
         sessions = Sessions(database, now, token)
         self._people = People(database, sessions, now, token, cost)
         self._live = Live(self._posts, self._changes, sessions)
-        self._posts.announce = self._live.announce
+        self._posts.announce = self._announce
+        self._posted = metrics.posts
+        metrics.streams.set_function(lambda: self._live.open)
         self._changes.announce = self._live.changed
         sessions.ended = self._live.ended
         frame = Frame(sessions, look(name, now), cookie="chirp", public_url=public_url, now=now, token=token, around=self._beside_each_page)
         self._routes = [
             *Api(self._posts, self._changes, name=name, public_url=public_url, secrets=secrets, now=now).routes(),
-            *AccountPages(frame, self._people, sessions, secrets, token).routes(),
+            *AccountPages(frame, self._people, sessions, secrets, token, lambda outcome: metrics.sign_ins.labels(outcome).inc()).routes(),
             *Site(frame, self._posts, self._changes, self._live, token).routes(),
             *frame.routes(),
         ]
@@ -74,6 +79,10 @@ class Feed:
     def routes(self) -> list[web.RouteDef]:
         """Everything under /chirp, for a crmbridge.server.Server."""
         return self._routes
+
+    def _announce(self, posts: Sequence[int]) -> None:
+        self._posted.inc(len(posts))
+        self._live.announce(posts)
 
     async def _beside_each_page(self, person: Person | None) -> Mapping[str, Any]:
         return {"followed": await self._posts.followed(person.id) if person else []}

@@ -57,6 +57,11 @@ class Live:
         for stream in streams:
             stream.wake.set()
 
+    @property
+    def open(self) -> int:
+        """How many there are."""
+        return len(self._streams)
+
     def full(self, person: Person) -> bool:
         """True if one more stream would be too many, for this person or for all."""
         own = sum(stream.person == person.id for stream in self._streams)

@@ -21,6 +21,7 @@ from crmbridge.chirp import SCHEMA, Feed, signing
 from crmbridge.chirp.passwords import Cost
 from crmbridge.db import Database
 from crmbridge.server import Server
+from crmbridge.telemetry import Metrics
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PASSWORD = "correct horse"
@@ -34,6 +35,7 @@ class World:
     feed: Feed
     server: Server
     database: Database
+    metrics: Metrics
     clock: datetime = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
     browsers: list[aiohttp.ClientSession] = field(default_factory=list)
 
@@ -124,6 +126,7 @@ async def running_feed(tmp_path: Path, cost: Cost = CHEAP, **server_options: Any
     database = Database(tmp_path / "feed.db", SCHEMA, synchronous="OFF")
     numbers = itertools.count()
     made: list[World] = []
+    metrics = Metrics()
     feed = Feed(
         database,
         name="Chirp",
@@ -132,9 +135,10 @@ async def running_feed(tmp_path: Path, cost: Cost = CHEAP, **server_options: Any
         now=lambda: made[0].clock,
         token=lambda: f"token-{next(numbers):032d}",
         cost=cost,
+        metrics=metrics,
     )
     server = Server(feed.routes(), name="feed", request_deadline=2, **server_options)
-    made.append(World(feed, server, database))
+    made.append(World(feed, server, database, metrics))
     await server.start("127.0.0.1:0")
     await feed.add_user("susan", "Susan Hart", PASSWORD)
     await feed.add_user("tom", "Tom Winter", PASSWORD)

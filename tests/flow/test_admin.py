@@ -70,6 +70,7 @@ def test_every_series_is_there_from_the_start_and_prometheus_likes_them(door):
         "crmbridge_inbox_oldest_seconds",
         "crmbridge_deliveries_open",
     } <= there.keys()
+    assert {"crmbridge_feed_posts_total", "crmbridge_feed_streams", "crmbridge_feed_sign_ins_total"} <= there.keys()
     assert {"crmbridge_http_requests_total", "crmbridge_http_connections"} <= there.keys()
     samples = {
         (one.name, *one.labels.values()): one.value for family in text_string_to_metric_families(answer.text) for one in family.samples

@@ -7,6 +7,7 @@ from datetime import timedelta
 import aiohttp
 import pytest
 from flow.feed import PASSWORD, channel_code, post, running_feed
+from prometheus_client.parser import text_string_to_metric_families
 
 from crmbridge.chirp.guessing import Guesses
 from crmbridge.chirp.passwords import Cost
@@ -236,3 +237,20 @@ async def test_the_log_tells_who_signed_in_and_who_was_refused_from_where_and_no
 async def test_pages_say_to_browsers_that_they_stand_alone(world):
     async with aiohttp.ClientSession() as client, client.get(f"{world.server.url}/chirp/sign-in") as answer:
         assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+async def test_what_happens_in_the_feed_is_counted(world):
+    """Guessing shows in a graph before anybody reads a log."""
+    browser = world.browser()
+    assert (await browser.sign_in("susan", "wrong horse"))[0] == 400
+    assert (await browser.sign_in("susan", PASSWORD))[0] == 200
+    await world.post(*[post(key=f"k{n}") for n in range(3)])
+    told = {
+        (one.name, *one.labels.values()): one.value
+        for family in text_string_to_metric_families(world.metrics.exposition().decode())
+        for one in family.samples
+    }
+    assert told["crmbridge_feed_sign_ins_total", "refused"] == 1
+    assert told["crmbridge_feed_sign_ins_total", "ok"] == 1
+    assert told["crmbridge_feed_posts_total",] == 3
+    assert told["crmbridge_feed_streams",] == 0
