@@ -337,6 +337,11 @@ def test_no_class_of_the_house_is_another_one_too():
                 )
 
 
+def test_each_file_of_the_house_is_read_in_one_sitting():
+    for path in Path(next(iter(crmbridge.operate.__path__))).glob("*.py"):
+        assert len(path.read_text("utf-8").splitlines()) < 400, path.name
+
+
 def test_every_verb_says_what_it_does():
     for name, verb in verbs(stopped(SimpleNamespace(), config())).items():
         assert verb.__doc__, name
