@@ -5,6 +5,7 @@ An exception that a connector does not map itself is Transient before the mark a
 
 from crmbridge.http.answers import is_loopback, refusal, retry_after, signed, signing_key, web_link
 from crmbridge.http.client import Answer, Client
+from crmbridge.http.kept import Kept
 from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, Mark, aside, attempt, begin, classify, credential, describe, looking, marked
 from crmbridge.http.oauth import Denied, exchange, login_failed
 from crmbridge.http.picture import INSTALL, NoPicture, Picture, Pictures, can_make, made_anew
@@ -23,6 +24,7 @@ __all__ = [
     "Answer",
     "Client",
     "Denied",
+    "Kept",
     "Mark",
     "NoPicture",
     "NotKept",

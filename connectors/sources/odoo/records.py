@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from connectors.sources.odoo.api import Api, Domain, Row
 from connectors.sources.odoo.fields import STAMPS, Described
 from crmbridge.contract import Member, Setting, each
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused
+from crmbridge.http import Kept, Refused
 from crmbridge.model import FieldSpec, FieldValue, Observation, Reading, RecordSpec, clean, cursors, parse_instant
-
-_FRESH: Final = 600.0  # seconds that a description is believed
 
 
 class Records:
@@ -26,17 +22,11 @@ class Records:
         self._reading = reading
         self._url = url
         self._setting = setting
-        self._lock = threading.Lock()
-        self._described: dict[str, tuple[float, Described]] = {}
+        self._described = Kept(lambda model: Described(self._api.fields_get(model), self._reading))
 
     def described(self, model: str, *, afresh: bool = False) -> Described:
         """A model as this login may see it."""
-        with self._lock:
-            at, known = self._described.get(model, (0.0, None))
-            if known is None or afresh or time.monotonic() - at > _FRESH:
-                known = Described(self._api.fields_get(model), self._reading)
-                self._described[model] = (time.monotonic(), known)
-            return known
+        return self._described.get(model, afresh=afresh)
 
     def check(self, model: str) -> None:
         """Prove that all configured fields can be read; says which cannot."""

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
 from connectors.sources.pipedrive.options import PipedriveOptions
 from crmbridge.contract import Setting, login_secret
 from crmbridge.errors import SourceError
-from crmbridge.http import Session, Token, Tokens, Vendor
+from crmbridge.http import Kept, Session, Token, Tokens, Vendor
 from crmbridge.model import clean
 
 TYPES: Final[Mapping[str, str]] = {"deals": "deal", "persons": "person", "organizations": "organization"}
 """Record types, as the API calls them, with what webhooks and field lists call one."""
 _SECONDS: Final = re.compile(r"\d{1,4}", re.ASCII)
-_FRESH: Final = 600.0  # seconds that names are believed
 _MANY: Final = 50  # pages of one list
-
-
-class Known:
-    """Something that is asked now and then; `last` is what was answered, without asking."""
-
-    def __init__(self, ask: Callable[[], dict[str, Any]]) -> None:
-        self._ask = ask
-        self._at = 0.0
-        self.last: dict[str, Any] = {}
-
-    def get(self, *, afresh: bool = False) -> dict[str, Any]:
-        if afresh or not self.last or time.monotonic() - self._at > _FRESH:
-            self.last, self._at = self._ask(), time.monotonic()
-        return self.last
 
 
 class Api:
@@ -50,16 +33,20 @@ class Api:
             authorize=lambda token: {"x-api-token": token.value},
             limit=_limit,
         )
-        self.stages = Known(lambda: {str(one["id"]): str(one["name"]) for one in self.all("/api/v2/stages")})
-        self.users = Known(lambda: {str(one["id"]): one for one in self._data("/v1/users")})
-        self._fields = {name: Known(functools.partial(self._asked_fields, name)) for name in TYPES}
-        self._me = Known(lambda: dict(self._data("/v1/users/me")))
+        self.stages = Kept(lambda _: {str(one["id"]): str(one["name"]) for one in self.all("/api/v2/stages")})
+        self.users = Kept(lambda _: {str(one["id"]): one for one in self._data("/v1/users")})
+        self._fields = Kept(self._asked_fields)
+        self._me = Kept(lambda _: dict(self._data("/v1/users/me")))
 
-    def fields(self, record_type: str) -> Known:
+    def fields(self, record_type: str, *, afresh: bool = False) -> dict[str, Any]:
         """Fields by code: name, type, options."""
-        if record_type not in self._fields:
+        if record_type not in TYPES:
             raise SourceError(f"there is no record type {record_type}; there are {', '.join(TYPES)}")
-        return self._fields[record_type]
+        return self._fields.get(record_type, afresh=afresh)
+
+    def known_fields(self, record_type: str) -> dict[str, Any]:
+        """The same as far as they were learnt, without asking."""
+        return self._fields.last(record_type) or {}
 
     def page(self, record_type: str, *, archived: bool = False, **asked: str) -> tuple[list[dict[str, Any]], str]:
         """Records, and the mark of the page behind them; since 2025-07-15 those that are `archived` stand in a list of their own."""
@@ -81,7 +68,7 @@ class Api:
 
     def link(self, kind: str, id: str) -> str | None:
         """A record's address, once the company's domain is known."""
-        domain = self._me.last.get("company_domain")
+        domain = (self._me.last() or {}).get("company_domain")
         return f"https://{domain}.pipedrive.com/{kind}/{id}" if domain else None
 
     def introduce(self, *, afresh: bool = False) -> None:
@@ -90,7 +77,7 @@ class Api:
 
     def is_admin(self) -> bool:
         """Whether we may see what others own, as far as we were told when we were introduced."""
-        return self._me.last.get("is_admin", True) in (True, 1)
+        return (self._me.last() or {}).get("is_admin", True) in (True, 1)
 
     def subscriptions(self) -> list[dict[str, Any]]:
         """Webhooks that there are."""

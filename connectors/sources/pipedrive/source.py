@@ -59,7 +59,7 @@ class PipedriveSource:
             raise SourceError(f"name the record types under `records`: {', '.join(TYPES)}")
         self._api.introduce(afresh=True)
         for name, spec in self._records.items():
-            known = self._api.fields(name).get(afresh=True)
+            known = self._api.fields(name, afresh=True)
             if missing := sorted(field for field in spec if field not in _OWNER and _code(field) not in known):
                 raise SourceError(
                     f"{name}: no field {', '.join(missing)} that this user may read; there are {', '.join(sorted(known))[:1000]}"
@@ -97,7 +97,7 @@ class PipedriveSource:
         return [Member(name=clean(str(one["name"])), email=one.get("email"), role="owner") for one in owners]
 
     def schema(self, record_type: str) -> Sequence[FieldInfo]:
-        known = self._api.fields(record_type).get(afresh=True)
+        known = self._api.fields(record_type, afresh=True)
         found = [
             FieldInfo(
                 name=f"custom_fields.{code}" if one.get("is_custom_field") else code,
@@ -120,7 +120,7 @@ class PipedriveSource:
         self._api.introduce()
         self._api.stages.get(afresh=afresh)
         for name in self._records:
-            self._api.fields(name).get(afresh=afresh)
+            self._api.fields(name, afresh=afresh)
         if any(field in _OWNER for spec in self._records.values() for field in spec):
             self._api.users.get(afresh=afresh)
 
@@ -239,8 +239,8 @@ class PipedriveSource:
     def _named(self, name: str, field: str, raw: Mapping[str, Any]) -> bool:
         if field in _OWNER:
             owner = raw.get("owner_id")
-            return owner is None or str(owner) in self._api.users.last
-        described = self._api.fields(name).last.get(_code(field))
+            return owner is None or str(owner) in (self._api.users.last() or {})
+        described = self._api.known_fields(name).get(_code(field))
         if described is None:
             return False
         value = _plain(look(field, raw))
@@ -253,7 +253,7 @@ class PipedriveSource:
         for field in self._standing(name, raw):
             spec = self._records[name][field]
             if field in _OWNER:
-                user = self._api.users.last.get(str(raw["owner_id"])) or {}
+                user = (self._api.users.last() or {}).get(str(raw["owner_id"])) or {}
                 found[field] = self._reading.read(user.get(field.removeprefix("owner.")), spec)
             else:
                 found[field] = self._value(name, field, look(field, raw), spec)
@@ -273,7 +273,7 @@ class PipedriveSource:
         }
 
     def _value(self, name: str, field: str, raw: Any, spec: FieldSpec) -> FieldValue:
-        described = self._api.fields(name).last.get(_code(field), {})
+        described = self._api.known_fields(name).get(_code(field), {})
         raw = _plain(raw)
         labels = self._choices(_code(field), described)
         if (labels or _code(field) == "stage_id") and spec.type is FieldType.ANY and raw is not None:
@@ -285,7 +285,7 @@ class PipedriveSource:
 
     def _choices(self, code: str, described: Mapping[str, Any]) -> dict[str, str]:
         if code == "stage_id":
-            return self._api.stages.last
+            return self._api.stages.last() or {}
         return {str(one.get("id")): clean(str(one.get("label"))) for one in described.get("options") or () if isinstance(one, dict)}
 
 

@@ -6,7 +6,6 @@ https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/intro_r
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,11 +16,10 @@ from connectors.sources.salesforce.login import Login, words
 from connectors.sources.salesforce.options import SalesforceOptions
 from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused, Session, Tokens, Vendor
+from crmbridge.http import Kept, Refused, Session, Tokens, Vendor
 
 _USAGE: Final = re.compile(r"api-usage=([0-9]{1,12})/([0-9]{1,12})", re.ASCII)
 _PAUSE: Final = timedelta(minutes=15)  # until the quota, which counts the last 24 hours, is looked at again
-_FRESH: Final = 600.0  # seconds that a description is believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class Api:
         self._now: Callable[[], datetime] = setting.now
         self._pause_until: datetime | None = None
         self._usage = ""
-        self._described: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._described = Kept(self._asked_description)
         keep = setting.state_folder / f"{setting.name}.token" if setting.state_folder else None
         login = Login(options, session, setting.now)
         self._tokens = Tokens(login.obtain, now=setting.now, keep=keep, login=login.name)
@@ -56,10 +54,10 @@ class Api:
         return Rows(records, body.get("done") is not False)
 
     def describe(self, record_type: str) -> dict[str, Any]:
-        """An object and its fields, as this login may see them; believed for ten minutes."""
-        at, known = self._described.get(record_type, (0.0, None))
-        if known is not None and time.monotonic() - at < _FRESH:
-            return known
+        """An object and its fields, as this login may see them; believed for some minutes."""
+        return self._described.get(record_type)
+
+    def _asked_description(self, record_type: str) -> dict[str, Any]:
         try:
             found = self._get(f"sobjects/{_named(record_type)}/describe")
         except Refused as error:
@@ -68,7 +66,6 @@ class Api:
             raise
         if not isinstance(found, dict) or not isinstance(found.get("fields"), list):
             raise SourceError(f"{record_type}: its description has no fields")
-        self._described[record_type] = (time.monotonic(), found)
         return found
 
     def deleted(self, record_type: str, start: datetime, end: datetime) -> dict[str, Any]:
@@ -80,7 +77,7 @@ class Api:
 
     def forget(self) -> None:
         """Ask for descriptions anew."""
-        self._described.clear()
+        self._described.forget()
 
     @property
     def scopes(self) -> set[str]:

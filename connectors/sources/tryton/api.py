@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -12,9 +11,8 @@ from connectors.sources.tryton.options import TrytonOptions
 from connectors.sources.tryton.words import Domain
 from crmbridge.contract import Setting, login_secret
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused, Session, Token, Tokens, Vendor
+from crmbridge.http import Kept, Refused, Session, Token, Tokens, Vendor
 
-_FRESH: Final = 600.0  # seconds that a description is believed
 _IDS: Final = 200  # in one address, of which servers read some thousand characters
 _ASKED: Final = 500  # ids in the body of one call
 
@@ -35,7 +33,8 @@ class Api:
         self._context: dict[str, Any] = {"active_test": False, "language": options.language}  # what is archived is not deleted
         if options.company is not None:
             self._context["company"] = options.company
-        self._known: dict[str, tuple[float, Any]] = {}
+        self._fields = Kept(lambda model: self._post(model, "fields_get", {}))
+        self._lists = Kept(lambda method: self._post("ir.model", method, {}))
 
     def search(
         self, model: str, fields: Sequence[str], domain: Domain, order: Sequence[str] = (), limit: int = _IDS, at: int | None = None
@@ -70,7 +69,7 @@ class Api:
         """A model's fields, as this user may see them."""
         if model not in self.models():
             raise SourceError(f"{model}: there is no such model; is its module activated, and the name right, like sale.opportunity?")
-        fields = self._fresh(f"fields {model}", lambda: self._post(model, "fields_get", {}))
+        fields = self._fields.get(model)
         if not isinstance(fields, dict):
             raise SourceError(f"{model}: its description has no fields")
         return fields
@@ -84,7 +83,8 @@ class Api:
 
     def forget(self) -> None:
         """Ask for descriptions anew."""
-        self._known.clear()
+        self._fields.forget()
+        self._lists.forget()
 
     def close(self) -> None:
         self._session.close()
@@ -96,17 +96,10 @@ class Api:
         return f"{self._options.url}/{self._options.database}/rest/model"
 
     def _names(self, method: str) -> list[Any]:
-        found = self._fresh(method, lambda: self._post("ir.model", method, {}))
+        found = self._lists.get(method)
         if not isinstance(found, list):
             raise SourceError(f"the answer to {method} is no list")
         return found
-
-    def _fresh(self, name: str, ask: Callable[[], Any]) -> Any:
-        at, known = self._known.get(name, (0.0, None))
-        if known is None or time.monotonic() - at >= _FRESH:
-            known = ask()
-            self._known[name] = (time.monotonic(), known)
-        return known
 
     def _post(self, model: str, method: str, arguments: dict[str, Any]) -> Any:
         return self._told(f"{model}/{method}", lambda: self._vendor(None).post(lambda _: f"{self._base}/{model}/{method}", arguments))
