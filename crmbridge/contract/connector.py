@@ -35,6 +35,11 @@ class Setting:
     uses: Uses = field(default_factory=Uses)
     """For a destination: what rules ask of it."""
 
+    @property
+    def token_file(self) -> Path | None:
+        """Where its token may be kept, if anywhere (`crmbridge.http.Tokens`)."""
+        return self.state_folder / f"{self.name}.token" if self.state_folder else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:

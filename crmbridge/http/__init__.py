@@ -9,6 +9,7 @@ from crmbridge.http.kept import Kept
 from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, Mark, aside, attempt, begin, classify, credential, describe, looking, marked
 from crmbridge.http.oauth import Denied, exchange, login_failed
 from crmbridge.http.picture import INSTALL, NoPicture, Picture, Pictures, can_make, made_anew
+from crmbridge.http.reading import reading
 from crmbridge.http.session import Session, read
 from crmbridge.http.strict import look, strict_json
 from crmbridge.http.tokens import NotKept, Token, Tokens
@@ -54,6 +55,7 @@ __all__ = [
     "marked",
     "parse_xml",
     "read",
+    "reading",
     "refusal",
     "retry_after",
     "signed",

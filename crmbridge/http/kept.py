@@ -18,11 +18,11 @@ class Kept(Generic[T]):
     One that fails is not kept, and the one before it stays.
     """
 
-    def __init__(self, ask: Callable[[str], T], *, seconds: float = FRESH, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """`ask(name)` asks the vendor; `seconds`: how long its answer is believed."""
+    def __init__(self, ask: Callable[[str], T], *, seconds: float = FRESH, clock: Callable[[], float] = time.monotonic) -> None:
+        """`ask(name)` asks the vendor; `seconds`: how long its answer is believed, by `clock`, which may be set back."""
         self._ask = ask
         self._seconds = seconds
-        self._monotonic = monotonic
+        self._clock = clock
         self._lock = threading.RLock()
         self._known: dict[str, tuple[float, T]] = {}
 
@@ -31,10 +31,10 @@ class Kept(Generic[T]):
         with self._lock:
             if not afresh and name in self._known:
                 at, known = self._known[name]
-                if self._monotonic() - at < self._seconds:
+                if 0 <= self._clock() - at < self._seconds:
                     return known
             found = self._ask(name)
-            self._known[name] = self._monotonic(), found
+            self._known[name] = self._clock(), found
             return found
 
     def last(self, name: str = "") -> T | None:

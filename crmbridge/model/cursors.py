@@ -30,6 +30,10 @@ _QUARTER: Final = timedelta(minutes=15)
 _LONGEST_STEP: Final = 26 * 4  # quarters of an hour: no clock was ever set back by more
 
 
+class NotOurs(ValueError):
+    """A cursor that this source did not write, or not in this version."""
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """How far one stream has been read."""
@@ -71,7 +75,7 @@ def next_page(
     """The page behind `cursor`, by one call of `read_page(stream, position)`: each poll makes one pass over every stream in turn.
 
     `zone`: where the clock hangs that wrote stamps without an offset; None: they are in UTC.
-    Raises ValueError for a cursor that is not ours.
+    Raises NotOurs.
     """
     positions, current = load(cursor)
     if current not in streams:
@@ -220,14 +224,17 @@ def dump(positions: Mapping[str, Position], current: str | None) -> Cursor:
 
 
 def load(cursor: Cursor | None) -> tuple[dict[str, Position], str | None]:
-    """The inverse of `dump`. Raises ValueError for a cursor that is not ours."""
+    """The inverse of `dump`. Raises NotOurs."""
     if cursor is None:
         return {}, None
-    raw: Any = json.loads(cursor)
+    try:
+        raw: Any = json.loads(cursor)
+    except ValueError as error:
+        raise NotOurs(f"the stored cursor cannot be read: {error}") from None
     if not isinstance(raw, dict) or raw.get("v") != VERSION:
-        raise ValueError("the stored cursor was not written by this version of this source")
+        raise NotOurs("the stored cursor was not written by this version of this source")
     try:
         streams = raw["tables"].items()
         return {name: Position(tuple(after) if after else None, *rest) for name, (after, *rest) in streams}, raw["current"]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"the stored cursor cannot be read: {error!r}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NotOurs(f"the stored cursor cannot be read: {error!r}") from None

@@ -157,13 +157,11 @@ class Api:
         now, oauth = self._setting.now, self._options.oauth
         if oauth is None:
             return Tokens(self._given, now=now)
-        folder = self._setting.state_folder
-        keep = folder / f"{self._setting.name}.token" if folder else None
 
         def login() -> str:
             return "\0".join([self._options.api_url, oauth.client_id, oauth.refresh_token.reveal()])
 
-        return Tokens(lambda last: self._refreshed(oauth, last), now=now, keep=keep, login=login)
+        return Tokens(lambda last: self._refreshed(oauth, last), now=now, keep=self._setting.token_file, login=login)
 
     def _given(self, _: Token | None) -> Token:
         assert self._options.token is not None

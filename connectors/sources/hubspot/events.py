@@ -88,12 +88,12 @@ class Events:
         text = "" if raw is None else str(raw)
         if event.get("isSensitive") or text == "REDACTED":
             return {}
-        known = (self._facts.properties(record_type).last or {}).get(name)
+        known = (self._facts.properties.last(record_type) or {}).get(name)
         fields: dict[str, FieldValue] = {}
         if name in spec and known is not None and known.knows(text):
             fields[name] = known.value(text, spec[name])
         if name == OWNER and owned(spec):
-            owner = (self._facts.owners.last or {}).get(text)
+            owner = (self._facts.owners.last() or {}).get(text)
             if text and owner is None:
                 return {}  # an owner and the name of the one before would be a state that never was
             fields |= owner_fields(spec, owner, self._facts.reading)
@@ -130,7 +130,7 @@ class Events:
         kind, _, user = str(event.get("sourceId") or "").partition(":")
         if kind != "userId" or not user:
             return None
-        return next((one.name for one in (self._facts.owners.last or {}).values() if one.user == user), None)
+        return next((one.name for one in (self._facts.owners.last() or {}).values() if one.user == user), None)
 
 
 def _joined(found: Sequence[Observation]) -> list[Observation]:

@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final, Generic, TypeVar
+from datetime import datetime
+from typing import Any, Final
 
 from connectors.sources.hubspot.api import Api
 from connectors.sources.hubspot.types import WITH_PIPELINES, number
 from connectors.sources.hubspot.values import Property, properties
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused
+from crmbridge.http import Kept, Refused
 from crmbridge.model import Reading, clean
 
-T = TypeVar("T")
-KEPT: Final = timedelta(minutes=10)
-_ACCOUNT_KEPT: Final = timedelta(days=1)
-
-
-class Kept(Generic[T]):
-    """A value that is asked for again when it is older than `lasting`; once for all threads."""
-
-    def __init__(self, ask: Callable[[], T], now: Callable[[], datetime], lasting: timedelta = KEPT) -> None:
-        self._ask = ask
-        self._now = now
-        self._lasting = lasting
-        self._lock = threading.Lock()
-        self._until: datetime | None = None
-        self.last: T | None = None
-        """The value however old it is, without asking; None if there never was one."""
-
-    def get(self, *, afresh: bool = False) -> T:
-        """Raises SourceError."""
-        with self._lock:
-            now = self._now()
-            # A clock that was set back would keep it for longer than it lasts.
-            good = self._until is not None and now < self._until <= now + self._lasting
-            if self.last is None or afresh or not good:
-                self.last = self._ask()
-                self._until = now + self._lasting
-            return self.last
+_A_DAY: Final = 86_400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,20 +36,16 @@ class Facts:
     def __init__(self, api: Api, now: Callable[[], datetime], reading: Reading) -> None:
         self._api = api
         self.reading = reading
-        self._now = now
-        self._lock = threading.Lock()
-        self._properties: dict[str, Kept[Mapping[str, Property]]] = {}
-        self.owners: Kept[Mapping[str, Owner]] = Kept(lambda: self._read_owners(archived=False), now)
-        """By id."""
-        self.former_owners: Kept[Mapping[str, Owner]] = Kept(lambda: self._read_owners(archived=True), now)
-        self.address: Kept[str] = Kept(self._read_address, now, _ACCOUNT_KEPT)
-        """Where records are shown, as far as their type; empty if this login may not know."""
 
-    def properties(self, record_type: str) -> Kept[Mapping[str, Property]]:
-        with self._lock:
-            if record_type not in self._properties:
-                self._properties[record_type] = Kept(lambda: self._read_properties(record_type), self._now)
-            return self._properties[record_type]
+        def clock() -> float:
+            return now().timestamp()
+
+        self.properties = Kept(self._read_properties, clock=clock)
+        """By name, for each record type."""
+        self.owners = Kept(lambda _: self._read_owners(archived=False), clock=clock)
+        """By id."""
+        self.former_owners = Kept(lambda _: self._read_owners(archived=True), clock=clock)
+        self._address = Kept(self._read_address, seconds=_A_DAY, clock=clock)
 
     def owner(self, id: str, *, former: bool = True) -> Owner | None:
         """The owner with this id; also one who has left, if `former`. Raises SourceError."""
@@ -85,8 +54,12 @@ class Facts:
 
     def url(self, record_type: str, id: str) -> str | None:
         """A record's web address, as far as it is known without asking."""
-        kind = number(record_type)
-        return f"{self.address.last}/{kind}/{id}" if self.address.last and kind else None
+        kind, address = number(record_type), self._address.last()
+        return f"{address}/{kind}/{id}" if address and kind else None
+
+    def learn_address(self, *, afresh: bool = False) -> None:
+        """Where records are shown, as far as this login may know. Raises SourceError."""
+        self._address.get(afresh=afresh)
 
     # --- asking
 
@@ -118,7 +91,7 @@ class Facts:
         asked = {"limit": "100", "archived": "true" if archived else "false"}
         return {one.id: one for one in map(_owner, self._api.listed(self._api.paths.owners(), **asked))}
 
-    def _read_address(self) -> str:
+    def _read_address(self, _: str) -> str:
         try:
             account = self._api.account()
         except Refused as error:

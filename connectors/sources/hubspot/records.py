@@ -67,7 +67,7 @@ class Records:
             self._api.associated(record_type, _COMPANIES, [str(one["id"]) for one in some])
 
     def _lacking(self, record_type: str, names: Sequence[str]) -> None:
-        known = self._facts.properties(record_type).get(afresh=True)
+        known = self._facts.properties.get(record_type, afresh=True)
         if missing := sorted(set(names) - known.keys()):
             raise SourceError(f"{record_type} has no property {', '.join(missing)} that this login may read")
 
@@ -76,7 +76,7 @@ class Records:
         if not ids:
             return []
         spec = self._records[record_type]
-        self._facts.address.get()
+        self._facts.learn_address()
         raw = {str(one["id"]): one for one in self._api.read(record_type, ids, self._asked(record_type, spec))}
         known = self._labelled(record_type, [one.get("properties") or {} for one in raw.values()])
         companies = self._companies(record_type, list(raw), of_company(spec))
@@ -95,13 +95,13 @@ class Records:
     def _labelled(self, record_type: str, given: Sequence[Mapping[str, Any]]) -> Mapping[str, Property]:
         """The properties, with labels for all values that have one: a stage may be newer than what is kept of them, and told
         by its id now and by its name later it would seem to change."""
-        known = self._facts.properties(record_type).get()
+        known = self._facts.properties.get(record_type)
         names = [name for name in own(self._records[record_type]) if name in known and known[name].choices]
         found = {(record_type, name, str(one[name])) for one in given for name in names if one.get(name)}
         found = {(kind, name, value) for kind, name, value in found - self._unnamed if not known[name].knows(value)}
         if not found:
             return known
-        known = self._facts.properties(record_type).get(afresh=True)
+        known = self._facts.properties.get(record_type, afresh=True)
         if len(self._unnamed) > _MANY:
             self._unnamed.clear()
         self._unnamed |= {(kind, name, value) for kind, name, value in found if name in known and not known[name].knows(value)}
@@ -158,7 +158,7 @@ class Records:
         linked = self._api.associated(record_type, _COMPANIES, ids)
         company = {id: primary for id, to in linked.items() if (primary := _primary(to))}
         spec = self._records[record_type]
-        known = self._facts.properties(_COMPANIES).get()
+        known = self._facts.properties.get(_COMPANIES)
         wanted = [name for name in names if name != "id"]
         read = {
             str(one["id"]): one.get("properties") or {}
@@ -176,7 +176,7 @@ class Records:
 
     def members(self, record_type: str, id: str) -> list[Member]:
         """The owner first, then who works with them; nobody who has left."""
-        known = self._facts.properties(record_type).get()
+        known = self._facts.properties.get(record_type)
         names = [OWNER, *(name for name in _TEAM if name in known)]
         found = self._api.read(record_type, [id], names)
         given = found[0].get("properties") or {} if found else {}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,8 +16,8 @@ from connectors.sources.hubspot.rights import rights
 from connectors.sources.hubspot.signature import verify
 from connectors.sources.hubspot.types import numbered
 from crmbridge.contract import FieldInfo, Member, Reply, Right, Setting, WebhookRequest
-from crmbridge.errors import InvalidRequest, SourceError
-from crmbridge.http import Refused, describe, strict_json
+from crmbridge.errors import InvalidRequest
+from crmbridge.http import reading, strict_json
 from crmbridge.model import Cursor, FieldType, Observation, Page, cursors
 
 MAX_EVENTS: Final = 1000
@@ -45,22 +44,18 @@ class HubspotSource:
 
     def check(self) -> None:
         for name in self._setting.records:
-            with _reading(name):
+            with reading("HubSpot", name):
                 self._records.check(name)
-        with _reading("the account"):
-            self._facts.address.get(afresh=True)
+        with reading("HubSpot", "the account"):
+            self._facts.learn_address(afresh=True)
 
     def rights(self) -> Sequence[Right]:
         self._api.spare()
-        with _reading("rights"):
+        with reading("HubSpot", "rights"):
             return list(rights(self._api, self._setting.records))
 
     def poll(self, cursor: Cursor | None) -> Page:
-        try:
-            cursors.load(cursor)
-        except ValueError as error:
-            raise SourceError(str(error)) from None
-        with _reading("changes"):
+        with reading("HubSpot", "changes"):
             return cursors.next_page(
                 cursor, self._changes.streams, self._changes.read, overlap=self._options.overlap, now=self._setting.now()
             )
@@ -72,18 +67,18 @@ class HubspotSource:
         self._api.spare()
         if record_type not in self._setting.records:
             return ()
-        with _reading(record_type):
+        with reading("HubSpot", record_type):
             return self._records.read(record_type, list(dict.fromkeys(ids)))
 
     def schema(self, record_type: str) -> Sequence[FieldInfo]:
-        with _reading(record_type):
-            known = self._facts.properties(record_type).get(afresh=True)
+        with reading("HubSpot", record_type):
+            known = self._facts.properties.get(record_type, afresh=True)
         ours = [FieldInfo(name=name, label=label, type=FieldType.TEXT) for name, label in zip(OWNER_FIELDS, _OWNER_LABELS, strict=True)]
         return [*(one.info() for one in known.values()), *ours]
 
     def members(self, record_type: str, id: str) -> Sequence[Member]:
         self._api.spare()
-        with _reading(record_type):
+        with reading("HubSpot", record_type):
             return self._records.members(record_type, id)
 
     def close(self) -> None:
@@ -109,17 +104,6 @@ class HubspotSource:
 
 
 _OWNER_LABELS: Final = ("Owner's name", "Owner's e-mail", "Owner's team")
-
-
-@contextlib.contextmanager
-def _reading(what: str) -> Iterator[None]:
-    """Whatever goes wrong in this block is a SourceError that says `what` was read; also an answer of another shape."""
-    try:
-        yield
-    except Refused as error:
-        raise SourceError(f"{what}: {error}", error.retry_at) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SourceError(f"{what}: HubSpot's answer cannot be read: {describe(error)}") from None
 
 
 def _events(body: bytes) -> Sequence[Mapping[str, Any]]:

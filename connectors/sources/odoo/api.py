@@ -42,8 +42,9 @@ class Api:
         self._session = Session(setting.network)
         self._ids = itertools.count(1)
         rpc = options.api == "jsonrpc"
-        keep = setting.state_folder / f"{setting.name}.token" if setting.state_folder and rpc else None
-        self._tokens = Tokens(self._logged_in if rpc else self._given, now=setting.now, keep=keep, login=self._login)
+        self._tokens = Tokens(
+            self._logged_in if rpc else self._given, now=setting.now, keep=setting.token_file if rpc else None, login=self._login
+        )
         # active_test: archived (lost) records are records too; bin_size: of files only the size.
         self._context: dict[str, Any] = {"active_test": False, "bin_size": True}
         if options.language:

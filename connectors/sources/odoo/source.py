@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Final
 
@@ -16,8 +15,7 @@ from connectors.sources.odoo.records import Records
 from connectors.sources.odoo.rights import rights
 from connectors.sources.odoo.trackings import Trackings
 from crmbridge.contract import FieldInfo, Member, Reply, Right, Setting, WebhookRequest
-from crmbridge.errors import SourceError
-from crmbridge.http import Refused, describe
+from crmbridge.http import reading
 from crmbridge.model import Cursor, Observation, Page
 
 _ID: Final = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
@@ -50,17 +48,17 @@ class OdooSource:
     def check(self) -> None:
         self._trackings.forget()
         for name in self._setting.records:
-            with _reading(name):
+            with reading("Odoo", name):
                 self._records.check(name)
 
     def rights(self) -> Sequence[Right]:
-        with _reading(""):
+        with reading("Odoo"):
             found = list(rights(self._api, self._records, list(self._setting.records), old_values=self._options.old_values))
         self._trackings.forget()  # what was refused may be given since
         return found
 
     def poll(self, cursor: Cursor | None) -> Page:
-        with _reading(""):
+        with reading("Odoo"):
             return self._changes.poll(cursor)
 
     def since(self, moment: datetime) -> Cursor:
@@ -70,17 +68,17 @@ class OdooSource:
         wanted = sorted({int(id) for id in ids if _ID.fullmatch(id)})
         if record_type not in self._setting.records or not wanted:
             return ()
-        with _reading(record_type):
+        with reading("Odoo", record_type):
             return self._records.observations(record_type, self._records.rows(record_type, [["id", "in", wanted]]))
 
     def schema(self, record_type: str) -> Sequence[FieldInfo]:
-        with _reading(record_type):
+        with reading("Odoo", record_type):
             return self._records.described(_named(record_type), afresh=True).infos()
 
     def members(self, record_type: str, id: str) -> Sequence[Member]:
         if not _ID.fullmatch(id):
             return ()
-        with _reading(record_type):
+        with reading("Odoo", record_type):
             return self._records.members(record_type, int(id))
 
     def close(self) -> None:
@@ -112,15 +110,3 @@ def _named(model: str) -> str:
     if not _MODEL.fullmatch(model):
         raise ValueError(f"{model} is not the technical name of a model, like crm.lead")
     return model
-
-
-@contextlib.contextmanager
-def _reading(what: str) -> Iterator[None]:
-    """Whatever goes wrong in this block is a SourceError that says `what` was read; also an answer of another shape."""
-    what = what and f"{what}: "
-    try:
-        yield
-    except Refused as error:
-        raise Refused(f"{what}{error}", error.status, error.body, error.retry_at) from None
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise SourceError(f"{what}Odoo's answer cannot be read: {describe(error)}") from None

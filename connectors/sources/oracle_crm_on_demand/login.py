@@ -39,8 +39,7 @@ class Login:
         self._refused: tuple[str, datetime] | None = None
         """A password that was refused, and until when it is not tried again."""
         self._lock = threading.Lock()
-        keep = setting.state_folder / f"{setting.name}.token" if setting.state_folder else None
-        self.tokens = Tokens(self._obtain, now=setting.now, keep=keep, login=self._name)
+        self.tokens = Tokens(self._obtain, now=setting.now, keep=setting.token_file, login=self._name)
 
     def _name(self) -> str:
         """Whose sessions these are."""

@@ -18,7 +18,7 @@ from connectors.sources.oracle_crm_on_demand.trackings import FIELDS, QUERY, las
 from connectors.sources.oracle_crm_on_demand.zone import Zone
 from crmbridge.contract import FieldInfo, Member, Promise, Right, Setting, each
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused
+from crmbridge.http import Refused, reading
 from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, filled, parse_instant
 
 _log = logging.getLogger(__name__)
@@ -67,10 +67,8 @@ class OracleSource:
 
     def poll(self, cursor: Cursor | None) -> Page:
         self._need_records()
-        try:
+        with reading("CRM On Demand"):
             return cursors.next_page(cursor, self._streams, self._read, overlap=self._options.overlap, now=self._setting.now())
-        except ValueError as error:
-            raise SourceError(str(error)) from None
 
     def since(self, moment: datetime) -> Cursor:
         return cursors.since({name: f"{moment.astimezone(timezone.utc):{_STAMP}}" for name in self._streams})

@@ -15,7 +15,7 @@ from connectors.sources.pipedrive.options import PipedriveOptions, Webhook
 from connectors.sources.pipedrive.rights import CLOSED, rights
 from crmbridge.contract import FieldInfo, Member, Reply, Right, Rows, Setting, WebhookRequest, each, login_secret, revealed
 from crmbridge.errors import InvalidRequest, InvalidSignature, SourceError
-from crmbridge.http import Refused, look, strict_json
+from crmbridge.http import Refused, look, reading, strict_json
 from crmbridge.model import Choice, Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, parse_instant
 
 _log = logging.getLogger(__name__)
@@ -72,10 +72,8 @@ class PipedriveSource:
 
     def poll(self, cursor: Cursor | None) -> Page:
         self._learn()
-        try:
+        with reading("Pipedrive"):
             return cursors.next_page(cursor, self._streams(), self._read, overlap=self._options.overlap, now=self._setting.now())
-        except ValueError as error:
-            raise SourceError(str(error)) from None
 
     def since(self, moment: datetime) -> Cursor:
         return cursors.since(dict.fromkeys(self._streams(), _stamp(moment)))

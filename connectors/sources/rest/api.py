@@ -39,7 +39,7 @@ class Api:
         self._session = Session(setting.network)
         self._heard = threading.local()
         auth = options.auth
-        keep = setting.state_folder / f"{setting.name}.token" if setting.state_folder and isinstance(auth, OAuth2) else None
+        keep = setting.token_file if isinstance(auth, OAuth2) else None
         tokens = Tokens(self._obtain, now=setting.now, keep=keep, login=self._login)
         self._vendor = Vendor(self._session, tokens, words=_words, now=setting.now, heard=self._hear, authorize=self._headers)
 

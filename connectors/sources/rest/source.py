@@ -18,7 +18,7 @@ from connectors.sources.rest.api import Api, Body
 from connectors.sources.rest.options import Resource, RestOptions, Since
 from crmbridge.contract import Promise, Right, Setting, Stretch, Walk, each
 from crmbridge.errors import FieldsGone, SourceError
-from crmbridge.http import denial, look
+from crmbridge.http import denial, look, reading
 from crmbridge.model import Cursor, FieldValue, Observation, Page, both, clean, cursors, filled, identity, marked
 
 _log = logging.getLogger(__name__)
@@ -75,10 +75,8 @@ class RestSource:
         _log.warning("a field may be misspelt", extra={"source": self._setting.name, "reason": words})
 
     def poll(self, cursor: Cursor | None) -> Page:
-        try:
+        with reading("the API"):
             return cursors.next_page(cursor, list(self._options.types), self._read, overlap=self._options.overlap, now=self._setting.now())
-        except ValueError as error:
-            raise SourceError(str(error)) from None
 
     def since(self, moment: datetime) -> Cursor:
         return cursors.since({name: _written(moment) for name, one in self._options.types.items() if one.since})

@@ -40,9 +40,8 @@ class Api:
         self._pause_until: datetime | None = None
         self._usage = ""
         self._described = Kept(self._asked_description)
-        keep = setting.state_folder / f"{setting.name}.token" if setting.state_folder else None
         login = Login(options, session, setting.now)
-        self._tokens = Tokens(login.obtain, now=setting.now, keep=keep, login=login.name)
+        self._tokens = Tokens(login.obtain, now=setting.now, keep=setting.token_file, login=login.name)
         self._vendor = Vendor(session, self._tokens, words=words, now=setting.now, heard=self._heard, expired=_expired)
 
     def query(self, text: str, *, everything: bool = False) -> Rows:

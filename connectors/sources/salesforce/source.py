@@ -14,7 +14,7 @@ from connectors.sources.salesforce.options import OutboundMessages, SalesforceOp
 from connectors.sources.salesforce.rights import rights
 from crmbridge.contract import FieldInfo, Member, Reply, Right, Setting, WebhookRequest, each
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused
+from crmbridge.http import Refused, reading
 from crmbridge.model import Cursor, Observation, Page, RecordSpec, clean, cursors, parse_instant
 
 _log = logging.getLogger(__name__)
@@ -67,10 +67,8 @@ class SalesforceSource:
         return list(rights(self._api, self._records, self._described, self._setting.now))
 
     def poll(self, cursor: Cursor | None) -> Page:
-        try:
+        with reading("Salesforce"):
             return cursors.next_page(cursor, self._streams(), self._read, overlap=self._options.overlap, now=self._setting.now())
-        except ValueError as error:
-            raise SourceError(str(error)) from None
 
     def since(self, moment: datetime) -> Cursor:
         return cursors.since({name: soql.moment(moment) for name in self._streams()})

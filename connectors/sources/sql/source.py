@@ -13,6 +13,7 @@ from connectors.sources.sql.driver import Driver, Row, open_driver
 from connectors.sources.sql.options import SqlOptions, Table
 from crmbridge.contract import Promise, Right, Rows, Setting, Stretch, Walk, each
 from crmbridge.errors import FieldsGone, SourceError
+from crmbridge.http import reading
 from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, filled, identity, marked
 
 _IDS: Final = 5_000  # ids of one read of a walk
@@ -78,7 +79,7 @@ class SqlSource:
         return words
 
     def poll(self, cursor: Cursor | None) -> Page:
-        try:
+        with reading("the database"):
             return cursors.next_page(
                 cursor,
                 list(self._options.tables),
@@ -87,8 +88,6 @@ class SqlSource:
                 now=self._setting.now(),
                 zone=self._reading.zone,
             )
-        except ValueError as error:
-            raise SourceError(str(error)) from None
 
     def since(self, moment: datetime) -> Cursor:
         found: dict[str, cursors.Stamp] = {}

@@ -21,6 +21,7 @@ from connectors.sources.tryton.told import Told
 from connectors.sources.tryton.words import CREATED, WRITTEN
 from crmbridge.contract import FieldInfo, Member, Right, Setting, each
 from crmbridge.errors import SourceError
+from crmbridge.http import reading
 from crmbridge.model import Cursor, FieldValue, Observation, Page, clean, cursors, filled, from_us, to_us
 
 _log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class TrytonSource:
         return list(rights(self._api, list(self._records), self._people, history=self._options.history))
 
     def poll(self, cursor: Cursor | None) -> Page:
-        try:
+        with reading("Tryton"):
             told, positions = memory.load(cursor), cursors.load(cursor)[0]
             page = cursors.next_page(
                 cursor,
@@ -89,8 +90,6 @@ class TrytonSource:
                 now=self._setting.now(),
             )
             self._forget(told, cursors.load(page.cursor)[0])
-        except ValueError as error:
-            raise SourceError(str(error)) from None
         return replace(page, cursor=memory.dump(page.cursor, told))
 
     def since(self, moment: datetime) -> Cursor:
