@@ -154,7 +154,7 @@ def configure_logging(*, level: str = "info", style: str = "json", stream: TextI
 
 
 SIGN_INS: Final = ("ok", "refused", "put_off", "turned_away")
-"""How a sign-in ends: let in, wrong, told to wait, or too many passwords wait to be checked."""
+"""What becomes of a password or link: right, wrong, told to wait, or too many passwords wait to be checked."""
 
 
 class Metrics:
@@ -183,7 +183,7 @@ class Metrics:
         self.connections = self._gauge("http_connections", "Open connections", "server")
         self.posts = self._counter("feed_posts", "Posts published in the feed, by rules and by people")
         self.streams = self._gauge("feed_streams", "Open pages of the feed that show posts as they come")
-        self.sign_ins = self._counter("feed_sign_ins", "Sign-ins to the feed, by outcome", "outcome")
+        self.sign_ins = self._counter("feed_sign_ins", "Passwords and sign-in links that were shown to the feed, by outcome", "outcome")
         Info("crmbridge_build", "What runs", registry=self.registry).info({"version": __version__, "python": platform.python_version()})
         ProcessCollector(registry=self.registry)
         self._classes: dict[tuple[str, int], Counter] = {}

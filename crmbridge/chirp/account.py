@@ -35,7 +35,7 @@ def device_of(agent: str) -> str:
 class AccountPages:
     """The pages about one's own sign-in.
 
-    `secrets` give the keys of what a known device keeps; `token` is as for `Feed`; `counted` hears how sign-ins end.
+    `secrets` give the keys of what a known device keeps; `token` is as for `Feed`; `counted` hears what became of each password and link.
     """
 
     def __init__(
@@ -104,8 +104,8 @@ class AccountPages:
             self._counted("turned_away")
             _log.warning("sign-in turned away", extra=told | {"why": "too many passwords wait to be checked"})
             raise PageError(429, "Too many people sign in at this moment", "Try again in a few seconds.", 5) from None
+        self._counted("refused" if person is None else "ok")
         if person is None:
-            self._counted("refused")
             _log.warning("sign-in refused", extra=told)
         else:
             self._guesses.right(login, place, device, now)
@@ -123,6 +123,7 @@ class AccountPages:
 
     async def entering(self, visit: Visit) -> web.StreamResponse:
         person = await self._people.take_link(visit.request.match_info["token"])
+        self._counted("refused" if person is None else "ok")
         if person is None:
             raise _used_up()
         return await self._entered(visit, person, "/chirp")
@@ -130,7 +131,6 @@ class AccountPages:
     async def _entered(self, visit: Visit, person: int, onward: str) -> web.StreamResponse:
         answer = self._frame.redirect(onward)
         self._frame.set_session(answer, await self._begin(visit, person))
-        self._counted("ok")
         return answer
 
     async def _begin(self, visit: Visit, person: int) -> str:

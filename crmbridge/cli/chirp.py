@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from crmbridge.cli.common import Failure, NotRunning, ask_daemon, config_option, on_the_database, output_option, show, table
+from crmbridge.cli.common import Failure, NotRunning, ask_daemon, config_option, here, output_option, show, table
 from crmbridge.cli.terminal import say
 from crmbridge.config.load import Config, load
 
@@ -38,12 +38,20 @@ def _call(path: Path, verb: str, **arguments: Any) -> Any:
 async def _locally(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
     from crmbridge.app import utc_now
     from crmbridge.chirp.embedded import feed_orders, feed_questions, open_feed
+    from crmbridge.operate.book import Book
+    from crmbridge.store import SqliteStore
 
     config.feed_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    config.store_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     feed, database = open_feed(config, utc_now)
     try:
-        return await on_the_database(config, verb, arguments, feed_questions(feed), feed_orders(feed))
+        if question := feed_questions(feed).get(verb):
+            return await question(**arguments)
+        store = SqliteStore(config.store_path) if config.store_path.exists() else None
+        try:
+            return await Book(store, utc_now).carry_out(verb, arguments, here(), lambda _: feed_orders(feed)[verb](**arguments))
+        finally:
+            if store is not None:
+                store.close()
     finally:
         feed.close()
         database.close()

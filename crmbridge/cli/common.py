@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
 import click
@@ -22,6 +22,9 @@ from crmbridge.config.models import is_address
 from crmbridge.contract import Secret
 from crmbridge.peers import ACTOR
 from crmbridge.server import reachable
+
+if TYPE_CHECKING:
+    from crmbridge.operate.book import Actor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -107,7 +110,7 @@ def _ask(address: str, token: Secret | None, verb: str, arguments: dict[str, Any
             self.sock.settimeout(_PATIENCE)
             self.sock.connect(address)
 
-    headers = {"Content-Type": "application/json", ACTOR: quote(_myself())}
+    headers = {"Content-Type": "application/json", ACTOR: quote(_myself(), errors="replace")}
     if is_address(address):
         connection = http.client.HTTPConnection(reachable(address).removeprefix("http://"), timeout=_PATIENCE)
         headers["Authorization"] = f"Bearer {_revealed(token)}"
@@ -119,8 +122,8 @@ def _ask(address: str, token: Secret | None, verb: str, arguments: dict[str, Any
         body = answer.read()
     except PermissionError:
         raise Failure(f"{address}: permission denied; run this as the user of the daemon") from None
-    except (ConnectionResetError, BrokenPipeError):
-        raise Failure("the daemon ended before it answered: see `crmbridge orders`; given again, an order goes on") from None
+    except (ConnectionResetError, BrokenPipeError, http.client.HTTPException):
+        raise Failure("the daemon ended before it answered; if that was an order, `crmbridge orders` says how far it came") from None
     finally:
         connection.close()
     if answer.status == 200:
@@ -143,7 +146,7 @@ def _myself() -> str:
     """For whom this command is given, in the list of orders: who became another user for it is named as they signed in."""
     for name in ("CRMBRIDGE_ACTOR", "SUDO_USER", "DOAS_USER"):
         if told := os.environ.get(name):
-            return told
+            return told[:100]
     return _user()
 
 
@@ -157,31 +160,32 @@ def _user() -> str:
 async def _locally(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
     if not config.store_path.exists():
         raise Failure(f"crmbridge has not run yet: {config.store_path} does not exist")
-    return await on_the_database(config, verb, arguments)
+    return await _on_the_database(config, verb, arguments)
 
 
-async def on_the_database(
-    config: Config,
-    verb: str,
-    arguments: Mapping[str, Any],
-    questions: Mapping[str, Any] | None = None,
-    orders: Mapping[str, Any] | None = None,
-) -> Any:
-    """Carry a verb out where no daemon runs; `questions` and `orders` are more verbs than those of every database."""
+async def _on_the_database(config: Config, verb: str, arguments: Mapping[str, Any]) -> Any:
+    """Carry a verb out where no daemon runs."""
     from crmbridge import assemble
     from crmbridge.app import utc_now
-    from crmbridge.operate.desk import Actor, Desk
+    from crmbridge.operate.desk import Desk
     from crmbridge.operate.port import Stopped
     from crmbridge.store import SqliteStore
 
     store = SqliteStore(config.store_path)
     try:
         port = Stopped(store=store, config=config, clock=utc_now, built=lambda name: assemble.source(config, name, utc_now))
-        desk = Desk(port, questions, orders)
+        desk = Desk(port)
         await desk.begin()
-        return await desk.answer(verb, arguments, Actor(_myself(), f"no daemon, user {_user()}"))
+        return await desk.answer(verb, arguments, here)
     finally:
         store.close()
+
+
+def here() -> Actor:
+    """Who gives this command, where no daemon runs."""
+    from crmbridge.operate.book import Actor
+
+    return Actor.of(_myself(), f"no daemon, user {_user()}")
 
 
 def going_on(answer: Mapping[str, Any]) -> dict[str, Any]:

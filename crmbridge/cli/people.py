@@ -214,6 +214,5 @@ def _value(value: Any) -> str:
 
 def _came_to(one: dict[str, Any]) -> str:
     done = ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in one["came_to"].items())
-    if one["ended_at"] is None:
-        return "under way"
-    return ": ".join(part for part in (done, one["error"]) if part) or "done"
+    state = "under way" if one["running"] else f"not ended, last at {one['last_at'][:19]}" if one["ended_at"] is None else one["error"]
+    return ": ".join(part for part in (done, state) if part) or "done"

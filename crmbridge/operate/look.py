@@ -63,7 +63,7 @@ class Look:
         """Dead letters, newest first, and webhook requests that nobody could interpret."""
         found = await self._listed([State.DEAD], where or {}, limit)
         everything = scopes.read(where or {}, self._port.now(), whole=True).everything
-        failed = await self._store.failed_requests(min(limit, LIMIT)) if everything else []
+        failed = await self._store.failed_requests(_page(limit)) if everything else []
         found["requests"] = [
             {"id": row.id, "source": row.source, "record": row.record, "received_at": row.received_at.isoformat(), "reason": reason}
             for row, reason in failed
@@ -77,11 +77,11 @@ class Look:
     async def orders(self, since: str | None = None, limit: int = 100, number: int | None = None) -> dict[str, Any]:
         """What people ordered, the newest first: since an instant, or the one with a number."""
         start = scopes.instant(since, self._port.now()) if since else None
-        return {"orders": [shapes.order(one) for one in await self._store.orders(start, min(limit, LIMIT), number)]}
+        return {"orders": [shapes.order(one) for one in await self._store.orders(start, _page(limit), number)]}
 
     async def _listed(self, states: Sequence[State], where: Where, limit: int) -> dict[str, Any]:
         scope = scopes.read(where, self._port.now(), whole=True)
-        found = await self._store.select(states, scope, limit=min(limit, LIMIT))
+        found = await self._store.select(states, scope, limit=_page(limit))
         return {
             "deliveries": [shapes.delivery(one, self._port.engine) for one in found],
             "count": await self._store.count(states, scope),
@@ -133,7 +133,7 @@ class Look:
         """Changes behind a journal number; without one, where the journal ends now."""
         if after is None:
             return {"events": [], "last": await self._store.last_event()}
-        found = await self._store.events_after(after, min(limit, LIMIT))
+        found = await self._store.events_after(after, _page(limit))
         engine = self._port.engine
         events = [shapes.event(one.event, engine) | {"seq": one.seq, "stale": one.stale} for one in found]
         return {"events": events, "last": found[-1].seq if found else after}
@@ -143,3 +143,8 @@ class Look:
         if found is None:
             raise Refused(f"there is no delivery {name}")
         return found
+
+
+def _page(limit: int) -> int:
+    """How many rows an answer holds."""
+    return max(1, min(limit, LIMIT))

@@ -10,7 +10,7 @@ from crmbridge.model import Audience, ChangeEvent, Channel, Delivery, Fields, Re
 from crmbridge.rules.engine import NO_LINK, Engine
 from crmbridge.rules.values import told
 from crmbridge.store.interface import Attempt
-from crmbridge.store.ledger import Given
+from crmbridge.store.ledger import Ordered
 
 Records = Mapping[tuple[str, str], RecordSpec]
 
@@ -61,8 +61,8 @@ def attempt(one: Attempt) -> dict[str, Any]:
     return {"number": one.number, "ended_at": one.ended_at.isoformat(), "outcome": one.outcome, "error": one.error}
 
 
-def order(one: Given) -> dict[str, Any]:
-    """An order: who gave it, by which door, when, and what it came to; `ended_at` None while it is carried out."""
+def order(one: Ordered) -> dict[str, Any]:
+    """An order: who gave it, by which door, when, and what it came to; `ended_at` None while there is more of it to do."""
     return {
         "id": one.id,
         "verb": one.order.verb,
@@ -70,6 +70,8 @@ def order(one: Given) -> dict[str, Any]:
         "actor": one.order.actor,
         "door": one.order.door,
         "began_at": one.began_at.isoformat(),
+        "last_at": one.last_at.isoformat(),
+        "running": one.running,
         "ended_at": moment(one.ended_at),
         "came_to": dict(one.counts),
         "error": one.error,

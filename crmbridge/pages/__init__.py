@@ -2,6 +2,6 @@
 
 from crmbridge.pages.frame import Frame, PageError, Visit, missing
 from crmbridge.pages.look import Look
-from crmbridge.pages.sessions import Person, Session, Sessions
+from crmbridge.pages.sessions import Person, Sessions
 
-__all__ = ["Frame", "Look", "PageError", "Person", "Session", "Sessions", "Visit", "missing"]
+__all__ = ["Frame", "Look", "PageError", "Person", "Sessions", "Visit", "missing"]

@@ -18,6 +18,7 @@ from crmbridge.errors import InvalidRequest
 LONGEST: Final = 128 * 1024
 """Bytes: the longest post with every character percent-encoded."""
 _MAX_FIELDS: Final = 20
+_LABEL: Final = b"chirp form"  # from before there was more than the feed: forms of pages that are open live through an upgrade
 _BELOW: Final = re.compile(r"(?:[/?][A-Za-z0-9/_\-?=&%.~+]*)?", re.ASCII)
 
 
@@ -31,7 +32,7 @@ def parse_form(body: bytes) -> dict[str, str]:
 
 def proof_of(secret: str) -> str:
     """What a form of ours says: derived from the visitor's cookie, which other sites cannot read."""
-    return base64.urlsafe_b64encode(hmac.digest(secret.encode("utf-8", "replace"), b"form", hashlib.sha256)).decode().rstrip("=")
+    return base64.urlsafe_b64encode(hmac.digest(secret.encode("utf-8", "replace"), _LABEL, hashlib.sha256)).decode().rstrip("=")
 
 
 def proves(said: str, secret: str) -> bool:

@@ -14,7 +14,9 @@ class Order:
 
     verb: str
     arguments: Mapping[str, Any]
-    """JSON values, without secrets."""
+    """JSON values, as they may be shown."""
+    meant: str
+    """A digest of what is meant: who goes on with an order means the same."""
     actor: str
     """As they call themselves."""
     door: str
@@ -22,14 +24,18 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class Ordered:
     """An order as it was written down."""
 
     id: int
     order: Order
     began_at: datetime
+    last_at: datetime
+    """When a bite of it began or ended last."""
+    running: bool
+    """A bite of it is carried out."""
     ended_at: datetime | None
-    """None while it is carried out."""
+    """None while there is more of it to do."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """What it came to."""
     error: str = ""
@@ -42,14 +48,14 @@ class Ledger(Protocol):
     async def order_begins(self, order: Order, now: datetime) -> int:
         """Write an order down; returns its number."""
 
-    async def order_goes_on(self, id: int, order: Order) -> bool:
-        """Take up an order again, for its next bite. False if that number is another's, another order's or unknown."""
+    async def order_goes_on(self, id: int, order: Order, since: datetime, now: datetime) -> bool:
+        """Take up an order for its next bite. False unless it is this one, is not ended, nobody is at it, and somebody was `since`."""
 
-    async def order_ends(self, id: int, counts: Mapping[str, int], error: str, now: datetime) -> None:
-        """Add to what an order came to."""
+    async def order_ends(self, id: int, counts: Mapping[str, int], error: str, now: datetime, *, more: bool = False) -> Mapping[str, int]:
+        """Add to what an order came to, and end it unless there is `more` to do; returns the whole."""
 
     async def orders_cut_short(self, error: str, now: datetime) -> None:
-        """End the orders that were carried out when the process ended."""
+        """End the orders of which there was more to do when the process ended."""
 
-    async def orders(self, since: datetime | None = None, limit: int = 100, id: int | None = None) -> list[Given]:
+    async def orders(self, since: datetime | None = None, limit: int = 100, id: int | None = None) -> list[Ordered]:
         """Orders, the newest first: those given since an instant, or the one with a number."""

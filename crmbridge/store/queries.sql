@@ -548,28 +548,35 @@ UPDATE waits SET until = max(:now, until + :by) WHERE until > :now
 
 -- name: order_insert
 -- Before it is carried out: an end in between shows.
-INSERT INTO orders (verb, arguments, actor, door, began_at) VALUES (?, ?, ?, ?, ?)
+INSERT INTO orders (verb, arguments, meant, actor, door, began_at, last_at) VALUES (:verb, :arguments, :meant, :actor, :door, :now, :now)
 
 -- name: order_reopen
--- The next bite of the same order, by the same person.
-UPDATE orders SET ended_at = NULL WHERE id = ? AND verb = ? AND actor = ? AND door = ? AND error = ''
+-- The next bite of the same order by the same person, who was at it just now.
+UPDATE orders SET running = 1, last_at = :now
+WHERE id = :id AND verb = :verb AND meant = :meant AND actor = :actor AND door = :door
+  AND ended_at IS NULL AND NOT running AND last_at >= :since
 
 -- name: order_counts
 -- What it came to so far.
 SELECT counts FROM orders WHERE id = ?
 
 -- name: order_end
--- Until the next bite, if there is one.
-UPDATE orders SET ended_at = :now, counts = :counts, error = :error WHERE id = :id
+-- A bite is done; the whole, unless there is more to do.
+UPDATE orders SET running = 0, last_at = :now, counts = :counts, error = :error,
+  ended_at = CASE WHEN :more THEN NULL ELSE :now END WHERE id = :id
 
 -- name: orders_cut_short
 -- The process that carried them out is gone.
-UPDATE orders SET ended_at = :now, error = :error WHERE ended_at IS NULL
+UPDATE orders SET running = 0, ended_at = :now, error = :error WHERE ended_at IS NULL
 
 -- name: orders_given
 -- The newest first.
 SELECT * FROM orders WHERE (:since IS NULL OR began_at >= :since) AND (:id IS NULL OR id = :id) ORDER BY id DESC LIMIT :limit
 
+-- name: forget_orders
+-- A record that is forgotten is named by no order.
+UPDATE orders SET arguments = replace(arguments, json_quote(:record), '"***"') WHERE instr(arguments, json_quote(:record))
+
 -- name: purge_orders
 -- Retention.
-DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE began_at < ? AND ended_at IS NOT NULL ORDER BY began_at LIMIT ?)
+DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE began_at < ? AND NOT running ORDER BY began_at LIMIT ?)

@@ -6,6 +6,7 @@ On a unix socket that only its owner can open it asks for no password; at an add
 from __future__ import annotations
 
 import contextlib
+import functools
 import hmac
 import json
 import logging
@@ -13,17 +14,17 @@ import pwd
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
 
 from crmbridge.errors import CrmbridgeError, InvalidRequest
-from crmbridge.operate.desk import Actor, Desk
+from crmbridge.operate.book import Actor
+from crmbridge.operate.desk import Desk
 from crmbridge.peers import ACTOR
 from crmbridge.server import Answering, client_of, read_body
 
-_LONGEST: Final = 100  # characters of a name
 _log = logging.getLogger("crmbridge.security")
 
 
@@ -36,7 +37,7 @@ def admin_routes(desk: Desk, exposition: Callable[[], Awaitable[bytes]], token: 
     async def call(request: web.Request) -> web.Response:
         arguments = _arguments(await read_body(request))
         try:
-            return web.json_response(await desk.answer(request.match_info["verb"], arguments, _actor(request)))
+            return web.json_response(await desk.answer(request.match_info["verb"], arguments, lambda: _actor(request)))
         except InvalidRequest:
             raise
         except (CrmbridgeError, ValueError) as error:
@@ -62,18 +63,25 @@ def _known(answering: Answering, token: Callable[[], str] | None) -> Answering:
 
 def _actor(request: web.Request) -> Actor:
     """Who asks: the name they go by, and what the door proves of them."""
-    user = _user_of(request.transport.get_extra_info("socket") if request.transport else None)
-    door = f"socket, user {user}" if user else f"token, from {client_of(request) or 'a socket'}"
-    name = unquote(request.headers.get(ACTOR, ""), errors="replace").strip()
-    return Actor(name[:_LONGEST] or user, door)
+    name = unquote(request.headers.get(ACTOR, ""), errors="replace")
+    connection = request.transport.get_extra_info("socket") if request.transport else None
+    if connection is not None and connection.family == socket.AF_UNIX:
+        user = _user_of(connection)
+        return Actor.of(name.strip() or user, f"socket, user {user or 'unknown'}")
+    return Actor.of(name, f"token, from {client_of(request)}" if connection is not None else "gone before it was known")
 
 
 def _user_of(connection: Any) -> str:
-    """The user of the process at the other end of a unix socket, as the kernel knows it (unix(7), SO_PEERCRED); empty for other sockets."""
-    if connection is None or connection.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
+    """The user of the process at the other end of a unix socket, as the kernel knows it (unix(7), SO_PEERCRED); empty if it says none."""
+    if not hasattr(socket, "SO_PEERCRED"):
         return ""
-    size = struct.calcsize("3i")
-    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    size = struct.calcsize("iII")
+    return _user_name(struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[1])
+
+
+@functools.lru_cache(maxsize=64)
+def _user_name(uid: int) -> str:
+    """Kept: the directory of users may be far away."""
     with contextlib.suppress(KeyError):
         return pwd.getpwuid(uid).pw_name
     return f"number {uid}"

@@ -62,7 +62,8 @@ def test_bites_of_the_command_line_are_one_order(quiet, monkeypatch):
         ({"SUDO_USER": "bob"}, "bob"),
         ({"DOAS_USER": "carol"}, "carol"),
         ({"CRMBRIDGE_ACTOR": "ann", "SUDO_USER": "bob"}, "ann"),
-        ({"CRMBRIDGE_ACTOR": "a\r\nX-Evil: 1 \x1b[31m"}, "a\r\nX-Evil: 1 \x1b[31m"),
+        ({"CRMBRIDGE_ACTOR": "a\r\nX-Evil: 1 \x1b[31m"}, "a X-Evil: 1 [31m"),
+        ({"CRMBRIDGE_ACTOR": "ä" * 2000}, "ä" * 100),
         ({"CRMBRIDGE_ACTOR": "x" * 500}, "x" * 100),
     ],
 )

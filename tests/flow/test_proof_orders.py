@@ -178,12 +178,16 @@ class Bench:
             if running:
                 daemon.start()
             middle = counted(daemon)
+            killed = listed(daemon)
             with given(daemon, words) as again:
                 said = again.communicate(timeout=STILL * 5)
             assert again.returncode == 0 or "was not paused" in said[1] or "nothing of that kind" in said[1], said
             if running:
                 daemon.stop()
-            return content(daemon), before != middle != counted(daemon)
+            in_the_middle = before != middle != counted(daemon)
+            assert not in_the_middle or killed[-1][0] is None or "the process ended in the middle" in killed[-1][1], killed
+            assert all(ended is not None for ended, _ in listed(daemon)), "and what was given again has ended"
+            return content(daemon), in_the_middle
 
 
 def given(daemon, words):
@@ -215,6 +219,12 @@ CONTENT = (
 def counted(daemon):
     with contextlib.closing(sqlite3.connect(f"file:{daemon.folder}/data/{STORE}?mode=ro", uri=True, timeout=STILL)) as db:
         return db.execute(LOOKED_AT).fetchone()
+
+
+def listed(daemon):
+    """When each order ended, the oldest first, and why early."""
+    with contextlib.closing(sqlite3.connect(f"file:{daemon.folder}/data/{STORE}?mode=ro", uri=True, timeout=STILL)) as db:
+        return db.execute("SELECT ended_at, error FROM orders ORDER BY id").fetchall()
 
 
 def content(daemon):

@@ -46,6 +46,7 @@ class Upkeep(rows.Base):
             gone["aside"] = db.execute(Q["inbox_forget"], (record.source, record.inner)).rowcount
             db.execute(Q["suspects_drop"], ref(record))
             db.execute(Q["forget_bodies"], ref(record))
+            db.execute(Q["forget_orders"], {"record": str(record)})
             gone["repeats"] = db.execute(Q["forget_repeats"], ref(record)).rowcount
             gone["snapshots"] = db.execute(Q["forget_snapshots"], ref(record)).rowcount
             return gone

@@ -221,7 +221,7 @@ class Stage:
         """An order that was carried out."""
 
         async def whole() -> None:
-            number = await self.store.order_begins(Order(verb=verb, arguments={}, actor="susan", door=""), self.now())
+            number = await self.store.order_begins(Order(verb=verb, arguments={}, meant="", actor="susan", door=""), self.now())
             await self.store.order_ends(number, {}, "", self.now())
 
         self._run(whole())
