@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from crmbridge.contract import CREDENTIALS, Reply, WebhookRequest, WebhookSource
+from crmbridge.contract import CREDENTIALS, Discreet, Greeting, Reply, WebhookRequest, WebhookSource
 from crmbridge.errors import InvalidRequest, StoreError
 from crmbridge.intake.desk import Desk, desks_needed
 from crmbridge.intake.interpreter import Interpreter
@@ -87,6 +87,8 @@ class Webhooks:
             raise InvalidRequest("no such hook", 404)
         heard = self.heard.setdefault(name, Heard())
         try:
+            if (greeting := self.greet(name, request)) is not None:
+                return greeting
             source.verify(request)
         except InvalidRequest as error:
             heard.refused, heard.refusal, heard.refused_since = heard.refused + 1, str(error), heard.refused_since or self._now()
@@ -96,8 +98,9 @@ class Webhooks:
         try:
             if reason := self._closed():
                 raise StoreError(reason)
-            headers = {key: value for key, value in request.headers.items() if key not in CREDENTIALS}
-            row = await self._store.accept(name, headers, request.query, request.body, request.received_at)
+            kept = source.storable(request) if isinstance(source, Discreet) else request
+            headers = {key: value for key, value in kept.headers.items() if key not in CREDENTIALS}
+            row = await self._store.accept(name, headers, "", kept.body, kept.received_at)  # a query may hold a secret: nobody needs it now
         except StoreError as error:
             self._metrics.received.labels(name, "503").inc()
             _log.error("a webhook could not be stored", extra={"source": name, "reason": str(error)})
@@ -106,6 +109,15 @@ class Webhooks:
         heard.accepted_at, heard.refused, heard.refusal, heard.refused_since = request.received_at, 0, "", None
         self.desks[name].put(row)
         return source.reply(True)
+
+    def greet(self, name: str, request: WebhookRequest) -> Reply | None:
+        """The answer to a handshake, for which nothing is stored; None where the request is none. Raises InvalidRequest."""
+        source: object = self._sources.get(name)
+        reply = source.greet(request) if isinstance(source, Greeting) else None
+        if reply is not None:
+            self._metrics.received.labels(name, "handshake").inc()
+            _log.info("a webhook's handshake was answered", extra={"source": name, "method": request.method})
+        return reply
 
     def look_again(self) -> None:
         """A person asked to try failed requests again."""

@@ -17,11 +17,12 @@ LAYERS = [
     {"config"},
     {"registry", "intake", "publisher"},
     {"rules", "store"},
+    {"hooks"},
     {"contract", "http", "db", "server", "supervise"},
     {"model", "errors", "telemetry", "peers"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-FOR_CONNECTORS = {"contract", "model", "errors", "http", "telemetry"}
+FOR_CONNECTORS = {"hooks", "contract", "model", "errors", "http", "telemetry"}
 
 
 def imports(path: Path) -> list[str]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -13,8 +10,9 @@ from typing import Any, Final
 from connectors.sources.pipedrive.api import TYPES, Api
 from connectors.sources.pipedrive.options import PipedriveOptions, Webhook
 from connectors.sources.pipedrive.rights import CLOSED, rights
-from crmbridge.contract import FieldInfo, Member, Reply, Right, Rows, Setting, WebhookRequest, each, login_secret, revealed
+from crmbridge.contract import FieldInfo, Member, Reply, Right, Rows, Setting, WebhookRequest, each, login_secret
 from crmbridge.errors import InvalidRequest, InvalidSignature, SourceError
+from crmbridge.hooks import is_basic
 from crmbridge.http import Refused, look, reading, strict_json
 from crmbridge.model import Choice, Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, parse_instant
 
@@ -301,15 +299,7 @@ class CalledPipedriveSource(PipedriveSource):
         return super().poll(cursor)
 
     def verify(self, request: WebhookRequest) -> None:
-        kind, _, given = request.headers.get("authorization", "").partition(" ")
-        try:
-            pair = base64.b64decode(given, validate=True) if kind.lower() == "basic" else b""
-        except (binascii.Error, ValueError):
-            pair = b""
-        good = False
-        for password in revealed(self._webhook.password):
-            good |= hmac.compare_digest(pair, f"{self._webhook.user}:{password}".encode())
-        if not good:
+        if not is_basic(request, self._webhook.user, self._webhook.password):
             raise InvalidSignature
         try:
             body = strict_json(request.body)

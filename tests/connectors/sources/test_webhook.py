@@ -15,10 +15,10 @@ from shared import NOW
 
 from connectors.sources.webhook import CONNECTOR
 from connectors.sources.webhook.options import WebhookOptions
-from connectors.sources.webhook.signatures import verify
 from connectors.sources.webhook.source import WebhookSource
 from crmbridge.contract import Setting, WebhookRequest
 from crmbridge.errors import InvalidRequest, InvalidSignature
+from crmbridge.hooks import verify
 from crmbridge.http import strict_json
 from crmbridge.model import Body, Choice, FieldSpec, FieldType, Unread, dump_fields, load_fields
 

@@ -1,0 +1,89 @@
+"""What a header with a signature holds, and what is signed: templates of {names} and text. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+_NAME: Final = re.compile(r"\{([a-z]+)\}")
+_VALUES: Final[Mapping[str, str]] = {
+    "signature": r"[A-Za-z0-9+/_=-]{1,200}",
+    "timestamp": r"[0-9A-Za-z:.+-]{1,40}",
+    "id": r"[A-Za-z0-9_-]{1,256}",  # nothing that a template could put between it and the next part
+}
+MOST_SIGNATURES: Final = 10
+LONGEST: Final = 4_096  # characters of a header with a signature
+
+
+def placeholders(text: str) -> list[str]:
+    """The names in a template, in order."""
+    return _NAME.findall(text)
+
+
+def template(text: str, known: Collection[str]) -> list[tuple[str, str]] | None:
+    """A template as (text, name) pairs; the last name may be empty. None where it holds an unknown name, one twice, or a brace too many."""
+    found: list[tuple[str, str]] = []
+    at = 0
+    for match in _NAME.finditer(text):
+        found.append((text[at : match.start()], match[1]))
+        at = match.end()
+    found.append((text[at:], ""))
+    names = [name for _, name in found if name]
+    if len(set(names)) != len(names) or not set(names) <= set(known) or any("{" in piece or "}" in piece for piece, _ in found):
+        return None
+    return found if text.isascii() and text.isprintable() else None
+
+
+def filled(text: str, values: Mapping[str, bytes]) -> bytes:
+    """A template with its values. KeyError for one that is not there is a mistake of the caller's."""
+    pieces = template(text, values.keys())
+    assert pieces is not None, "options were checked"
+    return b"".join(piece.encode() + (values[name] if name else b"") for piece, name in pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a header held."""
+
+    signatures: Sequence[str]
+    timestamp: str | None = None
+    id: str | None = None
+
+
+def held(value: str, layout: str, separator: str) -> Held | None:
+    """What `value` holds by a layout; None where it is not written so.
+
+    With a separator its parts may come in any order, a signature several times; parts that the layout does not know (the signatures
+    of other versions) are left out. A timestamp or an id that comes twice is none.
+    """
+    if len(value) > LONGEST or not value.isascii():
+        return None
+    parts = value.split(separator) if separator else [value]
+    found: dict[str, list[str]] = {"signature": [], "timestamp": [], "id": []}
+    for part in parts[:50]:
+        for pattern in _patterns(layout, separator):
+            if match := pattern.fullmatch(part):
+                for name, one in match.groupdict().items():
+                    found[name].append(one)
+                break
+    names = placeholders(layout)
+    if len(parts) > 50 or not 0 < len(found["signature"]) <= MOST_SIGNATURES:
+        return None
+    if any(len(found[name]) != names.count(name) for name in ("timestamp", "id")):
+        return None
+    return Held(found["signature"], *(found[name][0] if found[name] else None for name in ("timestamp", "id")))
+
+
+@lru_cache(maxsize=64)
+def _patterns(layout: str, separator: str) -> tuple[re.Pattern[str], ...]:
+    """One pattern for each part of a layout."""
+    made = []
+    for part in layout.split(separator) if separator else [layout]:
+        pieces = template(part, _VALUES.keys())
+        assert pieces is not None, "options were checked"
+        pattern = "".join(re.escape(text) + (f"(?P<{name}>{_VALUES[name]})" if name else "") for text, name in pieces)
+        made.append(re.compile(pattern, re.ASCII))
+    return tuple(made)
