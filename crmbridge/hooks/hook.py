@@ -37,13 +37,15 @@ class Hook:
         *,
         challenge: Challenge | None = None,
         form: Form = "json",
+        accepted: int = 202,
         repeats_within: timedelta = timedelta(days=4),
         rereads: bool = False,
     ) -> None:
-        """`rereads`: the source can read whole what a webhook only names (`fetch_many`)."""
+        """`accepted`: the status that its sender takes for yes. `rereads`: the source reads whole what a webhook names (`fetch_many`)."""
         self._signature = signature
         self._challenge = challenge
         self._form: Form = form
+        self._accepted = accepted
         self._observing = Observing(
             where, setting.records, reading, repeats_within=repeats_within, rereads=rereads, id_header=request_id_header(signature)
         )
@@ -90,8 +92,10 @@ class Hook:
         return self._observing.observations(request, read_body(request.body, self._form) if body is _UNREAD else body)
 
     def reply(self, accepted: bool) -> Reply:
-        """202 once it is stored; 503 asks for it again."""
-        return Reply(202, b"accepted\n") if accepted else Reply(503, b"try again later\n")
+        """The sender's status once it is stored; 503 asks for it again."""
+        if not accepted:
+            return Reply(503, b"try again later\n")
+        return Reply(self._accepted, b"" if self._accepted == 204 else b"accepted\n")
 
 
 def _without(body: bytes, secrets: Sequence[str]) -> bytes:

@@ -15,6 +15,7 @@ _VALUES: Final[Mapping[str, str]] = {
     "id": r"[A-Za-z0-9_-]{1,256}",  # nothing that a template could put between it and the next part
 }
 MOST_SIGNATURES: Final = 10
+_MOST_PARTS: Final = 50
 LONGEST: Final = 4_096  # characters of a header with a signature
 
 
@@ -56,21 +57,24 @@ class Held:
 def held(value: str, layout: str, separator: str) -> Held | None:
     """What `value` holds by a layout; None where it is not written so.
 
-    With a separator its parts may come in any order, a signature several times; parts that the layout does not know (the signatures
-    of other versions) are left out. A timestamp or an id that comes twice is none.
+    With a separator its parts may come in any order, a signature several times. Parts of another kind, like the signatures of other
+    versions, are left out; one that begins as the layout's do and goes on otherwise, or has blanks, is a header nobody wrote so. A
+    timestamp or an id that comes twice is none.
     """
     if len(value) > LONGEST or not value.isascii():
         return None
     parts = value.split(separator) if separator else [value]
+    if len(parts) > _MOST_PARTS:
+        return None
     found: dict[str, list[str]] = {"signature": [], "timestamp": [], "id": []}
-    for part in parts[:50]:
-        for pattern in _patterns(layout, separator):
-            if match := pattern.fullmatch(part):
-                for name, one in match.groupdict().items():
-                    found[name].append(one)
-                break
+    for part in parts:
+        match = next((match for pattern, _ in _patterns(layout, separator) if (match := pattern.fullmatch(part))), None)
+        if match is None and (" " in part or any(part.startswith(begin) for _, begin in _patterns(layout, separator))):
+            return None
+        for name, one in match.groupdict().items() if match else ():
+            found[name].append(one)
     names = placeholders(layout)
-    if len(parts) > 50 or not 0 < len(found["signature"]) <= MOST_SIGNATURES:
+    if not 0 < len(found["signature"]) <= MOST_SIGNATURES:
         return None
     if any(len(found[name]) != names.count(name) for name in ("timestamp", "id")):
         return None
@@ -78,12 +82,12 @@ def held(value: str, layout: str, separator: str) -> Held | None:
 
 
 @lru_cache(maxsize=64)
-def _patterns(layout: str, separator: str) -> tuple[re.Pattern[str], ...]:
-    """One pattern for each part of a layout."""
+def _patterns(layout: str, separator: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """For each part of a layout its pattern, and the text that it begins with; a part without one begins like any other."""
     made = []
     for part in layout.split(separator) if separator else [layout]:
         pieces = template(part, _VALUES.keys())
         assert pieces is not None, "options were checked"
         pattern = "".join(re.escape(text) + (f"(?P<{name}>{_VALUES[name]})" if name else "") for text, name in pieces)
-        made.append(re.compile(pattern, re.ASCII))
+        made.append((re.compile(pattern, re.ASCII), pieces[0][0]))
     return tuple(made)

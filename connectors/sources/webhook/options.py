@@ -35,6 +35,7 @@ class WebhookOptions(Written):
     challenge: Challenge | None = Field(None, description="What the sender asks before it sends: echo or hello.")
     body: Form = Field("json", description="How the body is written: JSON, or a form (application/x-www-form-urlencoded).")
     map: Map = Field(description="Where in the body things stand.")
+    accepted: int = Field(202, description="The status of the answer once a request is stored; some senders take only 200.", ge=200, le=204)
     repeats_within: int = Field(
         345_600,
         description="Seconds for which the same bytes are a repeat, where a request gives neither version nor id and nothing else of the "

@@ -47,6 +47,7 @@ class Known(_Strict):
     signature: dict[str, Any]
     challenge: dict[str, Any] | None = None
     body: Literal["json", "form"] = "json"
+    accepted: str = "202"
     map: dict[str, Any]
 
 
@@ -82,7 +83,7 @@ def with_sender(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(name, str) or name not in names():
         return raw
     one = known(name)
-    found = {"body": one.body, **raw}
+    found = {"body": one.body, "accepted": one.accepted, **raw}
     for part in _PARTS:
         given, own = raw.get(part), getattr(one, part)
         if own is None or (part in raw and not isinstance(given, Mapping)):
@@ -90,6 +91,8 @@ def with_sender(raw: Mapping[str, Any]) -> Mapping[str, Any]:
         given = given or {}
         other = "scheme" in given and given["scheme"] != own.get("scheme")
         found[part] = given if other else {**own, **given}
+        if part == "challenge" and not other and isinstance(own.get("token"), dict) and isinstance(given.get("token"), Mapping):
+            found[part]["token"] = {**own["token"], **given["token"]}
     return found
 
 

@@ -20,5 +20,6 @@ class WebhookSource(Hook):
             options.reading(setting.days),
             challenge=options.challenge,
             form=options.body,
+            accepted=options.accepted,
             repeats_within=timedelta(seconds=options.repeats_within),
         )
