@@ -9,14 +9,14 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
-from crmbridge.contract import CREDENTIALS, Reply, Setting, WebhookRequest, revealed
+from crmbridge.contract import Reply, Setting, WebhookRequest, revealed
 from crmbridge.errors import InvalidRequest
 from crmbridge.hooks.bodies import Form, check_type, read_body
 from crmbridge.hooks.challenges import Challenge, Echo, answer
 from crmbridge.hooks.map import Map, headers_of
 from crmbridge.hooks.observing import Observing
-from crmbridge.hooks.proofs import Jwt, Shown, Signature
-from crmbridge.hooks.signatures import request_id_header, verify
+from crmbridge.hooks.proofs import Shown, Signature
+from crmbridge.hooks.signatures import proof_header, request_id_header, verify
 from crmbridge.model import Observation, Reading
 
 _UNREAD: Final = object()
@@ -77,13 +77,10 @@ class Hook:
 
     def storable(self, request: WebhookRequest) -> WebhookRequest:
         """What may be kept of a verified request: without the secret that it shows."""
-        match self._signature:
-            case Shown(in_="header", name=str(name)):
-                return replace(request, headers={key: value for key, value in request.headers.items() if key != name.lower()})
-            case Jwt(header=name) if name.lower() not in CREDENTIALS:
-                return replace(request, headers={key: value for key, value in request.headers.items() if key != name.lower()})
-            case Shown(in_="body"):
-                return replace(request, body=_without(request.body, revealed(self._signature.secret)))
+        if (name := proof_header(self._signature)) is not None:
+            return replace(request, headers={key: value for key, value in request.headers.items() if key != name})
+        if isinstance(self._signature, Shown) and self._signature.in_ == "body":
+            return replace(request, body=_without(request.body, revealed(self._signature.secret)))
         return request
 
     def parse(self, request: WebhookRequest) -> Sequence[Observation]:

@@ -131,6 +131,14 @@ def request_id_header(signature: Signature) -> str:
     return ""
 
 
+def proof_header(signature: Signature) -> str | None:
+    """The header that holds a secret or a token, in lower case: it is never stored. None where no such header proves the sender."""
+    match signature:
+        case Shown(in_="header", name=str(name)) | Jwt(header=name):
+            return name.lower()
+    return None
+
+
 # --- one scheme each ----------------------------------------------------------------------------
 
 

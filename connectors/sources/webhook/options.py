@@ -11,8 +11,10 @@ from pydantic_core import CoreSchema
 from connectors.sources.webhook.senders import Sender, with_sender
 from crmbridge.contract import Written
 from crmbridge.hooks import Challenge, Form, Jwt, Map, Shown, Signature, Unsigned
-from crmbridge.hooks.signatures import request_id_header
+from crmbridge.hooks.map import headers_of
+from crmbridge.hooks.signatures import proof_header, request_id_header
 
+_UNSIGNED: Final = "unsigned webhooks are refused where others reach the server (`server`): anyone could post"
 _ONLY_IDS: Final = "nothing but the id of a record is known: rules hear that one was created or deleted, and no field, nor a change of one"
 _ANY_BODY: Final = "the token proves who sends, and not what: whoever sees one may post anything until it ends"
 _IN_LOGS: Final = "a secret in an address stands in the logs of proxies on its way: keep those as safe as the secret"
@@ -62,14 +64,12 @@ class WebhookOptions(Written):
         return made
 
     def objections(self, *, public: bool) -> list[tuple[tuple[str | int, ...], str]]:
+        found: list[tuple[tuple[str | int, ...], str]] = []
         if public and isinstance(self.signature, Unsigned):
-            return [
-                (
-                    ("signature",),
-                    "unsigned webhooks are refused where others reach the server (`server`): anyone could post",
-                )
-            ]
-        return []
+            found.append((("signature",), _UNSIGNED))
+        if (name := proof_header(self.signature)) in headers_of(self.map):
+            found.append((("map",), f"the header {name} proves who sends, and is never stored: map another one"))
+        return found
 
     def notes(self) -> list[tuple[tuple[str | int, ...], str]]:
         found: list[tuple[tuple[str | int, ...], str]] = []
