@@ -10,7 +10,7 @@ import json
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from crmbridge.contract import Options, Reply, Secrets, WebhookRequest
@@ -30,7 +30,7 @@ def _asked(raw: Any) -> Way:
     return found
 
 
-Asked = Annotated[Way, BeforeValidator(_asked), WithJsonSchema({"type": "string"})]
+Asked = Annotated[Way, BeforeValidator(_asked)]
 
 
 class Token(Options):

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
 
 from crmbridge.contract import CREDENTIALS, Options
 
@@ -23,7 +23,6 @@ _PART: Final = re.compile(r'"([^"\x00-\x1f]{1,200})"|([^."\s]{1,200})')
 _HEADER: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 _MOST_PARTS: Final = 20
 _NO_HEADERS: Final[Mapping[str, str]] = {}
-_SCHEMA: Final = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": _MOST_PARTS}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,15 @@ class Way:
 
     def __str__(self) -> str:
         return self.written
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.is_instance_schema(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        parts = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": _MOST_PARTS}
+        return {"anyOf": [{"type": "string"}, parts]}
 
 
 def parts_of(written: str) -> tuple[str, ...]:
@@ -168,12 +176,11 @@ class Constant(Options):
         return f"{{value: {self.value}}}"
 
 
-Path = Annotated[Way, BeforeValidator(_in_body), WithJsonSchema(_SCHEMA)]
+Path = Annotated[Way, BeforeValidator(_in_body)]
 """A path into the body."""
-PathOrHeader = Annotated[Way, BeforeValidator(_anywhere), WithJsonSchema(_SCHEMA)]
+PathOrHeader = Annotated[Way, BeforeValidator(_anywhere)]
 """A path into the body, or a header."""
-_Written = Annotated[Way, WithJsonSchema(_SCHEMA)]
-One = Annotated[Constant | _Written, BeforeValidator(_or_mapping)]
+One = Annotated[Constant | Way, BeforeValidator(_or_mapping)]
 """One value: a path into the body, a header, or a constant."""
 
 
@@ -193,5 +200,5 @@ class Entries(Options):
         return str(self.from_)
 
 
-Fields = Annotated[Entries | _Written, BeforeValidator(_in_body_or_mapping)]
+Fields = Annotated[Entries | Way, BeforeValidator(_in_body_or_mapping)]
 """A record's fields: a path to a mapping, or how they stand in entries and pairs."""

@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema
 
 from connectors.sources.webhook.senders import Sender, with_sender
 from crmbridge.contract import Written
-from crmbridge.hooks import Challenge, Form, Jwt, Map, Shown, Signature, Unsigned
+from crmbridge.hooks import Echo, Form, Hello, Jwt, Map, Shown, Signature, Unsigned
 from crmbridge.hooks.map import headers_of
 from crmbridge.hooks.signatures import proof_header, request_id_header
 
@@ -34,7 +34,9 @@ class WebhookOptions(Written):
     signature: Signature = Field(
         description="How the sender proves itself: standard-webhooks, hmac-sha256, hmac, jwt, secret, bearer, basic or none."
     )
-    challenge: Challenge | None = Field(None, description="What the sender asks before it sends: echo or hello.")
+    challenge: Echo | Hello | None = Field(
+        None, description="What the sender asks before it sends: echo (a value goes back) or hello (GET and HEAD).", discriminator="scheme"
+    )
     body: Form = Field("json", description="How the body is written: JSON, or a form (application/x-www-form-urlencoded).")
     map: Map = Field(description="Where in the body things stand.")
     accepted: int = Field(202, description="The status of the answer once a request is stored; some senders take only 200.", ge=200, le=204)

@@ -13,6 +13,7 @@ from crmbridge import registry
 from crmbridge.config.load import options_model
 from crmbridge.config.models import ConfigModel, DestinationModel, IncludeModel, RuleModel, SourceModel
 from crmbridge.contract import Options
+from crmbridge.hooks import Way
 
 
 class Mark(Enum):
@@ -67,7 +68,7 @@ def _below(model: type[BaseModel], prefix: str, way: tuple[Any, ...], without: s
             at,
             model,
             attribute,
-            bool(inner) and not {str, type(None)} & {*get_args(info.annotation)} - ({str} if _many(info) else set()),
+            bool(inner) and not {str, Way, type(None)} & {*get_args(info.annotation)} - ({str} if _many(info) else set()),
         )
         chosen_by = info.discriminator
         if isinstance(chosen_by, str):
