@@ -58,7 +58,7 @@ def held(value: str, layout: str, separator: str) -> Held | None:
     """What `value` holds by a layout; None where it is not written so.
 
     With a separator its parts may come in any order, a signature several times. Parts of another kind, like the signatures of other
-    versions, are left out; one that begins as the layout's do and goes on otherwise, or has blanks, is a header nobody wrote so. A
+    versions, are left out; one that begins as the layout's do and goes on otherwise, is empty or has blanks, makes no such header. A
     timestamp or an id that comes twice is none.
     """
     if len(value) > LONGEST or not value.isascii():
@@ -69,7 +69,7 @@ def held(value: str, layout: str, separator: str) -> Held | None:
     found: dict[str, list[str]] = {"signature": [], "timestamp": [], "id": []}
     for part in parts:
         match = next((match for pattern, _ in _patterns(layout, separator) if (match := pattern.fullmatch(part))), None)
-        if match is None and (" " in part or any(part.startswith(begin) for _, begin in _patterns(layout, separator))):
+        if match is None and (not part or " " in part or any(part.startswith(begin) for _, begin in _patterns(layout, separator))):
             return None
         for name, one in match.groupdict().items() if match else ():
             found[name].append(one)

@@ -168,6 +168,8 @@ def _hmac(signature: Hmac, request: WebhookRequest) -> None:
     signed = filled(signature.signed, values)
     keys = [key for one in revealed(signature.secret) if (key := _key(one, signature.key, signature.key_prefix))]
     given = [decoded(one, signature.encoding) for one in found.signatures]
+    if not all(given):
+        raise InvalidSignature(f"the header {signature.header} is malformed")
     _compare_any(given, [hmac.digest(key, signed, signature.digest) for key in keys])
     moment = instant(stamp, signature.stamp) if "timestamp" in names else None
     if moment is not None and abs(request.received_at.timestamp() - moment) > signature.tolerance:

@@ -9,12 +9,13 @@ import pytest
 from shared import NOW
 from test_interpreter import Part, seen
 
-from crmbridge.contract import Reply, WebhookRequest
+from crmbridge.contract import Reply, Setting, WebhookRequest
 from crmbridge.errors import InvalidSignature, SourceError, StoreError
+from crmbridge.hooks import Hook, Map, Unsigned
 from crmbridge.http import Refused
 from crmbridge.intake import desk as module
 from crmbridge.intake.webhooks import Webhooks
-from crmbridge.model import RecordRef
+from crmbridge.model import Reading, RecordRef
 from crmbridge.store import SqliteStore
 from crmbridge.store.interface import Batch, Entry, Snapshot
 
@@ -277,6 +278,32 @@ async def test_what_a_webhook_names_is_read_whole(store):
         await door.quiet()
     assert far.asked == [("Deal", ("1", "2", "3"))]
     assert await fields_of(store, "1", "2", "3") == ["c", "z"]
+
+
+class Hooked(Hook):
+    """A source of the kit whose webhooks carry ids alone, and that can read its CRM."""
+
+    def __init__(self):
+        where = Map(record_type={"value": "Deal"}, record_id="item", items="body", kind=None)
+        super().__init__(Unsigned(scheme="none"), where, Setting(name="far"), Reading(), rereads=True)
+        self.asked = []
+
+    def fetch_many(self, record_type, ids):
+        self.asked.append((record_type, tuple(ids)))
+        return [seen(id, S=f"read {id}") for id in ids if id != "3"]
+
+
+async def test_ids_alone_are_read_whole_by_a_source_of_the_kit(store):
+    """A map without fields names records; one that is gone meanwhile leaves nothing, and no request fails."""
+    far = Hooked()
+    door = Door(store, far=far)
+    await door.post('["1", "2"]', "far")
+    await door.post('["2", "3"]', "far")
+    async with door:
+        await door.quiet()
+    assert far.asked == [("Deal", ("1", "2", "3"))]
+    assert await fields_of(store, "1", "2", "3") == ["read 1", "read 2"]
+    assert await door.failed() == []
 
 
 async def test_a_crm_that_cannot_be_read_holds_up_no_other(store, monkeypatch):
