@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from crmbridge.contract import Options
-from crmbridge.hooks.paths import Entries, Fields, One, Path, PathOrHeader, Way
+from crmbridge.hooks.paths import Fields, One, Path, PathOrHeader, Way
 
 
 class KindMap(Options):
@@ -58,13 +58,6 @@ class Map(Options):
     def _in_body(cls, value: Way | None) -> Way | None:
         if value is not None and value.root != "body":
             raise PydanticCustomError("path", "items are found in the body: write a path that begins with body")
-        return value
-
-    @field_validator("fields", "before")
-    @classmethod
-    def _of_entries(cls, value: Way | Entries | None) -> Way | Entries | None:
-        if isinstance(value, Entries) and value.value is None:
-            raise PydanticCustomError("entries", "say in `value` which part of an entry or a pair is the value")
         return value
 
 

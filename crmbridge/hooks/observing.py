@@ -163,7 +163,7 @@ def _happened(kind: KindMap | None, body: Any, item: Any, headers: Mapping[str, 
 
 def _gathered(raw: Any, where: Entries) -> Any:
     """Entries or pairs as a mapping of name to value; what is neither, as it is. Raises ValueError for a name that comes twice."""
-    part = (str(where.value),)
+    part = (where.value,)
     if where.key is None:
         if not isinstance(raw, dict):
             return raw

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BeforeValidator, Discriminator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Tag
 from pydantic_core import PydanticCustomError, core_schema
 
 from crmbridge.contract import CREDENTIALS, Options
@@ -159,12 +159,9 @@ def _anywhere(raw: Any) -> Way:
     return found
 
 
-def _or_mapping(raw: Any) -> Any:
-    return raw if isinstance(raw, (dict, Options)) else _anywhere(raw)
-
-
-def _in_body_or_mapping(raw: Any) -> Any:
-    return raw if isinstance(raw, (dict, Options)) else _in_body(raw)
+def _shape(raw: Any) -> str:
+    """What one wrote: a mapping, or else a path."""
+    return "a mapping" if isinstance(raw, (dict, Options)) else "a path"
 
 
 class Constant(Options):
@@ -180,7 +177,7 @@ Path = Annotated[Way, BeforeValidator(_in_body)]
 """A path into the body."""
 PathOrHeader = Annotated[Way, BeforeValidator(_anywhere)]
 """A path into the body, or a header."""
-One = Annotated[Constant | Way, BeforeValidator(_or_mapping)]
+One = Annotated[Annotated[Constant, Tag("a mapping")] | Annotated[PathOrHeader, Tag("a path")], Discriminator(_shape)]
 """One value: a path into the body, a header, or a constant."""
 
 
@@ -189,8 +186,7 @@ class Entries(Options):
 
     from_: Path = Field(alias="from", description="Where they stand: a list of entries, or a mapping of name to a pair.")
     key: str | None = Field(None, description="In a list: the part of an entry that names the field.", min_length=1, max_length=100)
-    value: str | None = Field(
-        None,
+    value: str = Field(
         description="The part of an entry, or of a pair, that is the value: a name like `to`, or 0 or 1 in [old, new].",
         min_length=1,
         max_length=100,
@@ -200,5 +196,5 @@ class Entries(Options):
         return str(self.from_)
 
 
-Fields = Annotated[Entries | Way, BeforeValidator(_in_body_or_mapping)]
+Fields = Annotated[Annotated[Entries, Tag("a mapping")] | Annotated[Path, Tag("a path")], Discriminator(_shape)]
 """A record's fields: a path to a mapping, or how they stand in entries and pairs."""

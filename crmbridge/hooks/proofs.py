@@ -79,7 +79,9 @@ class Hmac(_Signed):
             there = (header is not None) + shown.count(name)
             if name in signed and there != 1:
                 raise PydanticCustomError(
-                    "signed", "`signed` has {{{name}}}: say where it stands, in `{name}`, a header's name, or in the layout", {"name": name}
+                    "signed",
+                    "`signed` has {what}: say where it stands, in `{name}`, a header's name, or in the layout",
+                    {"name": name, "what": f"{{{name}}}"},
                 )
             if name not in signed and (header is not None or (name == "timestamp" and there)):
                 raise PydanticCustomError("signed", "the {name} stands in a header and is not `signed`: it proves nothing", {"name": name})

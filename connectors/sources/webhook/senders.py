@@ -6,6 +6,7 @@ the file's, all of it is the user's.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -70,8 +71,9 @@ def known(name: str) -> Known:
 def _is_known(name: str) -> str:
     if name in names():
         return name
-    facts = {"name": name, "names": ", ".join(names())}
-    raise PydanticCustomError("sender", "`{name}` is no sender that is known; there are {names}", facts)
+    near = difflib.get_close_matches(name, names(), 1)
+    facts = {"name": name, "hint": f'did you mean "{near[0]}"?' if near else f"there are {', '.join(names())}"}
+    raise PydanticCustomError("sender", "`{name}` is no sender that is known; {hint}", facts)
 
 
 Sender = Annotated[str, AfterValidator(_is_known), WithJsonSchema({"enum": list(names())})]

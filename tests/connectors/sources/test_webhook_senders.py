@@ -71,8 +71,10 @@ def test_the_user_goes_before():
     assert (str(one.map.record_id), one.map.before, str(one.map.fields)) == ("body.other", None, "body.data.object")
     assert WebhookOptions(sender="stripe", signature={"scheme": "bearer", "secret": SECRET}).signature.scheme == "bearer"
     assert WebhookOptions(**options("slack") | {"challenge": None}).challenge is None
-    with pytest.raises(ValueError, match="`strype` is no sender that is known; there are asana, attio"):
+    with pytest.raises(ValueError, match='`strype` is no sender that is known; did you mean "stripe"'):
         WebhookOptions(sender="strype", signature=mine)
+    with pytest.raises(ValueError, match="`x` is no sender that is known; there are asana, attio"):
+        WebhookOptions(sender="x", signature=mine)
     with pytest.raises(ValueError, match="secret"):
         WebhookOptions(sender="stripe")
 
