@@ -691,6 +691,52 @@ def test_who_cannot_tell_a_late_repeat_from_a_change_is_told():
     assert options(SCHEMES["standard"]).notes() == []
 
 
+@pytest.mark.parametrize(
+    ("signature", "where", "said"),
+    [
+        ({"scheme": "jwt", "secret": SECRET}, {"version": "body.v"}, ["the token proves who sends, and not what"]),
+        ({"scheme": "jwt", "secret": SECRET, "body_claim": "sha"}, {"version": "body.v"}, []),
+        (
+            {"scheme": "secret", "in": "query", "name": "k", "secret": SECRET},
+            {"version": "body.v"},
+            ["a secret in an address stands in the logs"],
+        ),
+        ({"scheme": "secret", "in": "path", "secret": SECRET}, {"version": "body.v"}, ["a secret in an address stands in the logs"]),
+        ({"scheme": "secret", "in": "header", "name": "k", "secret": SECRET}, {"version": "body.v"}, []),
+        ({"scheme": "hmac", "header": "X-S", "secret": SECRET, "id": "X-Id", "signed": "{id}.{body}"}, {}, []),
+        ({"scheme": "hmac", "header": "X-S", "secret": SECRET}, {}, ["nothing tells a late repeat from a change"]),
+        (SCHEMES["hex"], {"version": "body.v", "fields": None}, ["nothing but the id of a record is known"]),
+    ],
+)
+def test_what_people_should_know_before_they_rely_on_it(signature, where, said):
+    """`lint` says it."""
+    assert [note[: len(text)] for (_, note), text in zip(options(signature, **where).notes(), said, strict=True)] == said
+
+
+def test_a_signed_id_names_a_request():
+    """As the webhook-id of Standard Webhooks does: nobody has to map it."""
+    signed = {"scheme": "hmac", "header": "X-S", "secret": SECRET, "id": "X-Id", "signed": "{id}.{body}"}
+    (one,) = WebhookSource(options(signed), Setting(name="crm")).parse(request({"x-id": "r1"}))
+    assert (one.observation_id, one.body) == ("r1#0", None)
+
+
+def test_a_header_that_shows_a_secret_cannot_be_mapped():
+    """It is never stored."""
+    shown = {"scheme": "secret", "in": "header", "name": "X-Key", "secret": SECRET}
+    assert [path for path, _ in options(shown, actor="headers.x-key").objections(public=False)] == [("map",)]
+    assert options(shown, actor="headers.x-user").objections(public=False) == []
+
+
+def test_an_editor_wants_all_of_it_unless_a_sender_is_named():
+    """The JSON Schema: signature and map as they are, or with `sender` what differs."""
+    schema = WebhookOptions.model_json_schema(by_alias=True)
+    assert sorted(schema["else"]["required"]) == ["map", "signature"]
+    assert "required" not in schema or not {"map", "signature"} & set(schema["required"])
+    assert schema["if"]["required"] == ["sender"]
+    assert schema["else"]["properties"]["map"].keys() & {"$ref", "allOf"}
+    assert "stripe" in str(schema["properties"]["sender"])
+
+
 def test_fields_are_read_as_configured():
     """By type; what is not configured is not read, what is not sent is not there, what does not fit is no value."""
     types = {"n": "number", "o": "number", "m": "money", "d": "date", "t": "datetime", "b": "boolean", "s": "string", "any": "any"}

@@ -223,6 +223,17 @@ def test_published_means_published():
     assert {name for name in known.names() if known.known(name).about.proved == "published vector"} == set(PUBLISHED)
 
 
+def test_what_dataverse_sends(vectors):
+    """A context that nobody here wrote: attributes as fields, stamps in its own form."""
+    body = (vectors / "dataverse" / "webhook-contact-update.json").read_bytes()
+    (one,) = source("dataverse").parse(WebhookRequest({}, body, "", NOW))
+    assert (one.record_type, one.record_id, one.created, one.deleted) == ("contact", "6d81597f-0f9f-e711-8122-000d3aa2331c", False, False)
+    assert (one.fields["firstname"], one.fields["modifiedby.LogicalName"]) == ("James", "systemuser")
+    assert one.before == {}, "no image before the change is registered"
+    assert one.version == datetime.fromtimestamp(1506384247, timezone.utc).isoformat()
+    assert one.occurred_at == datetime.fromtimestamp(1506409448, timezone.utc)
+
+
 # --- the forged ---------------------------------------------------------------------------------
 
 
