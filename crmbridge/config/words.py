@@ -45,6 +45,12 @@ def worded(document: Document, data: Any, path: KeyPath, error: Any, model: type
     if kind in ("enum", "literal_error"):
         wanted = [word for _, word in _QUOTED.findall(str(error["ctx"].get("expected", "")))]
         return document.problem(full, f"`{here}` is not one of {', '.join(wanted)}{did_you_mean(str(here), wanted)}")
+    if kind in ("union_tag_invalid", "union_tag_not_found") and error["ctx"]["discriminator"].startswith("'"):
+        chooser = error["ctx"]["discriminator"].strip("'")
+        wanted = [word for _, word in _QUOTED.findall(str(error["ctx"].get("expected_tags", "")))]
+        tag = error["ctx"].get("tag")
+        said = "is missing" if tag is None else f"`{tag}` is not one of {', '.join(wanted)}{did_you_mean(str(tag), wanted)}"
+        return document.problem((*full, chooser), said)
     if kind in ("greater_than_equal", "less_than_equal"):
         (bound,) = error["ctx"].values()
         return document.problem(full, f"must be at {'least' if kind == 'greater_than_equal' else 'most'} {bound}")

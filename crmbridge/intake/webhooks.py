@@ -85,15 +85,12 @@ class Webhooks:
         source = self._sources.get(name)
         if source is None:
             raise InvalidRequest("no such hook", 404)
-        heard = self.heard.setdefault(name, Heard())
         try:
-            if (greeting := self.greet(name, request)) is not None:
+            if (greeting := self._greeted(name, request)) is not None:
                 return greeting
             source.verify(request)
         except InvalidRequest as error:
-            heard.refused, heard.refusal, heard.refused_since = heard.refused + 1, str(error), heard.refused_since or self._now()
-            self._metrics.received.labels(name, str(error.status)).inc()
-            _log.warning("a webhook was refused", extra={"source": name, "status": error.status, "reason": str(error)})
+            self._refused(name, error)
             raise
         try:
             if reason := self._closed():
@@ -106,18 +103,32 @@ class Webhooks:
             _log.error("a webhook could not be stored", extra={"source": name, "reason": str(error)})
             return source.reply(False)
         self._metrics.received.labels(name, "2xx").inc()
+        heard = self.heard.setdefault(name, Heard())
         heard.accepted_at, heard.refused, heard.refusal, heard.refused_since = request.received_at, 0, "", None
         self.desks[name].put(row)
         return source.reply(True)
 
     def greet(self, name: str, request: WebhookRequest) -> Reply | None:
         """The answer to a handshake, for which nothing is stored; None where the request is none. Raises InvalidRequest."""
+        try:
+            return self._greeted(name, request)
+        except InvalidRequest as error:
+            self._refused(name, error)
+            raise
+
+    def _greeted(self, name: str, request: WebhookRequest) -> Reply | None:
         source: object = self._sources.get(name)
         reply = source.greet(request) if isinstance(source, Greeting) else None
         if reply is not None:
             self._metrics.received.labels(name, "handshake").inc()
             _log.info("a webhook's handshake was answered", extra={"source": name, "method": request.method})
         return reply
+
+    def _refused(self, name: str, error: InvalidRequest) -> None:
+        heard = self.heard.setdefault(name, Heard())
+        heard.refused, heard.refusal, heard.refused_since = heard.refused + 1, str(error), heard.refused_since or self._now()
+        self._metrics.received.labels(name, str(error.status)).inc()
+        _log.warning("a webhook was refused", extra={"source": name, "status": error.status, "reason": str(error)})
 
     def look_again(self) -> None:
         """A person asked to try failed requests again."""

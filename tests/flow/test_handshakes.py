@@ -136,6 +136,7 @@ async def test_a_handshake_that_proves_too_little(tmp_path):
     async with opened(tmp_path / "b", options("meta")) as door:
         got, _, answer = await door.ask("GET", "/hooks/crm?hub.challenge=1158201444&hub.verify_token=guessed")
         assert (got, b"1158201444" in answer) == (401, False)
+        assert (door.webhooks.heard["crm"].refused, door.counted("401"), door.counted("handshake")) == (1, 1, 0)
 
 
 @pytest.mark.parametrize("name", sorted(SENDERS.keys() - HANDSHAKES.keys()))
