@@ -173,7 +173,19 @@ def test_no_other_text_makes_a_known_device(mark, login):
 
 
 @pytest.mark.parametrize(
-    "password", ["1234567890", "password12", "qwertyuiop", "aaaaaaaaaaaa", "hunter2hunter2", "susan hart", "Susan Hart", "parkers2026"]
+    "password",
+    [
+        "1234567890",
+        "password12",
+        "qwertyuiop",
+        "aaaaaaaaaaaa",
+        "hunter2hunter2",
+        "susan hart",
+        "Susan Hart",
+        "parkers2026",
+        "crmbridge2026",
+        "Chirp!Chirp!",
+    ],
 )
 def test_what_is_guessed_first_is_no_password(password):
     assert "easy to guess" in password_problem(password, ["susan", "Susan Hart"])
