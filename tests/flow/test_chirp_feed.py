@@ -180,6 +180,25 @@ async def test_a_database_that_cannot_be_written_is_503(world):
     assert (await world.post(post()))[0]["status"] == "published"
 
 
+async def test_a_sender_chooses_nothing_but_what_a_post_is_made_of(world):
+    """Not who wrote it, when, under which id, nor in whose name."""
+    more = {
+        "id": "chosen",
+        "code": "chosen",
+        "author": 1,
+        "person": 1,
+        "created_at": 0,
+        "status": "published",
+        "url": "https://evil.example",
+    }
+    (made,) = await world.post(post() | more | {"channel": channel("1", "Parkers") | {"code": "chosen", "id": 7}})
+    assert (made["status"], "chosen" in made["url"], "evil" in made["url"]) == ("published", False, False)
+    _, page = await (await world.signed_in()).get(f"/chirp/p/{made['id']}")
+    assert "chosen" not in page
+    rows = await world.database.read(lambda connection: [dict(row) for row in connection.execute("SELECT * FROM post")])
+    assert [(row["author"], row["code"]) for row in rows] == [(None, made["id"])]
+
+
 async def test_channels_are_keyed_and_only_labelled_by_their_title(world):
     await world.post(post("a", channel=channel("1", "Parkers")), post("b", channel=channel("2", "Parkers")))
     await world.post(post("c", channel=channel("1", "Parkers Group")))
@@ -341,9 +360,15 @@ async def test_cookie_attributes(tmp_path, public_url, name):
             headers = {"Cookie": planted.partition(";")[0]}
             async with client.post(link, data={"proof": proof}, headers=headers, allow_redirects=False) as answer:
                 assert ("Strict-Transport-Security" in answer.headers) == (public_url is not None)
-                cookie = next(value for value in answer.headers.getall("Set-Cookie") if value.startswith(f"{name}="))
-        assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
-        assert ("Secure" in cookie) == (public_url is not None)
+                cookies = [planted, *answer.headers.getall("Set-Cookie")]
+            data = {"login": "susan", "password": PASSWORD, "proof": proof}
+            async with client.post(f"{server.url}/chirp/sign-in", data=data, headers=headers, allow_redirects=False) as answer:
+                cookies += answer.headers.getall("Set-Cookie")
+        assert {one.partition("=")[0] for one in cookies} == {name, f"{name}-form", f"{name}-device"}
+        for cookie in cookies:
+            assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+            assert ("Secure" in cookie.split("; ")) == (public_url is not None)
+            assert "Domain" not in cookie
     finally:
         await server.stop(0.1)
         feed.close()
