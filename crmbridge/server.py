@@ -35,10 +35,8 @@ _BACKLOG = 512
 _HEADERS = {"Server": "crmbridge", "X-Content-Type-Options": "nosniff"}
 _NO_PAGE = {"Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"}
 """What a browser is told of an answer that says nothing of itself: it is no page, and belongs in none."""
-_TOO_SLOW = (
-    b"HTTP/1.1 408 Request Timeout\r\nServer: crmbridge\r\nX-Content-Type-Options: nosniff\r\n"
-    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
-)
+_SHORT = {**_HEADERS, **_NO_PAGE, "Content-Length": "0", "Connection": "close"}
+_TOO_SLOW = "\r\n".join(("HTTP/1.1 408 Request Timeout", *map(": ".join, _SHORT.items()), "", "")).encode()
 _log = logging.getLogger(__name__)
 
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]

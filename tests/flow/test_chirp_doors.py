@@ -316,12 +316,14 @@ async def test_as_many_sessions_as_somebody_begins_are_all_shown(world):
     assert all([await signed_in_with(world, one.cookie()) for one in many])
 
 
-async def test_every_page_shows_the_way_out(world):
+async def test_every_page_shows_the_way_out_and_none_the_token(world):
     (made,) = await world.post(post())
     susan = await world.signed_in()
     code = await channel_code(susan)
     for path in ("/chirp", "/chirp/channels", f"/chirp/c/{code}", f"/chirp/p/{made['id']}", "/chirp/account"):
-        assert '<button class="plain" type="submit">Sign out</button>' in (await susan.get(path))[1], path
+        _, page = await susan.get(path)
+        assert '<button class="plain" type="submit">Sign out</button>' in page, path
+        assert susan.cookie() not in page, "no script can read the token, and no page holds it"
 
 
 async def test_a_new_password_makes_a_new_session(world):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import logging
 import random
 import re
 import sqlite3
@@ -154,6 +155,18 @@ async def test_unsigned_malformed_and_foreign_requests_are_never_taken(world):
                 assert answer.status == 401, (headers, sent)
     susan = await world.signed_in()
     assert "No channels yet" in (await susan.get("/chirp/channels"))[1]
+
+
+async def test_the_log_tells_of_posts_that_nobody_signed(world, caplog):
+    caplog.set_level(logging.INFO, "crmbridge.security")
+    assert (await world.send(b"{}", **{"webhook-signature": "v1,canary"}))[0] == 401
+    (one,) = [one for one in caplog.records if one.name == "crmbridge.security"]
+    assert (one.getMessage(), one.address, one.reason) == (
+        "feed API refused",
+        "127.0.0.1",
+        "no signature in webhook-signature matches",
+    )
+    assert "canary" not in caplog.text
 
 
 async def test_check_says_who_answers_only_to_who_knows_the_secret(world):
@@ -428,6 +441,7 @@ async def test_every_page_has_the_strict_headers(world):
             assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self'")
             assert "unsafe" not in policy
             assert "frame-ancestors 'none'" in policy
+            assert "base-uri 'none'" in policy
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert answer.headers["Referrer-Policy"] == "same-origin"
             assert answer.headers["Cache-Control"] == "no-store"
