@@ -205,6 +205,20 @@ async def test_a_one_time_link_works_once_and_for_fifteen_minutes(world):
         await world.feed.one_time_link("nobody")
 
 
+async def test_a_button_that_is_pressed_late_or_twice_signs_nobody_in(world):
+    """The page of a link was open in time, and in two browsers."""
+    path = await world.feed.one_time_link("susan")
+    one, other, slow = world.browser(), world.browser(), world.browser()
+    for browser in (one, other):
+        await browser.get(path)
+    assert [(await browser.send(path))[0] for browser in (one, other)] == [200, 403]
+    late = await world.feed.one_time_link("susan")
+    await slow.get(late)
+    world.clock += timedelta(minutes=15)
+    assert (await slow.send(late))[0] == 403
+    assert slow.cookie() is None
+
+
 async def test_who_only_looks_at_a_link_does_not_use_it_up(world):
     """Mail programs and chats do, before the person does."""
     path = await world.feed.one_time_link("susan")
