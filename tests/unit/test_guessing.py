@@ -5,7 +5,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from shared import NOW
 
@@ -232,6 +232,7 @@ def test_who_asks_is_whom_the_last_trusted_proxy_saw(peer, forwarded, expected):
 
 
 @given(st.lists(st.text(), max_size=30))
+@example(["203.0.113.9"])
 def test_what_is_forwarded_by_no_trusted_proxy_is_not_read(forwarded):
     assert client("198.51.100.1", forwarded, TRUSTED) == "198.51.100.1"
 
