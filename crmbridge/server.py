@@ -33,10 +33,10 @@ _UNREAD_MS = 30_000  # how long an answer may wait for a client that does not re
 _LINGER = 2.0  # seconds in which the rest of a refused body is read and dropped, so that the answer still arrives
 _BACKLOG = 512
 _HEADERS = {"Server": "crmbridge", "X-Content-Type-Options": "nosniff"}
-_TOO_SLOW = (
-    b"HTTP/1.1 408 Request Timeout\r\nServer: crmbridge\r\nX-Content-Type-Options: nosniff\r\n"
-    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
-)
+_NO_PAGE = {"Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"}
+"""What a browser is told of an answer that says nothing of itself: it is no page, and belongs in none."""
+_SHORT = {**_HEADERS, **_NO_PAGE, "Content-Length": "0", "Connection": "close"}
+_TOO_SLOW = "\r\n".join(("HTTP/1.1 408 Request Timeout", *map(": ".join, _SHORT.items()), "", "")).encode()
 _log = logging.getLogger(__name__)
 
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -144,7 +144,7 @@ class _Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer had begun")
         answer = _refusal(status, "this is not an HTTP request that can be answered; check its head")
-        answer.headers.update(_HEADERS)
+        answer.headers.update(_HEADERS | _NO_PAGE)
         return answer
 
 
@@ -258,7 +258,7 @@ def reachable(address: str) -> str:
     if address.startswith("/"):
         return "http://localhost"
     host, _, port = address.rpartition(":")
-    return f"http://{ {'0.0.0.0': '127.0.0.1', '[::]': '[::1]'}.get(host, host) }:{port}"  # noqa: S104
+    return f"http://{ {'0.0.0.0': '127.0.0.1', '[::]': '[::1]'}.get(host, host) }:{port}"  # noqa: S104  # nosec B104  # it is read, not bound
 
 
 class Server:
@@ -302,6 +302,8 @@ class Server:
 
     async def _prepare(self, request: web.Request, answer: web.StreamResponse) -> None:
         answer.headers.update(_HEADERS)
+        for name, value in _NO_PAGE.items():
+            answer.headers.setdefault(name, value)
         if self._metrics is not None:
             self._metrics.answered(self.name, answer.status)
         if self.stopping:

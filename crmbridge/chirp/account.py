@@ -18,7 +18,7 @@ from crmbridge.peers import neighbourhood
 from crmbridge.server import client_of
 
 _log = logging.getLogger("crmbridge.security")
-"""Who signed in, and who was refused. What a stranger typed is quoted by the log's own encoding; no secret is among it."""
+"""Who signed in and out, and who was refused. What a stranger typed is quoted by the log's own encoding; no secret is among it."""
 
 _BROWSERS: Final = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))
 _SYSTEMS: Final = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS", "macOS"))
@@ -82,7 +82,7 @@ class AccountPages:
         if person is None:
             problem = "This login and password do not belong together."
             return await self._frame.render(visit, "sign_in.html", 400, next=onward, login=login[:100], problem=problem)
-        answer = await self._entered(visit, person, onward)
+        answer = await self._entered(visit, person, onward, "password")
         if not self._device(visit, name) and (secrets := self._secrets()):
             self._frame.set_device(answer, device_mark(name, self._token(), secrets[0]))
         return answer
@@ -118,34 +118,36 @@ class AccountPages:
         """The page of a one-time link. It uses nothing up: mail programs and chats look at every link before a person does."""
         name = await self._people.link_of(visit.request.match_info["token"])
         if name is None:
-            raise _used_up()
+            raise _used_up(visit)
         return await self._frame.render(visit, "enter.html", name=name, action=visit.request.path)
 
     async def entering(self, visit: Visit) -> web.StreamResponse:
         person = await self._people.take_link(visit.request.match_info["token"])
         self._counted("refused" if person is None else "ok")
         if person is None:
-            raise _used_up()
-        return await self._entered(visit, person, "/chirp")
+            raise _used_up(visit)
+        return await self._entered(visit, person, "/chirp", "link")
 
-    async def _entered(self, visit: Visit, person: int, onward: str) -> web.StreamResponse:
+    async def _entered(self, visit: Visit, person: int, onward: str, by: str) -> web.StreamResponse:
         answer = self._frame.redirect(onward)
-        self._frame.set_session(answer, await self._begin(visit, person))
+        self._frame.set_session(answer, await self._begin(visit, person, by))
         return answer
 
-    async def _begin(self, visit: Visit, person: int) -> str:
-        """A new session in place of the one that the browser has, if any."""
+    async def _begin(self, visit: Visit, person: int, by: str) -> str:
+        """A new session in place of the one that the browser has, if any. `by` tells the log how somebody proved who they are."""
         agent, address = visit.request.headers.get("User-Agent", ""), client_of(visit.request)
         token = await self._sessions.begin(person, self._frame.token_of(visit), agent=device_of(agent), address=address)
-        _log.info("signed in", extra={"person": person, "address": address})
+        _log.info("signed in", extra={"person": person, "by": by, "address": address})
         return token
 
     async def sign_out(self, visit: Visit) -> web.StreamResponse:
         await self._sessions.end(visit.viewer)
+        _log.info("signed out", extra=_whose(visit))
         return self._gone()
 
     async def sign_out_everywhere(self, visit: Visit) -> web.StreamResponse:
         await self._sessions.end_all(visit.viewer)
+        _log.info("signed out everywhere", extra=_whose(visit))
         return self._gone()
 
     def _gone(self) -> web.StreamResponse:
@@ -166,14 +168,15 @@ class AccountPages:
             return await self._account(visit, 400, problem=str(error))
         _log.info("password changed", extra={"login": person.login, "address": client_of(visit.request)})
         # A token that was stolen before must not outlive the password that it stood for.
-        visit.secret = token = await self._begin(visit, person.id)
+        visit.secret = token = await self._begin(visit, person.id, "password")
         visit.person = await self._sessions.who(token)
         answer = await self._account(visit, done="Your password is changed. Everywhere else you are signed out.")
         self._frame.set_session(answer, token)
         return answer
 
     async def end_session(self, visit: Visit) -> web.StreamResponse:
-        await self._sessions.end_other(visit.viewer, visit.form.get("session", ""))
+        if await self._sessions.end_other(visit.viewer, visit.form.get("session", "")):
+            _log.info("session ended", extra=_whose(visit))
         return self._frame.redirect("/chirp/account")
 
     async def _account(self, visit: Visit, status: int = 200, *, problem: str = "", done: str = "") -> web.StreamResponse:
@@ -182,7 +185,12 @@ class AccountPages:
         return await self._frame.render(visit, "account.html", status, **shown)
 
 
-def _used_up() -> PageError:
+def _whose(visit: Visit) -> dict[str, int | str]:
+    return {"person": visit.viewer.id, "address": client_of(visit.request)}
+
+
+def _used_up(visit: Visit) -> PageError:
+    _log.warning("link refused", extra={"address": client_of(visit.request)})
     return PageError(403, "This link is used up", "A sign-in link works once, for 15 minutes. Ask for a new one, or sign in.")
 
 

@@ -12,6 +12,7 @@ So it is with edits, which have keys of their own. Only what came through here c
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -22,14 +23,15 @@ from crmbridge.chirp import signing
 from crmbridge.chirp import text as words
 from crmbridge.chirp.changes import Changes
 from crmbridge.chirp.posts import Draft, Outcome, Posts
-from crmbridge.errors import InvalidRequest
+from crmbridge.errors import InvalidRequest, InvalidSignature
 from crmbridge.model import clean, digest, parse_instant
-from crmbridge.server import read_body
+from crmbridge.server import client_of, read_body
 
 VERSION = 1
 MAX_POSTS = 100
 _MAX_BODY = 4 * 1024 * 1024  # bytes: a hundred of the longest posts in a script of three bytes a letter, escaped
 _MAX_SPANS = 1000
+_log = logging.getLogger("crmbridge.security")
 
 # --- reading a request ------------------------------------------------------------------------
 
@@ -180,7 +182,11 @@ class Api:
     async def _signed(self, request: web.Request) -> bytes:
         body = await read_body(request, _MAX_BODY)
         headers = {f"webhook-{name}": request.headers.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature")}
-        signing.verify(self._secrets(), headers, body, self._now().timestamp())
+        try:
+            signing.verify(self._secrets(), headers, body, self._now().timestamp())
+        except InvalidSignature as error:
+            _log.warning("feed API refused", extra={"address": client_of(request), "path": request.path, "reason": str(error)})
+            raise
         return body
 
     async def check(self, request: web.Request) -> web.Response:

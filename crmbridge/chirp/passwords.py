@@ -14,6 +14,8 @@ from crmbridge.chirp.text import clean
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 10, 200  # characters
 _LEAST_STRENGTH: Final = 3  # of zxcvbn's 0 to 4: over a hundred million guesses
 _JUDGED: Final = 72  # characters that zxcvbn looks at
+OWN_WORDS: Final = ("crmbridge", "chirp")
+"""Who guesses at this feed tries these too."""
 
 
 def password_problem(password: str, names: Sequence[str] = ()) -> str:
@@ -27,7 +29,7 @@ def password_problem(password: str, names: Sequence[str] = ()) -> str:
         return f"A password can have at most {LONGEST_PASSWORD} characters."
     from zxcvbn import zxcvbn  # its lists take a moment to load, and few ever need them
 
-    found = zxcvbn(clean(password)[:_JUDGED], user_inputs=[one for one in names if one])
+    found = zxcvbn(clean(password)[:_JUDGED], user_inputs=[*OWN_WORDS, *(one for one in names if one)])
     if found["score"] >= _LEAST_STRENGTH:
         return ""
     why = found["feedback"]["warning"].rstrip(".") or "It is among what is guessed first"

@@ -249,6 +249,9 @@ class _Loader:
         exposed += in_clear_text(model.server.public_url, groups)
         if reachable_from_outside(raw.get("server")):
             exposed += weak(secrets)
+            if model.server.public_url is None and any(one.connector.embedded(one.options) for one in destinations.values()):
+                why = "sign-ins and cookies would travel readable: put a TLS proxy in front, and write its https:// address as public_url"
+                exposed.append((("server", "listen"), why))
         return Config(
             path=self.path,
             model=model,

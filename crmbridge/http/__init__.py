@@ -7,7 +7,7 @@ from crmbridge.http.answers import is_loopback, refusal, retry_after, signed, si
 from crmbridge.http.client import Answer, Client
 from crmbridge.http.kept import Kept
 from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, Mark, aside, attempt, begin, classify, credential, describe, looking, marked
-from crmbridge.http.oauth import Denied, exchange, login_failed
+from crmbridge.http.oauth import Denied, claim, exchange, log_in, login_failed
 from crmbridge.http.picture import INSTALL, NoPicture, Picture, Pictures, can_make, made_anew
 from crmbridge.http.reading import reading
 from crmbridge.http.session import Session, read
@@ -41,6 +41,7 @@ __all__ = [
     "attempt",
     "begin",
     "can_make",
+    "claim",
     "classify",
     "credential",
     "denial",
@@ -48,6 +49,7 @@ __all__ = [
     "exchange",
     "is_loopback",
     "is_this_machine",
+    "log_in",
     "login_failed",
     "look",
     "looking",

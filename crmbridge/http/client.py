@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any, Final
 
 import aiohttp
 from yarl import URL
 
+from crmbridge.errors import DeliveryError
 from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, begin
 from crmbridge.model import Network
 
@@ -85,6 +87,15 @@ class Client:
                 return Answer(answer.status, answer.headers, b"".join(pieces))
         except TimeoutError:
             raise TimeoutError(f"no complete answer within {self._network.deadline:g} s") from None
+
+    async def ask(
+        self, method: str, url: str, *, meaning: Callable[[Answer, datetime], DeliveryError], body: bytes = b"", headers: Mapping[str, str]
+    ) -> Answer:
+        """A good answer (2xx) to one request. Raises what another one means, by `meaning(answer, now)`; else as `send`."""
+        answer = await self.send(method, url, body=body, headers=headers)
+        if 200 <= answer.status < 300:
+            return answer
+        raise meaning(answer, datetime.now(timezone.utc))
 
     async def close(self) -> None:
         """Close connections; safe to call twice."""

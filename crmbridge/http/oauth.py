@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
 import requests
 
-from crmbridge.errors import AuthFailed, DeliveryError, RateLimited, Transient
+from crmbridge.errors import AuthFailed, DeliveryError, LoginRefused, RateLimited, SourceError, Transient
 from crmbridge.http.answers import retry_after
 from crmbridge.http.mark import describe
 from crmbridge.http.session import Session
@@ -20,6 +20,7 @@ from crmbridge.telemetry import redact
 
 _LONGEST: Final = 10**8  # seconds; no token lives longer
 _LIMITED: Final = timedelta(minutes=1)  # where a limit names no end
+_AGAIN: Final = timedelta(minutes=1)  # until a login that was refused is tried again
 
 
 class Denied(Exception):
@@ -42,8 +43,9 @@ def exchange(
     *,
     now: datetime,
     client: tuple[str, str] | None = None,
+    facts: Sequence[str] = ("scope",),
 ) -> Token:
-    """The token that `form` is worth. Its facts hold the granted `scope`, if one is told.
+    """The token that `form` is worth. Its facts hold what else is told under the names in `facts`.
 
     `client`: id and secret of a confidential client, sent as HTTP Basic (section 2.3.1). An answer without a refresh token
     leaves the one in `form` good (section 6). Raises Denied, or requests.RequestException where no answer came.
@@ -60,9 +62,50 @@ def exchange(
     if not isinstance(value, str) or not value:
         raise Denied("the answer to the login holds no access_token")
     expires_at = now + timedelta(seconds=seconds) if isinstance(seconds, int) and 0 < seconds < _LONGEST else None
-    facts = {"scope": body["scope"]} if isinstance(body.get("scope"), str) else {}
     kept = refresh if isinstance(refresh, str) and refresh else form.get("refresh_token", "")
-    return Token(value, expires_at, kept, facts)
+    return Token(value, expires_at, kept, {name: told for name in facts if isinstance(told := body.get(name), str)})
+
+
+def log_in(
+    session: Session,
+    url: str,
+    form: Mapping[str, str],
+    *,
+    now: datetime,
+    client: tuple[str, str] | None = None,
+    facts: Sequence[str] = ("scope",),
+) -> Token:
+    """`exchange` for a source. Raises LoginRefused where a person must act, else SourceError."""
+    try:
+        return exchange(session, url, form, now=now, client=client, facts=facts)
+    except Denied as error:
+        if error.final:
+            raise LoginRefused(f"the login is refused: {error}", error.retry_at or now + _AGAIN) from None
+        raise SourceError(f"the login failed: {error}", error.retry_at) from None
+    except requests.RequestException as error:
+        raise SourceError(f"the login failed: {describe(error)}") from None
+
+
+def claim(claims: Mapping[str, Any], pem: str, option: str) -> str:
+    """A JWT that an RSA key signs (RS256: RFC 7518, section 3.3), as an assertion of who we are (RFC 7523).
+
+    Raises ValueError, saying that `option` holds no key, and ImportError where cryptography is not installed.
+    """
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+    try:
+        key = serialization.load_pem_private_key(pem.encode(), None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError(f"{option} is not an RSA key in PEM, without a password")
+    signed = f"{_part(json.dumps({'alg': 'RS256'}).encode())}.{_part(json.dumps(claims, separators=(',', ':')).encode())}"
+    return f"{signed}.{_part(key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+
+
+def _part(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def login_failed(error: Exception) -> DeliveryError:

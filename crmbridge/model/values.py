@@ -86,7 +86,7 @@ class Sensitivity(StrEnum):
 
     PUBLIC = "public"
     INTERNAL = "internal"
-    SECRET = "secret"  # noqa: S105
+    SECRET = "secret"  # noqa: S105  # nosec B105  # a word
 
 
 class Audience(StrEnum):

@@ -100,7 +100,7 @@ class CompileError(Exception):
         self.line = line
 
 
-ENVIRONMENT: Final = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)  # noqa: S701 it only parses
+ENVIRONMENT: Final = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)  # noqa: S701  # nosec B701  # it only parses
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class Code(StrEnum):
     # configuration
     RELOAD_REFUSED = "reload_refused"
     CONFIG_CHANGED = "config_changed"
-    SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105
+    SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105  # nosec B105  # the name of a trouble
     # the machine
     DISK_LOW = "disk_low"
     DISK_FULL = "disk_full"

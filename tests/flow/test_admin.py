@@ -48,6 +48,7 @@ def test_orders_and_metrics_at_an_address_are_for_who_has_the_token(door):
     until(lambda: requests.get(f"{url}/metrics", headers=bearer, timeout=30).status_code == 401, "a token that was changed ends")
     assert door.cli("pause", "sink", "--reason", "x").returncode == 0
     assert TOKEN not in door.output
+    assert '"logger":"crmbridge.security","message":"admin refused","address":"127.0.0.1","path":"/metrics"' in door.output
 
 
 def test_orders_work_where_no_daemon_listens_at_the_address(door):

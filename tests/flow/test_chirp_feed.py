@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import logging
 import random
 import re
 import sqlite3
@@ -156,6 +157,18 @@ async def test_unsigned_malformed_and_foreign_requests_are_never_taken(world):
     assert "No channels yet" in (await susan.get("/chirp/channels"))[1]
 
 
+async def test_the_log_tells_of_posts_that_nobody_signed(world, caplog):
+    caplog.set_level(logging.INFO, "crmbridge.security")
+    assert (await world.send(b"{}", **{"webhook-signature": "v1,canary"}))[0] == 401
+    (one,) = [one for one in caplog.records if one.name == "crmbridge.security"]
+    assert (one.getMessage(), one.address, one.reason) == (
+        "feed API refused",
+        "127.0.0.1",
+        "no signature in webhook-signature matches",
+    )
+    assert "canary" not in caplog.text
+
+
 async def test_check_says_who_answers_only_to_who_knows_the_secret(world):
     async with aiohttp.ClientSession() as client:
         async with client.get(f"{world.server.url}/chirp/api/v1/check", headers=world.sign()) as answer:
@@ -178,6 +191,25 @@ async def test_a_database_that_cannot_be_written_is_503(world):
     assert (await susan.send("/chirp/sign-in", login="susan", password=PASSWORD))[0] == 503
     world.database.failure = None
     assert (await world.post(post()))[0]["status"] == "published"
+
+
+async def test_a_sender_chooses_nothing_but_what_a_post_is_made_of(world):
+    """Not who wrote it, when, under which id, nor in whose name."""
+    more = {
+        "id": "chosen",
+        "code": "chosen",
+        "author": 1,
+        "person": 1,
+        "created_at": 0,
+        "status": "published",
+        "url": "https://evil.example",
+    }
+    (made,) = await world.post(post() | more | {"channel": channel("1", "Parkers") | {"code": "chosen", "id": 7}})
+    assert (made["status"], "chosen" in made["url"], "evil" in made["url"]) == ("published", False, False)
+    _, page = await (await world.signed_in()).get(f"/chirp/p/{made['id']}")
+    assert "chosen" not in page
+    rows = await world.database.read(lambda connection: [dict(row) for row in connection.execute("SELECT * FROM post")])
+    assert [(row["author"], row["code"]) for row in rows] == [(None, made["id"])]
 
 
 async def test_channels_are_keyed_and_only_labelled_by_their_title(world):
@@ -311,9 +343,9 @@ async def test_only_digests_are_stored(world):
     susan = await world.signed_in()
     link = await world.feed.one_time_link("susan")
     dump = await world.database.read(lambda connection: "\n".join(connection.iterdump()))
-    assert susan.cookie() not in dump
-    assert link.rpartition("/")[2] not in dump
-    assert PASSWORD not in dump
+    for secret in (susan.cookie(), link.rpartition("/")[2], PASSWORD):
+        assert secret not in dump
+        assert secret.encode().hex().upper() not in dump.upper(), "a dump writes bytes as digits"
 
 
 @pytest.mark.parametrize(("public_url", "name"), [("https://bridge.example.com", "__Host-chirp"), (None, "chirp")])
@@ -341,9 +373,15 @@ async def test_cookie_attributes(tmp_path, public_url, name):
             headers = {"Cookie": planted.partition(";")[0]}
             async with client.post(link, data={"proof": proof}, headers=headers, allow_redirects=False) as answer:
                 assert ("Strict-Transport-Security" in answer.headers) == (public_url is not None)
-                cookie = next(value for value in answer.headers.getall("Set-Cookie") if value.startswith(f"{name}="))
-        assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
-        assert ("Secure" in cookie) == (public_url is not None)
+                cookies = [planted, *answer.headers.getall("Set-Cookie")]
+            data = {"login": "susan", "password": PASSWORD, "proof": proof}
+            async with client.post(f"{server.url}/chirp/sign-in", data=data, headers=headers, allow_redirects=False) as answer:
+                cookies += answer.headers.getall("Set-Cookie")
+        assert {one.partition("=")[0] for one in cookies} == {name, f"{name}-form", f"{name}-device"}
+        for cookie in cookies:
+            assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+            assert ("Secure" in cookie.split("; ")) == (public_url is not None)
+            assert "Domain" not in cookie
     finally:
         await server.stop(0.1)
         feed.close()
@@ -403,6 +441,7 @@ async def test_every_page_has_the_strict_headers(world):
             assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self'")
             assert "unsafe" not in policy
             assert "frame-ancestors 'none'" in policy
+            assert "base-uri 'none'" in policy
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert answer.headers["Referrer-Policy"] == "same-origin"
             assert answer.headers["Cache-Control"] == "no-store"

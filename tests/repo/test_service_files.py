@@ -55,6 +55,19 @@ def test_the_compose_file_exposes_only_hooks_and_feed():
     assert "path /hooks/* /chirp /chirp/*\n" in compose["configs"]["caddyfile"]["content"]
 
 
+def test_in_clear_text_only_pages_are_sent_on():
+    """A redirect of a webhook would hide that its secret travels readable."""
+    content = yaml.safe_load((CONFIG / "compose.yaml").read_text("utf-8"))["configs"]["caddyfile"]["content"]
+    clear, _, encrypted = content.partition("\n}\n")
+
+    assert clear.startswith("http://{$$BRIDGE_HOST} {")
+    assert "path /chirp /chirp/*\n    not path /chirp/api/*\n" in clear
+    assert clear.count("redir https://") == 1
+    assert "handle {\n    respond 403\n  }" in clear
+    assert "reverse_proxy" not in clear
+    assert encrypted.startswith("{$$BRIDGE_HOST} {")
+
+
 @pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml", "crmbridge.service"])
 def test_the_port_and_paths_agree(name):
     """One state folder, one port, one configuration path."""

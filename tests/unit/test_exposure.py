@@ -96,6 +96,22 @@ def test_a_feed_that_is_read_in_clear_text_is_named(said):
     assert one.startswith("server.public_url: webhooks, sign-ins and cookies would travel readable")
 
 
+@pytest.mark.parametrize("listen", ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:8080"])
+def test_a_feed_that_others_reach_by_no_name_is_named(tmp_path, listen):
+    """Its cookies would be sent over any connection."""
+    path = tmp_path / "crmbridge.yaml"
+
+    def asked(server):
+        text = CONFIG.format(server=server, scheme="bearer, secret: {file: secret}", url="https://x.example")
+        path.write_text(text.replace("rules:", "  feed: {type: chirp}\nrules:"))
+        return [f"{one.path}: {one.message}" for one in load(path, secrets=False).warnings]
+
+    (one,) = asked(f"{{listen: '{listen}'}}")
+    assert one.startswith("server.listen: sign-ins and cookies would travel readable")
+    assert asked(f"{{listen: '{listen}', public_url: 'https://bridge.example.com'}}") == []
+    assert asked("{listen: '127.0.0.1:8080'}") == []
+
+
 # --- files ------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from shared import NOW
 
@@ -173,7 +173,19 @@ def test_no_other_text_makes_a_known_device(mark, login):
 
 
 @pytest.mark.parametrize(
-    "password", ["1234567890", "password12", "qwertyuiop", "aaaaaaaaaaaa", "hunter2hunter2", "susan hart", "Susan Hart", "parkers2026"]
+    "password",
+    [
+        "1234567890",
+        "password12",
+        "qwertyuiop",
+        "aaaaaaaaaaaa",
+        "hunter2hunter2",
+        "susan hart",
+        "Susan Hart",
+        "parkers2026",
+        "crmbridge2026",
+        "Chirp!Chirp!",
+    ],
 )
 def test_what_is_guessed_first_is_no_password(password):
     assert "easy to guess" in password_problem(password, ["susan", "Susan Hart"])
@@ -220,6 +232,7 @@ def test_who_asks_is_whom_the_last_trusted_proxy_saw(peer, forwarded, expected):
 
 
 @given(st.lists(st.text(), max_size=30))
+@example(["203.0.113.9"])
 def test_what_is_forwarded_by_no_trusted_proxy_is_not_read(forwarded):
     assert client("198.51.100.1", forwarded, TRUSTED) == "198.51.100.1"
 

@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 import requests
+from flow.wire.networks import certificate, encrypted
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -410,6 +412,31 @@ def test_a_private_ca_is_loaded_once(tmp_path: Any, monkeypatch: pytest.MonkeyPa
 
     asyncio.run(run())
     assert made == [{"cafile": file}]
+
+
+@both
+def test_only_a_certificate_that_somebody_vouches_for_is_believed(transport: Transport, tmp_path: Path) -> None:
+    """One that signed itself is refused before a byte of the request, unless it is the authority that is configured."""
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(certificate(None))
+    with encrypted(str(pem)) as server:
+        server.then(answer(204))
+        error, began = transport(server.url)
+        assert (isinstance(error, (requests.exceptions.SSLError, aiohttp.ClientSSLError)), began) == (True, False)
+        assert transport(server.url, Network(deadline=20, ca_file=str(pem))) == (204, True)
+        assert len(server.seen) == 1
+
+
+@both
+def test_no_older_tls_is_spoken(transport: Transport, tmp_path: Path) -> None:
+    """What is offered begins at 1.2: seen in the greeting, for a machine's own settings may refuse the rest anyway."""
+    greetings: list[bytes] = []
+    with tcp(lambda connection: greetings.append(connection.recv(4096))) as port:
+        transport(f"https://127.0.0.1:{port}/", QUICK)
+    (greeting,) = greetings
+    offered = greeting.partition(b"\x00\x2b\x00")[2]  # the extension supported_versions
+    versions = offered[2 : 2 + offered[1]]
+    assert {versions[at : at + 2] for at in range(0, len(versions), 2)} == {b"\x03\x04", b"\x03\x03"}
 
 
 def test_a_client_answer_is_whole(server: ScriptedServer) -> None:

@@ -141,10 +141,22 @@ def test_a_bomb_does_not_go_off(size: tuple[int, int]) -> None:
     assert time.process_time() - began < 1
 
 
+def test_a_whole_picture_with_too_many_pixels_is_not_read() -> None:
+    with pytest.raises(NoPicture, match="it has 6001 x 6000 pixels; 36 million are the most"):
+        made_anew(png("1", (6001, 6000)), most=10**6, side=100)
+
+
+def gif() -> bytes:
+    out = io.BytesIO()
+    Image.new("P", (4, 3), 0).save(out, "GIF")
+    return out.getvalue()
+
+
 @pytest.mark.parametrize(
     "data",
     [
         b"",
+        gif(),
         b"<html>",
         b"GIF89a" + b"\0" * 50,
         b"\x89PNG\r\n\x1a\n",

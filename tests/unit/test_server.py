@@ -154,6 +154,7 @@ async def test_compressed_body_is_415(server, encoding):
 async def test_dribbled_head_is_closed(server):
     said, took = await raw(server, b"POST /body HTTP/1.1\r\n", *[b"X-%d: a\r\n" % n for n in range(100)], pause=0.1)
     assert not said or said.startswith(b"HTTP/1.1 408")  # a client that is still sending may lose the answer
+    assert not said or b"frame-ancestors 'none'" in said
     assert took < CLOSED
 
 
@@ -229,9 +230,30 @@ async def test_every_answer_says_little_of_the_server(server):
             async with client.get(server.url + path) as answer:
                 assert answer.headers["Server"] == "crmbridge"
                 assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                assert answer.headers["Content-Security-Policy"] == "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
     said, _ = await raw(server, b"rubbish\r\n\r\n")
     assert b"nosniff" in said
+    assert b"frame-ancestors 'none'" in said
     assert b"aiohttp" not in said
+
+
+async def test_a_page_has_its_own_policy():
+    """What a page says of itself stands; there are never two."""
+
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(headers={"Content-Security-Policy": "default-src 'self'"})
+
+    made = Server([web.get("/page", page)], name="test")
+    await made.start("127.0.0.1:0")
+    async with aiohttp.ClientSession() as client, client.get(f"{made.url}/page") as answer:
+        assert answer.headers.getall("Content-Security-Policy") == ["default-src 'self'"]
+    await made.stop(0.5)
+
+
+async def test_nothing_is_echoed_to_trace(server):
+    said, _ = await raw(server, b"TRACE /body HTTP/1.1\r\nHost: x\r\nCookie: chirp=canary\r\nConnection: close\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 405")
+    assert b"canary" not in said
 
 
 @contextlib.asynccontextmanager

@@ -39,9 +39,7 @@ class ChirpDestination:
     async def check(self) -> None:
         """Prove that the server knows our secret."""
         with attempt():
-            answer = await self._send("GET", "/chirp/api/v1/check", digest("check"), b"")
-            if not 200 <= answer.status < 300:
-                raise _meaning(answer, datetime.now(timezone.utc))
+            await self._ask("GET", "/chirp/api/v1/check", digest("check"), b"")
 
     async def publish(self, message: Message, key: str, parent: Receipt | None) -> Receipt:
         """One post."""
@@ -75,23 +73,18 @@ class ChirpDestination:
 
     async def _order(self, name: str, key: str | None, entry: dict[str, Any]) -> list[Outcome]:
         body = _encode({name: [entry]}).encode("utf-8", "replace")
-        answer = await self._send("POST", f"/chirp/api/v1/{name}", digest(name, key or entry["id"]), body)
-        if answer.status != 200:
-            raise _meaning(answer, datetime.now(timezone.utc))
-        return outcomes(answer, [key])
+        return outcomes(await self._ask("POST", f"/chirp/api/v1/{name}", digest(name, key or entry["id"]), body), [key])
 
     async def _post(self, posts: list[dict[str, Any]]) -> list[Outcome]:
         with attempt():
             body = _encode({"posts": posts}).encode("utf-8", "replace")
-            answer = await self._send("POST", "/chirp/api/v1/posts", digest(*(post["key"] for post in posts)), body)
-            if answer.status != 200:
-                raise _meaning(answer, datetime.now(timezone.utc))
-            return outcomes(answer, [post["key"] for post in posts])
+            keys = [post["key"] for post in posts]
+            return outcomes(await self._ask("POST", "/chirp/api/v1/posts", digest(*keys), body), keys)
 
-    async def _send(self, method: str, path: str, request_id: str, body: bytes) -> Answer:
+    async def _ask(self, method: str, path: str, request_id: str, body: bytes) -> Answer:
         key = credential(lambda: signing_key(self._secret.reveal()))
-        headers = signed(key, request_id, datetime.now(timezone.utc), body)
-        return await self._client.send(method, self._url + path, body=body, headers={"Content-Type": "application/json", **headers})
+        headers = {"Content-Type": "application/json", **signed(key, request_id, datetime.now(timezone.utc), body)}
+        return await self._client.ask(method, self._url + path, meaning=_meaning, body=body, headers=headers)
 
     async def close(self) -> None:
         """Close connections."""
@@ -150,7 +143,7 @@ def post_of(message: Message, key: str, parent: Receipt | None) -> dict[str, Any
 
 
 def outcomes(answer: Answer, keys: Sequence[str | None]) -> list[Outcome]:
-    """A 200's results, one for each key in order; raises OutcomeUnknown if they do not match what was sent."""
+    """A good answer's results, one for each key in order; raises OutcomeUnknown if they do not match what was sent."""
     try:
         results = answer.json()["results"]
         if [result["key"] for result in results] != list(keys):
@@ -177,7 +170,7 @@ def _outcome(result: dict[str, Any]) -> Outcome:
 
 
 def _meaning(answer: Answer, now: datetime) -> DeliveryError:
-    """A status other than 200."""
+    """A status that is not 2xx."""
     if answer.status == 401:
         return AuthFailed("Chirp does not accept our signature: compare the secrets and both clocks", code="401")
     if answer.status == 503:  # Chirp says this only when it has stored nothing

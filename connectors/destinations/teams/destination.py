@@ -7,7 +7,7 @@ The address is the secret: it stands in no error.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -56,10 +56,10 @@ class TeamsDestination:
                 raise Rejected("a workflow posts to its own channel only: take the channel off the step", code="no_channel")
             said = dump_json(body(card(message))).encode("utf-8", "replace")
             url = credential(self._address)
-            answer = await self._client.send("POST", url, body=said, headers={"Content-Type": "application/json; charset=utf-8"})
-            if 200 <= answer.status < 300:
-                return Receipt(remote_id="", extra=accepted(answer))
-            raise meaning(answer, datetime.now(timezone.utc), old_address=is_old(url))
+            refused = partial(meaning, old_address=is_old(url))
+            headers = {"Content-Type": "application/json; charset=utf-8"}
+            answer = await self._client.ask("POST", url, meaning=refused, body=said, headers=headers)
+            return Receipt(remote_id="", extra=accepted(answer))
 
     def _address(self) -> str:
         url = self._url.reveal()

@@ -59,15 +59,9 @@ class WebhookDestination:
 
     async def _send(self, request_id: str, content: bytes) -> None:
         with attempt():
-            now = datetime.now(timezone.utc)
-            headers = {
-                **self._own_headers(),
-                "Content-Type": "application/json",
-                **signed(self._key(), request_id, now, content),
-            }
-            answer = await self._client.send("POST", self._address(), body=content, headers=headers)
-            if not 200 <= answer.status < 300:
-                raise meaning(answer, now)
+            proof = signed(self._key(), request_id, datetime.now(timezone.utc), content)
+            headers = {**self._own_headers(), "Content-Type": "application/json", **proof}
+            await self._client.ask("POST", self._address(), meaning=meaning, body=content, headers=headers)
 
     def _key(self) -> bytes:
         return credential(lambda: signing_key(self._options.secret.reveal()))

@@ -17,7 +17,7 @@ from connectors.sources.hubspot.options import HubspotOptions, OAuth
 from connectors.sources.hubspot.paths import Paths
 from crmbridge.contract import Setting, login_secret
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused, Session, Token, Tokens, Vendor, understood
+from crmbridge.http import Refused, Session, Token, Tokens, Vendor, log_in
 
 BATCH: Final = 100
 """Records of one batch read."""
@@ -175,16 +175,7 @@ class Api:
             "client_secret": login_secret(oauth.client_secret),
             "refresh_token": (last.refresh if last else "") or login_secret(oauth.refresh_token),
         }
-        answer = understood(
-            lambda: self._session.post(self.paths.token(), data=form, headers={"Accept": "application/json"}),
-            words=words,
-            now=self._setting.now(),
-        )
-        try:
-            expires_at = self._setting.now() + timedelta(seconds=int(answer["expires_in"]))
-            return Token(answer["access_token"], expires_at, answer.get("refresh_token") or form["refresh_token"])
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-            raise SourceError("HubSpot answered a login without a token") from None
+        return log_in(self._session, self.paths.token(), form, now=self._setting.now())
 
 
 def words(body: Any) -> str:

@@ -6,15 +6,15 @@ import base64
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 from connectors.sources.rest.options import Basic, Bearer, Header, OAuth2, Resource, RestOptions
 from crmbridge.contract import Setting, login_secret
-from crmbridge.errors import LoginRefused, SourceError
-from crmbridge.http import Refused, Session, Token, Tokens, Vendor, look, understood
+from crmbridge.errors import SourceError
+from crmbridge.http import Session, Token, Tokens, Vendor, log_in, look
 
 _LIFE: Final = timedelta(minutes=30)
 """For an OAuth token without expires_in."""
@@ -105,16 +105,8 @@ class Api:
                 return Token(login_secret(auth.value))
         form = {"grant_type": "client_credentials", "client_id": auth.client_id, "client_secret": login_secret(auth.client_secret)}
         form |= {"scope": auth.scope} if auth.scope else {}
-        try:
-            answer = understood(lambda: self._session.post(auth.token_url, data=form), words=_words, now=self._now())
-        except Refused as error:
-            raise LoginRefused(f"the login is refused: {error}", error.retry_at) from None
-        value = answer.get("access_token") if isinstance(answer, dict) else None
-        if not isinstance(value, str) or not value:
-            raise SourceError("the login brought no access_token")
-        seconds = answer.get("expires_in")
-        life = timedelta(seconds=int(seconds)) if isinstance(seconds, int) and 0 < seconds < 10**8 else _LIFE
-        return Token(value, self._now() + life)
+        token = log_in(self._session, auth.token_url, form, now=self._now())
+        return token if token.expires_at else replace(token, expires_at=self._now() + _LIFE)
 
     def _own(self, address: str) -> str:
         """An address that the API gave, if it is its own: nobody else is shown our credentials."""

@@ -6,20 +6,18 @@ https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_client_creden
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from connectors.sources.salesforce.options import JwtBearer, SalesforceOptions
-from crmbridge.errors import LoginRefused, SourceError
-from crmbridge.http import Refused, Session, Token, understood
+from crmbridge.errors import SourceError
+from crmbridge.http import Session, Token, claim, log_in
 
 _LIFE: Final = timedelta(minutes=60)
 """Nobody says how long a token lasts: the session timeout of the org, two hours by default, each call prolongs it."""
-_AGAIN: Final = timedelta(minutes=1)  # until a login that was refused is tried again
 _ASSERTION: Final = timedelta(minutes=3)  # how long a signed claim is good; a clock may be off by less than that
 _SALESFORCE: Final = re.compile(r"https://[A-Za-z0-9.-]+\.(salesforce|force|cloudforce|database)\.(com|mil)")
 
@@ -34,20 +32,10 @@ class Login:
 
     def obtain(self, _: Token | None) -> Token:
         """A new token; `facts` say at which address to use it. Raises SourceError."""
-        form = self._form()
-        try:
-            answer = understood(
-                lambda: self._session.post(f"{self._options.url}/services/oauth2/token", data=form), words=words, now=self._now()
-            )
-        except Refused as error:
-            raise LoginRefused(f"the login is refused: {error}", error.retry_at or self._now() + _AGAIN) from None
-        value, instance = (answer.get(name) if isinstance(answer, dict) else None for name in ("access_token", "instance_url"))
-        if not isinstance(value, str) or not value:
-            raise SourceError("the login brought no access_token")
-        scopes = answer.get("scope")
-        return Token(
-            value, self._now() + _LIFE, facts={"url": self._instance(instance), "scope": scopes if isinstance(scopes, str) else ""}
-        )
+        url = f"{self._options.url}/services/oauth2/token"
+        token = log_in(self._session, url, self._form(), now=self._now(), facts=("scope", "instance_url"))
+        facts = {"url": self._instance(token.facts.get("instance_url")), "scope": token.facts.get("scope", "")}
+        return replace(token, expires_at=self._now() + _LIFE, facts=facts)
 
     def name(self) -> str:
         """Whose tokens these are; raises ValueError for a secret that cannot be read."""
@@ -84,32 +72,10 @@ class Login:
             "aud": login.audience or self._options.url,
             "exp": int((self._now() + _ASSERTION).timestamp()),
         }
-        signed = f"{_part({'alg': 'RS256'})}.{_part(claims)}"
-        return f"{signed}.{_base64(_signature(login.private_key.reveal(), signed.encode()))}"
-
-
-def _signature(pem: str, data: bytes) -> bytes:
-    """RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518, section 3.3). Raises ValueError."""
-    try:
-        from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import padding, rsa
-    except ImportError:
-        raise SourceError("the jwt flow needs the extra: pip install 'crmbridge[salesforce]'") from None
-    try:
-        key = serialization.load_pem_private_key(pem.encode(), None)
-    except (ValueError, TypeError):
-        key = None
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise ValueError("login.private_key is not an RSA key in PEM, without a password")
-    return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
-
-
-def _part(value: dict[str, Any]) -> str:
-    return _base64(json.dumps(value, separators=(",", ":")).encode())
-
-
-def _base64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+        try:
+            return claim(claims, login.private_key.reveal(), "login.private_key")
+        except ImportError:
+            raise SourceError("the jwt flow needs the extra: pip install 'crmbridge[salesforce]'") from None
 
 
 def words(body: Any) -> str:

