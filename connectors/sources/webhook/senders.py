@@ -65,7 +65,7 @@ def known(name: str) -> Known:
     if name not in names():
         raise KeyError(name)
     text = (files(__package__) / "senders" / f"{name}.yaml").read_text("utf-8")
-    return Known.model_validate(yaml.load(text, yaml.BaseLoader))  # noqa: S506  texts only: nothing is guessed of `on` and `1.10`
+    return Known.model_validate(yaml.load(text, yaml.BaseLoader))  # noqa: S506  # nosec B506  # texts only: nothing is guessed of `on` and `1.10`
 
 
 def _is_known(name: str) -> str:
