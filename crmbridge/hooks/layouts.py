@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ _VALUES: Final[Mapping[str, str]] = {
     "timestamp": r"[0-9A-Za-z:.+-]{1,40}",
     "id": r"[A-Za-z0-9_-]{1,256}",  # nothing that a template could put between it and the next part
 }
+_BETWEEN: Final[Mapping[str, str]] = {"id": r"[A-Za-z0-9_-]*", "path": r"[!-~]*"}
+"""What cannot end an id, or a path."""
 MOST_SIGNATURES: Final = 10
 _MOST_PARTS: Final = 50
 LONGEST: Final = 4_096  # characters of a header with a signature
@@ -36,6 +39,19 @@ def template(text: str, known: Collection[str]) -> list[tuple[str, str]] | None:
     if len(set(names)) != len(names) or not set(names) <= set(known) or any("{" in piece or "}" in piece for piece, _ in found):
         return None
     return found if text.isascii() and text.isprintable() else None
+
+
+def blurs(text: str) -> str:
+    """The name in a template of what is signed of which a piece could as well be one of {body}: nothing between tells where each ends.
+
+    A body that is JSON tells it itself: no piece of it is JSON.
+    """
+    pieces = template(text, _BETWEEN.keys() | {"body", "timestamp", "method"}) or []
+    for (_, one), (between, other) in itertools.pairwise(pieces):
+        for name in {one, other} & _BETWEEN.keys() if "body" in (one, other) else ():
+            if re.fullmatch(_BETWEEN[name], between, re.ASCII):
+                return name
+    return ""
 
 
 def filled(text: str, values: Mapping[str, bytes]) -> bytes:

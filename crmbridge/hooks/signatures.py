@@ -24,7 +24,7 @@ TOLERANCE: Final = (
     300  # seconds, both directions; https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 )
 _MOST_ITEMS: Final = 10_000
-_COUNTED: Final = re.compile(r"[0-9]{1,16}", re.ASCII)
+_COUNTED: Final = re.compile(r"[1-9][0-9]{0,15}", re.ASCII)  # no zeros before it: they could be the end of what is signed before it
 _STAMP: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 _INSTANT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII)
 _ID: Final = re.compile(r"[!-~]{1,256}", re.ASCII)

@@ -16,7 +16,7 @@ from crmbridge.errors import InvalidSignature
 from crmbridge.hooks import verify
 from crmbridge.hooks.challenges import answer
 from crmbridge.hooks.encodings import canonical, canonical_url, decoded
-from crmbridge.hooks.layouts import held
+from crmbridge.hooks.layouts import blurs, held
 
 KEY = SECRET.encode()
 
@@ -96,6 +96,36 @@ def test_stamps(stamp, written):
         assert not good(options, request(x_s=signature, x_t=written, at=moment + timedelta(seconds=away)))
     for odd in ("2025-11-22T12:00:00", "2025-11-22", "2025-13-22T12:00:00Z", "1763812800.0", "+1763812800", "0x10", ""):
         assert not good(options, request(x_s=mac(f"{odd}.".encode() + BODY).hexdigest(), x_t=odd, at=moment))
+
+
+def test_no_piece_of_the_body_becomes_one_of_the_stamp():
+    """What is signed is one text: a zero that ends the body could begin a timestamp behind it, and mean the same moment."""
+    stamp = str(int(NOW.timestamp()))
+    options = {"signed": "{body}{timestamp}", "timestamp": "X-T"}
+    signature = mac(b"amount=100" + stamp.encode()).hexdigest()
+    assert good(options, request(b"amount=100", x_s=signature, x_t=stamp))
+    for zeros in (1, 2):
+        assert not good(options, request(b"amount=100"[:-zeros], x_s=signature, x_t="0" * zeros + stamp))
+
+
+@pytest.mark.parametrize(
+    ("signed", "name"),
+    [
+        ("{id}{body}", "id"),
+        ("{body}{id}", "id"),
+        ("{timestamp}.{id}-{body}", "id"),
+        ("{method}{path}{body}", "path"),
+        ("{path}.{body}", "path"),
+        ("{id}.{body}", ""),
+        ("{id}{timestamp}{body}", ""),
+        ("{path} {body}", ""),
+        ("{timestamp}{body}", ""),
+        ("{body}", ""),
+    ],
+)
+def test_what_runs_into_the_body(signed, name):
+    """What may hold the same characters, with nothing between that it may not hold."""
+    assert blurs(signed) == name
 
 
 @pytest.mark.parametrize(

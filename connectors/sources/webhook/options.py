@@ -10,7 +10,8 @@ from pydantic_core import CoreSchema
 
 from connectors.sources.webhook.senders import Sender, with_sender
 from crmbridge.contract import Written
-from crmbridge.hooks import Echo, Form, Hello, Jwt, Map, Shown, Signature, Unsigned
+from crmbridge.hooks import Echo, Form, Hello, Hmac, Jwt, Map, Shown, Signature, Unsigned
+from crmbridge.hooks.layouts import blurs
 from crmbridge.hooks.map import headers_of
 from crmbridge.hooks.signatures import proof_header, request_id_header
 
@@ -18,6 +19,10 @@ _UNSIGNED: Final = "unsigned webhooks are refused where others reach the server 
 _ONLY_IDS: Final = "nothing but the id of a record is known: rules hear that one was created or deleted, and no field, nor a change of one"
 _ANY_BODY: Final = "the token proves who sends, and not what: whoever sees one may post anything until it ends"
 _IN_LOGS: Final = "a secret in an address stands in the logs of proxies on its way: keep those as safe as the secret"
+_BLURRED: Final = (
+    "nothing that is signed tells where {{{name}}} ends and a form begins: who sees a request could move a piece of one into the other; "
+    "let the sender sign a dot between them, or a blank behind a path"
+)
 _REPEATS: Final = (
     "nothing tells a late repeat from a change: what is sent once more after something else of its record is told as a change "
     "back. Where the sender has one, map `version`, a number or stamp that grows with every change, or `observation_id`, an id "
@@ -71,6 +76,8 @@ class WebhookOptions(Written):
             found.append((("signature",), _UNSIGNED))
         if (name := proof_header(self.signature)) in headers_of(self.map):
             found.append((("map",), f"the header {name} proves who sends, and is never stored: map another one"))
+        if self.body == "form" and isinstance(self.signature, Hmac) and (name := blurs(self.signature.signed)):
+            found.append((("signature", "signed"), _BLURRED.format(name=name)))
         return found
 
     def notes(self) -> list[tuple[tuple[str | int, ...], str]]:

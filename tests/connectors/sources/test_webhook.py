@@ -727,6 +727,16 @@ def test_a_header_that_shows_a_secret_cannot_be_mapped():
     assert options(shown, actor="headers.x-user").objections(public=False) == []
 
 
+def test_a_form_that_could_begin_in_an_id():
+    """Id and form signed as one text, with nothing between: refused. JSON says itself where it begins."""
+    signed = {"scheme": "hmac", "header": "X-S", "secret": SECRET, "id": "X-Id", "signed": "{id}{body}"}
+    where = {"record_type": {"value": "Deal"}, "record_id": "body.id"}
+    ((path, said),) = WebhookOptions(signature=signed, map=where, body="form").objections(public=False)
+    assert (path, "where {id} ends and a form begins" in said) == (("signature", "signed"), True)
+    assert WebhookOptions(signature=signed, map=where).objections(public=False) == []
+    assert WebhookOptions(signature=signed | {"signed": "{id}.{body}"}, map=where, body="form").objections(public=False) == []
+
+
 def test_an_editor_wants_all_of_it_unless_a_sender_is_named():
     """The JSON Schema: signature and map as they are, or with `sender` what differs."""
     schema = WebhookOptions.model_json_schema(by_alias=True)
