@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import quote, quote_plus
 
 from crmbridge.contract import Reply, Setting, WebhookRequest, revealed
 from crmbridge.errors import InvalidRequest
@@ -70,18 +71,21 @@ class Hook:
             body = read_body(request.body, self._form)
         except ValueError as error:
             raise InvalidRequest(str(error)) from None
-        if len(request.body) <= _SMALL and self.storable(request).body is request.body:
+        if len(request.body) <= _SMALL and self.storable(request).body == request.body:
             if len(self._verified) >= _VERIFIED:
                 del self._verified[next(iter(self._verified))]
             self._verified[request.body] = body
 
     def storable(self, request: WebhookRequest) -> WebhookRequest:
         """What may be kept of a verified request: without the secret that it shows."""
-        if (name := proof_header(self._signature)) is not None:
-            return replace(request, headers={key: value for key, value in request.headers.items() if key != name})
-        if isinstance(self._signature, Shown) and self._signature.in_ == "body":
-            return replace(request, body=_without(request.body, revealed(self._signature.secret)))
-        return request
+        name = proof_header(self._signature)
+        headers = {key: value for key, value in request.headers.items() if key != name}
+        if not isinstance(self._signature, Shown):
+            return replace(request, headers=headers)
+        secrets = revealed(self._signature.secret)
+        for key, value in headers.items():  # proxies tell in one what the address was
+            headers[key] = _without(value.encode("utf-8", "surrogateescape"), secrets).decode("utf-8", "surrogateescape")
+        return replace(request, headers=headers, body=_without(request.body, secrets))
 
     def parse(self, request: WebhookRequest) -> Sequence[Observation]:
         """The observations in a verified request. Raises ValueError saying what could not be read."""
@@ -95,21 +99,30 @@ class Hook:
         return Reply(self._accepted, b"" if self._accepted == 204 else b"accepted\n")
 
 
-def _without(body: bytes, secrets: Sequence[str]) -> bytes:
-    """A body in which *** stands for each secret, however JSON or a form writes it.
+def _without(written: bytes, secrets: Sequence[str]) -> bytes:
+    """What is written, in which *** stands for each secret, however JSON, a form or an address writes it.
 
     The longest first: one may be a part of another. One so short that it may stand anywhere is no secret, and stays.
     """
     for secret in sorted((one for one in secrets if len(one) >= _SHORT), key=len, reverse=True):
-        plain = json.dumps(secret)[1:-1]
-        ways = {
-            secret,
-            plain,
-            plain.replace("/", "\\/"),
-            json.dumps(secret, ensure_ascii=False)[1:-1],
-            quote(secret, safe=""),
-            quote_plus(secret),
-        }
-        for written in sorted(ways, key=len, reverse=True):
-            body = body.replace(written.encode(), b"***")
-    return body
+        written = _pattern(secret).sub(b"***", written)
+    return written
+
+
+@lru_cache(maxsize=64)
+def _pattern(secret: str) -> re.Pattern[bytes]:
+    return re.compile(b"".join(b"(?:%b)" % b"|".join(_ways(one)) for one in secret))
+
+
+def _ways(letter: str) -> list[bytes]:
+    """How a character may be written, as patterns: \\u002B, %2B, the way of its own that JSON or a form has, and as it is."""
+    units = letter.encode("utf-16-be").hex()
+    ways = [
+        "".join(rf"\\u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4)),
+        "".join(f"%(?i:{byte:02x})" for byte in letter.encode()),
+        re.escape(json.dumps(letter)[1:-1]),
+        rf"\\{re.escape(letter)}" if letter in '/"' else "",
+        r"\+" if letter == " " else "",
+        re.escape(letter),
+    ]
+    return [way.encode() for way in ways if way]

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from datetime import timedelta
 from urllib.parse import quote, quote_plus
 
@@ -256,7 +257,13 @@ def test_a_secret_needs_its_place(where):
         SIGNATURE.validate_python({"scheme": "secret", "secret": SECRET, **where})
 
 
-ODD = 'a"b/c ü\\d' + "x" * 20
+ODD = 'a"b/c ü\\d+&!' + "x" * 20
+
+
+def every_letter(text, way):
+    """Each unit of UTF-16 in a way."""
+    units = text.encode("utf-16-be")
+    return "".join(way.format(int.from_bytes(units[at : at + 2])) for at in range(0, len(units), 2))
 
 
 @pytest.mark.parametrize("secret", [SECRET, ODD])
@@ -270,9 +277,16 @@ def test_no_secret_of_a_body_is_kept(secret, form):
             json.dumps({"id": "7", "t": secret}),
             json.dumps({"id": "7", "t": secret}).replace("/", "\\/"),
             json.dumps({"id": "7", "t": secret}, ensure_ascii=False),
+            '{{"id": "7", "t": "{}"}}'.format(every_letter(secret, "\\u{:04X}")),
+            json.dumps({"id": "7", "t": secret}).replace("+", "\\u002B").replace("&", "\\u0026"),
         ]
     else:
-        texts = [f"id=7&t={quote(secret, safe='')}", f"id=7&t={quote_plus(secret)}"]
+        plain = quote(secret, safe="")
+        texts = [
+            f"id=7&t={one}"
+            for one in (plain, quote_plus(secret), quote(secret, safe="/:!*'()~"), re.sub("%..", lambda one: one[0].lower(), plain))
+        ]
+        texts.append("id=7&t=" + "".join(f"%{byte:02x}" for byte in secret.encode()))
     for text in texts:
         sent = request(text.encode(), content_type="application/json" if form == "json" else "application/x-www-form-urlencoded")
         one.verify(sent)
@@ -280,6 +294,22 @@ def test_no_secret_of_a_body_is_kept(secret, form):
         assert b"***" in kept.body
         (found,) = one.parse(kept)
         assert (found.record_id, found.fields["t"]) == ("7", "***")
+
+
+@pytest.mark.parametrize("where", [{"in": "query", "name": "code"}, {"in": "path"}, {"in": "header", "name": "X-Key"}])
+def test_no_secret_that_is_told_once_more_is_kept(where):
+    """Proxies tell in a header what the address was, and senders in the body whom they call."""
+    one = hook(signature={"scheme": "secret", "secret": ODD} | where)
+    address = f"/hooks/crm/{quote(ODD, safe='')}?code={quote_plus(ODD)}"
+    body = json.dumps({"id": 7, "to": f"https://bridge.example.com{address}"}).encode()
+    kept = one.storable(request(body, x_original_uri=address, x_envoy_original_path=address.lower(), x_odd="\udcff", x_key=ODD))
+    assert {name: value for name, value in kept.headers.items() if name != "x-key"} == {
+        "x-original-uri": "/hooks/crm/***?code=***",
+        "x-envoy-original-path": "/hooks/crm/***?code=***",
+        "x-odd": "\udcff",
+    }
+    assert kept.headers.get("x-key") in (None, "***")
+    assert json.loads(kept.body) == {"id": 7, "to": "https://bridge.example.com/hooks/crm/***?code=***"}
 
 
 def test_no_secret_of_a_header_is_kept():

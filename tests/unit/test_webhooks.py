@@ -414,3 +414,13 @@ async def test_what_proved_the_sender_is_not_kept(door, store):
     await door.webhooks.receive("crm", WebhookRequest(headers, b"1=a", "", NOW))
     (row,) = await store.waiting("crm", 0, 1)
     assert row.headers == {"x-other": "kept"}
+
+
+@pytest.mark.parametrize("address", ["/hooks/crm/canary", "/hooks/crm?code=canary", "/hooks/crm"])
+async def test_an_address_that_proxies_tell_is_not_kept(address, door, store):
+    """Its last part or its query may be the secret of any source, and a proxy repeats it in a header of its own."""
+    path, _, query = address.removeprefix("/hooks/crm").partition("?")
+    headers = {"x-original-uri": address, "referer": f"https://bridge.example.com{address}", "x-other": "kept"}
+    await door.webhooks.receive("crm", WebhookRequest(headers, b"1=a", query, NOW, path.strip("/"), address=address))
+    (row,) = await store.waiting("crm", 0, 1)
+    assert row.headers == ({"x-other": "kept"} if "canary" in address else headers)
