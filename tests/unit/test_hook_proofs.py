@@ -451,6 +451,19 @@ def test_a_signed_handshake():
     assert hook().greet(request(body)) is None
 
 
+@pytest.mark.parametrize("signed", [True, False])
+def test_an_event_is_no_handshake(signed):
+    """Though a field of it has the name that a challenge has: else it would be answered, and lost."""
+    where = {"record_type": {"value": "Deal"}, "record_id": "body.id", "fields": "body"}
+    proof = {"scheme": "hmac", "header": "X-S", "secret": SECRET}
+    one = hook(where, proof, challenge=ECHO | {"signed": signed})
+    event = b'{"id": 7, "challenge": "abc"}'
+    assert one.greet(request(event, x_s=mac(event).hexdigest())) is None
+    assert one.greet(request(event)) is None, "and one without a signature is refused as a webhook"
+    asked = b'{"challenge": "abc"}'
+    assert one.greet(request(asked, x_s=mac(asked).hexdigest())).body == b"abc"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
