@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 from crmbridge.contract import WebhookRequest
 from crmbridge.errors import InvalidRequest
 from crmbridge.http import strict_json
+from crmbridge.model import clean
 
 Form = Literal["json", "form"]
 _NOT_JSON: Final = re.compile(
@@ -28,7 +29,7 @@ _DEEPEST: Final = 8
 
 def check_type(request: WebhookRequest, form: Form) -> None:
     """Raises InvalidRequest (415) where the request says itself that its body is of another kind."""
-    given = request.headers.get("content-type", "")
+    given = clean(request.headers.get("content-type", ""))
     if form == "json" and _NOT_JSON.match(given):
         raise InvalidRequest(f"the body must be JSON, not {given[:80]}", 415)
     if form == "form" and not _FORM.match(given):
@@ -55,7 +56,7 @@ def pairs(data: bytes) -> list[tuple[str, str]]:
     """The names and values of a form or a query, decoded, in order. Raises ValueError."""
     if not data:
         return []
-    pieces = data.split(b"&")
+    pieces = data.split(b"&", _MOST_PAIRS)
     if len(pieces) > _MOST_PAIRS:
         raise ValueError(f"the form has more than {_MOST_PAIRS} fields")
     found = []

@@ -183,6 +183,9 @@ def test_a_body_is_of_the_kind_that_was_said():
         with pytest.raises(InvalidRequest, match="must be application/x-www-form-urlencoded") as caught:
             as_form.verify(request(b"a=1", content_type=content_type))
         assert caught.value.status == 415
+    with pytest.raises(InvalidRequest, match="not text/html\ufffd") as caught:
+        hook().verify(request(content_type="text/html\udcff"))
+    assert caught.value.status == 415
     with pytest.raises(InvalidRequest, match="twice") as caught:
         as_form.verify(request(b"a=1&a=2", content_type="application/x-www-form-urlencoded"))
     assert caught.value.status == 400
