@@ -16,8 +16,8 @@ class KindMap(Options):
 
     from_: PathOrHeader | None = Field(None, alias="from", description="Where the word stands.")
     value: Literal["created", "updated", "deleted"] | None = Field(None, description="What happened, where all that comes is the same.")
-    created: list[str] = Field([], description="Words that mean: the record is new.")
-    deleted: list[str] = Field([], description="Words that mean: the record is gone.")
+    created: list[str] = Field([], description="Words that mean: the record is new. In a word * is any text, like *.created.")
+    deleted: list[str] = Field([], description="Words that mean: the record is gone, like *.deleted.")
     ignore: list[str] = Field([], description="Words that mean: nothing of interest.")
 
     @model_validator(mode="after")
@@ -45,7 +45,8 @@ class Map(Options):
     kind: KindMap | None = Field(None, description="What happened; without it the record was updated.")
     version: PathOrHeader | None = Field(None, description="A number or ISO 8601 instant that grows with every change of the record.")
     observation_id: PathOrHeader | None = Field(
-        None, description="An id that a redelivery repeats, like headers.idempotency-key. Default: the webhook-id of standard-webhooks."
+        None,
+        description="An id that a redelivery repeats, like headers.idempotency-key. Default: the webhook-id of standard-webhooks, or a signed id.",
     )
     occurred_at: PathOrHeader | None = Field(
         None, description="When it happened: ISO 8601, or seconds or milliseconds since 1970. Default: on arrival."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -156,9 +157,19 @@ def _happened(kind: KindMap | None, body: Any, item: Any, headers: Mapping[str, 
     if kind is None or kind.from_ is None:
         return kind.value if kind else "updated"
     word = _word(look(kind.from_, body, item, headers))
-    if word in kind.ignore:
+    if _is_one(word, kind.ignore):
         return None
-    return "created" if word in kind.created else "deleted" if word in kind.deleted else "updated"
+    return "created" if _is_one(word, kind.created) else "deleted" if _is_one(word, kind.deleted) else "updated"
+
+
+def _is_one(word: str | None, words: Sequence[str]) -> bool:
+    """Whether a word is one of these, in which * is any text."""
+    return word is not None and (word in words or any("*" in one and _pattern(one).fullmatch(word) for one in words))
+
+
+@functools.lru_cache(maxsize=256)
+def _pattern(word: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, word.split("*"))), re.DOTALL)
 
 
 def _gathered(raw: Any, where: Entries) -> Any:

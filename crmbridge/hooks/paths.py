@@ -2,7 +2,7 @@
 
 A path is written with dots (`item.record.Id`), with quoted parts where a name holds blanks or dots (`body."Deal Name"`), or as a
 list of its parts (`[body, Deal Name]`). A number names an element of a list; `key=Target` names the entry of a list whose `key`
-is Target.
+is Target; `a|b` is `a`, or `b` where there is no `a`.
 """
 
 from __future__ import annotations
@@ -91,12 +91,16 @@ def at(value: Any, parts: Sequence[str]) -> Any:
     """What stands at `parts` of a body; None if nothing does."""
     for part in parts:
         if isinstance(value, dict):
-            value = value.get(part)
+            value = value[part] if part in value else _first(value, part)
         elif isinstance(value, list):
             value = _element(value, part)
         else:
             return None
     return value
+
+
+def _first(value: Mapping[str, Any], part: str) -> Any:
+    return next((value[name] for name in part.split("|") if name in value), None) if "|" in part else None
 
 
 def _element(values: Sequence[Any], part: str) -> Any:

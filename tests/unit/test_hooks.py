@@ -107,6 +107,14 @@ def test_what_stands_at_a_path():
     assert at(value, ("a", "2")) == "key=Target"
     for parts in (("a", "3"), ("a", "-1"), ("a", "x"), ("a", "key=y"), ("a", "9" * 30), ("n", "0", "x"), ("a", "\u0661")):
         assert at(value, parts) is None
+    either = {
+        "a": {"pulseId": 1},
+        "b": {"itemId": 2},
+        "c": {"pulseId": None, "itemId": 3},
+        "d": {"pulseId|itemId": 4, "itemId": 5},
+        "e": {},
+    }
+    assert [at(either, (name, "pulseId|itemId")) for name in "abcde"] == [1, 2, None, 4, None]
 
 
 def test_items_of_lists_in_lists():
@@ -254,6 +262,23 @@ def test_fields_in_pairs():
     assert (one.fields, one.before) == ({"amount": Decimal(2)}, {"amount": Decimal(1)})
     with pytest.raises(ValueError, match=r"value\s+Field required"):
         Map(**ONLY_ID, fields={"from": "body.changes"})
+
+
+def test_what_happened_in_words_of_one_end():
+    """A * in a word is any text; a word without one is that word alone."""
+    kind = {"from": "body.e", "created": ["*.created", "new"], "deleted": ["*/delete", "X_*_Y"], "ignore": ["internal.*"]}
+
+    def happened(word):
+        found = told({"id": 1, "e": word}, ONLY_ID | {"kind": kind})
+        return [(one.created, one.deleted) for one in found]
+
+    for word in ("a.created", "a.b.created", ".created", "new", "a\n.created"):
+        assert happened(word) == [(True, False)]
+    for word in ("orders/delete", "X_1_Y"):
+        assert happened(word) == [(False, True)]
+    for word in ("created", "a.createds", "axcreated", "news", "X_Y", None, 7, ["a.created"]):
+        assert happened(word) == [(False, False)]
+    assert happened("internal.created") == []
 
 
 def test_constants():

@@ -37,6 +37,8 @@ class About(_Strict):
     """In words, its handshake; empty where there is none."""
     lacks: str
     """What its webhooks do not tell."""
+    wants: str = ""
+    """What a user must write besides the secret; the rest of the file says how."""
     proved: Literal["published vector", "own computation", "unproven"]
     """By what the signature is known to be read rightly."""
 
@@ -100,9 +102,10 @@ def with_sender(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def table() -> str:
     """All senders as a Markdown table."""
-    lines = ["| sender | proves itself by | asks first | does not tell | document | proved by |", "| --- " * 6 + "|"]
+    lines = ["| sender | proves itself by | asks first | does not tell | you write besides | document | proved by |", "| --- " * 7 + "|"]
     for name in names():
         one = known(name).about
-        cells = [f"`{name}` ({one.title})", one.proves, one.asks or "nothing", one.lacks, f"[{one.read}]({one.page})", one.proved]
+        sender = f"[`{name}`](senders/{name}.yaml) ({one.title})"
+        cells = [sender, one.proves, one.asks or "nothing", one.lacks, one.wants, f"[{one.read}]({one.page})", one.proved]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

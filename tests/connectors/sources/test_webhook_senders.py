@@ -6,6 +6,7 @@ import random
 import string
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from urllib.parse import urlencode
 
 import pytest
 import yaml
@@ -216,6 +217,99 @@ def test_published_examples(name):
         assert [signed(moment=moment + timedelta(seconds=away)) for away in (-301, -300, 300, 301)] == [False, True, True, False]
     proof = SENDERS[name].proof
     assert not signed({**headers, proof: flipped_signature(random.Random(name), name, headers[proof])})
+
+
+def deal(name):
+    return {"event": name, "data[FIELDS][ID]": "7", "ts": "1763812800", "auth[application_token]": SECRET}
+
+
+def bill(type_, **more):
+    return {"id": "evt_1", "type": type_, "created": 1763812800, "data": {"object": {"object": "x", "id": "7"} | more}}
+
+
+def stands(name, **more):
+    return {"event": {"type": name, "userId": 4, "triggerUuid": "t1", "triggerTime": "2026-11-22T11:00:00.000Z"} | more}
+
+
+HAPPENED = {
+    "bitrix24": {
+        "created": [deal("ONCRMDEALADD"), deal("ONCRMQUOTEADD"), deal("ONCRMDYNAMICITEMADD"), deal("ONCRMDYNAMICITEMADD_147")],
+        "updated": [deal("ONCRMQUOTEUPDATE"), deal("ONCRMDEALMOVETOCATEGORY")],
+        "deleted": [deal("ONCRMACTIVITYDELETE"), deal("ONCRMDYNAMICITEMDELETE"), deal("ONCRMDYNAMICITEMDELETE_147")],
+        "nothing": [deal("ONCRMDEALUSERFIELDADD"), deal("ONCRMLEADUSERFIELDDELETE"), deal("ONCRMDEALUSERFIELDSETENUMVALUES")],
+    },
+    "intercom": {
+        "created": [
+            {"id": "n1", "topic": one, "data": {"item": {"type": "x", "id": "7"}}}
+            for one in ("ticket.created", "conversation.user.created")
+        ],
+        "updated": [
+            {"id": "n1", "topic": one, "data": {"item": {"type": "x", "id": "7"}}} for one in ("contact.archived", "ticket.note.created")
+        ],
+        "deleted": [
+            {"id": "n1", "topic": one, "data": {"item": {"type": "x", "id": "7"}}} for one in ("conversation.deleted", "contact.deleted")
+        ],
+        "nothing": [{"id": "n1", "topic": "ping", "data": {"item": {"type": "ping"}}}],
+    },
+    "monday": {
+        "created": [stands("create_pulse", pulseId=7), stands("create_pulse", pulseId=7, itemId=7, parentItemId="8")],
+        "updated": [stands("update_name", pulseId=7), stands("archive_pulse", itemId=7), stands("restore_pulse", itemId=7)],
+        "deleted": [stands("delete_pulse", itemId=7, itemName="x"), stands("delete_pulse", itemId=7, pulseId=7, parentItemId=8)],
+    },
+    "slack": {
+        "created": [{"type": "event_callback", "event_id": "7", "event": {"type": "message"}}],
+        "nothing": [{"type": "app_rate_limited", "minute_rate_limited": 1763812800, "team_id": "T", "api_app_id": "A"}],
+    },
+    "stripe": {
+        "created": [bill("customer.created"), bill("charge.dispute.created"), bill("customer.subscription.created")],
+        "updated": [bill("invoice.paid"), bill("customer.subscription.deleted", status="canceled"), bill("customer.updated")],
+        "deleted": [bill("customer.deleted"), bill("product.deleted"), bill("invoiceitem.deleted")],
+        "nothing": [{"type": "invoice.upcoming", "data": {"object": {"object": "invoice"}}}, bill("balance.available", id=None)],
+    },
+    "twenty": {
+        kind: [{"eventName": one, "objectMetadata": {"nameSingular": "rocket"}, "record": {"id": "7"}} for one in names]
+        for kind, names in {
+            "created": ["rocket.created", "company.created"],
+            "updated": ["rocket.updated", "company.restored"],
+            "deleted": ["rocket.deleted", "company.deleted", "company.destroyed"],
+        }.items()
+    },
+    "zendesk": {
+        kind: [{"id": "e1", "type": f"zen:event-type:ticket.{one}", "detail": {"id": "7", "status": "OPEN"}} for one in names]
+        for kind, names in {
+            "created": ["created"],
+            "updated": ["status_changed", "undeleted", "merged"],
+            "deleted": ["soft_deleted", "permanently_deleted"],
+        }.items()
+    },
+}
+"""Bodies of documented events, by what they mean."""
+
+
+@pytest.mark.parametrize("name", HAPPENED)
+def test_what_happened_is_told(name):
+    """No deletion is told as an update, and of what is no record nothing is told."""
+    one = source(name)
+    for kind, bodies in HAPPENED[name].items():
+        for body in bodies:
+            data = urlencode(body).encode() if name in FORMS else json.dumps(body).encode()
+            found = one.parse(WebhookRequest({}, data, "", NOW))
+            told = ["created" if each.created else "deleted" if each.deleted else "updated" for each in found]
+            assert told == [kind] * (kind != "nothing"), body
+            assert {each.record_id for each in found} <= {"7"}, body
+
+
+def test_every_topic_of_shopify():
+    """The topic says it, of whatever it is."""
+    for topic, kind in {"draft_orders/create": (True, False), "carts/update": (False, False), "collections/delete": (False, True)}.items():
+        (found,) = source("shopify").parse(WebhookRequest({"x-shopify-topic": topic}, b'{"id": 7}', "", NOW))
+        assert (found.created, found.deleted) == kind
+
+
+def test_a_late_event_of_stripe_is_old():
+    """It is tried for three days: what it says then is not what is."""
+    (found,) = source("stripe").parse(WebhookRequest({}, json.dumps(bill("customer.updated")).encode(), "", NOW))
+    assert (found.version, found.observation_id) == ("1763812800", "evt_1")
 
 
 def test_published_means_published():
