@@ -46,7 +46,7 @@ class Map(Options):
     version: PathOrHeader | None = Field(None, description="A number or ISO 8601 instant that grows with every change of the record.")
     observation_id: PathOrHeader | None = Field(
         None,
-        description="An id that a redelivery repeats, like headers.idempotency-key. Default: the webhook-id of standard-webhooks, or a signed id.",
+        description="An id that a redelivery repeats, like headers.idempotency-key. Default: webhook-id (standard-webhooks), a signed id.",
     )
     occurred_at: PathOrHeader | None = Field(
         None, description="When it happened: ISO 8601, or seconds or milliseconds since 1970. Default: on arrival."

@@ -98,6 +98,10 @@ class Jwt(_Signed):
         None, description="The claim that is the SHA-256 of the body, in hex; without one a token is good for any body.",
         min_length=1, max_length=100,
     )  # fmt: skip
+    audience: str | None = Field(
+        None, description="What `aud` must name, like the address that the sender calls; without it a token made for others is good.",
+        min_length=1, max_length=500,
+    )  # fmt: skip
     tolerance: int = Field(
         300, description="Seconds by which clocks may differ, and how long a token without an end is good.", ge=1, le=86_400
     )

@@ -208,6 +208,10 @@ def _jwt(signature: Jwt, request: WebhookRequest) -> None:
         raise InvalidSignature
     if not jwt.in_its_time(found, request.received_at.timestamp(), signature.tolerance):
         raise InvalidSignature("the token is not of now (`exp`, `nbf`, `iat`), or does not say of when it is: is a clock wrong?")
+    if signature.audience is not None:
+        named = found.get("aud")
+        if signature.audience not in (named if isinstance(named, list) else [named]):
+            raise InvalidSignature("the token was made for another receiver (`aud`)")
     if signature.body_claim is not None:
         said = found.get(signature.body_claim)
         digest = hashlib.sha256(request.body).hexdigest()

@@ -347,6 +347,20 @@ def test_a_token_for_one_body():
             verify(signature, wrong)
 
 
+def test_a_token_for_one_receiver():
+    """Where one is said, `aud` must be it, or a list that holds it (RFC 7519, 4.1.3)."""
+    here = "https://bridge.example.com/hooks/crm"
+    signature = SIGNATURE.validate_python({"scheme": "jwt", "secret": SECRET, "audience": here})
+    exp = int(NOW.timestamp()) + 60
+    for aud in (here, [here], ["https://other.example", here]):
+        verify(signature, request(authorization=jwt({"exp": exp, "aud": aud})))
+    for aud in ("https://other.example", [], None, here + "/", [[here]], {here: here}, 7):
+        with pytest.raises(InvalidSignature, match="another receiver"):
+            verify(signature, request(authorization=jwt({"exp": exp, "aud": aud})))
+    with pytest.raises(InvalidSignature):
+        verify(signature, request(authorization=jwt({"exp": exp})))
+
+
 def test_bytes_have_one_form():
     """Else a proof could be written in many ways, and a repeat would not be one."""
     assert decoded("6Aff", "hex") == b"\x6a\xff"

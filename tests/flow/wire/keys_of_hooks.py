@@ -247,7 +247,7 @@ def signers(stage):
         "intercom": {"x_hub_signature": f"sha1={signed(TEXT, digest='sha1').hex()}"},
         "jwt one": {"authorization": token(one, exp=now + 60)},
         "jwt two": {"authorization": token(two, exp=now + 60)},
-        "jwt one, of the body": {"authorization": token(one, exp=now + 60, sha=digest)},
+        "jwt one, of the body": {"authorization": token(one, exp=now + 60, sha=digest, aud="here")},
         "jwt one, ended": {"authorization": token(one, exp=now - 600)},
         "jwt one, prefix": {"authorization": f"JWT {token(one, exp=now + 60)}"},
         "jwt one, header j": {"x_jwt": token(one, exp=now + 60)},
@@ -335,6 +335,7 @@ OF = "sources.webhook.signature"
 @proves(f"{OF}.jwt.header", (ABSENT, TOKENS), ("X-Jwt", ["jwt one, header j"]), given=JWT)
 @proves(f"{OF}.jwt.prefix", (ABSENT, TOKENS), ("JWT ", ["jwt one, prefix"]), given=JWT)
 @proves(f"{OF}.jwt.body_claim", (ABSENT, TOKENS), ("sha", TOKENS[1:]), given=JWT)
+@proves(f"{OF}.jwt.audience", (ABSENT, TOKENS), ("here", TOKENS[1:]), given=JWT)
 @proves(f"{OF}.jwt.tolerance", (ABSENT, TOKENS), (900, [*TOKENS, "jwt one, ended"]), given=JWT)
 @proves(f"{OF}.secret.secret", (KEYS["one"], ["key one"]), (KEYS["two"], ["key two"]), given=SHOWN)
 @proves(f"{OF}.secret.in", ("header", ["key one"]), ("query", ["key one, query"]), given=SHOWN)
