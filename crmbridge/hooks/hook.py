@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -114,24 +113,28 @@ def _without(written: bytes, secrets: Sequence[str]) -> bytes:
     The longest first: one may be a part of another. One so short that it may stand anywhere is no secret, and stays.
     """
     for secret in sorted((one for one in secrets if len(one) >= _SHORT), key=len, reverse=True):
-        written = _pattern(secret).sub(b"***", written)
+        for pattern in _patterns(secret):
+            written = pattern.sub(b"***", written)
     return written
 
 
 @lru_cache(maxsize=64)
-def _pattern(secret: str) -> re.Pattern[bytes]:
-    return re.compile(b"".join(b"(?:%b)" % b"|".join(_ways(one)) for one in secret))
+def _patterns(secret: str) -> Sequence[re.Pattern[bytes]]:
+    return [re.compile(b"".join(b"(?:%b)" % "|".join(ways(one)).encode() for one in secret)) for ways in (_in_json, _in_address)]
 
 
-def _ways(letter: str) -> list[bytes]:
-    """How a character may be written, as patterns: \\u002B, %2B, the way of its own that JSON or a form has, and as it is."""
+def _in_json(letter: str) -> list[str]:
+    """How JSON may write a character, as patterns of which none begins another."""
     units = letter.encode("utf-16-be").hex()
-    ways = [
-        "".join(rf"\\u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4)),
-        "".join(f"%(?i:{byte:02x})" for byte in letter.encode()),
-        re.escape(json.dumps(letter)[1:-1]),
-        rf"\\{re.escape(letter)}" if letter in '/"' else "",
-        r"\+" if letter == " " else "",
-        re.escape(letter),
-    ]
-    return [way.encode() for way in ways if way]
+    ways = ["".join(rf"\\u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4))]
+    if letter in '/"\\':
+        ways.append(re.escape(f"\\{letter}"))
+    return ways if letter in '"\\' else [*ways, re.escape(letter)]
+
+
+def _in_address(letter: str) -> list[str]:
+    """How a form or an address may write it, likewise."""
+    ways = ["".join(f"%(?i:{byte:02x})" for byte in letter.encode())]
+    if letter == " ":
+        ways.append(re.escape("+"))
+    return ways if letter == "%" else [*ways, re.escape(letter)]

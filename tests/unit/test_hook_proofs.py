@@ -312,6 +312,13 @@ def test_no_secret_that_is_told_once_more_is_kept(where):
     assert json.loads(kept.body) == {"id": 7, "to": "https://bridge.example.com/hooks/crm/***?code=***"}
 
 
+@pytest.mark.parametrize(("letter", "written"), [("\\", b"\\"), ("\\", b"\\\\"), ("%", b"%25"), ("%", b"%"), ("+", b"+"), (" ", b"+")])
+def test_no_secret_takes_long_to_be_found(letter, written):
+    """Each character is read in one way alone: else some secrets would be sought for years in a body of the same character."""
+    shown = hook(signature={"scheme": "secret", "in": "body", "name": "t", "secret": letter * 60 + "x"})
+    assert shown.storable(request(written * 100_000)).body == written * 100_000
+
+
 def test_no_secret_of_a_header_is_kept():
     """Nor a token in one."""
     shown = hook(signature={"scheme": "secret", "in": "header", "name": "X-Key", "secret": SECRET})
