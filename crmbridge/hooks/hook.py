@@ -15,6 +15,7 @@ from crmbridge.hooks.bodies import Form, check_type, read_body
 from crmbridge.hooks.challenges import Challenge, Echo, answer
 from crmbridge.hooks.map import Map, headers_of
 from crmbridge.hooks.observing import Observing
+from crmbridge.hooks.paths import Way
 from crmbridge.hooks.proofs import Shown, Signature
 from crmbridge.hooks.signatures import proof_header, request_id_header, verify
 from crmbridge.model import Observation, Reading
@@ -50,6 +51,8 @@ class Hook:
             where, setting.records, reading, repeats_within=repeats_within, rereads=rereads, id_header=request_id_header(signature)
         )
         self._mapped = headers_of(where)
+        self._named = isinstance(where.record_id, Way)
+        """Whether a body names its record; else whatever comes could be an event."""
         self._verified: dict[bytes, Any] = {}
         """What `verify` read and `parse` is going to ask for, so that most bodies are read once."""
 
@@ -57,7 +60,7 @@ class Hook:
         """The answer to a handshake; None where the request is none. Raises InvalidRequest for one that proves too little."""
         found = answer(self._challenge, request, self._form)
         if found is not None and isinstance(self._challenge, Echo):
-            if self._challenge.from_.root == "body" and self._tells(request):
+            if self._challenge.from_.root == "body" and self._named and self._tells(request):
                 return None  # an event, of which a field has the name that a challenge has
             if self._challenge.signed:
                 verify(self._signature, request, self._form)

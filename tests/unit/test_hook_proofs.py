@@ -483,6 +483,8 @@ def test_an_event_is_no_handshake(signed):
     assert one.greet(request(event)) is None, "and one without a signature is refused as a webhook"
     asked = b'{"challenge": "abc"}'
     assert one.greet(request(asked, x_s=mac(asked).hexdigest())).body == b"abc"
+    nameless = hook(where | {"record_id": {"value": "settings"}}, proof, challenge=ECHO | {"signed": signed})
+    assert nameless.greet(request(asked, x_s=mac(asked).hexdigest())).body == b"abc"
 
 
 @pytest.mark.parametrize(
