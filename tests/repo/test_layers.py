@@ -20,7 +20,7 @@ LAYERS = [
     {"config"},
     {"registry", "intake", "publisher"},
     {"rules", "store"},
-    {"contract", "http", "db", "server", "supervise"},
+    {"contract", "http", "db", "server", "supervise", "waiting"},
     {"model", "errors", "telemetry", "peers"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
