@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -18,45 +18,23 @@ from typing import Final
 from crmbridge import http
 from crmbridge.contract import LONGEST_ATTEMPT, Caller, Destination, Findable
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, StoreError
-from crmbridge.model import Delivery, Message, Receipt, Why
+from crmbridge.model import Delivery, Message, Receipt
 from crmbridge.publisher import decide
 from crmbridge.publisher.attempts import Attempts
 from crmbridge.publisher.decide import Decision, Policy
+from crmbridge.publisher.gates import LONGEST_SLEEP, Gates, Turn
 from crmbridge.publisher.health import Health
 from crmbridge.publisher.looking import Looker
 from crmbridge.publisher.pace import Pace, Paces
 from crmbridge.publisher.parcels import lane, parcels, told
-from crmbridge.store.interface import Lease, Scope, Store
+from crmbridge.store.interface import Lease, Store
 from crmbridge.store.underway import UnderWay
 from crmbridge.telemetry import Metrics
 from crmbridge.waiting import rest, until_stored
 
 _log = logging.getLogger(__name__)
 _SHORTEST_SLEEP: Final = 0.01  # seconds: what is left of a wait may be less than a clock can tell
-_LONGEST_SLEEP: Final = 30.0  # seconds; then we look again, whatever we were told
 _PATIENCE: Final = 1.0  # seconds before an outcome that could not be written is written in another way
-_UNBOUNDED: Final = 1_000_000  # messages
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What one turn begins with."""
-
-    now: datetime
-    tick: float
-    """Seconds of the monotonic clock."""
-    room: int = _UNBOUNDED
-    """How many messages may begin."""
-    pause: float | None = None
-    """Where none may: the seconds for which that stands."""
-
-    def at_most(self, room: int) -> Turn:
-        """Leave no more room than that."""
-        return replace(self, room=min(self.room, room))
-
-    def not_for(self, seconds: float) -> Turn:
-        """Leave none."""
-        return replace(self, room=0, pause=seconds)
 
 
 class Publisher:
@@ -98,10 +76,17 @@ class Publisher:
         self.attempts = Attempts(self.name, destination, call=self._call, under_way=self._working_on)
         self._lanes = Paces(limits.per_lane)
         self._pace = Pace(limits.per_destination) if limits.per_destination else None
-        self._gates = (self._past_silence, self._past_attempts, self._past_pace, self._past_cap)
-        """What a message must pass before the store is asked for any, in this order."""
         self._under_way: dict[asyncio.Task[None], int] = {}
         """The attempts that have begun, and how many messages each is about."""
+        self._gates = Gates(
+            self.name,
+            self.health,
+            limits=limits,
+            pace=self._pace,
+            cap=policy.cap,
+            store=store,
+            under_way=self._under_way.values,
+        )
         self._wake = asyncio.Event()
         self._last_lane = ""
         self._stopping = False
@@ -145,7 +130,7 @@ class Publisher:
                 async with self._turning:
                     pause = 0.0 if self._stopping else await self._safely(self._turn)
                 if pause > 0 and not self._stopping:
-                    await rest(self._wake, min(pause, _LONGEST_SLEEP))
+                    await rest(self._wake, min(pause, LONGEST_SLEEP))
         finally:
             for task in beside:
                 task.cancel()
@@ -158,7 +143,7 @@ class Publisher:
             self._stumbles += 1
             self.fault = http.describe(error)
             _log.error("publishing stumbled and goes on", exc_info=error, extra={"destination": self.name, "times": self._stumbles})
-            return min(_LONGEST_SLEEP, 0.5 * 2.0 ** min(self._stumbles, 8))
+            return min(LONGEST_SLEEP, 0.5 * 2.0 ** min(self._stumbles, 8))
         self.fault, self._stumbles = "", 0
         return pause
 
@@ -188,7 +173,7 @@ class Publisher:
             if self.health.silence(self._monotonic()) == 0 and (first or (self.health.last_failure and self._idle)):
                 await self._check()
             first = False
-            await asyncio.sleep(_LONGEST_SLEEP)
+            await asyncio.sleep(LONGEST_SLEEP)
 
     async def _check(self) -> None:
         try:
@@ -207,11 +192,9 @@ class Publisher:
 
     async def _turn(self) -> float:
         """Begin what may begin now; returns for how many seconds nothing else can (0: look again at once)."""
-        turn = Turn(self._now(), self._monotonic())
-        for gate in self._gates:
-            turn = await gate(turn)
-            if turn.pause is not None:
-                return max(turn.pause, _SHORTEST_SLEEP)
+        turn = await self._gates.room(Turn(self._now(), self._monotonic()))
+        if turn.pause is not None:
+            return max(turn.pause, _SHORTEST_SLEEP)
         resting, asked = self._lanes.resting(turn.tick), self.health.asked(turn.tick)
         try:
             lease = await self._store.lease(
@@ -228,43 +211,7 @@ class Publisher:
         waits = [at - turn.tick for at in (*resting.values(), *asked.values())]
         if lease.next_due is not None:
             waits.append((lease.next_due - turn.now).total_seconds())
-        return max(min(waits, default=_LONGEST_SLEEP), _SHORTEST_SLEEP)
-
-    async def _past_silence(self, turn: Turn) -> Turn:
-        """Nothing goes while the destination asked for silence, refuses us, looks ill, or a person wants silence."""
-        seconds = self.health.silence(turn.tick)
-        return turn if seconds == 0 else turn.not_for(_LONGEST_SLEEP if seconds is None else seconds)
-
-    async def _past_attempts(self, turn: Turn) -> Turn:
-        """As many go as attempts are free; one, where it looks ill."""
-        limits, begun = self.destination.limits, len(self._under_way)
-        free = min(limits.concurrency - begun, self.health.breaker.allows(turn.tick, begun))
-        if free <= 0 or (begun and free < limits.concurrency // 4):
-            # An attempt that ends wakes us; a lease is a transaction, and one for each that falls free would be many.
-            return turn.not_for(_LONGEST_SLEEP)
-        return turn.at_most(free if self.health.probing else free * limits.batch)
-
-    async def _past_pace(self, turn: Turn) -> Turn:
-        """No more go than its pace allows."""
-        if self._pace is None:
-            return turn
-        free = self._pace.free(turn.tick)
-        return turn.at_most(free) if free > 0 else turn.not_for(self._pace.ready_at(turn.tick) - turn.tick)
-
-    async def _past_cap(self, turn: Turn) -> Turn:
-        """No more go than the cap leaves. At none the rest is held for a person."""
-        if self.policy.cap is None:
-            return turn
-        left = _UNBOUNDED
-        for name, most, since in self.policy.cap.windows(turn.now):
-            remaining = most - await self._store.spent(self.name, since)
-            left = min(left, remaining)
-            reason = Why.CAP.because(f"{most} {name}")
-            if remaining <= 0 and (held := await self._store.hold(Scope(destination=self.name), reason, turn.now)):
-                facts = {"destination": self.name, "cap": f"{most} {name}", "held": held}
-                _log.warning("the cap is reached: what waits is held, see `crmbridge queue list --state held`", extra=facts)
-        left -= sum(self._under_way.values())  # each of them may be published yet
-        return turn.at_most(left) if left > 0 else turn.not_for(_LONGEST_SLEEP)
+        return max(min(waits, default=LONGEST_SLEEP), _SHORTEST_SLEEP)
 
     def _tell_of_ended(self, lease: Lease, now: datetime) -> None:
         """The lease has ended these already."""

@@ -678,7 +678,7 @@ async def test_an_error_that_holds_nonsense_leaves_no_message_under_way(store):
 async def test_a_destination_that_is_well_again_is_seen_to_be_though_nothing_is_sent(store, monkeypatch):
     from crmbridge.publisher import publisher as module
 
-    monkeypatch.setattr(module, "_LONGEST_SLEEP", 0.02)
+    monkeypatch.setattr(module, "LONGEST_SLEEP", 0.02)
     network, answers = Network(), iter([OSError("no route"), OSError("no route")])
 
     def check():
@@ -696,7 +696,7 @@ async def test_while_something_waits_a_login_proves_nothing(store, monkeypatch):
     from crmbridge.errors import Transient
     from crmbridge.publisher import publisher as module
 
-    monkeypatch.setattr(module, "_LONGEST_SLEEP", 0.02)
+    monkeypatch.setattr(module, "LONGEST_SLEEP", 0.02)
     network = Network(lambda message, key: Transient("HTTP 503"))
     await store.record(batch(*(entry(f"k{n}", record=other(n)) for n in range(8))), NOW)
     async with Running(store, network, chance=lambda: 1.0) as publisher:

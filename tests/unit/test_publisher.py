@@ -124,7 +124,7 @@ async def test_a_nudge_wakes(store):
         began = time.monotonic()
         publisher.nudge()
         await until(lambda: _all(network, 1))
-    assert network.at[0] - began < publisher_module._LONGEST_SLEEP / 2
+    assert network.at[0] - began < publisher_module.LONGEST_SLEEP / 2
 
 
 async def test_one_record_keeps_its_order_through_failures(store):
