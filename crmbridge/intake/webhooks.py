@@ -18,6 +18,7 @@ from crmbridge.intake.interpreter import Interpreter
 from crmbridge.store.interface import Store, Waiting
 from crmbridge.store.underway import UnderWay
 from crmbridge.telemetry import Metrics
+from crmbridge.waiting import until_stored
 
 _log = logging.getLogger(__name__)
 
@@ -162,12 +163,10 @@ class Webhooks:
             await asyncio.gather(*working.values(), return_exceptions=True)
 
     async def _inbox(self) -> Sequence[Waiting]:
-        while True:
-            try:
-                return (await self._store.overview()).inbox
-            except StoreError as error:
-                _log.error("the inbox cannot be looked at yet", extra={"reason": str(error)})
-                await asyncio.sleep(1)
+        def unable(error: StoreError) -> None:
+            _log.error("the inbox cannot be looked at yet", extra={"reason": str(error)})
+
+        return (await until_stored(self._store.overview, unable)).inbox
 
     def close(self) -> None:
         """Take no more calls, for good."""

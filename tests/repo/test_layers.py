@@ -21,7 +21,7 @@ LAYERS = [
     {"registry", "intake", "publisher"},
     {"rules", "store"},
     {"hooks"},
-    {"contract", "http", "db", "server", "supervise"},
+    {"contract", "http", "db", "server", "supervise", "waiting"},
     {"model", "errors", "telemetry", "peers"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
