@@ -284,6 +284,8 @@ class _Loader:
             for record, model in common.records.items()
         }
         for record, spec in records.items():
+            if fault := connector.record_fault(options, record):
+                self._add(self.main, ("sources", name, "records", record), fault)
             for field_name, one in spec.items():
                 if one.currency is not None and one.currency not in spec:
                     where = ("sources", name, "records", record, "fields", field_name, "currency")

@@ -62,6 +62,8 @@ class Connector:
     options: type[Options]
     build: Callable[[Any, Setting], Any]
     """`build(options, setting)`: opens nothing; raises ValueError on options that contradict each other."""
+    record_fault: Callable[[Any, str], str] = lambda *_: ""
+    """For a source: `record_fault(options, record_type)` is why there is no such type, with those there are, else empty; pure."""
     idempotent: bool = False
     """For a destination: a repeat with the same key is not published again."""
     audience: Audience = Audience.COMPANY

@@ -7,12 +7,12 @@ import pytest
 from standins.rest import CLIENT_SECRET, TOKEN, Rest
 
 from connectors.sources.rest import CONNECTOR
-from connectors.sources.rest.api import Body
-from connectors.sources.rest.options import RestOptions
-from connectors.sources.rest.source import RestSource, written
 from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
 from crmbridge.model import FieldSpec, parse_instant
+from crmbridge.rest import RestOptions
+from crmbridge.rest.asking import Body, written
+from crmbridge.rest.source import RestSource
 from crmbridge.testing import Can, SourceContract, answer
 from crmbridge.testing.standin import BEGIN
 
