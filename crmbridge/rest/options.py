@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from crmbridge.contract import DurationOrOff, Options, Walk, Written, every
@@ -19,12 +20,24 @@ Behind = Annotated[str, Field(pattern=r"^/[^\s?#]*$", max_length=500)]
 Format = Literal["iso", "iso_ms", "iso_offset", "spaced", "epoch", "epoch_ms", "date"]
 
 
+def _plain(value: Any) -> Any:
+    """What JSON can say of a mapping in YAML, whose numbers are exact here."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value if not isinstance(value, Decimal) else int(value) if value == value.to_integral_value() else float(value)
+
+
+Json = Annotated[dict[str, Any], AfterValidator(_plain)]
+
+
 class Since(Options):
     """How the API is asked for what changed from an instant on."""
 
     parameter: str | None = Field(None, description="The query parameter, like updated_since.", max_length=100)
     header: str | None = Field(None, description="The header, like If-Modified-Since.", pattern=r"^[A-Za-z0-9-]+$", max_length=100)
-    body: dict[str, Any] | None = Field(
+    body: Json | None = Field(
         None, description="What the body of a POST has besides, with {since} where the instant belongs; mappings are joined with `body`."
     )
     template: str = Field("{since}", description="What the parameter or header holds, like `updated[gte]:{since}`.", max_length=500)
@@ -70,7 +83,7 @@ class Listing(Options):
 
     path: Behind = Field(description="Behind `url`, like /deals.")
     parameters: dict[str, str] = Field(default_factory=dict, description="Query parameters of each request, like {sort: updated_at}.")
-    body: dict[str, Any] | None = Field(
+    body: Json | None = Field(
         None, description="The JSON of a POST that only reads, instead of a GET; the parameters of size and page then stand in it."
     )
     items: Path | None = Field(None, description="Where the list of records stands in the body; default: it is the body.")

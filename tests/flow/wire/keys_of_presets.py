@@ -1,0 +1,89 @@
+"""The keys that presets of rest have in common: who we are, where the API is, how much is read at once, how far back."""
+
+from datetime import timedelta
+
+from flow.wire.proofs import proofs_of
+from flow.wire.vendor import Vendor
+from standins.close import Close
+from standins.presets import TOKEN
+
+
+def preset(name, stand_in, record, title, **more):
+    """The proofs of one preset. `more` are options as YAML has them, besides the token, or instead of it."""
+    base = stand_in.BASE
+    options = {"token": TOKEN, "url": "$crm" + getattr(stand_in, "PUBLIC", base)} | more
+
+    class Company(Vendor):
+        YAML = f"""
+crmbridge: 1
+sources:
+  crm:
+    type: {name}
+    {"".join(f"{key}: {value}{chr(10)}    " for key, value in options.items())}
+    records: {{{record}: {{fields: {{{title}: public}}}}}}
+destinations: {{out: {{type: console}}}}
+"""
+
+        def make(self):
+            return stand_in()
+
+        def lists(self):
+            """Requests that are no login."""
+            return [one for one in self.seen() if one.path.startswith(base)]
+
+    proves = proofs_of(Company)
+
+    @proves(f"sources.{name}.url", (options["url"], [True, False]), (options["url"].replace("$crm", "$far"), [False, True]))
+    def which_server(stage):
+        """Which of two is asked."""
+        stage.tried()
+        return [any(one.path.startswith(base) for one in stage.seen(server)) for server in (stage.crm, stage.far)]
+
+    @proves(f"sources.{name}.page", (10, 10), (20, 20))
+    def how_many(stage):
+        """The most that a transaction brings of 25 records."""
+        return max(stage.many())
+
+    return proves, Company
+
+
+def shown(proves, name, header, one, other):
+    """The token is what a header shows."""
+
+    @proves(f"sources.{name}.token", (TOKEN, one), ("other", other))
+    def who_asks(stage):
+        """What the first request shows."""
+        stage.tried()
+        return stage.lists()[0].headers[header]
+
+
+def looks_back(proves, name):
+    """A record whose stamp is half an hour old when it can be seen first."""
+
+    @proves(f"sources.{name}.overlap", (60, 0), (3600, 1))
+    def how_far_back(stage):
+        """How many such records are told."""
+        stage.begun()
+        for _ in range(12):  # so many that an API which gives the newest first does not show it with the others
+            stage.crm.create()
+        stage.polled()
+        stage.crm.create(at=stage.crm.now - timedelta(minutes=30))
+        stage.crm.rows[list(stage.crm.rows)[-1]].created = stage.crm.now
+        return len(stage.polled("record_id"))
+
+
+def lists(proves, name):
+    """What is gone is found by listing everything."""
+
+    @proves(f"sources.{name}.deletes_every", ("off", 0), ("1h", 1))
+    def what_is_gone(stage):
+        """How many of the records that were deleted are told."""
+        id = stage.begun()
+        stage.walk()
+        stage.crm.delete(id)
+        return sum(one.kind == "deleted" for one in stage.walk() + stage.walk() + stage.walk())
+
+
+proves, Company = preset("close", Close, "opportunity", "note")
+shown(proves, "close", "authorization", "Basic Y2FuYXJ5LXByZXNldC10b2tlbjo=", "Basic b3RoZXI6")
+looks_back(proves, "close")
