@@ -49,11 +49,11 @@ class Api:
         """The page at `place`, which is empty for the first one, of what changed `since` then."""
         return self.ask(request(one, since, place, wanted))
 
-    def record(self, one: Single, id: str) -> Any:
-        """One record by its id; None where it is gone."""
+    def record(self, one: Single, id: str, nothing: Sequence[int] = ()) -> Any:
+        """One record by its id; None where it is gone, or a status of `nothing` says so."""
         path = one.path.replace("{id}", quote(id, safe=""))
         try:
-            return self.ask(Request(path)).json
+            return self.ask(Request(path, nothing=nothing)).json
         except Refused as error:
             if error.status not in _GONE:
                 raise
@@ -122,7 +122,7 @@ def _words(body: Any) -> str:
     for name in ("message", "error_description", "detail", "title", "error", "errors"):
         value = body.get(name)
         if isinstance(value, dict):
-            value = value.get("message")
+            value = value.get("message") or value.get("detail")
         if isinstance(value, list) and value:
             value = value[0].get("message") if isinstance(value[0], dict) else value[0]
         if isinstance(value, str) and value:

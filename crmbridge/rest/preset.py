@@ -95,6 +95,11 @@ class Preset(_Strict):
         return f"there is no such record type; there are {', '.join(self.types)}" + (f"; {self.others.words}" if self.others else "")
 
     @property
+    def stamped(self) -> bool:
+        """Whether records have stamps, so that it matters how far back one looks."""
+        return self.resource(next(iter(self.types)), {}, 1).changed is not None
+
+    @property
     def walks(self) -> bool:
         """Whether what is deleted is found by listing everything."""
         one = self.resource(next(iter(self.types)), {}, 1)
@@ -175,7 +180,7 @@ def _model(name: str, found: Preset) -> type[Options]:
     fields: dict[str, Any] = {option: _field(one) for option, one in found.options.items()}
     page = Field(found.most, description="Records of one read.", ge=1, le=found.most)
     looks = Field(found.overlap, description="Seconds that each poll looks back, for what was committed late.", ge=0, le=86_400)
-    fields |= {"page": (int, page), "overlap": (int, looks)}
+    fields |= {"page": (int, page), **({"overlap": (int, looks)} if found.stamped else {})}
     if found.walks:
         words = "How often everything is listed, to see which records are gone; or off. One that lacks twice in a row is gone."
         fields["deletes_every"] = (DurationOrOff, Field("1h", description=words, validate_default=True))
@@ -207,5 +212,5 @@ def engine(found: Preset, options: Any, names: list[str]) -> RestOptions:
         headers=_filled(found.headers, values),
         quota=found.quota,
         types={name: found.resource(name, values, options.page, every) for name in names},
-        overlap=options.overlap,
+        overlap=getattr(options, "overlap", found.overlap),
     )

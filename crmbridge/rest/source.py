@@ -357,7 +357,7 @@ class RereadingRestSource(RestSource):
             return ()
         single = stream.resource.single
         with reading("the API"):
-            found = [self._api.record(single, id) for id in ids]
+            found = [self._api.record(single, id, stream.listing.nothing) for id in ids]
             items = [look(single.item, one) if single.item else one for one in found if one is not None]
             if not all(isinstance(item, dict) for item in items):
                 raise SourceError(f"{record_type}: no record stands at {single.item or 'the top of the body'}")
@@ -384,7 +384,7 @@ class DescribingRestSource(RestSource):
         one = self._options.types.get(record_type)
         if one is None or one.described is None:
             raise SourceError(f"there is no record type {record_type}; there are {', '.join(self._options.types)}")
-        with reading("the API"):
+        with reading("the API", record_type):
             return described(one.described, self._api.ask(Request(one.described.path, one.described.parameters)))
 
 

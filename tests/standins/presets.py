@@ -30,7 +30,7 @@ class Json(StandIn):
         if f"{exchange.seen.method} {self.url}{address.path}" in self.withdrawn:
             return self.say(exchange, *self.denial())
         body = exchange.seen.json() if exchange.seen.body and exchange.seen.method == "POST" else None
-        return self.say(exchange, *self.answer(path, asked, body, exchange.seen.headers))
+        return self.say(exchange, *self.answer(path, asked, body, exchange.headers))
 
     def known(self, headers):
         return headers.get("Authorization") == f"Bearer {TOKEN}"

@@ -4,14 +4,18 @@ from datetime import timedelta
 
 from flow.wire.proofs import proofs_of
 from flow.wire.vendor import Vendor
+from standins import suitecrm, zoho
+from standins.attio import Attio
 from standins.close import Close
+from standins.espocrm import Espo
 from standins.presets import TOKEN
 
 
 def preset(name, stand_in, record, title, **more):
     """The proofs of one preset. `more` are options as YAML has them, besides the token, or instead of it."""
     base = stand_in.BASE
-    options = {"token": TOKEN, "url": "$crm" + getattr(stand_in, "PUBLIC", base)} | more
+    login = {} if "client_id" in more else {"token": TOKEN}
+    options = login | {"url": "$crm" + getattr(stand_in, "PUBLIC", base)} | more
 
     class Company(Vendor):
         YAML = f"""
@@ -57,6 +61,29 @@ def shown(proves, name, header, one, other):
         return stage.lists()[0].headers[header]
 
 
+def logs_in(proves, name, stand_in, form, address):
+    """What a login shows is what the options say, and it goes to their address."""
+    for option, value in form.items():
+
+        @proves(f"sources.{name}.{option}", (value, value), ("other", "other"))
+        def who_logs_in(stage, option=option):
+            """What stands in the first login."""
+            stage.tried()
+            return next(one for one in stage.seen() if "token" in one.path).form[option]
+
+    @proves(f"sources.{name}.{address}", *LOGINS[name])
+    def where_one_logs_in(stage):
+        """Which of two is asked for a token, by which path."""
+        stage.tried()
+        return [next((one.path for one in stage.seen(server) if "token" in one.path), None) for server in (stage.crm, stage.far)]
+
+
+LOGINS = {
+    "suitecrm": (("/legacy/Api", ["/legacy/Api/access_token", None]), ("/Api", ["/Api/access_token", None])),
+    "zoho": (("$crm", ["/oauth/v2/token", None]), ("$far", [None, "/oauth/v2/token"])),
+}
+
+
 def looks_back(proves, name):
     """A record whose stamp is half an hour old when it can be seen first."""
 
@@ -87,3 +114,23 @@ def lists(proves, name):
 proves, Company = preset("close", Close, "opportunity", "note")
 shown(proves, "close", "authorization", "Basic Y2FuYXJ5LXByZXNldC10b2tlbjo=", "Basic b3RoZXI6")
 looks_back(proves, "close")
+
+proves, Company = preset("espocrm", Espo, "Opportunity", "name")
+shown(proves, "espocrm", "x-api-key", TOKEN, "other")
+looks_back(proves, "espocrm")
+lists(proves, "espocrm")
+
+proves, Company = preset("attio", Attio, "deals", "name")
+shown(proves, "attio", "authorization", f"Bearer {TOKEN}", "Bearer other")
+lists(proves, "attio")
+
+FORM = {"client_id": suitecrm.CLIENT_ID, "client_secret": suitecrm.CLIENT_SECRET}
+proves, Company = preset("suitecrm", suitecrm.Suite, "Opportunities", "name", **FORM)
+logs_in(proves, "suitecrm", suitecrm.Suite, FORM, "api")
+looks_back(proves, "suitecrm")
+lists(proves, "suitecrm")
+
+FORM = {"client_id": zoho.CLIENT_ID, "client_secret": zoho.CLIENT_SECRET, "refresh_token": zoho.REFRESH}
+proves, Company = preset("zoho", zoho.Zoho, "Deals", "Deal_Name", **FORM, accounts_url="$crm")
+logs_in(proves, "zoho", zoho.Zoho, FORM, "accounts_url")
+looks_back(proves, "zoho")
