@@ -1,4 +1,4 @@
-"""Builds every part from a Config, starts, reloads and stops them. The one module that knows all parts."""
+"""Assembles a daemon from a Config, starts and stops it. The one module that knows all parts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -17,27 +17,24 @@ from crmbridge import __version__, assemble
 from crmbridge.chirp.embedded import feed_orders, feed_questions, feed_secret, open_feed
 from crmbridge.chirp.feed import Feed
 from crmbridge.config import files
-from crmbridge.config.load import Config, DestinationConfig, SourceConfig, load
-from crmbridge.contract import Destination, Source
-from crmbridge.errors import CrmbridgeError, StoreError
+from crmbridge.config.load import Config
+from crmbridge.crew import Crew
+from crmbridge.errors import StoreError
 from crmbridge.http import describe
 from crmbridge.intake.interpreter import Interpreter
-from crmbridge.intake.poller import Poller
 from crmbridge.intake.soon import Soon
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.lookout import Lookout
-from crmbridge.model import State
 from crmbridge.operate.custody import Custody
 from crmbridge.operate.desk import Desk
 from crmbridge.operate.port import Running
-from crmbridge.publisher.parcels import Silence
-from crmbridge.publisher.publisher import Publisher
+from crmbridge.reload import Reload
 from crmbridge.server import Server
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Batch, PauseKind, Retention, SourcePosition
+from crmbridge.store.interface import Retention
 from crmbridge.store.underway import Left, UnderWay
 from crmbridge.supervise import Parts
-from crmbridge.telemetry import Metrics, configure_logging, tell_systemd, watchdog_interval
+from crmbridge.telemetry import Metrics, tell_systemd, watchdog_interval
 from crmbridge.troubles.alerts import Alerts
 from crmbridge.troubles.facts import Happened
 from crmbridge.troubles.pulse import Pulse
@@ -46,9 +43,8 @@ from crmbridge.web.admin import admin_routes
 from crmbridge.web.hooks import health_routes, hook_routes
 
 _log = logging.getLogger(__name__)
-GRACE = 10.0  # seconds that attempts under way may take when we stop
-_CLOSING = 3.0  # seconds that a connector may take to close
 _ALERT_EVERY = 10  # seconds between two looks for troubles
+_AT_TIMES: Final[dict[str, Any]] = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
 
 
 def utc_now() -> datetime:
@@ -61,18 +57,15 @@ class App:
 
     def __init__(self, config: Config, *, now: Callable[[], datetime] = utc_now, shadow: bool = False) -> None:
         """`shadow`: everything is recorded, and nothing published, of what waited before neither."""
-        self.config = config
+        self._first = config
         self._shadow = shadow
         self.metrics = Metrics()
         self._now = now
         self._started = now()
-        self._reloading = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._failure = ""
         self._parts = Parts(now, describe)
         self._pulse = Pulse(now, time.monotonic)
-        self._pollers: dict[str, Poller] = {}
-        self._publishers: dict[str, Publisher] = {}
         self._scheduler = AsyncIOScheduler(timezone=timezone.utc)
 
     # --- starting
@@ -82,111 +75,34 @@ class App:
 
         Raises StoreError, OSError.
         """
-        config = self.config
+        config = self._first
+        unclean = await self._open(config)
+        sources = {name: assemble.source(config, name, self._now) for name in config.sources}
+        await self._assemble(config, sources, unclean)
+        await self._listen(config, listen)
+        self.crew.begin(self.crew.build_destinations(config, config.destinations), sources)
+        self._parts.begin("webhooks", self.webhooks.run)
+        self._parts.begin("upkeep", self._upkeep)
+        self._schedule(config)
+        self.metrics.reload_ok.set(1)
+        tell_systemd(f"READY=1\nSTATUS=reading {len(config.sources)} sources, publishing to {len(config.destinations)} destinations")
+        _log.info("crmbridge runs", extra={"version": __version__, "server": self.server.address, "rules": len(config.rules)})
+
+    async def _open(self, config: Config) -> Happened | None:
+        """The databases; returns how the last process ended, if nobody had asked it to."""
         config.store_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.store = SqliteStore(config.store_path)
         self.under_way = UnderWay(config.store_path.with_name(config.store_path.name + ".underway"))
         unclean = await self._remember_the_end(self.under_way.left)
+        databases = {config.store_path.name: self.store.database}
         self.feed: Feed | None = None
         if config.embeds_feed:
             self.feed, self._feed_database = open_feed(config, self._now, self.metrics)
-        fed = {config.feed_path.name: self._feed_database} if self.feed else {}
-        self.custody = Custody(self.store, {config.store_path.name: self.store.database} | fed, self._now)
+            databases[config.feed_path.name] = self._feed_database
+        self.custody = Custody(self.store, databases, self._now)
         await self.custody.begin()
         await self.custody.resolve_orphans(config.destinations)
-        self.interpreter = Interpreter(
-            self.store,
-            config.engine,
-            assemble.records(config),
-            metrics=self.metrics,
-            now=self._now,
-            recorded=self._nudge,
-            shadow=self._shadow,
-            under_way=self.under_way,
-        )
-        await self.interpreter.remember()
-        self._pauses = await self.store.pauses()
-        self.alerts = Alerts(self.store, config.network, now=self._now, recorded=self._nudge)
-        sources = self._build_sources(config, config.sources)
-        self.webhooks = Webhooks(
-            self.store,
-            self.interpreter,
-            assemble.hooks(sources),
-            metrics=self.metrics,
-            now=self._now,
-            closed=lambda: self.custody.refusing,
-            unseen=Soon(self._poll_now),
-            under_way=self.under_way,
-        )
-        port = Running(
-            store=self.store,
-            configured=lambda: self.config,
-            clock=self._now,
-            built=lambda name: assemble.source(self.config, name, self._now),
-            speaking=lambda: self._publishers,
-            muted=self._mute,
-            on_queued=lambda: self._nudge(set(self._publishers)),
-            on_requests=self.webhooks.look_again,
-            on_steered=self._steered,
-            on_moved=self._moved,
-        )
-        self.lookout = Lookout(
-            store=self.store,
-            custody=self.custody,
-            interpreter=self.interpreter,
-            webhooks=self.webhooks,
-            parts=self._parts,
-            alerts=self.alerts,
-            watch=Watch(await self.store.alerts()),
-            pulse=self._pulse,
-            metrics=self.metrics,
-            now=self._now,
-            began=self._started,
-            shadow=self._shadow,
-            config=lambda: self.config,
-            pollers=lambda: self._pollers,
-            publishers=lambda: self._publishers,
-            pauses=lambda: self._pauses,
-            files=files.fingerprints(config.path, config.model.include),
-            unclean=unclean,
-        )
-        health = health_routes(self.unready, self.lookout.degraded)
-        fed_routes = [*self.feed.routes(), web.get("/", _to_the_feed)] if self.feed else []
-        routes = [*health, *hook_routes(self.webhooks, self._now), *fed_routes]
-        self.server = Server(routes, name="server", trusted=config.model.server.trusted_proxies, metrics=self.metrics)
-        own = {"reload": self._reload_verb, "seen": self.lookout.seen, "adopt": self._adopt_verb, "backup": self.custody.backup}
-        desk = Desk(
-            port,
-            {"status": self.status, **(feed_questions(self.feed) if self.feed else {})},
-            own | (feed_orders(self.feed) if self.feed else {}),
-        )
-        await desk.begin()
-        token = config.model.admin.token
-        admin = admin_routes(desk, self.lookout.exposition, token.reveal if token else None)
-        self.admin = Server([*health, *admin], name="admin", metrics=self.metrics)
-        await self.server.start(listen or config.model.server.listen)
-        await self.admin.start(config.admin_listen)
-        self._begin(config, self._build_destinations(config, config.destinations), sources)
-        self._parts.begin("webhooks", self.webhooks.run)
-        self._parts.begin("upkeep", self._upkeep)
-        self._scheduler.add_job(
-            self._retain, "interval", hours=1, coalesce=True, max_instances=1, misfire_grace_time=None, next_run_time=self._now()
-        )
-        self._scheduler.add_job(
-            self.lookout.alert,
-            "interval",
-            seconds=min(_ALERT_EVERY, config.model.alerts.after.total_seconds()),
-            coalesce=True,
-            max_instances=1,
-            misfire_grace_time=None,
-        )
-        self._scheduler.add_job(
-            self.lookout.beat, "interval", minutes=1, coalesce=True, max_instances=1, misfire_grace_time=None, next_run_time=self._now()
-        )
-        self._scheduler.start()
-        self.metrics.reload_ok.set(1)
-        tell_systemd(f"READY=1\nSTATUS=reading {len(config.sources)} sources, publishing to {len(config.destinations)} destinations")
-        _log.info("crmbridge runs", extra={"version": __version__, "server": self.server.address, "rules": len(config.rules)})
+        return unclean
 
     async def _remember_the_end(self, left: Left) -> Happened | None:
         """What the last process was working on when it ended is handled with care, and put aside after three times."""
@@ -200,56 +116,121 @@ class App:
         _log.warning("the last process ended while it worked on these", extra=facts)
         return unclean
 
-    def _build_sources(self, config: Config, names: Iterable[str]) -> dict[str, Any]:
-        """The sources of `names`. Raises CrmbridgeError."""
-        return {name: assemble.source(config, name, self._now) for name in names}
-
-    def _build_destinations(self, config: Config, names: Iterable[str]) -> dict[str, Destination]:
-        """The destinations of `names`. Raises CrmbridgeError."""
-        feed = (self.server.url, feed_secret(config)) if self.feed else None
-        return {name: assemble.destination(config, name, self._now, feed) for name in names}
-
-    def _begin(self, config: Config, destinations: Mapping[str, Destination], sources: Mapping[str, Any]) -> None:
-        """Publish to `destinations`, and poll those of `sources` that can be read."""
-        for name, destination in destinations.items():
-            self._start_publisher(config.destinations[name], destination)
-        for name, source in sources.items():
-            if isinstance(source, Source):
-                self._start_poller(config.sources[name], source)
-
-    def _poll_now(self, name: str) -> None:
-        if poller := self._pollers.get(name):
-            poller.nudge()
-
-    def _start_poller(self, config: SourceConfig, source: Source) -> None:
-        poller = Poller(
-            config.name,
-            source,
-            every=config.every,
-            store=self.store,
-            interpreter=self.interpreter,
+    async def _assemble(self, config: Config, sources: dict[str, Any], unclean: Happened | None) -> None:
+        """Everything between the databases and the doors."""
+        self.interpreter = Interpreter(
+            self.store,
+            config.engine,
+            assemble.records(config),
+            metrics=self.metrics,
+            now=self._now,
+            recorded=lambda destinations: self.crew.nudge(destinations),
+            shadow=self._shadow,
+            under_way=self.under_way,
+        )
+        await self.interpreter.remember()
+        self.webhooks = Webhooks(
+            self.store,
+            self.interpreter,
+            assemble.hooks(sources),
             metrics=self.metrics,
             now=self._now,
             closed=lambda: self.custody.refusing,
+            unseen=Soon(lambda name: self.crew.poll_now(name)),
+            under_way=self.under_way,
         )
-        self._pollers[config.name] = poller
-        self._parts.begin(f"source {config.name}", poller.run)
+        self.crew = Crew(
+            config=config,
+            store=self.store,
+            interpreter=self.interpreter,
+            webhooks=self.webhooks,
+            under_way=self.under_way,
+            parts=self._parts,
+            metrics=self.metrics,
+            now=self._now,
+            closed=lambda: self.custody.refusing,
+            mute=self._mute,
+            feed=lambda one: (self.server.url, feed_secret(one)) if self.feed else None,
+            pauses=await self.store.pauses(),
+        )
+        self.alerts = Alerts(self.store, config.network, now=self._now, recorded=self.crew.nudge)
+        self.lookout = Lookout(
+            store=self.store,
+            custody=self.custody,
+            interpreter=self.interpreter,
+            webhooks=self.webhooks,
+            crew=self.crew,
+            parts=self._parts,
+            alerts=self.alerts,
+            watch=Watch(await self.store.alerts()),
+            pulse=self._pulse,
+            metrics=self.metrics,
+            now=self._now,
+            began=self._started,
+            shadow=self._shadow,
+            files=files.fingerprints(config.path, config.model.include),
+            unclean=unclean,
+        )
 
-    def _start_publisher(self, destination: DestinationConfig, built: Destination) -> None:
-        publisher = Publisher(
-            built, destination.policy, store=self.store, metrics=self.metrics, now=self._now, under_way=self.under_way,
-            hidden=lambda message: self.config.engine.undisclosed(message, destination.audience),
-        )  # fmt: skip
-        publisher.silenced = self._silence(destination.name)
-        self._publishers[destination.name] = publisher
-        self._parts.begin(f"destination {destination.name}", publisher.run)
+    async def _listen(self, config: Config, listen: str | None) -> None:
+        """The doors: for the outside, and for people's orders."""
+        health = health_routes(self.unready, self.lookout.degraded)
+        fed_routes = [*self.feed.routes(), web.get("/", _to_the_feed)] if self.feed else []
+        routes = [*health, *hook_routes(self.webhooks, self._now), *fed_routes]
+        self.server = Server(routes, name="server", trusted=config.model.server.trusted_proxies, metrics=self.metrics)
+        desk = await self._desk()
+        token = config.model.admin.token
+        admin = admin_routes(desk, self.lookout.exposition, token.reveal if token else None)
+        self.admin = Server([*health, *admin], name="admin", metrics=self.metrics)
+        await self.server.start(listen or config.model.server.listen)
+        await self.admin.start(config.admin_listen)
 
-    def _nudge(self, destinations: set[str]) -> None:
-        for name in destinations:
-            if publisher := self._publishers.get(name):
-                publisher.nudge()
+    async def _desk(self) -> Desk:
+        """Where people ask and order."""
+        crew = self.crew
+        port = Running(
+            store=self.store,
+            configured=lambda: crew.config,
+            clock=self._now,
+            built=lambda name: assemble.source(crew.config, name, self._now),
+            speaking=lambda: crew.publishers,
+            muted=self._mute,
+            on_queued=crew.nudge,
+            on_requests=self.webhooks.look_again,
+            on_steered=crew.steer,
+            on_moved=crew.move,
+        )
+        self._reload = Reload(
+            crew=crew,
+            lookout=self.lookout,
+            metrics=self.metrics,
+            has_feed=self.feed is not None,
+            applied=lambda: self._scheduler.add_job(self.lookout.beat),  # its address may be another now
+        )
+        own = {"reload": self._reload.reload, "seen": self.lookout.seen, "adopt": self._adopt_verb, "backup": self.custody.backup}
+        fed_questions, fed_orders = (feed_questions(self.feed), feed_orders(self.feed)) if self.feed else ({}, {})
+        desk = Desk(port, {"status": self.status, **fed_questions}, own | fed_orders)
+        await desk.begin()
+        return desk
+
+    def _schedule(self, config: Config) -> None:
+        """What happens at times."""
+        alert_every = min(_ALERT_EVERY, config.model.alerts.after.total_seconds())
+        self._scheduler.add_job(self._retain, "interval", hours=1, next_run_time=self._now(), **_AT_TIMES)
+        self._scheduler.add_job(self.lookout.alert, "interval", seconds=alert_every, **_AT_TIMES)
+        self._scheduler.add_job(self.lookout.beat, "interval", minutes=1, next_run_time=self._now(), **_AT_TIMES)
+        self._scheduler.start()
 
     # --- running
+
+    @property
+    def config(self) -> Config:
+        """The configuration of this moment."""
+        return self.crew.config
+
+    async def reload(self) -> None:
+        """Apply the configuration file as it is now. Raises ConfigError or CrmbridgeError; then the old one runs on."""
+        await self._reload.reload()
 
     async def run(self) -> int:
         """Run until `stop` is asked for or something fails for good; returns the exit code."""
@@ -286,7 +267,7 @@ class App:
                 if drift < timedelta(0):
                     with contextlib.suppress(StoreError):
                         await self.store.shift(drift, self._now())
-                self._nudge(set(self._publishers))
+                self.crew.nudge()
             tick = time.monotonic()
             if interval and tick - last_sign >= interval and not self.store.database.failure:
                 tell_systemd("WATCHDOG=1")
@@ -319,7 +300,7 @@ class App:
             **await self.lookout.status(),
         }
 
-    # --- silence that people order, and alarms
+    # --- what people order of the whole
 
     def _mute(self) -> str:
         """Why nothing at all may be changed at any network; empty if it may."""
@@ -327,118 +308,10 @@ class App:
             return "it runs with --shadow"
         return f"{self.custody.mute}; `crmbridge adopt`" if self.custody.mute else ""
 
-    def _silence(self, name: str) -> Silence | None:
-        """Why a destination is silent; None if nobody wants that."""
-        if mute := self._mute():
-            return Silence(mute)
-        for pause in self._pauses:
-            if pause.kind is PauseKind.ALL or (pause.kind is PauseKind.DESTINATION and pause.name == name):
-                return Silence(f"{pause.reason}; `crmbridge resume {pause.name or 'all'}`", by_hand=True, since=pause.since)
-        return None
-
-    async def _steered(self) -> None:
-        """Pauses have changed."""
-        self._pauses = await self.store.pauses()
-        refusing = {wait.destination for wait in await self.store.waits() if wait.until is None}
-        for name, publisher in self._publishers.items():
-            publisher.silenced = self._silence(name)
-            if name not in refusing:
-                publisher.paused = None
-            publisher.nudge()
-
-    async def _moved(self, name: str, position: SourcePosition) -> None:
-        """Let a source be read on from elsewhere: no poll may be under way meanwhile, whose cursor would win."""
-        async with self._reloading:  # a reload ends and begins pollers too
-            sources = self._build_sources(self.config, [name])
-            self.webhooks.sources = {**self.webhooks.sources, **assemble.hooks(sources)}
-            await self._end_poller(name)
-            try:
-                await self.store.record(Batch(source=name, entries=(), position=position), self._now())
-            finally:
-                self._begin(self.config, {}, sources)
-
     async def _adopt_verb(self, hold: bool = True) -> dict[str, Any]:
         answer = {"held": await self.custody.adopt(hold=hold)}
-        await self._steered()
+        await self.crew.steer()
         return answer
-
-    # --- reloading
-
-    async def reload(self) -> None:
-        """Apply the configuration file as it is now. Raises ConfigError or CrmbridgeError; then the old one runs on."""
-        async with self._reloading:
-            tell_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-            try:
-                before = files.fingerprints(self.config.path, self.config.model.include)
-                await self._refuse_unsafe(config := await asyncio.to_thread(load, self.config.path))
-                await self._apply(config)
-            except Exception as error:  # whatever it is, people must hear of it, and the old one runs on
-                self.lookout.reload_error = str(error) if isinstance(error, CrmbridgeError) else describe(error)
-                self.metrics.reload_ok.set(0)
-                self.metrics.reloads.labels("refused").inc()
-                _log.error("the new configuration is refused; the old one runs on", extra={"reason": self.lookout.reload_error})
-                raise CrmbridgeError(self.lookout.reload_error) from error
-            else:
-                self.lookout.reload_error, self.lookout.files = "", before
-                self.metrics.reload_ok.set(1)
-                self.metrics.reloads.labels("applied").inc()
-                self._scheduler.add_job(self.lookout.beat)  # its address may be another now
-                _log.info("the configuration was reloaded", extra={"rules": len(config.rules)})
-            finally:
-                tell_systemd("READY=1")
-
-    async def _reload_verb(self) -> dict[str, Any]:
-        await self.reload()
-        return {"rules": len(self.config.rules)}
-
-    async def _refuse_unsafe(self, config: Config) -> None:
-        fixed = {
-            "store.path": (config.store_path, self.config.store_path),
-            "chirp": (config.model.chirp, self.config.model.chirp),
-            "server": (config.model.server, self.config.model.server),
-            "admin.listen": (config.admin_listen, self.config.admin_listen),
-        }
-        for name, (new, old) in fixed.items():
-            if new != old:
-                raise CrmbridgeError(f"{name} cannot change while crmbridge runs: restart it")
-        if config.embeds_feed and self.feed is None:
-            raise CrmbridgeError("the embedded feed cannot be added while crmbridge runs: restart it")
-        for one in (await self.store.overview()).tallies:
-            if one.destination not in config.destinations and one.state is not State.DEAD:
-                raise CrmbridgeError(f"the destination {one.destination} has {one.count} {one.state} messages: it cannot be removed yet")
-
-    async def _apply(self, config: Config) -> None:
-        old = self.config
-        rebuilt = config.network != old.network
-        ended = {
-            name
-            for name, publisher in self._publishers.items()
-            if rebuilt or publisher.paused or config.destinations.get(name) != old.destinations[name]
-        }
-        gone = {name for name, one in old.sources.items() if rebuilt or config.sources.get(name) != one}  # what can fail comes first
-        new = [name for name in config.destinations if name in ended or name not in self._publishers]
-        destinations = self._build_destinations(config, new)
-        sources = self._build_sources(config, [name for name in config.sources if name in gone or name not in old.sources])
-        self.config = config
-        if (log := config.model.log) != old.model.log:
-            configure_logging(level=log.level, style=log.style)
-        self.interpreter.reload(config.engine, assemble.records(config), gone)
-        self.webhooks.sources = {name: one for name, one in self.webhooks.sources.items() if name not in gone} | assemble.hooks(sources)
-        await asyncio.gather(*(self._end_publisher(name) for name in ended), *(self._end_poller(name) for name in gone))
-        for poller in self._pollers.values():
-            poller.look_again()
-        self._begin(config, destinations, sources)
-
-    async def _end_publisher(self, name: str) -> None:
-        publisher = self._publishers.pop(name)
-        await publisher.stop(GRACE)
-        await self._parts.end(f"destination {name}")
-        await _released(f"destination {name}", publisher.close)
-
-    async def _end_poller(self, name: str) -> None:
-        if poller := self._pollers.pop(name, None):
-            await self._parts.end(f"source {name}")
-            await _released(f"source {name}", poller.close)
 
     # --- stopping
 
@@ -447,8 +320,7 @@ class App:
         tell_systemd("STOPPING=1")
         _log.info("crmbridge stops", extra={"reason": self._failure or "asked to"})
         self._scheduler.shutdown(wait=False)
-        ends = [self._end_poller(name) for name in list(self._pollers)] + [self._end_publisher(name) for name in list(self._publishers)]
-        await asyncio.gather(*ends)  # together: a source that hangs must not take the grace of attempts under way
+        await self.crew.end()
         await self.server.stop()
         await self._parts.end_all()
         self.webhooks.close()
@@ -464,12 +336,3 @@ class App:
 
 async def _to_the_feed(_: web.Request) -> web.Response:
     return web.Response(status=302, headers={"Location": "/chirp"})
-
-
-async def _released(name: str, close: Callable[[], Awaitable[None]]) -> None:
-    """Close a connector; one that hangs or fails at it holds up nobody."""
-    try:
-        async with asyncio.timeout(_CLOSING):
-            await close()
-    except Exception as error:
-        _log.warning("a connector could not be closed", extra={"part": name, "reason": describe(error)})

@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from crmbridge.config import files
 from crmbridge.config.load import Config
+from crmbridge.crew import Crew
 from crmbridge.errors import StoreError
 from crmbridge.http import describe
 from crmbridge.intake.interpreter import Interpreter
-from crmbridge.intake.poller import Poller
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.model import State
 from crmbridge.operate.custody import Custody
-from crmbridge.publisher.publisher import Publisher
 from crmbridge.store.interface import Overview, Pause, PauseKind, Scope, Store
 from crmbridge.supervise import Parts
 from crmbridge.telemetry import Metrics
@@ -35,12 +34,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class Lookout:
-    """`config`, `pollers`, `publishers` and `pauses` give what is there now: a reload exchanges it."""
+    """Asks the crew for who is there now: a reload exchanges them."""
 
     store: Store
     custody: Custody
     interpreter: Interpreter
     webhooks: Webhooks
+    crew: Crew
     parts: Parts
     alerts: Alerts
     watch: Watch
@@ -49,10 +49,6 @@ class Lookout:
     now: Callable[[], datetime]
     began: datetime
     shadow: bool
-    config: Callable[[], Config]
-    pollers: Callable[[], Mapping[str, Poller]]
-    publishers: Callable[[], Mapping[str, Publisher]]
-    pauses: Callable[[], Sequence[Pause]]
     files: Mapping[str, str]
     """What the files of the configuration held when it was read."""
     reload_error: str = ""
@@ -74,7 +70,7 @@ class Lookout:
     async def alert(self) -> None:
         """Tell of what began and what ended."""
         try:
-            await self.alerts.look(self.watch.look(await self._facts()), self.config().model.alerts)
+            await self.alerts.look(self.watch.look(await self._facts()), self.crew.config.model.alerts)
         except Exception as error:  # the next look may do better
             self._mute = True
             _log.error("nobody can be told of troubles", extra={"reason": describe(error)})
@@ -84,7 +80,7 @@ class Lookout:
     async def beat(self) -> None:
         """A sign of life, while changes can be taken in."""
         if not self.custody.refusing and not self._mute:
-            await self.alerts.beat(self.config().model.alerts)
+            await self.alerts.beat(self.crew.config.model.alerts)
 
     async def seen(self) -> dict[str, Any]:
         """A person knows of what happened once and is over: it is told no longer."""
@@ -101,7 +97,7 @@ class Lookout:
         return sum(one.failing for one in self.watch.last)
 
     async def _facts(self) -> Facts:
-        config, now, pollers, publishers = self.config(), self.now(), self.pollers(), self.publishers()
+        crew, config, now = self.crew, self.crew.config, self.now()
         model, overview, refusing = config.model, Overview((), {}, (), {}), ""
         try:
             overview = await self.store.overview()
@@ -111,7 +107,7 @@ class Lookout:
             gather.source(
                 name,
                 one.connector.name,
-                pollers.get(name),
+                crew.pollers.get(name),
                 self.webhooks.desks.get(name) if name in self.webhooks.sources else None,
                 self.webhooks.heard.get(name),
                 self.interpreter.news.get(name),
@@ -123,7 +119,8 @@ class Lookout:
             for name, one in config.sources.items()
         ]
         destinations = [
-            gather.destination(name, one.connector.name, publishers.get(name), overview, now) for name, one in config.destinations.items()
+            gather.destination(name, one.connector.name, crew.publishers.get(name), overview, now)
+            for name, one in config.destinations.items()
         ]
         gone = [gather.gone(name, overview) for name in sorted(overview.destinations - config.destinations.keys())]
         held, secrets, free = await asyncio.to_thread(_read, config)
@@ -134,7 +131,7 @@ class Lookout:
             destinations=destinations + gone,
             inbox=overview.inbox,
             tallies=overview.tallies,
-            pauses=[(pause, 0 if refusing else await self.store.count([State.QUEUED], _behind(pause))) for pause in self.pauses()],
+            pauses=[(pause, 0 if refusing else await self.store.count([State.QUEUED], _behind(pause))) for pause in crew.pauses],
             undecided=[Happened(rule, one.reason, one.at, one.count) for rule, one in self.interpreter.undecided.items()],
             doubts=self.interpreter.doubts.found,
             reload_error=self.reload_error,

@@ -105,13 +105,14 @@ def _furnish(folder: Path) -> None:
 async def _live(folder: Path, seconds: float | None) -> bool:
     from crmbridge.app import App
 
-    app = App(load(folder / "crmbridge.yaml"))
+    config = load(folder / "crmbridge.yaml")
+    app = App(config)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     end = time.monotonic() + seconds if seconds else None
-    await app.start(listen=_free(app.config.model.server.listen))
+    await app.start(listen=_free(config.model.server.listen))
     running = asyncio.create_task(app.run())
     try:
         await _welcome(app)

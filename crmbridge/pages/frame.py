@@ -15,7 +15,7 @@ from crmbridge.errors import CrmbridgeError, InvalidRequest, StoreError
 from crmbridge.pages import forms
 from crmbridge.pages.look import Look
 from crmbridge.pages.sessions import LONGEST, Person, Sessions
-from crmbridge.server import Answering, read_body
+from crmbridge.server import Answering, client_of, read_body
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -33,6 +33,7 @@ HEADERS: Final = {
 _YEAR: Final = 365 * 24 * 3600  # seconds
 _DAY: Final = 24 * 3600  # seconds
 _log = logging.getLogger(__name__)
+_security = logging.getLogger("crmbridge.security")
 
 
 class PageError(CrmbridgeError):
@@ -124,10 +125,12 @@ class Frame:
         async def handle(request: web.Request) -> web.StreamResponse:
             ours = self._origin or f"{request.scheme}://{request.host}"
             if not forms.from_here(request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site"), ours):
+                _denied(request, "it came from another site")
                 raise PageError(403, "This form came from elsewhere", "Open this site at its own address, and try again there.")
             visit = await self._visit(request)
             visit.form = forms.parse_form(await read_body(request, forms.LONGEST))
             if not forms.proves(visit.form.get("proof", ""), visit.secret):
+                _denied(request, "it has no proof of this session")
                 raise PageError(403, "This form is no longer valid", "Go back, load the page again, and send it once more.")
             if visit.person is None and not anyone:
                 raise PageError(403, "You are signed out", "Sign in again; then send the form once more.")
@@ -230,3 +233,7 @@ class Frame:
             return self._refusal(missing())
         caching = "public, max-age=31536000, immutable" if request.query_string == f"v={found.version}" else "no-cache"
         return web.Response(body=found.data, headers={**self._headers, "Content-Type": found.type, "Cache-Control": caching})
+
+
+def _denied(request: web.Request, why: str) -> None:
+    _security.warning("form refused", extra={"path": request.path, "address": client_of(request), "why": why})

@@ -27,6 +27,8 @@ class Console:
         (folder / "templates").mkdir()
         (folder / "static").mkdir()
         (folder / "static" / "console.css").write_text("p { color: red }")
+        (folder / "static" / "mark.svg").write_text("<svg/>")
+        (folder / "static" / "page.js").write_text("1")
         for name, text in TEMPLATES.items():
             (folder / "templates" / name).write_text(text)
         self.database = Database(folder / "feed.db", SCHEMA, synchronous="OFF")
@@ -96,7 +98,8 @@ async def test_who_is_not_signed_in_is_led_to_the_sites_own_door(console, browse
         assert (answer.status, answer.headers["Location"]) == (303, "/console/sign-in?next=%2Fconsole%3Fx%3D1")
 
 
-async def test_a_form_is_taken_from_our_own_page_alone(console, browser):
+async def test_a_form_is_taken_from_our_own_page_alone(console, browser, caplog):
+    """What is refused is told to the security log, without what it said."""
     url = f"{console.server.url}/console/open"
     async with browser.get(url) as answer:
         proof = re.search(r"</p>(\S+)", await answer.text())[1].removesuffix("</main>")
@@ -115,6 +118,9 @@ async def test_a_form_is_taken_from_our_own_page_alone(console, browser):
         async with browser.post(url, data=form, headers=headers, allow_redirects=False) as answer:
             assert answer.status == status, (form, headers)
     assert console.sent == ["hello", "hello"]
+    told = [(line.message, line.path, line.address, line.why) for line in caplog.records if line.name == "crmbridge.security"]
+    elsewhere, unproved = "it came from another site", "it has no proof of this session"
+    assert told == [("form refused", "/console/open", "127.0.0.1", why) for why in [*[elsewhere] * 4, *[unproved] * 3]]
 
 
 async def test_errors_have_the_sites_look_and_tell_nothing_of_ours(console, browser):
@@ -131,6 +137,10 @@ async def test_errors_have_the_sites_look_and_tell_nothing_of_ours(console, brow
 async def test_files_are_kept_by_browsers_under_an_address_that_changes_with_them(console, browser):
     async with browser.get(f"{console.server.url}/console/static/console.css") as answer:
         assert (await answer.text(), answer.headers["Cache-Control"]) == ("p { color: red }", "no-cache")
+        assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
+    for name, kind in (("mark.svg", "image/svg+xml"), ("page.js", "text/javascript")):
+        async with browser.get(f"{console.server.url}/console/static/{name}") as answer:
+            assert answer.headers["Content-Type"] == f"{kind}; charset=utf-8"
     for name in ("..%2ftemplates%2fbase.html", "nothing.css", "console.css%00"):
         async with browser.get(f"{console.server.url}/console/static/{name}", allow_redirects=False) as answer:
             assert answer.status in (303, 404)
