@@ -64,6 +64,8 @@ class Connector:
     """`build(options, setting)`: opens nothing; raises ValueError on options that contradict each other."""
     record_fault: Callable[[Any, str], str] = lambda *_: ""
     """For a source: `record_fault(options, record_type)` is why there is no such type, with those there are, else empty; pure."""
+    field_fault: Callable[[Any, str, str], str] = lambda *_: ""
+    """For a source: `field_fault(options, record_type, field)` is why no field can have this name, else empty; pure."""
     idempotent: bool = False
     """For a destination: a repeat with the same key is not published again."""
     audience: Audience = Audience.COMPANY

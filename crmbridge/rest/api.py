@@ -53,7 +53,7 @@ class Api:
         """One record by its id; None where it is gone, or a status of `nothing` says so."""
         path = one.path.replace("{id}", quote(id, safe=""))
         try:
-            return self.ask(Request(path, nothing=nothing)).json
+            return self.ask(Request(path, one.parameters, nothing=nothing)).json
         except Refused as error:
             if error.status not in _GONE:
                 raise

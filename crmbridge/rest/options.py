@@ -116,6 +116,7 @@ class Single(Options):
     """How one record is read by its id."""
 
     path: str = Field(description="Behind `url`, with {id} in it, like /deals/{id}.", pattern=r"^/[^\s?#]*\{id\}[^\s?#]*$", max_length=500)
+    parameters: dict[str, str] = Field(default_factory=dict, description="Query parameters of the request.")
     item: Path | None = Field(None, description="Where the record stands in the body; default: it is the body.")
 
 

@@ -48,7 +48,7 @@ class Passes:
         body = self._ask(stream, moment, place)
         items = self._rows.items(stream, body)
         self._not_again(stream, place, items)
-        stamps, seen = self._rows.read(stream, items, position)
+        stamps, seen = self._rows.read(stream, items, position, back=stream.deleted or stream.listing.newest_first)
         if not self._ascend(stamps):
             raise SourceError(
                 f"{name}: the records are not sorted by {one.changed}, the oldest first: sort them, or say `ascending: false`"
@@ -82,7 +82,7 @@ class Passes:
         body = self._ask(stream, start, place)
         items = self._rows.items(stream, body)
         self._not_again(stream, place, items)
-        stamps, seen = self._rows.read(stream, items, position)
+        stamps, seen = self._rows.read(stream, items, position, back=stream.deleted or stream.listing.newest_first)
         if newest is None and (stamps or one.changed is None):
             newest = stamped(max(stamps) if one.changed else self._rows.setting.now())
         known = one.newest_first and start is not None and any(stamp < start for stamp in stamps)

@@ -43,11 +43,11 @@ class Asked(_Strict):
     choices: list[str] | None = None
 
 
-class Others(_Strict):
-    """Record types that the CRM has by its own people's making."""
+class Named(_Strict):
+    """Names that no preset can list: of record types and fields of people's own making."""
 
     named: str
-    """What their names look like: a regular expression."""
+    """What they look like: a regular expression."""
     words: str
     """How they are named, for people."""
 
@@ -76,7 +76,10 @@ class Preset(_Strict):
     each: dict[str, Any] = Field(default_factory=dict)
     """What all types have, unless they say it otherwise."""
     types: dict[str, dict[str, Any]] = Field(min_length=1)
-    others: Others | None = None
+    others: Named | None = None
+    """Record types that the CRM has by its own people's making."""
+    fields: Named | None = None
+    """What names of fields look like, where a configuration writes them."""
     documents: list[Document] = Field(min_length=1)
 
     def resource(self, name: str, values: Mapping[str, str], size: int, deletes_every: Any = None) -> Resource:
@@ -88,11 +91,34 @@ class Preset(_Strict):
             said["deletions"] = {"size": size, **said["deletions"]}
         return Resource.model_validate(_filled(said, {**values, _TYPE: name}))
 
-    def fault(self, name: str) -> str:
-        """Why there is no such record type; empty if there may be."""
-        if name in self.types or (self.others is not None and re.fullmatch(self.others.named, name)):
+    def fault(self, options: Any, name: str) -> str:
+        """Why this record type cannot be read, with the vendor's page; empty if it may be. Without `options` only by its name."""
+        if not self._may_be(name):
+            others = f"; {self.others.words}" if self.others else ""
+            return f"there is no such record type; there are {', '.join(self.types)}{others}: see {self.page}"
+        for option in dict.fromkeys(_holes({**self.each, **self.types.get(name, {})})):
+            if options is not None and option in self.options and getattr(options, option) == "":
+                return f"{name} needs the option `{option}`: {self.options[option].about} See {self.page}"
+        return ""
+
+    def field_fault(self, field: str) -> str:
+        """Why there can be no field of this name, with the vendor's page; empty if there may be."""
+        if self.fields is None or re.fullmatch(self.fields.named, field):
             return ""
-        return f"there is no such record type; there are {', '.join(self.types)}" + (f"; {self.others.words}" if self.others else "")
+        return f"no field has such a name: {self.fields.words}: see {self.page}"
+
+    @property
+    def page(self) -> str:
+        """The document that says most of what may be asked for."""
+        return self.documents[0].url
+
+    @property
+    def written(self) -> date:
+        """When its documents were read."""
+        return max(one.read for one in self.documents)
+
+    def _may_be(self, name: str) -> bool:
+        return name in self.types or (self.others is not None and re.fullmatch(self.others.named, name) is not None)
 
     @property
     def stamped(self) -> bool:
@@ -120,7 +146,8 @@ def preset(module: str, *, shape: Shape | None = None, make: Build = build) -> C
         summary=found.summary,
         options=options,
         build=partial(_built, found, shape, make),
-        record_fault=lambda _options, name: found.fault(name),
+        record_fault=found.fault,
+        field_fault=lambda _options, _record, field: found.field_fault(field),
     )
 
 
@@ -172,6 +199,15 @@ def _filled(said: Any, values: Mapping[str, str]) -> Any:
     return _HOLES.sub(lambda hole: values.get(hole[1], hole[0]), said) if isinstance(said, str) else said
 
 
+def _holes(said: Any) -> Iterator[str]:
+    """The names in the templates of some JSON."""
+    if isinstance(said, (dict, list)):
+        for inner in said.values() if isinstance(said, dict) else said:
+            yield from _holes(inner)
+    elif isinstance(said, str):
+        yield from _HOLES.findall(said)
+
+
 # --- options
 
 
@@ -196,8 +232,9 @@ def _field(one: Asked) -> tuple[Any, Any]:
 
 
 def _built(found: Preset, shape: Shape | None, make: Build, options: Any, setting: Setting) -> RestSource:
-    names = [name for name in setting.records if not found.fault(name)]  # `check` names the others
-    return make(engine(found, options, names or list(found.types)), setting, shape)
+    names = [name for name in setting.records if not found.fault(options, name)]  # `check` names the others
+    known = [name for name in found.types if not found.fault(options, name)]
+    return make(engine(found, options, names or known or list(found.types)), setting, shape)
 
 
 def engine(found: Preset, options: Any, names: list[str]) -> RestOptions:

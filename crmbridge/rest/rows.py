@@ -62,9 +62,12 @@ class Rows:
         return items
 
     def read(
-        self, stream: Stream, items: Sequence[Mapping[str, Any]], position: cursors.Position
+        self, stream: Stream, items: Sequence[Mapping[str, Any]], position: cursors.Position, *, back: bool = False
     ) -> tuple[list[datetime], list[Observation]]:
-        """The stamps of those that can be read, in order, and all observations. Raises ValueError."""
+        """The stamps of those that can be read, in order, and all observations. Raises ValueError.
+
+        `back`: the list goes back for ever, so that what is older than the position is none.
+        """
         name, one = stream.record_type, stream.listing
         wanted = self.fields.wanted(name)
         if not stream.deleted:
@@ -88,8 +91,7 @@ class Rows:
             now=self.setting.now(),
             all_or_none=position.start is None or (len(items) >= one.size and one.ascending),
         )
-        # A list of deletions may go back for ever: what was deleted before the first start is no news.
-        start = cursors.instant(position.start) if stream.deleted and position.start is not None else None
+        start = cursors.instant(position.start) if back and position.start is not None else None
         seen = found.observations(lambda pair: (pair[1],) if start is None or pair[0] >= start else ())
         return [stamp for _, (stamp, _) in found.good], seen
 

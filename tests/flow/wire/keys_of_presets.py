@@ -1,5 +1,6 @@
 """The keys that presets of rest have in common: who we are, where the API is, how much is read at once, how far back."""
 
+import json
 from datetime import timedelta
 
 from flow.wire.proofs import proofs_of
@@ -8,13 +9,16 @@ from standins import suitecrm, zoho
 from standins.attio import Attio
 from standins.close import Close
 from standins.espocrm import Espo
+from standins.freshsales import VIEW, Freshsales
 from standins.presets import TOKEN
+from standins.twenty import Twenty
 
 
 def preset(name, stand_in, record, title, **more):
     """The proofs of one preset. `more` are options as YAML has them, besides the token, or instead of it."""
     base = stand_in.BASE
     login = {} if "client_id" in more else {"token": TOKEN}
+    more = {name: json.dumps(value) if isinstance(value, str) and value.isdigit() else value for name, value in more.items()}
     options = login | {"url": "$crm" + getattr(stand_in, "PUBLIC", base)} | more
 
     class Company(Vendor):
@@ -134,3 +138,40 @@ FORM = {"client_id": zoho.CLIENT_ID, "client_secret": zoho.CLIENT_SECRET, "refre
 proves, Company = preset("zoho", zoho.Zoho, "Deals", "Deal_Name", **FORM, accounts_url="$crm")
 logs_in(proves, "zoho", zoho.Zoho, FORM, "accounts_url")
 looks_back(proves, "zoho")
+
+proves, Company = preset("freshsales", Freshsales, "deals", "name", deals_view=VIEW)
+shown(proves, "freshsales", "authorization", f"Token token={TOKEN}", "Token token=other")
+looks_back(proves, "freshsales")
+lists(proves, "freshsales")
+
+VIEWS = {"deals_view": "deals", "contacts_view": "contacts", "accounts_view": "sales_accounts"}
+for option, record in VIEWS.items():
+
+    @proves(
+        f"sources.freshsales.{option}",
+        ("7", f"/crm/sales/api/{record}/view/7"),
+        ("8", f"/crm/sales/api/{record}/view/8"),
+        given={"sources/crm/records": {record: {"fields": {"name": "public"}}}},
+    )
+    def which_view(stage, record=record):
+        """Which one is asked for."""
+        stage.tried()
+        return next(one.path for one in stage.lists() if "/view/" in one.path)
+
+
+proves, Company = preset("twenty", Twenty, "opportunities", "name", site="https://acme.twenty.com")
+shown(proves, "twenty", "authorization", f"Bearer {TOKEN}", "Bearer other")
+looks_back(proves, "twenty")
+
+
+@proves(
+    "sources.twenty.site",
+    ("https://a.example", "https://a.example/object/opportunity/"),
+    ("https://b.example/x", "https://b.example/x/object/opportunity/"),
+)
+def where_a_record_is_seen(stage):
+    """Its link, without its id."""
+    stage.begun()
+    stage.crm.create()
+    ((url,),) = stage.polled("url")
+    return url.rpartition("/")[0] + "/"

@@ -154,6 +154,19 @@ def one_by_its_id(stage):
     return [one.record_id for one in stage.source.fetch_many("Deal", ["7"])]
 
 
+@proves(
+    f"{OF}.single.parameters",
+    (ABSENT, [{}]),
+    ({"include": "owner"}, [{"include": "owner"}]),
+    given={f"{DEAL}/single": {"path": "/one/{id}"}},
+)
+def what_one_is_asked_with(stage):
+    """The query of the request for one record."""
+    stage.start()
+    stage.source.fetch_many("Deal", ["7"])
+    return [query for _, query, _ in stage.requests("one/7")]
+
+
 LABELS = {f"{DEAL}/labels": {"stage": {"path": "/names"}}}
 BOXED = {f"{DEAL}/labels": {"stage": {"path": "/boxed", "items": "data"}}}
 
