@@ -1,8 +1,33 @@
-"""The engine of sources whose CRM is read by data: a JSON API described by options (`rest`), or by a preset of them."""
+"""The engine of sources whose CRM is read by data: a JSON API described by options (`rest`), or by a preset of them.
 
+A preset whose vendor does what no data says derives its source from `RestSource` or one of those that can more, and its rows from `Rows`.
+"""
+
+from crmbridge.rest.asking import Body, Request
 from crmbridge.rest.login_options import Auth
-from crmbridge.rest.options import Resource, RestOptions
+from crmbridge.rest.options import Listing, Resource, RestOptions, Single
+from crmbridge.rest.passes import stamped
 from crmbridge.rest.preset import preset
-from crmbridge.rest.source import RestSource, build
+from crmbridge.rest.rows import Rows, Stream
+from crmbridge.rest.source import RestSource, WholeRestSource, build
+from crmbridge.rest.values import Fields, Shape, described
 
-__all__ = ["Auth", "Resource", "RestOptions", "RestSource", "build", "preset"]
+__all__ = [
+    "Auth",
+    "Body",
+    "Fields",
+    "Listing",
+    "Request",
+    "Resource",
+    "RestOptions",
+    "RestSource",
+    "Rows",
+    "Shape",
+    "Single",
+    "Stream",
+    "WholeRestSource",
+    "build",
+    "described",
+    "preset",
+    "stamped",
+]

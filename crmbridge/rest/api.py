@@ -49,11 +49,19 @@ class Api:
         """The page at `place`, which is empty for the first one, of what changed `since` then."""
         return self.ask(request(one, since, place, wanted))
 
-    def record(self, one: Single, id: str, nothing: Sequence[int] = ()) -> Any:
-        """One record by its id; None where it is gone, or a status of `nothing` says so."""
+    def record(
+        self,
+        one: Single,
+        id: str,
+        nothing: Sequence[int] = (),
+        *,
+        more: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """One record by its id; None where it is gone, or a status of `nothing` says so. `more` are further query parameters."""
         path = one.path.replace("{id}", quote(id, safe=""))
         try:
-            return self.ask(Request(path, one.parameters, nothing=nothing)).json
+            return self.ask(Request(path, {**one.parameters, **(more or {})}, None, headers or {}, nothing)).json
         except Refused as error:
             if error.status not in _GONE:
                 raise

@@ -93,12 +93,14 @@ class Passes:
         return cursors.Read(seen, (newest or "", behind), complete=False, lacking=lacking)
 
     def _behind(self, stream: Stream, body: Body, place: str, count: int) -> str | None:
-        """The place of the page behind this one, if there is one. Raises SourceError where this pass has been there already."""
+        return self.onward(stream, place, following(stream.listing, body, place, count))
+
+    def onward(self, stream: Stream, place: str, behind: str | None) -> str | None:
+        """The place of the page behind that at `place`, if there is one. Raises SourceError where this pass has been there already."""
         visited = self._visited.setdefault(stream.name, set())
         if not place:
             visited.clear()
         visited.add(place)
-        behind = following(stream.listing, body, place, count)
         if behind in visited:
             raise SourceError(
                 f"{stream.name}: the API leads in a circle: behind its page {place[:100]} stands the page {behind[:100]} again"

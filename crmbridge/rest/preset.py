@@ -73,6 +73,8 @@ class Preset(_Strict):
     most: int = Field(ge=1, le=5_000)
     """Records of one page, at most."""
     overlap: int = Field(60, ge=0, le=86_400)
+    deletes_every: str = "1h"
+    """Where what was deleted is found by listing everything: how often, unless somebody says it."""
     each: dict[str, Any] = Field(default_factory=dict)
     """What all types have, unless they say it otherwise."""
     types: dict[str, dict[str, Any]] = Field(min_length=1)
@@ -219,7 +221,7 @@ def _model(name: str, found: Preset) -> type[Options]:
     fields |= {"page": (int, page), **({"overlap": (int, looks)} if found.stamped else {})}
     if found.walks:
         words = "How often everything is listed, to see which records are gone; or off. One that lacks twice in a row is gone."
-        fields["deletes_every"] = (DurationOrOff, Field("1h", description=words, validate_default=True))
+        fields["deletes_every"] = (DurationOrOff, Field(found.deletes_every, description=words, validate_default=True))
     return create_model(f"{name.title().replace('_', '')}Options", __base__=Options, __module__=f"connectors.sources.{name}", **fields)
 
 

@@ -53,13 +53,18 @@ class Rows:
         self.fields = fields
 
     def items(self, stream: Stream, body: Body) -> list[dict[str, Any]]:
+        """The records of a page. Raises SourceError where there is no list of them."""
         one = stream.listing
         if body.json is None:  # a status that says that there is nothing
             return []
         items = look(one.items, body.json) if one.items else body.json
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise SourceError(f"{stream.record_type}: no list of records stands at {one.items or 'the top of the body'}")
-        return items
+        return [self.whole(stream, item) for item in items]
+
+    def whole(self, stream: Stream, item: dict[str, Any]) -> dict[str, Any]:
+        """A record as its paths are meant; what a vendor writes otherwise is put right here."""
+        return item
 
     def read(
         self, stream: Stream, items: Sequence[Mapping[str, Any]], position: cursors.Position, *, back: bool = False

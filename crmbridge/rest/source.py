@@ -18,7 +18,7 @@ from crmbridge.http import Refused, denial, look, reading
 from crmbridge.model import Cursor, Observation, Page, cursors, identity, marked
 from crmbridge.rest.api import Api
 from crmbridge.rest.asking import Body, Request, following
-from crmbridge.rest.options import Resource, RestOptions
+from crmbridge.rest.options import Resource, RestOptions, Single
 from crmbridge.rest.passes import Passes, stamped
 from crmbridge.rest.rows import PROOF, Rows, Stream
 from crmbridge.rest.values import CLOSED, Fields, Names, Shape, described
@@ -30,7 +30,9 @@ def build(options: RestOptions, setting: Setting, shape: Shape | None = None) ->
     """A source with the abilities that all its types have."""
     resources = options.types.values()
     single, told = all(one.single for one in resources), all(one.described for one in resources)
-    kind = {(True, True): _Whole, (True, False): RereadingRestSource, (False, True): DescribingRestSource}.get((single, told), RestSource)
+    kind = {(True, True): WholeRestSource, (True, False): RereadingRestSource, (False, True): DescribingRestSource}.get(
+        (single, told), RestSource
+    )
     return kind(options, setting, shape)
 
 
@@ -44,9 +46,13 @@ class RestSource:
         self._api = Api(options, setting)
         self._names = Names(self._api, options.types, setting.name)
         self._fields = Fields(self._reading, setting.records, self._names, shape)
-        self._rows = Rows(setting, self._reading, self._fields)
+        self._rows = self._read_by()
         self._passes = Passes(self._rows, self._page)
         self._streams = {stream.name: stream for name in options.types for stream in self._of(name)}
+
+    def _read_by(self) -> Rows:
+        """What reads pages; a vendor's own may read them otherwise."""
+        return Rows(self._setting, self._reading, self._fields)
 
     def _of(self, name: str) -> Iterator[Stream]:
         one = self._options.types[name]
@@ -168,11 +174,16 @@ class RereadingRestSource(RestSource):
             return ()
         single = stream.resource.single
         with reading("the API"):
-            found = [self._api.record(single, id, stream.listing.nothing) for id in ids]
+            found = [self._one(stream, single, id) for id in ids]
             items = [look(single.item, one) if single.item else one for one in found if one is not None]
             if not all(isinstance(item, dict) for item in items):
                 raise SourceError(f"{record_type}: no record stands at {single.item or 'the top of the body'}")
-            return self._rows.read(stream, items, cursors.Position(start=stamped(self._setting.now()), whole=True))[1]
+            whole = [self._rows.whole(stream, item) for item in items]
+            return self._rows.read(stream, whole, cursors.Position(start=stamped(self._setting.now()), whole=True))[1]
+
+    def _one(self, stream: Stream, single: Single, id: str) -> Any:
+        """The answer about one record; None where it is gone."""
+        return self._api.record(single, id, stream.listing.nothing)
 
 
 class DescribingRestSource(RestSource):
@@ -199,5 +210,5 @@ class DescribingRestSource(RestSource):
             return described(one.described, self._api.ask(Request(one.described.path, one.described.parameters)))
 
 
-class _Whole(RereadingRestSource, DescribingRestSource):
+class WholeRestSource(RereadingRestSource, DescribingRestSource):
     """Implements both."""

@@ -93,7 +93,6 @@ NO_SECRETS = {
     "connectors/sources/salesforce/starter.yaml": {"salesforce.secret: Consumer secret of that app": "what the person is asked for"},
     "connectors/sources/suitecrm/starter.yaml": {"suitecrm.secret: Its secret": "what the person is asked for"},
     "connectors/sources/zoho/starter.yaml": {
-        "zoho.secret: Client secret": "what the person is asked for",
         "facts:": "what an example needs, after the question for a token",
     },
     "crmbridge/chirp/signing.py": {'"""The key in a secret `whsec_<base64>`': "how a secret is written"},

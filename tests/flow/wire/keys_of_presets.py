@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from flow.wire.proofs import proofs_of
 from flow.wire.vendor import Vendor
-from standins import suitecrm, zoho
+from standins import dynamics365, suitecrm, zoho
 from standins.attio import Attio
 from standins.close import Close
 from standins.espocrm import Espo
@@ -83,6 +83,10 @@ def logs_in(proves, name, stand_in, form, address):
 
 
 LOGINS = {
+    "dynamics365": (
+        ("$crm", [f"/{dynamics365.TENANT}/oauth2/v2.0/token", None]),
+        ("$far", [None, f"/{dynamics365.TENANT}/oauth2/v2.0/token"]),
+    ),
     "suitecrm": (("/legacy/Api", ["/legacy/Api/access_token", None]), ("/Api", ["/Api/access_token", None])),
     "zoho": (("$crm", ["/oauth/v2/token", None]), ("$far", [None, "/oauth/v2/token"])),
 }
@@ -175,3 +179,23 @@ def where_a_record_is_seen(stage):
     stage.crm.create()
     ((url,),) = stage.polled("url")
     return url.rpartition("/")[0] + "/"
+
+
+FORM = {"client_id": dynamics365.CLIENT_ID, "client_secret": dynamics365.CLIENT_SECRET}
+proves, Company = preset("dynamics365", dynamics365.Dynamics, "opportunities", "name", **FORM, tenant=dynamics365.TENANT, login_url="$crm")
+logs_in(proves, "dynamics365", dynamics365.Dynamics, FORM, "login_url")
+
+
+@proves("sources.dynamics365.deletes_every", ("off", 0), ("1h", 1))
+def how_often_ids_are_listed(stage):
+    """How many lists of ids alone are asked for; what a delta tells is no such list."""
+    stage.begun()
+    stage.walk()
+    return sum(one.query.get("$select") == "opportunityid" for one in stage.lists())
+
+
+@proves("sources.dynamics365.tenant", ("a.example", "/a.example/oauth2/v2.0/token"), ("b-7", "/b-7/oauth2/v2.0/token"))
+def whose_login(stage):
+    """Where a token is asked for."""
+    stage.tried()
+    return next(one.path for one in stage.seen() if "token" in one.path)
