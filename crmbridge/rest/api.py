@@ -38,11 +38,11 @@ class Api:
         self._vendor = Vendor(
             session,
             Tokens(self._login.obtain, now=setting.now, keep=keep, login=self._login.name),
-            words=_words,
+            words=self.words,
             now=setting.now,
             heard=self._hear,
             authorize=self._headers,
-            limit=self._limit,
+            limit=self.limit,
         )
 
     def page(self, one: Listing, since: datetime | None = None, place: str = "", wanted: Sequence[str] = ()) -> Body:
@@ -80,6 +80,27 @@ class Api:
     def close(self) -> None:
         self._vendor.close()
 
+    @staticmethod
+    def words(body: Any) -> str:
+        """What an error says, wherever APIs use to put that."""
+        if isinstance(body, list) and body:
+            body = body[0]
+        if not isinstance(body, dict):
+            return ""
+        for name in ("message", "error_description", "detail", "title", "error", "errors"):
+            value = body.get(name)
+            if isinstance(value, dict):
+                value = value.get("message") or value.get("detail")
+            if isinstance(value, list) and value:
+                value = value[0].get("message") if isinstance(value[0], dict) else value[0]
+            if isinstance(value, str) and value:
+                return value
+        return ""
+
+    def limit(self, _body: Any, headers: Mapping[str, str]) -> timedelta | None:
+        """For how long a 429 holds, where its headers say it otherwise than by Retry-After."""
+        return until(self._quota, headers, self._now()) if self._quota else None
+
     # --- parts
 
     def _headers(self, token: Token) -> dict[str, str]:
@@ -101,9 +122,6 @@ class Api:
         left, wait = number(headers.get(quota.remaining, ""), "remaining"), until(quota, headers, self._now())
         self._spent = self._now() + wait if left is not None and left <= quota.spare and wait is not None else None
 
-    def _limit(self, _body: Any, headers: Mapping[str, str]) -> timedelta | None:
-        return until(self._quota, headers, self._now()) if self._quota else None
-
 
 def until(quota: Quota, headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """How long it is until there is more of the quota, if the headers say it: a second at least, a day at most."""
@@ -119,20 +137,3 @@ def number(header: str, word: str) -> int | None:
     parts = [part.partition("=") for part in re.split(r"[,;]", header)]
     found = _NUMBER.fullmatch(header) or next((_NUMBER.fullmatch(value) for name, _, value in parts if name.strip() == word), None)
     return int(found[1]) if found else None
-
-
-def _words(body: Any) -> str:
-    """What an error says, wherever APIs use to put that."""
-    if isinstance(body, list) and body:
-        body = body[0]
-    if not isinstance(body, dict):
-        return ""
-    for name in ("message", "error_description", "detail", "title", "error", "errors"):
-        value = body.get(name)
-        if isinstance(value, dict):
-            value = value.get("message") or value.get("detail")
-        if isinstance(value, list) and value:
-            value = value[0].get("message") if isinstance(value[0], dict) else value[0]
-        if isinstance(value, str) and value:
-            return value
-    return ""

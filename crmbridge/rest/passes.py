@@ -60,6 +60,8 @@ class Passes:
         if moment is None or is_beyond(stamps[-1], moment, since.format):
             return cursors.Read(seen, (newest, ""), complete=False, lacking=lacking)
         behind = self._behind(stream, body, place, len(items))
+        if behind is None and one.paging is not None:
+            return cursors.Read(seen, (newest, ""), complete=True, lacking=lacking)
         if behind is None:
             raise SourceError(f"{name}: more than {one.size} records were changed at {start}, and without `paging` the rest cannot be read")
         return cursors.Read(seen, (str(start), behind), complete=False, lacking=lacking)

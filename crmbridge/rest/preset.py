@@ -16,12 +16,13 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from crmbridge.contract import Connector, DurationOrOff, Options, Secret, Setting
+from crmbridge.contract import Connector, Document, DurationOrOff, Options, Secret, Setting
 from crmbridge.rest.options import Quota, Resource, RestOptions
 from crmbridge.rest.source import RestSource, build
 from crmbridge.rest.values import Shape
 
-Build = Callable[[RestOptions, Setting, Shape | None], RestSource]
+Build = Callable[[RestOptions, Setting, Shape | None, Any], RestSource]
+"""Makes a source of what the engine is told; the last is what the user wrote."""
 _HOLES: Final = re.compile(r"\{([a-z_]+)\}")
 _TYPE: Final = "type"
 """What templates call the record type."""
@@ -52,7 +53,7 @@ class Named(_Strict):
     """How they are named, for people."""
 
 
-class Document(_Strict):
+class Page(_Strict):
     """A page of the vendor that something here is taken from, and when it was read."""
 
     url: str = Field(pattern=r"^https://")
@@ -72,6 +73,8 @@ class Preset(_Strict):
     quota: Quota | None = None
     most: int = Field(ge=1, le=5_000)
     """Records of one page, at most."""
+    least: int = Field(1, ge=1)
+    """And at least."""
     overlap: int = Field(60, ge=0, le=86_400)
     deletes_every: str = "1h"
     """Where what was deleted is found by listing everything: how often, unless somebody says it."""
@@ -82,7 +85,7 @@ class Preset(_Strict):
     """Record types that the CRM has by its own people's making."""
     fields: Named | None = None
     """What names of fields look like, where a configuration writes them."""
-    documents: list[Document] = Field(min_length=1)
+    documents: list[Page] = Field(min_length=1)
 
     def resource(self, name: str, values: Mapping[str, str], size: int, deletes_every: Any = None) -> Resource:
         """A record type as the engine is told of it. Raises ValidationError."""
@@ -114,11 +117,6 @@ class Preset(_Strict):
         """The document that says most of what may be asked for."""
         return self.documents[0].url
 
-    @property
-    def written(self) -> date:
-        """When its documents were read."""
-        return max(one.read for one in self.documents)
-
     def _may_be(self, name: str) -> bool:
         return name in self.types or (self.others is not None and re.fullmatch(self.others.named, name) is not None)
 
@@ -134,21 +132,24 @@ class Preset(_Strict):
         return one.deletions is None and one.deleted is None
 
 
-def preset(module: str, *, shape: Shape | None = None, make: Build = build) -> Connector:
+def preset(module: str, *, shape: Shape | None = None, make: Build = build, more: type[Options] = Options) -> Connector:
     """The connector of the folder in which `module` stands, by the `preset.yaml` beside it.
 
-    `shape` reads the fields of a record where no path says where they are; `make` builds a source that does more than the engine.
+    `shape` reads the fields of a record where no path says where they are; `make` builds a source that does more than the engine;
+    `more` has the options that it needs for that.
     Raises ValueError, naming the file and the place.
     """
     folder = Path(module).parent
     found = read(folder / "preset.yaml")
-    options = _model(folder.name, found)
+    inside = folder.parts[-3:-1] == ("connectors", "sources")
+    options = _model(folder.name, f"connectors.sources.{folder.name}" if inside else folder.name, found, more)
     return Connector(
         name=folder.name,
         summary=found.summary,
         options=options,
         build=partial(_built, found, shape, make),
         record_fault=found.fault,
+        documents=tuple(Document(url=one.url, read=one.read, says=one.says) for one in found.documents),
         field_fault=lambda _options, _record, field: found.field_fault(field),
     )
 
@@ -170,8 +171,6 @@ def read(path: Path) -> Preset:
 def _faults(found: Preset) -> Iterator[str]:
     """Templates that name what there is not, or show a secret."""
     plain = {name for name, one in found.options.items() if not one.secret}
-    if "url" not in found.options:
-        yield "options: there is no `url`, where the API is"
     for where, text in [("address", found.address), *(("headers", text) for text in found.headers.values())]:
         yield from (f"{where}: {{{hole}}} is no option" for hole in _HOLES.findall(text) if hole not in plain)
     for key, text in found.auth.items():
@@ -213,16 +212,16 @@ def _holes(said: Any) -> Iterator[str]:
 # --- options
 
 
-def _model(name: str, found: Preset) -> type[Options]:
+def _model(name: str, module: str, found: Preset, more: type[Options]) -> type[Options]:
     """The options of a preset, as a model like any other connector's."""
     fields: dict[str, Any] = {option: _field(one) for option, one in found.options.items()}
-    page = Field(found.most, description="Records of one read.", ge=1, le=found.most)
+    page = Field(found.most, description="Records of one read.", ge=found.least, le=found.most)
     looks = Field(found.overlap, description="Seconds that each poll looks back, for what was committed late.", ge=0, le=86_400)
     fields |= {"page": (int, page), **({"overlap": (int, looks)} if found.stamped else {})}
     if found.walks:
         words = "How often everything is listed, to see which records are gone; or off. One that lacks twice in a row is gone."
         fields["deletes_every"] = (DurationOrOff, Field(found.deletes_every, description=words, validate_default=True))
-    return create_model(f"{name.title().replace('_', '')}Options", __base__=Options, __module__=f"connectors.sources.{name}", **fields)
+    return create_model(f"{name.title().replace('_', '')}Options", __base__=more, __module__=module, **fields)
 
 
 def _field(one: Asked) -> tuple[Any, Any]:
@@ -236,13 +235,13 @@ def _field(one: Asked) -> tuple[Any, Any]:
 def _built(found: Preset, shape: Shape | None, make: Build, options: Any, setting: Setting) -> RestSource:
     names = [name for name in setting.records if not found.fault(options, name)]  # `check` names the others
     known = [name for name in found.types if not found.fault(options, name)]
-    return make(engine(found, options, names or known or list(found.types)), setting, shape)
+    return make(engine(found, options, names or known or list(found.types)), setting, shape, options)
 
 
 def engine(found: Preset, options: Any, names: list[str]) -> RestOptions:
     """What the engine is told, for these record types."""
     given = {name: getattr(options, name) for name in found.options}
-    values = {name: one.rstrip("/") if name == "url" else one for name, one in given.items() if isinstance(one, str)}
+    values = {name: one.rstrip("/") if "://" in one else one for name, one in given.items() if isinstance(one, str)}
     auth = {key: given[hole[1]] if (hole := _HOLES.fullmatch(text)) else _filled(text, values) for key, text in found.auth.items()}
     every = getattr(options, "deletes_every", None)
     return RestOptions(

@@ -17,7 +17,7 @@ from crmbridge.http import look
 from crmbridge.model import Observation, Reading, clean, cursors, filled, identity, marked
 from crmbridge.rest.asking import Body
 from crmbridge.rest.options import Deletions, Listing, Resource
-from crmbridge.rest.values import Fields
+from crmbridge.rest.values import FieldReader
 
 PROOF: Final = 10
 """So many records prove that a field is there no longer, for APIs may leave empty ones out."""
@@ -33,6 +33,8 @@ class Stream:
     record_type: str
     listing: Listing
     resource: Resource
+    mark: str = ""
+    """Tells it from another list of the same records."""
 
     @property
     def deleted(self) -> bool:
@@ -41,13 +43,13 @@ class Stream:
     @property
     def name(self) -> str:
         """What positions call it."""
-        return self.record_type + (DELETED if self.deleted else "")
+        return self.record_type + self.mark + (DELETED if self.deleted else "")
 
 
 class Rows:
     """Reads the pages of one source's lists. Raises SourceError, or ValueError where a page holds nothing that can be read."""
 
-    def __init__(self, setting: Setting, reading: Reading, fields: Fields) -> None:
+    def __init__(self, setting: Setting, reading: Reading, fields: FieldReader) -> None:
         self.setting = setting
         self.reading = reading
         self.fields = fields
@@ -121,7 +123,7 @@ class Rows:
             record_id=self.identity(stream.record_type, stream.listing, item),
             fields={},
             deleted=True,
-            version=stamp.isoformat() if stream.listing.changed else None,
+            version=self.version(stamp) if stream.listing.changed else None,
             occurred_at=stamp,
         )
 
@@ -143,11 +145,19 @@ class Rows:
             fields=self.fields.read(name, one, item, empty),
             existed=cursors.existed(self.made(one, item), position),
             deleted=bool(one.deleted) and marked(look(one.deleted or "", item)),
-            version=None if unsure else stamp.isoformat(),
+            version=None if unsure else self.version(stamp),
             occurred_at=stamp,
             actor=clean(str(actor))[:200] if actor is not None else None,
-            url=link(one.url, item, record_id) if one.url else None,
+            url=self.address(one, item, record_id),
         )
+
+    def version(self, stamp: datetime) -> str:
+        """What versions of a record are told apart by: later ones sort behind."""
+        return stamp.isoformat()
+
+    def address(self, one: Resource, item: Mapping[str, Any], id: str) -> str | None:
+        """Where people see the record."""
+        return link(one.url, item, id) if one.url else None
 
     def lacking(self, stream: Stream, items: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
         """The configured fields that none of a page's records has. APIs may leave empty ones out, so that few records prove nothing."""

@@ -21,13 +21,13 @@ from crmbridge.rest.asking import Body, Request, following
 from crmbridge.rest.options import Resource, RestOptions, Single
 from crmbridge.rest.passes import Passes, stamped
 from crmbridge.rest.rows import PROOF, Rows, Stream
-from crmbridge.rest.values import CLOSED, Fields, Names, Shape, described
+from crmbridge.rest.values import CLOSED, FieldReader, Fields, Names, Shape, described
 
 _log = logging.getLogger(__name__)
 
 
-def build(options: RestOptions, setting: Setting, shape: Shape | None = None) -> RestSource:
-    """A source with the abilities that all its types have."""
+def build(options: RestOptions, setting: Setting, shape: Shape | None = None, _given: Any = None) -> RestSource:
+    """A source with the abilities that all its types have. `_given` is what the user of a preset wrote."""
     resources = options.types.values()
     single, told = all(one.single for one in resources), all(one.described for one in resources)
     kind = {(True, True): WholeRestSource, (True, False): RereadingRestSource, (False, True): DescribingRestSource}.get(
@@ -43,15 +43,23 @@ class RestSource:
         self._options = options
         self._setting = setting
         self._reading = options.reading(setting.days)
-        self._api = Api(options, setting)
+        self._api = self._asked_by()
         self._names = Names(self._api, options.types, setting.name)
-        self._fields = Fields(self._reading, setting.records, self._names, shape)
+        self._fields = self._told_by(shape)
         self._rows = self._read_by()
         self._passes = Passes(self._rows, self._page)
         self._streams = {stream.name: stream for name in options.types for stream in self._of(name)}
 
+    def _asked_by(self) -> Api:
+        """What asks the API. This and the next two are what a vendor's own source may make otherwise."""
+        return Api(self._options, self._setting)
+
+    def _told_by(self, shape: Shape | None) -> FieldReader:
+        """What reads the fields of records."""
+        return Fields(self._reading, self._setting.records, self._names, shape)
+
     def _read_by(self) -> Rows:
-        """What reads pages; a vendor's own may read them otherwise."""
+        """What reads pages."""
         return Rows(self._setting, self._reading, self._fields)
 
     def _of(self, name: str) -> Iterator[Stream]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from crmbridge.contract import FieldInfo
 from crmbridge.errors import SourceError
@@ -20,6 +20,25 @@ CLOSED: Final = frozenset({402, 403, 404, 405, 410})
 """How an API says that a path is not for us."""
 Shape = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """What a vendor's record holds, by the names of its fields, where no path says it."""
+
+
+class FieldReader(Protocol):
+    """What reads the configured fields of records. Each record type goes by its name."""
+
+    def of(self, one: Resource, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Where a record's fields stand in it."""
+
+    def wanted(self, name: str) -> Collection[str]:
+        """The configured fields."""
+
+    def learn(self, name: str, one: Resource, items: Sequence[Mapping[str, Any]]) -> None:
+        """Ask for what the values of a page are called. Raises SourceError."""
+
+    def read(self, name: str, one: Resource, item: Mapping[str, Any], empty: Collection[str]) -> dict[str, FieldValue]:
+        """The configured fields of a record, and those that are `empty` where they are not there."""
+
+    def missing(self, name: str, one: Resource, items: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The configured fields that none of these records has."""
 
 
 class Names:

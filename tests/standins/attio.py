@@ -6,7 +6,7 @@ type, an empty one where there is none.
 
 from decimal import Decimal
 
-from standins.presets import Json
+from crmbridge.testing.preset import Json
 
 WORDS = {"title": "name", "stage": "stage", "amount": "value", "owner": "owner"}
 TYPES = {"name": "text", "stage": "status", "value": "currency", "owner": "actor-reference", "created_at": "timestamp"}

@@ -8,7 +8,7 @@ import base64
 from datetime import datetime
 from decimal import Decimal
 
-from standins.presets import TOKEN, Json
+from crmbridge.testing.preset import TOKEN, Json
 
 WORDS = {"title": "note", "stage": "status_label", "amount": "value", "owner": "user_name"}
 

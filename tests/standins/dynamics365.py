@@ -9,8 +9,7 @@ import re
 from decimal import Decimal
 from urllib.parse import parse_qs, urlencode
 
-from standins.presets import Json
-
+from crmbridge.testing.preset import Json
 from crmbridge.testing.standin import PEOPLE
 
 TENANT, CLIENT_ID, CLIENT_SECRET = "acme.example", "app-7", "canary-dynamics-secret"

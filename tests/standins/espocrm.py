@@ -6,7 +6,7 @@ Stamps are whole seconds in UTC without an offset, `where` compares with them as
 
 from decimal import Decimal
 
-from standins.presets import TOKEN, Json
+from crmbridge.testing.preset import TOKEN, Json
 
 WORDS = {"title": "name", "stage": "stage", "amount": "amount", "owner": "assignedUserName"}
 

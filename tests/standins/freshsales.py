@@ -6,8 +6,7 @@ Stamps are whole seconds with the account's offset; the owner stands in a record
 from datetime import timedelta, timezone
 from decimal import Decimal
 
-from standins.presets import TOKEN, Json
-
+from crmbridge.testing.preset import TOKEN, Json
 from crmbridge.testing.standin import PEOPLE
 
 WORDS = {"title": "name", "stage": "deal_stage_id", "amount": "amount", "owner": "owner_id"}

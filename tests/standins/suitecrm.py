@@ -7,7 +7,7 @@ deleted is in no list.
 from decimal import Decimal
 from urllib.parse import parse_qs
 
-from standins.presets import Json
+from crmbridge.testing.preset import Json
 
 CLIENT_ID, CLIENT_SECRET = "6a1b", "canary-suite-secret"
 WORDS = {"title": "name", "stage": "sales_stage", "amount": "amount", "owner": "assigned_user_name"}

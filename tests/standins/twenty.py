@@ -8,8 +8,7 @@ import re
 from datetime import datetime
 from decimal import Decimal
 
-from standins.presets import Json
-
+from crmbridge.testing.preset import Json
 from crmbridge.testing.standin import PEOPLE
 
 WORDS = {"title": "name", "stage": "stage", "amount": "amount.amount", "owner": "owner.name"}

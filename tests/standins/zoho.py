@@ -9,8 +9,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
 
-from standins.presets import Json
-
+from crmbridge.testing.preset import Json
 from crmbridge.testing.standin import PEOPLE
 
 CLIENT_ID, CLIENT_SECRET, REFRESH = "1000.A", "canary-zoho-secret", "1000.canary-refresh"

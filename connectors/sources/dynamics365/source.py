@@ -60,7 +60,11 @@ class _Rows(Rows):
         self._of = of
 
     def whole(self, stream: Stream, item: dict[str, Any]) -> dict[str, Any]:
-        return item if _is_deletion(item) else self._of.table(stream.record_type).plain(item)
+        """A row in plain words. Raises SourceError for one without an id: no later link would lead to it again."""
+        table = self._of.table(stream.record_type)
+        if not item.get("id" if _is_deletion(item) else table.key):
+            raise SourceError(f"{stream.record_type}: a row has no {table.key}: see {_PAGE}")
+        return item if _is_deletion(item) else table.plain(item)
 
     def stamp(self, name: str, one: Listing, item: Mapping[str, Any]) -> datetime:
         raw = item.get("modifiedon")
@@ -208,7 +212,7 @@ class DynamicsSource(WholeRestSource):
         return cursors.Read(seen, (str(_Mark(mark.number, mark.begun, mark.columns, link)), ""), complete=True, lacking=lacking)
 
 
-def make(options: RestOptions, setting: Setting, shape: Shape | None = None) -> DynamicsSource:
+def make(options: RestOptions, setting: Setting, shape: Shape | None, _given: Any) -> DynamicsSource:
     """A source of tables."""
     return DynamicsSource(options, setting, shape)
 

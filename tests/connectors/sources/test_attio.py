@@ -4,11 +4,10 @@ from typing import ClassVar
 
 import pytest
 from standins.attio import WORDS, Attio
-from standins.preset_suite import PresetContract
-from standins.presets import TOKEN
 
 from connectors.sources.attio import CONNECTOR, values
 from crmbridge.testing import Can
+from crmbridge.testing.preset import TOKEN, PresetContract
 
 
 class TestAttio(PresetContract):
@@ -18,6 +17,7 @@ class TestAttio(PresetContract):
     can = frozenset({Can.POLL, Can.RIGHTS, Can.LINKS, Can.SCHEMA})
     secrets = (TOKEN,)
     elsewhere = "/companies/"
+    listed = ("data", "id.record_id", "")
 
     def stand_in(self, folder):
         return Attio()

@@ -3,11 +3,11 @@
 from decimal import Decimal
 from typing import ClassVar
 
-from standins.close import TOKEN, WORDS, Close
-from standins.preset_suite import PresetContract
+from standins.close import WORDS, Close
 
 from connectors.sources.close import CONNECTOR
 from crmbridge.testing import Can
+from crmbridge.testing.preset import TOKEN, PresetContract
 
 
 class TestClose(PresetContract):
@@ -17,6 +17,7 @@ class TestClose(PresetContract):
     can = frozenset({Can.POLL, Can.DELETES, Can.RIGHTS})
     secrets = (TOKEN,)
     elsewhere = "/lead/"
+    listed = ("data", "id", "date_updated")
 
     def stand_in(self, folder):
         return Close()

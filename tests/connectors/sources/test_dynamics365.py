@@ -6,12 +6,12 @@ from urllib.parse import parse_qs
 
 import pytest
 from standins.dynamics365 import CLIENT_ID, CLIENT_SECRET, STATUSES, TENANT, WORDS, Dynamics
-from standins.preset_suite import PresetContract
 
 from connectors.sources.dynamics365 import CONNECTOR
 from crmbridge.errors import SourceError
 from crmbridge.model import Choice, FieldSpec, Kind, cursors
 from crmbridge.testing import Can
+from crmbridge.testing.preset import PresetContract
 
 NAMES = {str(id): name for name, id in STATUSES.items()}
 EXPIRED = {
@@ -30,6 +30,7 @@ class TestDynamics(PresetContract):
     can = frozenset({Can.POLL, Can.DELETES, Can.RIGHTS, Can.LINKS, Can.LOGIN, Can.SCHEMA})
     secrets = (CLIENT_SECRET,)
     elsewhere = "/accounts"
+    listed = ("value", "opportunityid", "")
 
     def stand_in(self, folder):
         return Dynamics()

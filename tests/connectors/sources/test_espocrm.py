@@ -2,11 +2,11 @@
 
 from typing import ClassVar
 
-from standins.espocrm import TOKEN, WORDS, Espo
-from standins.preset_suite import PresetContract
+from standins.espocrm import WORDS, Espo
 
 from connectors.sources.espocrm import CONNECTOR
 from crmbridge.testing import Can
+from crmbridge.testing.preset import TOKEN, PresetContract
 
 
 class TestEspoCrm(PresetContract):
@@ -16,6 +16,7 @@ class TestEspoCrm(PresetContract):
     can = frozenset({Can.POLL, Can.RIGHTS, Can.LINKS})
     secrets = (TOKEN,)
     elsewhere = "/Account"
+    listed = ("list", "id", "modifiedAt")
 
     def stand_in(self, folder):
         return Espo()

@@ -3,12 +3,11 @@
 from typing import ClassVar
 
 from standins.freshsales import STAGES, VIEW, WORDS, Freshsales
-from standins.preset_suite import PresetContract
-from standins.presets import TOKEN
 
 from connectors.sources.freshsales import CONNECTOR
 from crmbridge.model import Choice
 from crmbridge.testing import Can
+from crmbridge.testing.preset import TOKEN, PresetContract
 
 NAMES = {str(id): name for name, id in STAGES.items()}
 
@@ -20,6 +19,7 @@ class TestFreshsales(PresetContract):
     can = frozenset({Can.POLL, Can.RIGHTS, Can.LINKS})
     secrets = (TOKEN,)
     elsewhere = "/contacts"
+    listed = ("deals", "id", "updated_at")
 
     def stand_in(self, folder):
         return Freshsales()

@@ -2,11 +2,11 @@
 
 from typing import ClassVar
 
-from standins.preset_suite import PresetContract
 from standins.suitecrm import CLIENT_ID, CLIENT_SECRET, WORDS, Suite
 
 from connectors.sources.suitecrm import CONNECTOR
 from crmbridge.testing import Can
+from crmbridge.testing.preset import PresetContract
 
 
 class TestSuiteCrm(PresetContract):
@@ -16,6 +16,7 @@ class TestSuiteCrm(PresetContract):
     can = frozenset({Can.POLL, Can.RIGHTS, Can.LINKS, Can.LOGIN})
     secrets = (CLIENT_SECRET,)
     elsewhere = "/Accounts"
+    listed = ("data", "id", "attributes.date_modified")
 
     def stand_in(self, folder):
         return Suite()

@@ -4,12 +4,11 @@ from decimal import Decimal
 from typing import ClassVar
 
 import pytest
-from standins.preset_suite import PresetContract
-from standins.presets import TOKEN
 from standins.twenty import SITE, WORDS, Twenty
 
 from connectors.sources.twenty import CONNECTOR, amounts
 from crmbridge.testing import Can
+from crmbridge.testing.preset import TOKEN, PresetContract
 
 
 class TestTwenty(PresetContract):
@@ -19,6 +18,7 @@ class TestTwenty(PresetContract):
     can = frozenset({Can.POLL, Can.DELETES, Can.RIGHTS, Can.LINKS})
     secrets = (TOKEN,)
     elsewhere = "/companies"
+    listed = ("data.opportunities", "id", "updatedAt")
 
     def stand_in(self, folder):
         return Twenty()

@@ -3,12 +3,12 @@
 from typing import ClassVar
 
 import pytest
-from standins.preset_suite import PresetContract
 from standins.zoho import CLIENT_ID, CLIENT_SECRET, REFRESH, WORDS, Zoho
 
 from connectors.sources.zoho import CONNECTOR
 from crmbridge.errors import LoginRefused
 from crmbridge.testing import Can
+from crmbridge.testing.preset import PresetContract
 
 
 class TestZoho(PresetContract):
@@ -18,6 +18,7 @@ class TestZoho(PresetContract):
     can = frozenset({Can.POLL, Can.DELETES, Can.RIGHTS, Can.LOGIN, Can.SCHEMA})
     secrets = (CLIENT_SECRET, REFRESH)
     elsewhere = "/Accounts"
+    listed = ("data", "id", "Modified_Time")
 
     def stand_in(self, folder):
         return Zoho()

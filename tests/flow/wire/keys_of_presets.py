@@ -10,8 +10,9 @@ from standins.attio import Attio
 from standins.close import Close
 from standins.espocrm import Espo
 from standins.freshsales import VIEW, Freshsales
-from standins.presets import TOKEN
 from standins.twenty import Twenty
+
+from crmbridge.testing.preset import TOKEN
 
 
 def preset(name, stand_in, record, title, **more):
