@@ -129,7 +129,8 @@ class Dynamics(Json):
         gone = [(10**9 + self.versions[row.id], row) for row in self.gone() if since and self.versions[row.id] > since]
         there = sorted([one for one in [*found, *gone] if one[0] > (0 if self.endless else after)], key=lambda one: one[0])
         page = there[:size]
-        said = {"value": [self.deleted(row) if row.deleted else self.row(row, asked, prefer) for _, row in page]}
+        context = f"{self.url}{self.BASE}/$metadata#opportunities" + ("/$delta" if since else "")
+        said = {"@odata.context": context, "value": [self.deleted(row) if row.deleted else self.row(row, asked, prefer) for _, row in page]}
         more = {name: value for name, value in asked.items() if name == "$select"}
         if len(there) > size:
             last = after or 1 if self.endless else page[-1][0]

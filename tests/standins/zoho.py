@@ -89,7 +89,16 @@ class Zoho(Json):
         if not page:
             return (304 if moment else 204), None
         more = number * size < len(rows)
-        return 200, {"data": page, "info": {"per_page": size, "count": len(page), "page": number, "more_records": more}}
+        return 200, {
+            "data": page,
+            "info": {"per_page": size, "count": len(page), "page": number, "more_records": more, **self.order(asked)},
+        }
+
+    @staticmethod
+    def order(asked):
+        """What an answer says of its order, and of page tokens, which are not used."""
+        tokens = dict.fromkeys(["next_page_token", "previous_page_token", "page_token_expiry"])
+        return {"sort_by": asked.get("sort_by", "id"), "sort_order": asked.get("sort_order", "desc"), **tokens}
 
     def row(self, row):
         amount, owner = row.fields["amount"], row.fields["owner"]

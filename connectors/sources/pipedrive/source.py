@@ -31,8 +31,9 @@ class _Rows(Rows):
         self._link = link
 
     def stamp(self, name: str, one: Listing, item: Mapping[str, Any]) -> datetime:
-        """When it changed; a record that never did was made then."""
-        return super().stamp(name, one, item if item.get("update_time") else {**item, "update_time": item.get("add_time")})
+        """When it changed; a record that never did, as null says, was made then."""
+        never = "update_time" in item and item["update_time"] is None
+        return super().stamp(name, one, {**item, "update_time": item.get("add_time")} if never else item)
 
     def observation(self, name: str, one: Any, item: Mapping[str, Any], stamp: datetime, *more: Any) -> Observation:
         found = super().observation(name, one, item, stamp, *more)

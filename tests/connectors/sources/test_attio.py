@@ -7,7 +7,27 @@ from standins.attio import WORDS, Attio
 
 from connectors.sources.attio import CONNECTOR, values
 from crmbridge.testing import Can
-from crmbridge.testing.preset import TOKEN, PresetContract
+from crmbridge.testing.preset import TOKEN, Fact, PresetContract
+
+FACTS = (
+    Fact(
+        "/objects/deals/records/query",
+        {"filter", "sorts", "limit", "offset"},
+        {
+            "data": [
+                {
+                    "id": {"workspace_id": "string", "object_id": "string", "record_id": "string"},
+                    "created_at": "date-time",
+                    "web_url": "string",
+                    "values": "object",
+                }
+            ]
+        },
+        {"limit": range(1, 501)},
+    ),
+    Fact("/objects/deals/attributes", set(), {"data": [{"api_slug": "string", "title": "string", "type": "string"}]}),
+)
+"""What the types say that are made of Attio's OpenAPI."""
 
 
 class TestAttio(PresetContract):
@@ -18,6 +38,8 @@ class TestAttio(PresetContract):
     secrets = (TOKEN,)
     elsewhere = "/companies/"
     listed = ("data", "id.record_id", "")
+    judge = "https://github.com/hbmartin/attio-ts-sdk"
+    facts = FACTS
 
     def stand_in(self, folder):
         return Attio()

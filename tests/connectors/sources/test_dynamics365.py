@@ -11,7 +11,7 @@ from connectors.sources.dynamics365 import CONNECTOR
 from crmbridge.errors import SourceError
 from crmbridge.model import Choice, FieldSpec, Kind, cursors
 from crmbridge.testing import Can
-from crmbridge.testing.preset import PresetContract
+from crmbridge.testing.preset import Fact, PresetContract
 
 NAMES = {str(id): name for name, id in STATUSES.items()}
 EXPIRED = {
@@ -23,6 +23,21 @@ EXPIRED = {
 }
 
 
+FACTS = (
+    Fact("/opportunities", {"$select", "$deltatoken", "$skiptoken"}, {"@odata.context": "string", "value": ["object"]}),
+    Fact(
+        "/EntityDefinitions",
+        {"$select", "$filter", "$expand"},
+        {
+            "value": [
+                {"LogicalName": "string", "PrimaryIdAttribute": "string", "ChangeTrackingEnabled": "boolean", "Attributes": ["object"]}
+            ]
+        },
+    ),
+)
+"""What the samples of Microsoft's pages show; where a next link leads is opaque."""
+
+
 class TestDynamics(PresetContract):
     connector = CONNECTOR
     record_type = "opportunities"
@@ -31,6 +46,8 @@ class TestDynamics(PresetContract):
     secrets = (CLIENT_SECRET,)
     elsewhere = "/accounts"
     listed = ("value", "opportunityid", "")
+    judge = "https://learn.microsoft.com/en-us/power-apps/developer/data-platform/use-change-tracking-synchronize-data-external-systems"
+    facts = FACTS
 
     def stand_in(self, folder):
         return Dynamics()

@@ -6,7 +6,19 @@ from standins.espocrm import WORDS, Espo
 
 from connectors.sources.espocrm import CONNECTOR
 from crmbridge.testing import Can
-from crmbridge.testing.preset import TOKEN, PresetContract
+from crmbridge.testing.preset import TOKEN, Fact, PresetContract
+
+_WHERE = {"where[0][type]", "where[0][attribute]", "where[0][value]"}
+FACTS = (
+    Fact(
+        "/Opportunity",
+        {"maxSize", "offset", "orderBy", "order", "select", *_WHERE},
+        {"total": "integer", "list": [{"id": "string"}]},
+        {"order": {"asc", "desc"}, "where[0][type]": {"greaterThanOrEquals"}, "maxSize": {str(number) for number in range(201)}},
+    ),
+    Fact("/Opportunity/[^/]+", set(), {"id": "string", "createdAt": "string", "modifiedAt": "string"}),
+)
+"""What EspoCRM's OpenAPI and its page about search parameters say."""
 
 
 class TestEspoCrm(PresetContract):
@@ -17,6 +29,8 @@ class TestEspoCrm(PresetContract):
     secrets = (TOKEN,)
     elsewhere = "/Account"
     listed = ("list", "id", "modifiedAt")
+    judge = "https://docs.espocrm.com/api/"
+    facts = FACTS
 
     def stand_in(self, folder):
         return Espo()

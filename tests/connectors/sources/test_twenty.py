@@ -8,7 +8,20 @@ from standins.twenty import SITE, WORDS, Twenty
 
 from connectors.sources.twenty import CONNECTOR, amounts
 from crmbridge.testing import Can
-from crmbridge.testing.preset import TOKEN, PresetContract
+from crmbridge.testing.preset import TOKEN, Fact, PresetContract
+
+_ROW = {"id": "string", "createdAt": "date-time", "updatedAt": "date-time", "deletedAt": "date-time|null", "updatedBy": {"name": "string"}}
+_INFO = {"hasNextPage": "boolean"}
+FACTS = (
+    Fact(
+        "/opportunities",
+        {"order_by", "filter", "limit", "depth", "starting_after", "ending_before"},
+        {"data": {"opportunities": [_ROW]}, "pageInfo": _INFO, "totalCount": "integer"},
+        {"depth": {"0", "1"}, "limit": {str(number) for number in range(61)}},
+    ),
+    Fact("/opportunities/[^/]+", {"depth"}, {"data": {"opportunity": _ROW}}),
+)
+"""What the code says that makes a workspace's OpenAPI."""
 
 
 class TestTwenty(PresetContract):
@@ -19,6 +32,8 @@ class TestTwenty(PresetContract):
     secrets = (TOKEN,)
     elsewhere = "/companies"
     listed = ("data.opportunities", "id", "updatedAt")
+    judge = "https://github.com/twentyhq/twenty/tree/00da24b/packages/twenty-server/src/engine/core-modules/open-api"
+    facts = FACTS
 
     def stand_in(self, folder):
         return Twenty()

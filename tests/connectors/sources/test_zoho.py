@@ -8,7 +8,37 @@ from standins.zoho import CLIENT_ID, CLIENT_SECRET, REFRESH, WORDS, Zoho
 from connectors.sources.zoho import CONNECTOR
 from crmbridge.errors import LoginRefused
 from crmbridge.testing import Can
-from crmbridge.testing.preset import PresetContract
+from crmbridge.testing.preset import Fact, PresetContract
+
+_INFO = {"page": "integer", "per_page": "integer", "count": "integer", "more_records": "boolean"}
+_SORTED = {"sort_by": "string", "sort_order": "string", "next_page_token": "string|null", "previous_page_token": "string|null"}
+_ASKS = {
+    "fields",
+    "territory_id",
+    "ids",
+    "cvid",
+    "filters",
+    "per_page",
+    "page",
+    "page_token",
+    "sort_order",
+    "sort_by",
+    "converted",
+    "include_child",
+}
+FACTS = (
+    Fact(
+        "/Deals",
+        _ASKS,
+        {"data": [{"id": "string", "Modified_Time": "date-time"}], "info": {**_INFO, **_SORTED, "page_token_expiry": "date-time|null"}},
+        {
+            "sort_order": {"asc", "desc"},
+            "sort_by": {"id", "Created_Time", "Modified_Time"},
+            "per_page": {str(number) for number in range(1, 201)},
+        },
+    ),
+)
+"""What Zoho's OpenAPI says of getRecords."""
 
 
 class TestZoho(PresetContract):
@@ -19,6 +49,8 @@ class TestZoho(PresetContract):
     secrets = (CLIENT_SECRET, REFRESH)
     elsewhere = "/Accounts"
     listed = ("data", "id", "Modified_Time")
+    judge = "https://github.com/zoho/crm-oas/tree/45dff2c/v8.0"
+    facts = FACTS
 
     def stand_in(self, folder):
         return Zoho()
