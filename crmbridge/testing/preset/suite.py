@@ -37,16 +37,20 @@ class PresetContract(SourceContract):
     null_is_empty: ClassVar[bool] = False
     """The vendor may write null for a list that is empty."""
     judge: ClassVar[str] = ""
-    """The vendor's own description, by whose `facts` the stand-in is judged: its address and version. Empty: there is none."""
+    """The address of what the vendor generates or records itself (OpenAPI, samples), from which `facts` are. Empty: there is none."""
     facts: ClassVar[Sequence[Fact]] = ()
+    """By which the stand-in is judged, and what is asked of it."""
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         if "proven" in vars(cls) or not hasattr(cls, "connector"):
             return
         documents = cls.connector.documents
-        pages = f"[document]({documents[0].url}), {max(one.read for one in documents)}" if documents else "nothing"
-        cls.proven = f"stand-in that is held against [its description]({cls.judge})" if cls.judge else f"unproven: {pages}"
+        when = max((one.read for one in documents), default=None)
+        if cls.judge:
+            cls.proven = f"stand-in that is held against [its vendor's description]({cls.judge}), {when}"
+        elif documents:
+            cls.proven = f"unproven: [document]({documents[0].url}), {when}"
 
     def quota(self, crm: Any) -> Mapping[str, str] | None:
         """The headers of a quota that is spent for 30 seconds, by the stand-in's clock; None: the vendor says nothing of it."""
@@ -298,7 +302,7 @@ class PresetContract(SourceContract):
                         name: one.asked[name] for name, values in fact.closed.items() if one.asked.get(name, "") not in {"", *values}
                     } == {}
                     assert list(fits(fact.answer, one.body)) == [], one.path
-        assert bool(judged) is bool(self.facts) is bool(self.judge)
+        assert bool(judged) is bool(self.facts)
 
 
 def _as_it_is(body: Any) -> Any:
