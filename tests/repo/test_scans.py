@@ -89,6 +89,7 @@ NO_SECRETS = {
         "x.key.secret: API key secret": "what the person is asked for",
         "x.token.secret: Access token secret": "what the person is asked for",
     },
+    "connectors/sources/dynamics365/starter.yaml": {"facts:": "what an example needs, after the question for a secret"},
     "connectors/sources/oracle_crm_on_demand/starter.yaml": {"oracle.password: Password of that user": "what the person is asked for"},
     "connectors/sources/salesforce/starter.yaml": {"salesforce.secret: Consumer secret of that app": "what the person is asked for"},
     "connectors/sources/suitecrm/starter.yaml": {"suitecrm.secret: Its secret": "what the person is asked for"},

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from crmbridge.testing.server import Exchange
 from crmbridge.testing.standin import Row, StandIn
 
-TOKEN = "canary-preset-token"  # noqa: S105
+TOKEN = "canary-preset-token"  # noqa: S105  # nosec B105  # opens a stand-in alone
 Answer = tuple[int, Any]
 """Status and body; None is no body."""
 
