@@ -116,7 +116,9 @@ class Poller:
         self._wake = asyncio.Event()
         self._walker: Walker | None = None
         if isinstance(source, Walking):
-            self._walker = Walker(name, source, store=store, interpreter=interpreter, now=now, call=self._call, monotonic=monotonic)
+            self._walker = Walker(
+                name, source, store=store, interpreter=interpreter, now=now, call=self._call, monotonic=monotonic, poll=self._poll_for_walk
+            )
         self.rights = Rights(name, source, call=self._call) if isinstance(source, Entitled) else None
         self._whole_at: datetime | None = None
         """When the last poll began that read all there was."""
@@ -171,8 +173,8 @@ class Poller:
                 one.cancel()
             self._wake.clear()
 
-    async def poll_once(self) -> None:
-        """Read and record pages until the source has no more. Raises SourceError, StoreError."""
+    async def poll_once(self, met: set[tuple[str, str]] | None = None) -> None:
+        """Read and record pages until the source has no more; `met` gets the type and id of each record. Raises SourceError, StoreError."""
         position = await self._store.position(self.name)
         enumerates = isinstance(self._source, Baseline) and self._source.enumerates()
         more, begun = True, self._now()
@@ -182,6 +184,8 @@ class Poller:
             async with asyncio.timeout(_OVERTIME):
                 page = await self._call(self._source.poll, position.cursor)
             more = page.has_more
+            if met is not None:
+                met.update((one.record_type, one.record_id) for one in page.observations)
             position = await self._take(page, position, enumerates)
         self._whole_at = begun
         self._succeeded(position)
@@ -190,6 +194,11 @@ class Poller:
         """Look for what no stamp tells of, for a moment; not before what exists is learnt. Raises StoreError."""
         if self._walker and self.state.baselined and not self._closed():
             await self._walker.go_on()
+
+    async def _poll_for_walk(self) -> set[tuple[str, str]]:
+        met: set[tuple[str, str]] = set()
+        await self.poll_once(met)
+        return met
 
     async def follow(self, source: Streaming) -> None:
         """Record pages as a stream brings them, until it ends. Raises SourceError, StoreError."""
@@ -224,6 +233,8 @@ class Poller:
                 "baseline learnt: what exists is known, nothing of it was published",
                 extra={"source": self.name, "records": self.state.read},
             )
+            if self._walker:
+                await self._walker.learnt()
         return position
 
     def _succeeded(self, position: SourcePosition) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -42,7 +42,7 @@ class _Round:
     known: int = 0
     unmet: set[int] = field(default_factory=set)
     news: frozenset[bool] = frozenset()
-    """What is news: True, what differs; False, what lacks. What the first walk finds is older than anybody looked."""
+    """What is news: True, what differs; False, what lacks. Where nobody ever looked, what the first walk finds may be years old."""
 
 
 class Walker:
@@ -58,7 +58,9 @@ class Walker:
         now: Callable[[], datetime],
         call: Caller,
         monotonic: Callable[[], float],
+        poll: Callable[[], Awaitable[Collection[tuple[str, str]]]],
     ) -> None:
+        """`poll` polls now, and gives the type and id of every record that it met."""
         self._name = name
         self._source = source
         self._store = store
@@ -67,6 +69,7 @@ class Walker:
         self._now = now
         self._call = call
         self._monotonic = monotonic
+        self._poll = poll
         self._walked: dict[tuple[str, bool], float] = {}
         """When a walk of this type began last, through ids or through whole records."""
         self._lacked: dict[str, set[int]] = {}
@@ -85,6 +88,13 @@ class Walker:
             except (SourceError, TimeoutError) as error:
                 self._round = None
                 self._told(current.record_type, str(error) if isinstance(error, SourceError) else describe(error))
+
+    async def learnt(self) -> None:
+        """All that exists was just read: what walks find from now on has happened since, the first one too. Raises StoreError."""
+        for record_type, walk in self._source.walks().items():
+            for compared, every in ((True, walk.rows_every), (False, walk.ids_every)):
+                if every is not None:
+                    await self._store.walk_ended(self._name, record_type, compared=compared, now=self._now())
 
     async def _begin(self) -> _Round | None:
         for record_type, walk in self._source.walks().items():
@@ -127,7 +137,11 @@ class Walker:
         marks = [_mark(id) for id in stretch.ids]
         if current.rows:
             # What is not known is new, also where its stamp is so old that no poll looks behind it: an import, a late commit.
-            await self._take(stretch.observations, silent=True not in current.news)
+            news = True in current.news
+            # Silently is learnt only what no poll would ever find: what changed since the last one is a poll's to tell.
+            met = () if news else await self._poll()
+            found = [one for one in stretch.observations if (one.record_type, one.record_id) not in met]
+            await self._take(found, silent=not news)
         current.unmet.difference_update(marks)
         if stretch.place is not None and stretch.place == current.place:
             raise SourceError(f"the walk through {current.record_type} does not get on")

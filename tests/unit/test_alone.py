@@ -10,6 +10,7 @@ import pytest
 from shared import NOW
 from store_contract import batch, entry, other
 from test_interpreter import Part, engine, seen
+from test_orders import verbs
 from test_publisher import Batching, Network, Running, until
 from test_webhooks import Door
 
@@ -17,7 +18,6 @@ from crmbridge.errors import StoreError
 from crmbridge.intake import interpreter as interpreter_module
 from crmbridge.intake.interpreter import Intake
 from crmbridge.model import Cursor, FieldSpec, RecordRef, Sensitivity, State, dump_observation, load_observation
-from crmbridge.operate.desk import verbs
 from crmbridge.operate.port import Stopped
 from crmbridge.rules.engine import Engine
 from crmbridge.store import SqliteStore

@@ -124,12 +124,54 @@ async def test_a_record_that_is_made_meanwhile_is_not_gone(part):
     assert (await told(part))[2:] == [("b", "deleted", "1")]
 
 
-async def test_what_the_first_walk_finds_is_learnt_silently(part):
-    """It is older than anybody looked: after an upgrade, or once walks are switched on. A restart makes no walk the first."""
+async def never_walked(part):
+    """As an earlier version left its store, or as it was before walks were switched on."""
+    await part.store.database.write(lambda db: db.execute("DELETE FROM walks"))
+
+
+async def test_what_happens_between_the_first_reading_and_the_first_walk_is_news(part):
+    """All that existed had just been read: nothing that the first walk finds is older than that."""
     table = Table({"a": "1", "b": "2", "c": "3"}, rows_every=HOUR)
+    poller = make(part, table, monotonic=Clock())
+    await poller.poll_once()
+    del table.rows["b"]
+    table.rows |= {"c": "changed", "d": "made"}
+    await poller.walk()
+    assert sorted(await told(part)) == [("b", "deleted", "2"), ("c", "updated", "changed"), ("d", "created", "made")]
+
+
+async def test_what_a_poll_would_find_is_not_learnt_silently_by_the_first_walk(part):
+    """Where nobody ever walked: a record may have been made since the last poll. The next poll tells it, as it is by then."""
+    table = Table({"a": "1", "b": "2"}, page("2", ("c", "made"), ("b", "changed since")), size=9, rows_every=HOUR)
+    poller = make(part, table, monotonic=Clock())
+    await poller.poll_once()
+    await never_walked(part)
+    table.rows |= {"a": "changed long ago", "b": "changed", "c": "made"}
+    await poller.walk()
+    assert sorted(await told(part)) == [("b", "updated", "changed since"), ("c", "created", "made")]
+    assert await part.store.walked("crm") == {("Deal", True), ("Deal", False)}
+
+
+async def test_a_poll_that_fails_in_the_first_walk_ends_it(part):
+    """Nothing is learnt that the poll might have told; the next walk is the first one again."""
+    table = Table({"a": "1"}, SourceError("the database is away"), page("3", ("b", "made")), rows_every=HOUR)
+    _, later = await begun(part, table)
+    await never_walked(part)
+    table.rows["b"] = "made"
+    await later()
+    assert await told(part) == []
+    assert await part.store.walked("crm") == set()
+    await later()
+    assert await told(part) == [("b", "created", "made")]
+
+
+async def test_what_the_first_walk_finds_is_learnt_silently(part):
+    """Where nobody ever looked, it may be years old: after an upgrade, or once walks are switched on. A restart makes no walk the first."""
+    table = Table({"a": "1", "b": "2", "c": "3"}, page("2"), page("3"), rows_every=HOUR)
     clock = Clock()
     poller = make(part, table, monotonic=clock)
     await poller.poll_once()
+    await never_walked(part)
     del table.rows["b"]
     table.rows["c"] = "changed long ago"
     await poller.walk()
