@@ -147,7 +147,7 @@ def by_rest(type_, truth, how, folder, written=None):
     options = RestOptions(url="http://127.0.0.1:1", auth=auth, types={"Deal": {"path": "/x", "changed": "at"}}, **how.options)
     raw = {"id": 1, "at": "2026-01-01T00:00:00Z", "x": as_json(type_, truth) if written is None else written}
     source = RestSource(options, setting(type_))
-    _, (one,) = source._observations(source._streams["Deal"], [strict_json(json.dumps(raw).encode())], cursors.Position())
+    _, (one,) = source._rows.read(source._streams["Deal"], [strict_json(json.dumps(raw).encode())], cursors.Position())
     return one.fields["x"]
 
 
