@@ -16,7 +16,7 @@ from crmbridge.contract import FieldInfo, Member, Right, Setting
 from crmbridge.errors import SourceError
 from crmbridge.http import Refused, reading
 from crmbridge.model import Cursor, Observation, Page, clean, cursors
-from crmbridge.rest import Listing, RestOptions, RestSource, Rows, Shape, Stream, stamped
+from crmbridge.rest import RestOptions, RestSource, Rows, Shape, Stream, stamped
 
 _log = logging.getLogger(__name__)
 _ARCHIVED: Final = " archived"  # behind a record type: the stream of what is in its archive, which the list of all leaves out
@@ -30,15 +30,15 @@ class _Rows(Rows):
         super().__init__(*parts)
         self._link = link
 
-    def stamp(self, name: str, one: Listing, item: Mapping[str, Any]) -> datetime:
-        """When it changed; a record that never did, as null says, was made then."""
+    def whole(self, stream: Stream, item: dict[str, Any]) -> dict[str, Any]:
+        """A record that never changed, as null says, was changed when it was made."""
         never = "update_time" in item and item["update_time"] is None
-        return super().stamp(name, one, {**item, "update_time": item.get("add_time")} if never else item)
+        return {**item, "update_time": item.get("add_time")} if never else item
 
     def observation(self, name: str, one: Any, item: Mapping[str, Any], stamp: datetime, *more: Any) -> Observation:
         found = super().observation(name, one, item, stamp, *more)
         gone = item.get("is_deleted") is True or item.get("status") == "deleted"
-        return replace(found, deleted=gone, version=self.version(stamp), url=self._link(TYPES[name], found.record_id))
+        return replace(found, deleted=gone, url=self._link(TYPES[name], found.record_id))
 
     def deletion(self, stream: Stream, item: Mapping[str, Any], stamp: datetime) -> Observation:
         """With what the record was, which Pipedrive says too."""
@@ -96,7 +96,7 @@ class PipedriveSource(RestSource):
         self._fields.refresh()
         stream, found = self._streams[record_type], list[Observation]()
         for start in range(0, len(ids), _AT_ONCE):
-            rows = self._single(record_type, ids[start : start + _AT_ONCE])
+            rows = [self._rows.whole(stream, row) for row in self._single(record_type, ids[start : start + _AT_ONCE])]
             with reading("Pipedrive", record_type):
                 found += self._rows.read(stream, rows, cursors.Position(start=stamped(self._setting.now()), whole=True))[1]
         return [replace(one, existed=False) for one in found]

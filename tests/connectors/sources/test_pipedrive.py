@@ -313,6 +313,14 @@ class TestPipedrive(PresetContract):
             assert world.hear(replace(request, body=request.body.replace(b'"deal"', f'"{entity}"'.encode()))) == 200
         assert (world.news(), world.failed()) == ([], [])
 
+    def test_a_record_that_never_changed_is_of_when_it_was_made(self, make, world, crm):
+        """Pipedrive may write null for the stamp of its last change; where nothing stands at all, nobody knows."""
+        self.begun(crm, world)
+        id = crm.create(title="New")
+        crm.odd = self._on_rows(crm, lambda rows: [row | {"update_time": None} if row["title"] == "New" else row for row in rows])
+        ((told,), (whole,)) = world.poll(), make().fetch_many("deals", [id])
+        assert (told.record_id, told.kind, told.occurred_at, whole.occurred_at) == (id, Kind.CREATED, crm.now, crm.now)
+
     def test_a_wrong_token_is_told(self, make, worlds):
         """In the vendor's words, and without it."""
         world = worlds(make({"token": "canary-wrong-token"}))
