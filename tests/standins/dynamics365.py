@@ -121,6 +121,7 @@ class Dynamics(Json):
         """Pages behind the number of a change; a walk without `odata.track-changes` gets no link."""
         tracks = "odata.track-changes" in prefer or "$deltatoken" in asked or "$skiptoken" in asked
         assert not {"$filter", "$orderby", "$top", "$expand"} & asked.keys()
+        assert not ("$deltatoken" in asked and "odata.track-changes" in prefer), "a delta link is tracked by itself"
         size = int(re.search(r"odata\.maxpagesize=(\d+)", prefer)[1])
         begun, since, after = (int(one) for one in asked.get("$skiptoken", f"{self.version}!{asked.get('$deltatoken', 0)}!0").split("!"))
         if since and since < self.oldest:

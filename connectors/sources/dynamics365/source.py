@@ -195,7 +195,7 @@ class DynamicsSource(WholeRestSource):
         else:
             mark = _Mark(last.number + 1, stamped(self._setting.now()), columns)
             place = last.link if last.columns == columns else ""
-        body = self._list(stream, place, select, _preferred(stream.listing.size))
+        body = self._list(stream, place, select, _preferred(stream.listing.size, tracked=position.after is not None or not place))
         items = [self._rows.whole(stream, item) for item in self._raw(stream, body) if not _is_hidden(item)]
         since = None if not last.begun else stamped(_instant(last.begun) - timedelta(seconds=self._options.overlap))
         _, seen = self._rows.read(stream, items, cursors.Position(start=since, whole=position.whole))
@@ -217,8 +217,9 @@ def make(options: RestOptions, setting: Setting, shape: Shape | None, _given: An
     return DynamicsSource(options, setting, shape)
 
 
-def _preferred(size: int) -> str:
-    return f'odata.track-changes,odata.maxpagesize={size},odata.include-annotations="{LABELLED[1:]}"'
+def _preferred(size: int, *, tracked: bool = True) -> str:
+    """What a list is asked with; a delta link is `tracked` by itself."""
+    return ("odata.track-changes," if tracked else "") + f'odata.maxpagesize={size},odata.include-annotations="{LABELLED[1:]}"'
 
 
 def _is_deletion(item: Mapping[str, Any]) -> bool:
