@@ -16,7 +16,7 @@ from crmbridge.http import describe
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.poller import Poller
 from crmbridge.intake.webhooks import Webhooks
-from crmbridge.publisher.parcels import Silence
+from crmbridge.publisher.health import Silence
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.store.interface import Batch, Pause, PauseKind, SourcePosition, Store
 from crmbridge.store.underway import UnderWay
@@ -97,7 +97,7 @@ class Crew:
             under_way=self.under_way,
             hidden=lambda message: self.config.engine.undisclosed(message, config.audience),
         )
-        publisher.silenced = self._silence(config.name)
+        publisher.health.silenced = self._silence(config.name)
         self.publishers[config.name] = publisher
         self.parts.begin(f"destination {config.name}", publisher.run)
 
@@ -119,9 +119,9 @@ class Crew:
         self.pauses = await self.store.pauses()
         refusing = {wait.destination for wait in await self.store.waits() if wait.until is None}
         for name, publisher in self.publishers.items():
-            publisher.silenced = self._silence(name)
+            publisher.health.silenced = self._silence(name)
             if name not in refusing:
-                publisher.paused = None
+                publisher.health.paused = None
             publisher.nudge()
 
     def _silence(self, name: str) -> Silence | None:
@@ -155,7 +155,7 @@ class Crew:
         ended = {
             name
             for name, publisher in self.publishers.items()
-            if rebuilt or publisher.paused or config.destinations.get(name) != old.destinations[name]
+            if rebuilt or publisher.health.paused or config.destinations.get(name) != old.destinations[name]
         }
         gone = {name for name, one in old.sources.items() if rebuilt or config.sources.get(name) != one}
         new = [name for name in config.destinations if name in ended or name not in self.publishers]

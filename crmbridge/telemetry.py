@@ -162,7 +162,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.received = self._counter("received", "Webhook requests, by answer", "source", "status")
+        self.received = self._counter("received", "Webhook requests, by answer; handshake: nothing was stored for it", "source", "status")
         self.polls = self._counter("polls", "Polls of a source, by outcome", "source", "outcome")
         self.observations = self._counter("observations", "Observations interpreted, by outcome", "source", "outcome")
         self.rule_errors = self._counter("rule_errors", "Conditions or templates that failed", "rule")

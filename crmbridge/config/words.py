@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 
@@ -35,16 +35,22 @@ _MESSAGES: Final = types.MappingProxyType(
 def worded(document: Document, data: Any, path: KeyPath, error: Any, model: type[BaseModel]) -> Problem:
     """One error of a validation of `data`, which stands at `path` of the document."""
     kind, loc = error["type"], tuple(error["loc"])
-    inner, here = _walk(data, loc, missing=kind == "missing")
+    inner, here, holders = _walk(data, loc, model)
     full = (*path, *inner)
     if kind == "extra_forbidden":
-        known = _keys(model, inner[:-1])
+        known = sorted({one.alias or name for holder in holders for name, one in holder.model_fields.items()})
         return document.problem(full, f"is not a key here{did_you_mean(str(inner[-1]), known) or _listed(known)}")
     if kind == "missing":
         return document.problem(full, "is missing")
     if kind in ("enum", "literal_error"):
         wanted = [word for _, word in _QUOTED.findall(str(error["ctx"].get("expected", "")))]
         return document.problem(full, f"`{here}` is not one of {', '.join(wanted)}{did_you_mean(str(here), wanted)}")
+    if kind in ("union_tag_invalid", "union_tag_not_found") and error["ctx"]["discriminator"].startswith("'"):
+        chooser = error["ctx"]["discriminator"].strip("'")
+        wanted = [word for _, word in _QUOTED.findall(str(error["ctx"].get("expected_tags", "")))]
+        tag = error["ctx"].get("tag")
+        said = "is missing" if tag is None else f"`{tag}` is not one of {', '.join(wanted)}{did_you_mean(str(tag), wanted)}"
+        return document.problem((*full, chooser), said)
     if kind in ("greater_than_equal", "less_than_equal"):
         (bound,) = error["ctx"].values()
         return document.problem(full, f"must be at {'least' if kind == 'greater_than_equal' else 'most'} {bound}")
@@ -53,39 +59,38 @@ def worded(document: Document, data: Any, path: KeyPath, error: Any, model: type
     return document.problem(full, _MESSAGES.get(kind) or str(error["msg"]).removeprefix("Value error, "))
 
 
-def _walk(data: Any, loc: Sequence[Any], *, missing: bool) -> tuple[KeyPath, Any]:
-    """The parts of pydantic's location that are in the document (it adds the names of union members), and the value there."""
+def _walk(data: Any, loc: Sequence[Any], model: type[BaseModel]) -> tuple[KeyPath, Any, Sequence[type[BaseModel]]]:
+    """The parts of pydantic's location that are keys (it adds the names of union members), the value there, and whose key the last is.
+
+    A key that is not in the document is one all the same: a value may be missing below one that another part gave.
+    """
     inner: list[str | int] = []
-    for index, part in enumerate(loc):
-        last = index == len(loc) - 1
+    models: Sequence[type[BaseModel]] = [model]
+    holders = models
+    chosen_by: str | None = None
+    for part in loc:
         if part == "[key]":
-            return tuple(inner), inner[-1] if inner else data
-        if (isinstance(data, dict) and part in data) or (isinstance(data, list) and isinstance(part, int) and part < len(data)):
-            data = data[part]
-        elif not (missing and last):
+            return tuple(inner), inner[-1] if inner else data, holders
+        if chosen_by is not None:
+            models, chosen_by = [one for one in models if part in get_args(one.model_fields[chosen_by].annotation)], None
             continue
+        field = next((info for one in models for name, info in one.model_fields.items() if part == (info.alias or name)), None)
+        there = (isinstance(data, dict) and part in data) or (isinstance(data, list) and isinstance(part, int) and part < len(data))
+        if field is None and not there:
+            continue
+        data = data[part] if there else None
         inner.append(part)
-    return tuple(inner), data
+        holders = models
+        if field is not None:
+            models = _models(field.annotation)
+            chosen_by = field.discriminator if isinstance(field.discriminator, str) else None
+    return tuple(inner), data, holders
 
 
-def _keys(model: Any, path: Sequence[Any]) -> list[str]:
-    """The keys that may stand at `path` below `model`."""
-    for part in path:
-        if isinstance(part, int) or not hasattr(model, "model_fields"):
-            continue
-        found = next((one for name, one in model.model_fields.items() if (one.alias or name) == part), None)
-        if found is not None:
-            model = _inner_model(found.annotation)
-    return sorted(one.alias or name for name, one in getattr(model, "model_fields", {}).items())
-
-
-def _inner_model(annotation: Any) -> Any:
+def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for part in getattr(annotation, "__args__", ()):
-        if (found := _inner_model(part)) is not None:
-            return found
-    return None
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
 
 
 def _listed(known: Sequence[str]) -> str:

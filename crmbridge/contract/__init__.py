@@ -7,7 +7,7 @@ executor) or `async def` (run on the loop); a connector picks one for each metho
 A destination makes exactly one attempt and never retries; a source makes one read and stores nothing.
 """
 
-from crmbridge.contract.calls import Caller, Maybe
+from crmbridge.contract.calls import LONGEST_ATTEMPT, Caller, Maybe
 from crmbridge.contract.connector import Connector, Document, Manifest, Setting, wanted
 from crmbridge.contract.destination import Ability, Batched, Deletable, Destination, Editable, Findable, Limits, Rate, Spoken, Uses
 from crmbridge.contract.layout import Fault, LaidOut, Unsaid
@@ -19,7 +19,9 @@ from crmbridge.contract.source import (
     Acknowledging,
     Baseline,
     Describing,
+    Discreet,
     FieldInfo,
+    Greeting,
     Member,
     Reply,
     Rereading,
@@ -37,6 +39,7 @@ from crmbridge.contract.spans import Duration, DurationOrOff, every, show_durati
 
 __all__ = [
     "CREDENTIALS",
+    "LONGEST_ATTEMPT",
     "Ability",
     "Acknowledging",
     "Baseline",
@@ -46,6 +49,7 @@ __all__ = [
     "Deletable",
     "Describing",
     "Destination",
+    "Discreet",
     "Document",
     "Duration",
     "DurationOrOff",
@@ -54,6 +58,7 @@ __all__ = [
     "Fault",
     "FieldInfo",
     "Findable",
+    "Greeting",
     "LaidOut",
     "Limits",
     "Manifest",

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 T = TypeVar("T")
 Maybe: TypeAlias = T | Awaitable[T]
+LONGEST_READ: Final = 120.0
+"""Seconds that a read of a source may take."""
+LONGEST_ATTEMPT: Final = 30.0
+"""Seconds that an attempt to publish may take."""
 
 
 class Caller:
@@ -19,11 +23,18 @@ class Caller:
     So a connector that hangs holds up nobody else. Context variables travel into the thread.
     """
 
-    def __init__(self, name: str, threads: int) -> None:
+    def __init__(self, name: str, threads: int, within: float = LONGEST_READ) -> None:
+        """`within`: the seconds that a call may take. Connectors have deadlines; this is for those that break theirs."""
+        self.within = within
         self._executor = ThreadPoolExecutor(max(1, threads), thread_name_prefix=name)
         self._is_async: dict[Callable[..., Any], bool] = {}
 
-    async def __call__(self, method: Callable[..., Maybe[T]], *args: Any) -> T:
+    async def __call__(self, method: Callable[..., Maybe[T]], *args: Any, within: float | None = None) -> T:
+        """Raises TimeoutError after `within` seconds, this caller's own by default, and whatever the method raises."""
+        async with asyncio.timeout(self.within if within is None else within):
+            return await self._called(method, args)
+
+    async def _called(self, method: Callable[..., Maybe[T]], args: Sequence[Any]) -> T:
         function = getattr(method, "__func__", method)
         if (is_async := self._is_async.get(function)) is None:
             is_async = self._is_async[function] = inspect.iscoroutinefunction(method)

@@ -16,14 +16,23 @@ CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization", "cookie"
 
 @dataclass(frozen=True, slots=True)
 class WebhookRequest:
-    """A request as it arrived: raw bytes, header names in lower case, the first of repeated headers, the query still encoded."""
+    """A request as it arrived: raw bytes, header names in lower case, the first of repeated headers, the query still encoded.
+
+    `headers`, `body` and `received_at` are stored, and `parse` sees them; all else is for the door alone.
+    """
 
     headers: Mapping[str, str]
     body: bytes
     query: str
+    """What stands behind the ? of the address. It is never stored: some senders show a secret there."""
     received_at: datetime
     path: str = ""
     """What stands behind /hooks/<source>/ in the address: a secret, for senders that can prove nothing else. It is never stored."""
+    method: str = "POST"
+    address: str = ""
+    """Path and query as they were asked for, still encoded: some senders sign them. It is never stored."""
+    repeated: frozenset[str] = frozenset()
+    """The names of headers that came more than once, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,8 @@ class Reply:
     status: int
     body: bytes = b""
     content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """More headers of the answer, for a handshake."""
 
 
 @runtime_checkable
@@ -64,6 +75,25 @@ class WebhookSource(Protocol):
 
     def reply(self, accepted: bool) -> Reply:
         """The answer this sender wants: once stored, or when we cannot store now."""
+
+
+@runtime_checkable
+class Greeting(Protocol):
+    """A source whose senders ask first whether somebody listens: a handshake, for which nothing is stored."""
+
+    def greet(self, request: WebhookRequest) -> Reply | None:
+        """The answer to a handshake, short and never HTML; None where the request is none. Raises InvalidRequest.
+
+        Asked before `verify`, and for GET and HEAD, which are always handshakes: without an answer they are refused with 405.
+        """
+
+
+@runtime_checkable
+class Discreet(Protocol):
+    """A source whose senders show a secret elsewhere than in CREDENTIALS, in the query or in the path."""
+
+    def storable(self, request: WebhookRequest) -> WebhookRequest:
+        """A verified request without that secret; `parse` gets this one."""
 
 
 @runtime_checkable

@@ -24,6 +24,7 @@ from crmbridge.model import Observation, RecordRef, load_observation
 from crmbridge.store import underway
 from crmbridge.store.interface import InboxRow, Known, Store, Waiting
 from crmbridge.store.underway import UnderWay
+from crmbridge.waiting import until_stored
 
 _log = logging.getLogger(__name__)
 _BATCH = 100  # requests interpreted together
@@ -32,7 +33,6 @@ _PIECE = 16 * 1024  # bytes that are parsed before others may go on
 _IN_MEMORY, _BYTES_IN_MEMORY = 1000, 16 * 1024 * 1024  # requests kept at hand; the rest is read from the inbox
 _AT_ONCE = 200  # records that are asked for in one call
 _NEVER = frozenset({400, 404, 405, 410, 413, 414, 422})  # refusals that no waiting cures
-_OVERTIME = 120.0  # seconds a read may take: connectors have deadlines, this is for those that break theirs
 
 
 class Desk:
@@ -220,12 +220,10 @@ class Desk:
         return completed(observations, found, self.name, known, polled=polled)
 
     async def _known(self, records: Sequence[RecordRef]) -> Known:
-        while True:
-            try:
-                return await self._store.known(records)
-            except StoreError as error:
-                _log.error("the store cannot be read yet", extra={"source": self.name, "reason": str(error)})
-                await asyncio.sleep(1)
+        def unable(error: StoreError) -> None:
+            _log.error("the store cannot be read yet", extra={"source": self.name, "reason": str(error)})
+
+        return await until_stored(lambda: self._store.known(records), unable)
 
     async def _read(self, record_type: str, ids: Sequence[str]) -> Sequence[Observation]:
         while True:
@@ -233,8 +231,7 @@ class Desk:
             if not isinstance(source, Rereading):
                 raise ValueError("its source names records that it cannot read")
             try:
-                async with asyncio.timeout(_OVERTIME):
-                    found = await self._call(source.fetch_many, record_type, ids)
+                found = await self._call(source.fetch_many, record_type, ids)
             except Refused as error:
                 if error.status not in _NEVER:
                     await asyncio.sleep(self._failed(error))
@@ -259,15 +256,17 @@ class Desk:
 
     async def _record(self, intake: Intake, row: InboxRow) -> None:
         parts = self._interpreter.parts(replace(intake, alone=bool(row.crashes)))
-        while True:
-            try:
-                if not row.crashes:
-                    return await self._interpreter.take_parts(parts)
-                async with self._under_way.alone:  # while code works on it, it works on nothing else of that kind
-                    return await self._interpreter.take_parts(parts)
-            except StoreError as error:
-                _log.error("changes cannot be recorded yet", extra={"source": intake.source, "reason": str(error)})
-                await asyncio.sleep(1)
+
+        async def record() -> None:
+            if not row.crashes:
+                return await self._interpreter.take_parts(parts)
+            async with self._under_way.alone:  # while code works on it, it works on nothing else of that kind
+                return await self._interpreter.take_parts(parts)
+
+        def unable(error: StoreError) -> None:
+            _log.error("changes cannot be recorded yet", extra={"source": intake.source, "reason": str(error)})
+
+        await until_stored(record, unable)
 
 
 def _words(error: Exception) -> str:

@@ -21,10 +21,10 @@ from crmbridge.intake.walker import Walker
 from crmbridge.model import Page
 from crmbridge.store.interface import SourcePosition, Store
 from crmbridge.telemetry import Metrics
+from crmbridge.waiting import rest
 
 _log = logging.getLogger(__name__)
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 1.0, 300.0  # seconds
-_OVERTIME = 120.0  # seconds a read may take: connectors have deadlines, this is for those that break theirs
 _LONG = timedelta(days=36_500)  # ago: nobody knows when this source was read last
 _JITTER = 0.1  # of the interval, so that many daemons do not poll in step
 
@@ -144,13 +144,13 @@ class Poller:
                 _log.exception("a source failed in an unforeseen way", extra={"source": self.name})
                 await asyncio.sleep(self._failed(error))
             else:
-                await self._rest(interval(self.every, self._chance()))
+                await rest(self._wake, interval(self.every, self._chance()))
+                self._wake.clear()
 
     async def _check(self) -> None:
         """What is misspelt is said at once. Fields that are gone are missed by the polls, which go on without them. Raises SourceError."""
         try:
-            async with asyncio.timeout(_OVERTIME):
-                await self._call(self._source.check)
+            await self._call(self._source.check)
         except FieldsGone as error:
             _log.warning("configured fields are missing", extra={"source": self.name, "reason": str(error)})
 
@@ -164,15 +164,6 @@ class Poller:
             self.rights.forget()
             self.nudge()
 
-    async def _rest(self, seconds: float) -> None:
-        waits = [asyncio.ensure_future(asyncio.sleep(seconds)), asyncio.ensure_future(self._wake.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in waits:
-                one.cancel()
-            self._wake.clear()
-
     async def poll_once(self, met: set[tuple[str, str]] | None = None) -> None:
         """Read and record pages until the source has no more; `met` gets the type and id of each record. Raises SourceError, StoreError."""
         position = await self._store.position(self.name)
@@ -181,8 +172,7 @@ class Poller:
         while more:
             if reason := self._closed():
                 raise StoreError(reason)
-            async with asyncio.timeout(_OVERTIME):
-                page = await self._call(self._source.poll, position.cursor)
+            page = await self._call(self._source.poll, position.cursor)
             more = page.has_more
             if met is not None:
                 met.update((one.record_type, one.record_id) for one in page.observations)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +14,6 @@ from crmbridge.http import describe
 _log = logging.getLogger(__name__)
 EVERY: Final = 3600.0  # seconds between two looks: each is a few reads
 _AGAIN: Final = 300.0  # seconds after a look at which nobody answered
-_OVERTIME: Final = 120.0  # seconds a look may take: connectors have deadlines, this is for those that break theirs
 
 
 class Rights:
@@ -40,8 +38,7 @@ class Rights:
             return
         self._due = self._monotonic() + EVERY
         try:
-            async with asyncio.timeout(_OVERTIME):
-                found = await self._call(self._source.rights)
+            found = await self._call(self._source.rights)
         except Exception as error:  # whatever it is, changes are read all the same
             self._due = self._monotonic() + _AGAIN
             reason = str(error) if isinstance(error, SourceError) else describe(error)

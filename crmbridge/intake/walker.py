@@ -7,7 +7,6 @@ It goes on for a moment after each poll, so that polls are not kept waiting.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -27,7 +26,6 @@ from crmbridge.store.interface import MAX_BATCH, Store
 _log = logging.getLogger(__name__)
 _PAGE: Final = 5_000  # ids of one read of the store
 _BUDGET: Final = 2.0  # seconds that walks take after one poll
-_OVERTIME: Final = 120.0  # seconds a read may take: connectors have deadlines, this is for those that break theirs
 _FEW: Final = 10  # records: where more are known, a walk that meets none of them says something of the source, not of them
 _SHARE: Final = 10  # where more than a few lack, and more than one in so many, a table may just be filled anew: they must lack twice
 
@@ -132,8 +130,7 @@ class Walker:
         return True
 
     async def _stretch(self, current: _Round) -> None:
-        async with asyncio.timeout(_OVERTIME):
-            stretch = await self._call(self._source.walk, current.record_type, current.place, current.rows)
+        stretch = await self._call(self._source.walk, current.record_type, current.place, current.rows)
         marks = [_mark(id) for id in stretch.ids]
         if current.rows:
             # What is not known is new, also where its stamp is so old that no poll looks behind it: an import, a late commit.

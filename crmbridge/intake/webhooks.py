@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from crmbridge.contract import CREDENTIALS, Reply, WebhookRequest, WebhookSource
+from crmbridge.contract import CREDENTIALS, Discreet, Greeting, Reply, WebhookRequest, WebhookSource
 from crmbridge.errors import InvalidRequest, StoreError
 from crmbridge.intake.desk import Desk, desks_needed
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.store.interface import Store, Waiting
 from crmbridge.store.underway import UnderWay
 from crmbridge.telemetry import Metrics
+from crmbridge.waiting import until_stored
 
 _log = logging.getLogger(__name__)
 
@@ -85,27 +86,53 @@ class Webhooks:
         source = self._sources.get(name)
         if source is None:
             raise InvalidRequest("no such hook", 404)
-        heard = self.heard.setdefault(name, Heard())
         try:
+            if (greeting := self._greeted(name, request)) is not None:
+                return greeting
             source.verify(request)
         except InvalidRequest as error:
-            heard.refused, heard.refusal, heard.refused_since = heard.refused + 1, str(error), heard.refused_since or self._now()
-            self._metrics.received.labels(name, str(error.status)).inc()
-            _log.warning("a webhook was refused", extra={"source": name, "status": error.status, "reason": str(error)})
+            self._refused(name, error)
             raise
         try:
             if reason := self._closed():
                 raise StoreError(reason)
-            headers = {key: value for key, value in request.headers.items() if key not in CREDENTIALS}
-            row = await self._store.accept(name, headers, request.query, request.body, request.received_at)
+            kept = source.storable(request) if isinstance(source, Discreet) else request
+            shown = (
+                request.address if request.path or request.query else ""
+            )  # a secret may be a part of it, and proxies tell it in a header
+            headers = {key: value for key, value in kept.headers.items() if key not in CREDENTIALS and not (shown and shown in value)}
+            row = await self._store.accept(name, headers, "", kept.body, kept.received_at)  # a query may hold a secret: nobody needs it now
         except StoreError as error:
             self._metrics.received.labels(name, "503").inc()
             _log.error("a webhook could not be stored", extra={"source": name, "reason": str(error)})
             return source.reply(False)
         self._metrics.received.labels(name, "2xx").inc()
+        heard = self.heard.setdefault(name, Heard())
         heard.accepted_at, heard.refused, heard.refusal, heard.refused_since = request.received_at, 0, "", None
         self.desks[name].put(row)
         return source.reply(True)
+
+    def greet(self, name: str, request: WebhookRequest) -> Reply | None:
+        """The answer to a handshake, for which nothing is stored; None where the request is none. Raises InvalidRequest."""
+        try:
+            return self._greeted(name, request)
+        except InvalidRequest as error:
+            self._refused(name, error)
+            raise
+
+    def _greeted(self, name: str, request: WebhookRequest) -> Reply | None:
+        source: object = self._sources.get(name)
+        reply = source.greet(request) if isinstance(source, Greeting) else None
+        if reply is not None:
+            self._metrics.received.labels(name, "handshake").inc()
+            _log.info("a webhook's handshake was answered", extra={"source": name, "method": request.method})
+        return reply
+
+    def _refused(self, name: str, error: InvalidRequest) -> None:
+        heard = self.heard.setdefault(name, Heard())
+        heard.refused, heard.refusal, heard.refused_since = heard.refused + 1, str(error), heard.refused_since or self._now()
+        self._metrics.received.labels(name, str(error.status)).inc()
+        _log.warning("a webhook was refused", extra={"source": name, "status": error.status, "reason": str(error)})
 
     def look_again(self) -> None:
         """A person asked to try failed requests again."""
@@ -136,12 +163,10 @@ class Webhooks:
             await asyncio.gather(*working.values(), return_exceptions=True)
 
     async def _inbox(self) -> Sequence[Waiting]:
-        while True:
-            try:
-                return (await self._store.overview()).inbox
-            except StoreError as error:
-                _log.error("the inbox cannot be looked at yet", extra={"reason": str(error)})
-                await asyncio.sleep(1)
+        def unable(error: StoreError) -> None:
+            _log.error("the inbox cannot be looked at yet", extra={"reason": str(error)})
+
+        return (await until_stored(self._store.overview, unable)).inbox
 
     def close(self) -> None:
         """Take no more calls, for good."""

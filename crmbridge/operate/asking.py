@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -28,7 +27,6 @@ _BITE: Final = 500  # records read in one answer, or one page if that is more
 _PAGE: Final = 200  # records recorded at once
 _IDS: Final = 5_000  # ids of one read of the store
 _CONFLICTS: Final = 10
-_OVERTIME: Final = 120.0  # seconds one read may take
 _UNDER_WAY: Final = timedelta(minutes=5)  # a change this young may still be on its way to us
 
 
@@ -236,28 +234,23 @@ class Asking:
         return {"source": source, "cursor": cursor, "before": before.cursor}
 
     @asynccontextmanager
-    async def _opened(self, name: str) -> AsyncIterator[tuple[Callable[..., Any], Any]]:
+    async def _opened(self, name: str) -> AsyncIterator[tuple[Caller, Any]]:
         """A source of our own beside the polled one, and how to call it."""
         asked = self._port.source(name)
         close = asked.close if hasattr(asked, "close") else None
         if close is None or not isinstance(asked, Rewindable):
             raise Refused(f"{name} cannot be asked what changed since an instant")
-        caller = Caller(f"asking {name}", 1)
-
-        async def call(method: Callable[..., Any], *args: Any) -> Any:
-            async with asyncio.timeout(_OVERTIME):
-                return await caller(method, *args)
-
+        call = Caller(f"asking {name}", 1)
         try:
             yield call, asked
         except SourceError as error:
             raise Refused(f"{name} cannot be read: {error}") from None
         except TimeoutError:
-            raise Refused(f"{name} did not answer within {_OVERTIME:g} s") from None
+            raise Refused(f"{name} did not answer within {call.within:g} s") from None
         finally:
             with contextlib.suppress(Exception):  # what was asked is answered; a source that cannot be closed is left to its thread
                 await call(close)
-            caller.close()
+            call.close()
 
 
 def _others(known: Snapshot, seen: Observation) -> list[str]:

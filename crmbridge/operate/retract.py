@@ -86,11 +86,11 @@ class Retract:
         if delivery.receipt is None or not delivery.receipt.remote_id:
             raise Refused("its network's id is not known")
         if replacement is None:
-            await publisher.delete(delivery.receipt)
+            await publisher.attempts.delete(delivery.receipt)
             await self._store.retract(delivery.key, self._port.now())
         else:
             message = replace(delivery.message, text=(Literal(replacement),), link=None, blocks=None, media=None, subject=None, extra={})
-            await publisher.edit(delivery.receipt, message, digest("retract", delivery.key, replacement))
+            await publisher.attempts.edit(delivery.receipt, message, digest("retract", delivery.key, replacement))
 
     async def _published_as(self, name: str) -> list[Published]:
         keys = {name}

@@ -13,13 +13,13 @@ from crmbridge.errors import DeliveryError, StoreError
 from crmbridge.model import Receipt
 from crmbridge.publisher import decide
 from crmbridge.publisher.decide import Policy
-from crmbridge.publisher.wake import rest
 from crmbridge.store.interface import Doubted, Store, Wait
 from crmbridge.telemetry import Metrics
+from crmbridge.waiting import rest
 
 _log = logging.getLogger(__name__)
 _LONGEST_SLEEP = 30.0  # seconds; then we look again, whatever we were told
-_OVERTIME = 180.0  # seconds a look may take: it may read many pages, each within the network's own deadline
+_LONGEST_LOOK = 180.0  # seconds: it may read many pages, each within the network's own deadline
 _AT_ONCE = 20  # doubts taken from the store in one turn
 
 
@@ -115,8 +115,7 @@ class Looker:
         delivery = one.delivery
         with http.marked() as mark:
             try:
-                async with asyncio.timeout(_OVERTIME):
-                    find: Callable[..., Awaitable[Receipt | None]] = self._destination.find  # type: ignore[assignment]
-                    return await self._call(find, delivery.message, delivery.key, delivery.parent, one.since)
+                find: Callable[..., Awaitable[Receipt | None]] = self._destination.find  # type: ignore[assignment]
+                return await self._call(find, delivery.message, delivery.key, delivery.parent, one.since, within=_LONGEST_LOOK)
             except Exception as error:
                 return http.classify(error, mark.end())

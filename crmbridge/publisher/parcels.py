@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from crmbridge.errors import DeliveryError, OutcomeUnknown
 from crmbridge.model import Delivery, Receipt, State
 from crmbridge.store.interface import Settlement
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """Why nothing may be said, and what ends that."""
-
-    words: str
-    by_hand: bool = False
-    """A person wants it; else nothing at all may be said by this process."""
-    since: datetime | None = None
 
 
 def clear(outcome: object) -> Receipt | DeliveryError:

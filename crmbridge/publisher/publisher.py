@@ -1,4 +1,4 @@
-"""One destination's publisher: lease -> pace -> publish -> settle, for ever.
+"""One destination's publisher: gates -> lease -> disclosure -> parcels -> attempt -> decide -> learn -> settle -> tell, for ever.
 
 Each destination has its own, with its own attempts under way and its own threads, so a sick one slows no other.
 """
@@ -12,30 +12,29 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Final
 
 from crmbridge import http
-from crmbridge.contract import Batched, Caller, Deletable, Destination, Editable, Findable
-from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, Rejected, StoreError
-from crmbridge.model import Delivery, Message, Receipt, Why
+from crmbridge.contract import LONGEST_ATTEMPT, Caller, Destination, Findable
+from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, StoreError
+from crmbridge.model import Delivery, Message, Receipt
 from crmbridge.publisher import decide
-from crmbridge.publisher.breaker import Breaker
-from crmbridge.publisher.decide import Cap, Decision, Policy
+from crmbridge.publisher.attempts import Attempts
+from crmbridge.publisher.decide import Decision, Policy
+from crmbridge.publisher.gates import LONGEST_SLEEP, Gates, Turn
+from crmbridge.publisher.health import Health
 from crmbridge.publisher.looking import Looker
 from crmbridge.publisher.pace import Pace, Paces
-from crmbridge.publisher.parcels import Silence, clear, lane, parcels, told
-from crmbridge.publisher.wake import rest
-from crmbridge.store import underway
-from crmbridge.store.interface import Scope, Store, Wait
+from crmbridge.publisher.parcels import lane, parcels, told
+from crmbridge.store.interface import Lease, Store
 from crmbridge.store.underway import UnderWay
 from crmbridge.telemetry import Metrics
+from crmbridge.waiting import rest, until_stored
 
 _log = logging.getLogger(__name__)
-_SHORTEST_SLEEP = 0.01  # seconds: what is left of a wait may be less than a clock can tell
-_LONGEST_SLEEP = 30.0  # seconds; then we look again, whatever we were told
-_OF_THE_MESSAGE = frozenset({"expired", "head_gone", "rejected"})  # outcomes that say nothing of the destination
-_PATIENCE = 1.0  # seconds between two tries of what must be done before anything else
-_OVERTIME = 30.0  # seconds an attempt may take: connectors have deadlines, this is for those that break theirs
+_SHORTEST_SLEEP: Final = 0.01  # seconds: what is left of a wait may be less than a clock can tell
+_PATIENCE: Final = 1.0  # seconds before an outcome that could not be written is written in another way
 
 
 class Publisher:
@@ -58,25 +57,10 @@ class Publisher:
         self.name = policy.destination
         self.policy = policy
         self.destination = destination
-        self.breaker = Breaker()
-        self.waits: dict[str | None, Wait] = {}
-        """Silence until an instant, by channel; None is the whole destination."""
-        self._silent: dict[str | None, float] = {}
-        """The same instants on the monotonic clock: a wall clock that jumps must not end a vendor's wait."""
-        self.last_failure = ""
-        """What the destination, or the way to it, said last."""
-        self.paused: Wait | None = None
-        """Silence until a person acts: the destination refuses us."""
-        self.silenced: Silence | None = None
-        """Why nothing may be said; None if nobody wants silence."""
-        self.failing_since: datetime | None = None
-        """Since when nothing gets through; None while it does."""
-        self.unreached = False
-        """It could not be spoken to when we began, and nothing has got through since."""
+        self.health = Health(self.name, now=now, monotonic=monotonic, chance=chance)
         self.fault = ""
         """What went wrong in this loop itself, unforeseen; empty while it goes well."""
         self._stumbles = 0
-        self._delivers = False  # something was answered since we began
         self._idle = False  # nothing waits for it
         self._store = store
         self._working_on = under_way or UnderWay()
@@ -88,10 +72,21 @@ class Publisher:
         limits = destination.limits
         self._latency = metrics.latency.labels(self.name)
         self._delivered = metrics.deliveries.labels(self.name, "delivered")
-        self._call = Caller(f"destination {self.name}", limits.concurrency)
+        self._call = Caller(f"destination {self.name}", limits.concurrency, LONGEST_ATTEMPT)
+        self.attempts = Attempts(self.name, destination, call=self._call, under_way=self._working_on)
         self._lanes = Paces(limits.per_lane)
         self._pace = Pace(limits.per_destination) if limits.per_destination else None
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], int] = {}
+        """The attempts that have begun, and how many messages each is about."""
+        self._gates = Gates(
+            self.name,
+            self.health,
+            limits=limits,
+            pace=self._pace,
+            cap=policy.cap,
+            store=store,
+            under_way=self._under_way.values,
+        )
         self._wake = asyncio.Event()
         self._last_lane = ""
         self._stopping = False
@@ -106,8 +101,8 @@ class Publisher:
                 metrics=metrics,
                 call=self._call,
                 now=now,
-                asked_to_wait=self._heed,
-                silent=lambda: self.paused is not None,
+                asked_to_wait=self.health.heed,
+                silent=lambda: self.health.paused is not None,
                 settled=self.nudge,
             )
 
@@ -135,7 +130,7 @@ class Publisher:
                 async with self._turning:
                     pause = 0.0 if self._stopping else await self._safely(self._turn)
                 if pause > 0 and not self._stopping:
-                    await rest(self._wake, min(pause, _LONGEST_SLEEP))
+                    await rest(self._wake, min(pause, LONGEST_SLEEP))
         finally:
             for task in beside:
                 task.cancel()
@@ -145,26 +140,23 @@ class Publisher:
         try:
             pause = await work()
         except Exception as error:
-            return self._stumbled(error)
+            self._stumbles += 1
+            self.fault = http.describe(error)
+            _log.error("publishing stumbled and goes on", exc_info=error, extra={"destination": self.name, "times": self._stumbles})
+            return min(LONGEST_SLEEP, 0.5 * 2.0 ** min(self._stumbles, 8))
         self.fault, self._stumbles = "", 0
         return pause
-
-    def _stumbled(self, error: Exception) -> float:
-        self._stumbles += 1
-        self.fault = http.describe(error)
-        _log.error("publishing stumbled and goes on", exc_info=error, extra={"destination": self.name, "times": self._stumbles})
-        return min(_LONGEST_SLEEP, 0.5 * 2.0 ** min(self._stumbles, 8))
 
     async def _resume(self) -> float:
         """Take over the waits and the interrupted attempts of an earlier process."""
         now = self._now()
         for wait in await self._store.waits():
             if wait.destination == self.name:
-                self._heed(wait)
-        if self.paused:
+                self.health.heed(wait)
+        if self.health.paused:
             # A person restarted or reloaded us: credentials may be good again, and one attempt tells.
             await self._store.end_pause(self.name)
-            self.paused = None
+            self.health.paused = None
         decisions = [decide.interrupted(one, self.policy, now) for one in await self._store.interrupted(self.name)]
         if decisions:
             await self._store.settle([one.settlement for one in decisions], [], now)
@@ -178,79 +170,58 @@ class Publisher:
         """
         first = True
         while True:
-            if self._silence(self._monotonic()) <= 0 and (first or (self.last_failure and self._idle)):
+            if self.health.silence(self._monotonic()) == 0 and (first or (self.health.last_failure and self._idle)):
                 await self._check()
             first = False
-            await asyncio.sleep(_LONGEST_SLEEP)
+            await asyncio.sleep(LONGEST_SLEEP)
 
     async def _check(self) -> None:
         try:
-            await self._ask(self.destination.check)
-            self.breaker, self.unreached, self.last_failure, self.failing_since = Breaker(), False, "", None
+            await self.attempts.check()
+            self.health.reached()
         except AuthFailed as error:
             wait = decide.refused(self.policy, str(error), self._now())
-            self._pause(wait)
+            self.health.pause(wait)
             await self._store.settle([], [wait], wait.since)
         except Exception as error:  # nothing is proved: an attempt may fare better, and says more if not
             reason = str(error) or type(error).__name__
-            if not self._delivers:
-                self.unreached, self.last_failure, self.failing_since = True, reason, self._now()
+            self.health.not_reached(reason, self._now())
             _log.warning("a destination could not be checked", extra={"destination": self.name, "reason": reason})
+
+    # --- one turn
 
     async def _turn(self) -> float:
         """Begin what may begin now; returns for how many seconds nothing else can (0: look again at once)."""
-        now, tick = self._now(), self._monotonic()
-        pause = self._silence(tick)
-        if pause > 0:
-            return max(pause, _SHORTEST_SLEEP)
-        limits = self.destination.limits
-        slots = min(limits.concurrency - len(self._under_way), self.breaker.allows(tick, len(self._under_way)))
-        if slots <= 0 or (self._under_way and slots < limits.concurrency // 4):
-            # An attempt that ends wakes us; a lease is a transaction, and one for each slot that falls free would be many.
-            return _LONGEST_SLEEP
-        probing = self.breaker.open_until is not None
-        wanted = slots if probing else slots * limits.batch
-        if self._pace:
-            wanted = min(wanted, self._pace.free(tick))
-        if self.policy.cap:
-            wanted = min(wanted, await self._left(self.policy.cap, now) - len(self._under_way))
-            if wanted <= 0:
-                return _LONGEST_SLEEP
-        resting = self._lanes.resting(tick)
-        asked = [channel for channel, until in self._silent.items() if channel is not None and until > tick]
+        turn = await self._gates.room(Turn(self._now(), self._monotonic()))
+        if turn.pause is not None:
+            return max(turn.pause, _SHORTEST_SLEEP)
+        resting, asked = self._lanes.resting(turn.tick), self.health.asked(turn.tick)
         try:
             lease = await self._store.lease(
-                self.name, now=now, limit=wanted, per_lane=self._lanes.per_turn, skip=[*resting, *asked], after=self._last_lane
+                self.name, now=turn.now, limit=turn.room, per_lane=self._lanes.per_turn, skip=[*resting, *asked], after=self._last_lane
             )
         except StoreError as error:
             _log.error("nothing can be published: the store refuses", extra={"destination": self.name, "reason": str(error)})
             return 1.0
         self._idle = not lease.deliveries and not self._under_way and lease.next_due is None
+        self._tell_of_ended(lease, turn.now)
+        self._begin(await self._without_undisclosed(lease.deliveries))
+        if (lease.deliveries or lease.expired) and lease.next_due is not None and lease.next_due <= turn.now:
+            return 0.0
+        waits = [at - turn.tick for at in (*resting.values(), *asked.values())]
+        if lease.next_due is not None:
+            waits.append((lease.next_due - turn.now).total_seconds())
+        return max(min(waits, default=LONGEST_SLEEP), _SHORTEST_SLEEP)
+
+    def _tell_of_ended(self, lease: Lease, now: datetime) -> None:
+        """The lease has ended these already."""
         for one in lease.expired:
             self._tell(decide.expired(one), now, now)
         for id, why in lease.unreadable.items():
             _log.error("a message is put aside", extra={"destination": self.name, "delivery": id, "reason": why})
-        deliveries = await self._kept_back(lease.deliveries)
-        begun = self._monotonic()  # not before: the pace counts from when a request may really go out
-        for batch in parcels(deliveries, 1 if probing else limits.batch):
-            for one in batch:
-                self._last_lane = lane(one)
-                self._lanes.begin(self._last_lane, begun)
-                if self._pace:
-                    self._pace.begin(begun)
-            attempt = asyncio.create_task(self._attempt(batch))
-            self._under_way.add(attempt)
-            attempt.add_done_callback(self._ended)
-        if (lease.deliveries or lease.expired) and lease.next_due is not None and lease.next_due <= now:
-            return 0.0
-        waits = [at - tick for at in resting.values()]
-        waits += [self._silent[channel] - tick for channel in asked]
-        if lease.next_due is not None:
-            waits.append((lease.next_due - now).total_seconds())
-        return max(min(waits, default=_LONGEST_SLEEP), _SHORTEST_SLEEP)
 
-    async def _kept_back(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Without those that this destination's present readers may not see: they become dead letters."""
+    async def _without_undisclosed(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Those that this destination's present readers may see; the others become dead letters."""
         refused = [decision for one in deliveries if (decision := decide.disclosed(one, self.policy, self._hidden(one.message)))]
         if not refused:
             return deliveries
@@ -260,49 +231,23 @@ class Publisher:
         keys = {decision.settlement.delivery.key for decision in refused}
         return [one for one in deliveries if one.key not in keys]
 
-    async def _left(self, cap: Cap, now: datetime) -> int:
-        """How many messages the cap still allows; at none the rest is held for a person."""
-        left = 1_000_000
-        for name, most, since in cap.windows(now):
-            remaining = most - await self._store.spent(self.name, since)
-            left = min(left, remaining)
-            if remaining <= 0 and (held := await self._store.hold(Scope(destination=self.name), Why.CAP.because(f"{most} {name}"), now)):
-                facts = {"destination": self.name, "cap": f"{most} {name}", "held": held}
-                _log.warning("the cap is reached: what waits is held, see `crmbridge queue list --state held`", extra=facts)
-        return left
+    def _begin(self, deliveries: Sequence[Delivery]) -> None:
+        """Begin an attempt for each parcel."""
+        begun = self._monotonic()  # not before: the pace counts from when a request may really go out
+        for batch in parcels(deliveries, 1 if self.health.probing else self.destination.limits.batch):
+            for one in batch:
+                self._last_lane = lane(one)
+                self._lanes.begin(self._last_lane, begun)
+                if self._pace:
+                    self._pace.begin(begun)
+            attempt = asyncio.create_task(self._attempt(batch))
+            self._under_way[attempt] = len(batch)
+            attempt.add_done_callback(self._ended)
 
-    def _silence(self, tick: float) -> float:
-        """For how long the whole destination must be silent."""
-        if self.paused or self.silenced:
-            return _LONGEST_SLEEP
-        if (until := self._silent.get(None)) is not None:
-            if until > tick:
-                return until - tick
-            del self._silent[None], self.waits[None]
-        if self.breaker.open_until is not None and tick < self.breaker.open_until:
-            return self.breaker.open_until - tick
-        if self._pace and self._pace.free(tick) <= 0:
-            return self._pace.ready_at(tick) - tick
-        return 0.0
-
-    def _heed(self, wait: Wait) -> None:
-        """Keep a wait; none is ever shortened."""
-        if wait.until is None:
-            self.paused = self.paused or wait
-            return
-        until = self._monotonic() + (wait.until - self._now()).total_seconds()
-        if until > self._silent.get(wait.channel, 0.0):
-            self.waits[wait.channel], self._silent[wait.channel] = wait, until
-
-    # --- attempts
-
-    def _ended(self, attempt: asyncio.Task[None]) -> None:
-        self._under_way.discard(attempt)
-        self._wake.set()
-        if not attempt.cancelled() and (error := attempt.exception()):
-            _log.critical("an attempt could not be settled", exc_info=error, extra={"destination": self.name})
+    # --- one attempt
 
     async def _attempt(self, batch: Sequence[Delivery]) -> None:
+        """Attempt a batch: what ended a process before, while nothing else is attempted."""
         if not any(one.crashes for one in batch):
             return await self._attempt_now(batch, None)
         began = False
@@ -316,70 +261,17 @@ class Publisher:
             raise
 
     async def _attempt_now(self, batch: Sequence[Delivery], out: Callable[[], object] | None) -> None:
-        """`out` hears, in whatever thread, that a request begins."""
+        """Attempt, decide, learn, settle, tell. `out` hears, in whatever thread, that a request begins."""
         began = self._now()
-        outcomes = await self._publish(batch, out)
+        outcomes = await self.attempts.publish(batch, out)
         now = self._now()
         decisions = [self._decide(delivery, outcome, began, now) for delivery, outcome in zip(batch, outcomes, strict=True)]
-        self._learn(decisions)
+        self.health.learn(decisions)
         await self._settle(decisions)
         if self._looker and any(one.settlement.look_at for one in decisions):
             self._looker.nudge()
         for decision in decisions:
             self._tell(decision, began, now)
-
-    async def _publish(self, batch: Sequence[Delivery], out: Callable[[], object] | None) -> Sequence[Receipt | DeliveryError]:
-        """One outcome for each delivery; never raises but for cancellation."""
-
-        def begun() -> None:  # from here on it is the network's turn
-            slot.end()
-            if out:
-                out()
-
-        with self._working_on.slot() as slot, http.marked(begun) as mark:
-            slot.begin(underway.deliveries([one.id for one in batch]))
-            try:
-                async with asyncio.timeout(_OVERTIME):
-                    if len(batch) > 1 and isinstance(self.destination, Batched):
-                        parcel = [(one.message, one.key, one.parent) for one in batch]
-                        outcomes = await self._call(self.destination.publish_many, parcel)
-                        if len(outcomes) != len(batch):
-                            raise OutcomeUnknown(f"{len(batch)} messages were sent and {len(outcomes)} outcomes came back")
-                        return [clear(one) for one in outcomes]
-                    (only,) = batch
-                    return [clear(await self._say(only))]
-            except Exception as error:
-                if not isinstance(error, DeliveryError):
-                    _log.debug("an attempt raised", exc_info=error, extra={"destination": self.name})
-                outcome = http.classify(error, mark.end())
-                return [outcome] * len(batch)
-
-    async def _say(self, one: Delivery) -> Receipt:
-        """Publish, or let what was published say this from now on."""
-        parent = one.parent if one.parent and one.parent.remote_id else None
-        if not one.message.edit:
-            return await self._call(self.destination.publish, one.message, one.key, parent)
-        if parent is not None and isinstance(self.destination, Editable):
-            return await self._call(self.destination.edit, parent, one.message, one.key)
-        return await self._call(self.destination.publish, one.message, one.key, None)
-
-    async def delete(self, receipt: Receipt) -> None:
-        """Take a published message back. Raises DeliveryError."""
-        if not isinstance(self.destination, Deletable):
-            raise Rejected(f"{self.name} cannot take messages back", code="delete")
-        await self._ask(self.destination.delete, receipt)
-
-    async def edit(self, receipt: Receipt, message: Message, key: str) -> None:
-        """Let a published message say something else. Raises DeliveryError."""
-        if not isinstance(self.destination, Editable):
-            raise Rejected(f"{self.name} cannot change messages", code="edit")
-        await self._ask(self.destination.edit, receipt, message, key)
-
-    async def _ask(self, method: Callable[..., Any], *args: Any) -> None:
-        """Something beside publishing, once. Raises DeliveryError."""
-        with http.attempt():
-            async with asyncio.timeout(_OVERTIME):
-                await self._call(method, *args)
 
     def _decide(self, delivery: Delivery, outcome: Receipt | DeliveryError, began: datetime, now: datetime) -> Decision:
         if isinstance(outcome, Receipt):
@@ -391,42 +283,18 @@ class Publisher:
             lost = OutcomeUnknown(f"the connector's answer cannot be used: {http.describe(error)}")
             return decide.failed(delivery, lost, self.policy, now, self._chance(), began)
 
-    def _learn(self, decisions: Sequence[Decision]) -> None:
-        """What the attempts say about the destination's health, and the silence they ask for."""
-        signs = [one.healthy for one in decisions if one.healthy is not None]
-        if signs:
-            if any(signs):
-                self.breaker = self.breaker.succeeded()
-            else:
-                was_open = self.breaker.open_until is not None
-                self.breaker = self.breaker.failed(self._monotonic(), self._chance())
-                if self.breaker.open_until is not None and not was_open:
-                    _log.warning("a destination looks ill; one probe at a time from now on", extra={"destination": self.name})
-        for decision in decisions:
-            if decision.wait is None:
-                continue
-            if decision.wait.until is None:
-                self._pause(decision.wait)
-            else:
-                self._heed(decision.wait)
-
-    def _pause(self, wait: Wait) -> None:
-        if not self.paused:
-            _log.error(
-                "a destination is paused: put it right, then run `crmbridge reload`",
-                extra={"destination": self.name, "reason": wait.reason},
-            )
-        self._heed(wait)
-
     async def _settle(self, decisions: Sequence[Decision]) -> None:
         """Until this is durable the deliveries stay `sending`, which a restart takes as unknown."""
+
+        def unable(error: StoreError) -> None:
+            _log.error("outcomes cannot be recorded yet", extra={"destination": self.name, "reason": str(error)})
+
+        def settle(some: Sequence[Decision]) -> Awaitable[None]:
+            return self._store.settle([one.settlement for one in some], [one.wait for one in some if one.wait], self._now())
+
         while True:
             try:
-                waits = [one.wait for one in decisions if one.wait]
-                return await self._store.settle([one.settlement for one in decisions], waits, self._now())
-            except StoreError as error:
-                _log.error("outcomes cannot be recorded yet", extra={"destination": self.name, "reason": str(error)})
-                await asyncio.sleep(_PATIENCE)
+                return await until_stored(partial(settle, decisions), unable)
             except Exception as error:  # an outcome that cannot be written: a receipt that is not JSON, a text that is none
                 _log.exception("an outcome cannot be written as it is", extra={"destination": self.name})
                 if len(decisions) > 1:
@@ -437,18 +305,22 @@ class Publisher:
                 await asyncio.sleep(_PATIENCE)
 
     def _tell(self, decision: Decision, began: datetime, now: datetime) -> None:
+        """Count and log an end, and remember what it says of the destination."""
         one = decision.settlement
         good = one.outcome == "delivered"
         (self._delivered if good else self._metrics.deliveries.labels(self.name, one.outcome)).inc()
-        if good or decision.healthy:
-            self._delivers, self.unreached, self.last_failure, self.failing_since = True, False, "", None
-        elif one.outcome not in _OF_THE_MESSAGE:
-            self.last_failure, self.failing_since = one.error, self.failing_since or now
+        self.health.ended(decision, now)
         if good:
             self._latency.observe(max(0.0, (now - one.delivery.due).total_seconds()))
         level = logging.INFO if good else logging.WARNING
         if _log.isEnabledFor(level):
             _log.log(level, one.outcome, extra={"destination": self.name, **told(one, began, now)})
+
+    def _ended(self, attempt: asyncio.Task[None]) -> None:
+        del self._under_way[attempt]
+        self._wake.set()
+        if not attempt.cancelled() and (error := attempt.exception()):
+            _log.critical("an attempt could not be settled", exc_info=error, extra={"destination": self.name})
 
     # --- ending
 

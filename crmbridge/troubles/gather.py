@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from crmbridge.intake.desk import Desk
 from crmbridge.intake.poller import Poller
 from crmbridge.intake.webhooks import Heard
+from crmbridge.publisher.health import Health
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.store.interface import Overview
 from crmbridge.troubles.facts import DestinationFacts, DestinationState, SourceFacts, SourceState
@@ -78,7 +79,7 @@ def destination(name: str, type_: str, publisher: Publisher | None, overview: Ov
     oldest, counts = overview.oldest.get(name), overview.counts(name)
     if publisher is None:
         return DestinationFacts(name=name, type=type_, state=DestinationState.STARTING, oldest_queued=oldest, counts=counts)
-    state, words, since, until = _state(publisher, now)
+    state, words, since, until = _state(name, publisher.health, now)
     return DestinationFacts(
         name=name,
         type=type_,
@@ -86,7 +87,7 @@ def destination(name: str, type_: str, publisher: Publisher | None, overview: Ov
         words=words,
         since=since,
         fault=publisher.fault,
-        failure=_failure(publisher),
+        failure=_failure(publisher.health),
         until=until,
         oldest_queued=oldest,
         counts=counts,
@@ -101,26 +102,26 @@ def gone(name: str, overview: Overview) -> DestinationFacts:
     )
 
 
-def _failure(publisher: Publisher) -> str:
-    wait = publisher.waits.get(None)
-    return (publisher.paused.reason if publisher.paused else "") or publisher.last_failure or (wait.reason if wait else "")
+def _failure(health: Health) -> str:
+    wait = health.waits.get(None)
+    return (health.paused.reason if health.paused else "") or health.last_failure or (wait.reason if wait else "")
 
 
-def _state(publisher: Publisher, now: datetime) -> tuple[DestinationState, str, datetime | None, datetime | None]:
+def _state(name: str, health: Health, now: datetime) -> tuple[DestinationState, str, datetime | None, datetime | None]:
     """State, words, since when, until when."""
-    if publisher.silenced:
-        state = DestinationState.PAUSED if publisher.silenced.by_hand else DestinationState.SILENT
-        return state, publisher.silenced.words, publisher.silenced.since, None
-    if paused := publisher.paused:
-        words = f"{paused.reason}; put it right, then `crmbridge resume {publisher.name}` or `reload`"
+    if health.silenced:
+        state = DestinationState.PAUSED if health.silenced.by_hand else DestinationState.SILENT
+        return state, health.silenced.words, health.silenced.since, None
+    if paused := health.paused:
+        words = f"{paused.reason}; put it right, then `crmbridge resume {name}` or `reload`"
         return DestinationState.REFUSED, words, paused.since, None
-    wait = publisher.waits.get(None)
+    wait = health.waits.get(None)
     if wait and wait.until and wait.until > now:
         return DestinationState.WAITING, f"until {wait.until.isoformat(timespec='seconds')}: {wait.reason}", wait.since, wait.until
-    if publisher.breaker.open_until is not None:
-        return DestinationState.ILL, f"one probe at a time: {publisher.last_failure}", publisher.failing_since, None
-    if publisher.unreached:
-        return DestinationState.UNREACHED, publisher.last_failure, publisher.failing_since, None
-    if publisher.last_failure:
-        return DestinationState.FAILING, publisher.last_failure, publisher.failing_since, None
+    if health.probing:
+        return DestinationState.ILL, f"one probe at a time: {health.last_failure}", health.failing_since, None
+    if health.unreached:
+        return DestinationState.UNREACHED, health.last_failure, health.failing_since, None
+    if health.last_failure:
+        return DestinationState.FAILING, health.last_failure, health.failing_since, None
     return DestinationState.OK, "", None, None

@@ -1,4 +1,4 @@
-"""The outside's door: POST /hooks/<source>, and health."""
+"""The outside's door: /hooks/<source>, and health."""
 
 from __future__ import annotations
 
@@ -7,26 +7,48 @@ from datetime import datetime
 
 from aiohttp import web
 
-from crmbridge.contract import WebhookRequest
+from crmbridge.contract import Reply, WebhookRequest
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.server import read_body
 
 
 def hook_routes(webhooks: Webhooks, now: Callable[[], datetime]) -> list[web.RouteDef]:
-    """Receive webhooks; what is wrong with one is answered with its status, by the server's guard."""
+    """Receive webhooks, and the handshakes before them; what is wrong with one is answered with its status, by the server's guard."""
 
     async def receive(request: web.Request) -> web.Response:
-        body = await read_body(request)
-        headers: dict[str, str] = {}
-        for name, value in request.headers.items():
-            headers.setdefault(name.lower(), value)
-        query = request.raw_path.partition("?")[2]  # as it was sent, not decoded: some senders sign it
-        path = request.match_info.get("rest", "")
-        reply = await webhooks.receive(request.match_info["source"], WebhookRequest(headers, body, query, now(), path))
-        return web.Response(status=reply.status, body=reply.body, headers={"Content-Type": reply.content_type})
+        return _answered(await webhooks.receive(request.match_info["source"], _asked(request, await read_body(request), now())))
 
-    address = "/hooks/{source:[A-Za-z][A-Za-z0-9_-]{0,63}}"
-    return [web.post(address, receive), web.post(address + "/{rest:[A-Za-z0-9_.~-]{1,200}}", receive)]
+    async def greet(request: web.Request) -> web.Response:
+        reply = webhooks.greet(request.match_info["source"], _asked(request, b"", now()))
+        if reply is None:
+            raise web.HTTPMethodNotAllowed(request.method, ["POST"])
+        return _answered(reply)
+
+    name = "/hooks/{source:[A-Za-z][A-Za-z0-9_-]{0,63}}"
+    addresses = [name, name + "/{rest:[A-Za-z0-9_.~-]{1,200}}"]
+    return [
+        route
+        for address in addresses
+        for route in (web.post(address, receive), web.get(address, greet, allow_head=False), web.head(address, greet))
+    ]
+
+
+def _asked(request: web.Request, body: bytes, at: datetime) -> WebhookRequest:
+    headers: dict[str, str] = {}
+    repeated = set()
+    for name, value in request.headers.items():
+        key = name.lower()
+        if key in headers:
+            repeated.add(key)
+        else:
+            headers[key] = value
+    query = request.raw_path.partition("?")[2]  # as it was sent, not decoded: some senders sign it
+    path = request.match_info.get("rest", "")
+    return WebhookRequest(headers, body, query, at, path, request.method, request.raw_path, frozenset(repeated))
+
+
+def _answered(reply: Reply) -> web.Response:
+    return web.Response(status=reply.status, body=reply.body, headers={**reply.headers, "Content-Type": reply.content_type})
 
 
 def health_routes(ready: Callable[[], str], degraded: Callable[[], int] = lambda: 0) -> list[web.RouteDef]:

@@ -231,7 +231,7 @@ class Daemon:
         assert self.process.poll() is None, self.output[-4000:]
         with contextlib.suppress(requests.ConnectionError):
             # The admin socket is the last to open.
-            return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200 and self._answers()
+            return requests.get(f"{self.url}/readyz", timeout=STILL).status_code == 200 and self._answers()
 
     def _answers(self):
         with contextlib.suppress(OSError):
@@ -343,12 +343,12 @@ class Daemon:
         link = self.cli("chirp", "user", "link", "susan")
         assert link.returncode == 0, link.stderr
         with requests.Session() as browser:
-            page = browser.get(link.stdout.strip(), timeout=10)
+            page = browser.get(link.stdout.strip(), timeout=STILL)
             proof = re.search(r'name="proof" value="([^"]*)"', page.text)[1]
-            assert browser.post(link.stdout.strip(), data={"proof": proof}, timeout=10).status_code == 200
-            listed = browser.get(f"{self.url}/chirp/channels", timeout=10).text
+            assert browser.post(link.stdout.strip(), data={"proof": proof}, timeout=STILL).status_code == 200
+            listed = browser.get(f"{self.url}/chirp/channels", timeout=STILL).text
             codes = dict.fromkeys(re.findall(r'href="/chirp/c/([^"/?#]+)"', listed))
-            return [re.sub(r"<[^>]*>", "", browser.get(f"{self.url}/chirp/c/{code}", timeout=10).text) for code in codes]
+            return [re.sub(r"<[^>]*>", "", browser.get(f"{self.url}/chirp/c/{code}", timeout=STILL).text) for code in codes]
 
     def feed_posts(self):
         """Texts of all posts in the feed's database."""

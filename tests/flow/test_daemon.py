@@ -280,7 +280,9 @@ def test_a_login_that_hangs_does_not_hold_up_the_end(daemon, networks):
 def test_a_malformed_configuration_starts_nothing(daemon):
     """Exit 3, with every problem and its place."""
     text = daemon.path.read_text()
-    daemon.path.write_text(text.replace("to: wins", "to: wins2").replace("scheme: hmac-sha256", "scheme: hmac").replace("timezone", "x"))
+    daemon.path.write_text(
+        text.replace("to: wins", "to: wins2").replace("scheme: hmac-sha256", "scheme: hmac-sha255").replace("timezone", "x")
+    )
     ended = daemon.cli("run")
 
     assert ended.returncode == 3

@@ -164,10 +164,10 @@ def test_a_wrong_password_pauses_and_loses_nothing(tmp_path):
         stage.publish("brand")
         assert stage.states() == [State.QUEUED] * 2
         assert "530 5.7.0" in told(stage)[1]
-        assert stage.publisher.paused.until is None
+        assert stage.publisher.health.paused.until is None
         del stage.mail._always["MAIL"]
         stage._run(stage.store.end_pause("brand"))
-        stage.publisher.paused = None
+        stage.publisher.health.paused = None
         stage.publish("brand")
         assert stage.states() == []
         assert len(stage.mail.taken) == 2

@@ -19,7 +19,7 @@ from crmbridge.contract import Limits, Rate
 from crmbridge.errors import AuthFailed, OutcomeUnknown, RateLimited, Rejected, Transient
 from crmbridge.model import Receipt, State
 from crmbridge.publisher.decide import OnUnknown, Policy
-from crmbridge.publisher.parcels import Silence
+from crmbridge.publisher.health import Silence
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.simulate import SimulatedStore, Simulation
 from crmbridge.store.interface import Batch, Entry, NewDelivery, Scope
@@ -204,13 +204,13 @@ class Outbox(RuleBasedStateMachine):
 
     @rule()
     def halt_and_go_on(self):
-        self.publisher.silenced = Silence("a person", by_hand=True)
+        self.publisher.health.silenced = Silence("a person", by_hand=True)
         before = len(self.world.there)
         self.simulation.pass_time(1.0)  # what was under way ends
         before = len(self.world.there)
         self.simulation.pass_time(120.0)
         assert len(self.world.there) == before
-        self.publisher.silenced = None
+        self.publisher.health.silenced = None
         self.publisher.nudge()
 
     @rule(channel=st.sampled_from(["#a", "#b"]))
@@ -267,7 +267,7 @@ class Outbox(RuleBasedStateMachine):
         try:
             self.world.mood = "well"
             for _ in range(200):
-                if self.publisher.paused:
+                if self.publisher.health.paused:
                     self.reload()
                 self.simulation.pass_time(600.0)
                 self.a_person_resolves_what_is_unknown()
@@ -275,7 +275,7 @@ class Outbox(RuleBasedStateMachine):
                 if set(states) <= {State.DELIVERED}:
                     break
             left = [one for key, _, _ in self.accepted if (one := self.do(self.store.delivery(key))[0]).state is not State.DELIVERED]
-            assert not left, (left, self.simulation.clock.now(), self.publisher.waits)
+            assert not left, (left, self.simulation.clock.now(), self.publisher.health.waits)
             self.nothing_is_said_too_often()
             self.a_record_is_told_in_order()
         finally:

@@ -89,7 +89,7 @@ def test_a_spending_limit_waits_for_the_day_that_x_names_and_goes_on_by_itself(s
         stage.change(id=id, name=f"Parkers {id}")
     assert len(stage.posts()) == 1
     assert stage.states() == [State.QUEUED] * 5
-    wait = stage.publisher.waits[None]
+    wait = stage.publisher.health.waits[None]
     assert wait.until == over
     for words in ("spend cap. API requests will be blocked", "SpendCapReached", f"reset_date {ends}", "problems/credits"):
         assert words in wait.reason
@@ -119,7 +119,7 @@ def test_what_a_person_must_mend_pauses_and_loses_nothing(stage, refusal):
         stage.change(id=id, name=f"Parkers {id}")
     assert len(stage.posts()) == 1
     assert stage.states() == [State.QUEUED] * 5
-    paused = stage.publisher.paused
+    paused = stage.publisher.health.paused
     assert paused.until is None
     assert "HTTP 4" in paused.reason
     assert told(stage)[0] is DestinationState.REFUSED
@@ -128,7 +128,7 @@ def test_what_a_person_must_mend_pauses_and_loses_nothing(stage, refusal):
     assert len(stage.posts()) == 1
     # A restart, or a reload, tries again.
     stage._run(stage.store.end_pause("brand"))
-    stage.publisher.paused = None
+    stage.publisher.health.paused = None
     assert len(stage.posts()) == 6
     assert stage.states() == [State.DELIVERED] * 5
 

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from connectors.sources.webhook import senders
 from crmbridge import registry
 from crmbridge.config.reference import json_schema, option_table, reference
 from crmbridge.rules.filters import FILTERS
@@ -19,6 +20,7 @@ BEGIN, END = "<!-- options: begin -->", "<!-- options: end -->"
 FILTERS_BEGIN, FILTERS_END = "<!-- filters: begin -->", "<!-- filters: end -->"
 TROUBLES_BEGIN, TROUBLES_END = "<!-- troubles: begin -->", "<!-- troubles: end -->"
 ANSWERS_BEGIN, ANSWERS_END = "<!-- answers: begin -->", "<!-- answers: end -->"
+SENDERS_BEGIN, SENDERS_END = "<!-- senders: begin -->", "<!-- senders: end -->"
 SOURCES_BEGIN, SOURCES_END = "<!-- sources: begin -->", "<!-- sources: end -->"
 
 
@@ -37,6 +39,9 @@ def wanted() -> dict[Path, str]:
             if answers and (table := getattr(importlib.import_module(f"{registry.module(kind, name)}.errors"), "answer_table", None)):
                 # a connector whose code itself says what each answer of its vendor means
                 files[path] = f"{before}{ANSWERS_BEGIN}\n{table()}\n{ANSWERS_END}{rest.partition(ANSWERS_END)[2]}"
+    path = ROOT / "connectors" / "sources" / "webhook" / "README.md"
+    before, _, rest = files[path].partition(SENDERS_BEGIN)
+    files[path] = f"{before}{SENDERS_BEGIN}\n{senders.table()}\n{SENDERS_END}{rest.partition(SENDERS_END)[2]}"
     path = ROOT / "connectors" / "README.md"
     before, _, rest = path.read_text("utf-8").partition(SOURCES_BEGIN)
     files[path] = f"{before}{SOURCES_BEGIN}\n{source_table()}\n{SOURCES_END}{rest.partition(SOURCES_END)[2]}"

@@ -20,12 +20,12 @@ LAYERS = [
     {"config"},
     {"registry", "intake", "publisher"},
     {"rules", "store"},
-    {"rest"},
-    {"contract", "http", "db", "server", "supervise"},
+    {"rest", "hooks"},
+    {"contract", "http", "db", "server", "supervise", "waiting"},
     {"model", "errors", "telemetry", "peers"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-FOR_CONNECTORS = {"contract", "model", "errors", "http", "rest", "telemetry"}
+FOR_CONNECTORS = {"hooks", "rest", "contract", "model", "errors", "http", "telemetry"}
 
 
 def imports(path: Path) -> list[str]:

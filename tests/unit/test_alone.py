@@ -678,7 +678,7 @@ async def test_an_error_that_holds_nonsense_leaves_no_message_under_way(store):
 async def test_a_destination_that_is_well_again_is_seen_to_be_though_nothing_is_sent(store, monkeypatch):
     from crmbridge.publisher import publisher as module
 
-    monkeypatch.setattr(module, "_LONGEST_SLEEP", 0.02)
+    monkeypatch.setattr(module, "LONGEST_SLEEP", 0.02)
     network, answers = Network(), iter([OSError("no route"), OSError("no route")])
 
     def check():
@@ -687,8 +687,8 @@ async def test_a_destination_that_is_well_again_is_seen_to_be_though_nothing_is_
 
     network.check = check
     async with Running(store, network) as publisher:
-        await until(lambda: _holds(lambda: publisher.unreached))
-        await until(lambda: _holds(lambda: not publisher.unreached and not publisher.last_failure))
+        await until(lambda: _holds(lambda: publisher.health.unreached))
+        await until(lambda: _holds(lambda: not publisher.health.unreached and not publisher.health.last_failure))
 
 
 async def test_while_something_waits_a_login_proves_nothing(store, monkeypatch):
@@ -696,15 +696,15 @@ async def test_while_something_waits_a_login_proves_nothing(store, monkeypatch):
     from crmbridge.errors import Transient
     from crmbridge.publisher import publisher as module
 
-    monkeypatch.setattr(module, "_LONGEST_SLEEP", 0.02)
+    monkeypatch.setattr(module, "LONGEST_SLEEP", 0.02)
     network = Network(lambda message, key: Transient("HTTP 503"))
     await store.record(batch(*(entry(f"k{n}", record=other(n)) for n in range(8))), NOW)
     async with Running(store, network, chance=lambda: 1.0) as publisher:
-        await until(lambda: _holds(lambda: publisher.breaker.open_until is not None))
+        await until(lambda: _holds(lambda: publisher.health.breaker.open_until is not None))
         checks = []
         network.check = lambda: checks.append(1)
         await asyncio.sleep(0.2)
-        assert (checks, publisher.last_failure) == ([], "HTTP 503")
+        assert (checks, publisher.health.last_failure) == ([], "HTTP 503")
 
 
 async def test_it_is_noted_which_message_is_made_ready_until_its_request_is_out(store, tmp_path):
@@ -721,9 +721,7 @@ async def test_it_is_noted_which_message_is_made_ready_until_its_request_is_out(
 
     network = Network(answer)
     await store.record(batch(entry("k0")), NOW)
-    running = Running(store, network, on_unknown="hold")
-    running.publisher._working_on = UnderWay(tmp_path / "u")
-    async with running:
+    async with Running(store, network, on_unknown="hold", under_way=UnderWay(tmp_path / "u")):
         await until(lambda: _in(store, State.UNKNOWN))
     (unknown,) = await store.select([State.UNKNOWN], Scope())
     assert left == [(unknown.id,), ()]

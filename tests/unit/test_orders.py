@@ -87,7 +87,7 @@ def running(store, configured, network=None):
         configured=lambda: configured,
         clock=lambda: NOW,
         built=None,
-        speaking=lambda: {"out": network},
+        speaking=lambda: {"out": SimpleNamespace(attempts=network)},
         muted=lambda: "",
         on_queued=lambda: None,
         on_requests=lambda: None,

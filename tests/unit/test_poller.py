@@ -143,6 +143,7 @@ class Clock:
 async def run(poller, monkeypatch, count):
     clock = Clock(count)
     monkeypatch.setattr(module.asyncio, "sleep", clock.sleep)
+    monkeypatch.setattr(module, "rest", lambda woken, seconds: clock.sleep(seconds))
     task = asyncio.create_task(poller.run())
     await asyncio.wait_for(clock.done.wait(), 60)
     task.cancel()

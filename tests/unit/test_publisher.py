@@ -14,7 +14,7 @@ from crmbridge.contract import Limits, Rate
 from crmbridge.errors import AuthFailed, OutcomeUnknown, RateLimited, Rejected, Transient
 from crmbridge.model import Audience, Receipt, State
 from crmbridge.publisher import publisher as publisher_module
-from crmbridge.publisher.decide import OnUnknown, Policy
+from crmbridge.publisher.decide import Cap, OnUnknown, Policy
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.store import SqliteStore
 from crmbridge.store.interface import Scope, Wait
@@ -74,9 +74,9 @@ async def store(tmp_path):
 class Running:
     """A publisher that runs for the length of a block."""
 
-    def __init__(self, store, network, *, on_unknown=OnUnknown.RESEND, chance=lambda: 0.0, destination="out", **facts):
+    def __init__(self, store, network, *, on_unknown=OnUnknown.RESEND, chance=lambda: 0.0, destination="out", under_way=None, **facts):
         policy = Policy(**({"destination": destination, "idempotent": False, "on_unknown": on_unknown} | facts))
-        self.publisher = Publisher(network, policy, store=store, metrics=Metrics(), now=now, chance=chance)
+        self.publisher = Publisher(network, policy, store=store, metrics=Metrics(), now=now, chance=chance, under_way=under_way)
 
     async def __aenter__(self):
         self.task = asyncio.create_task(self.publisher.run())
@@ -124,7 +124,7 @@ async def test_a_nudge_wakes(store):
         began = time.monotonic()
         publisher.nudge()
         await until(lambda: _all(network, 1))
-    assert network.at[0] - began < publisher_module._LONGEST_SLEEP / 2
+    assert network.at[0] - began < publisher_module.LONGEST_SLEEP / 2
 
 
 async def test_one_record_keeps_its_order_through_failures(store):
@@ -173,7 +173,7 @@ async def test_a_wrong_token_pauses_and_a_restart_tries_again(store):
     async with Running(store, network) as publisher:
         await until(lambda: _all(network, 1))
         await asyncio.sleep(0.2)
-        assert "token_revoked" in publisher.paused.reason
+        assert "token_revoked" in publisher.health.paused.reason
         assert len(network.seen) <= 2
     good = True
     async with Running(store, network):
@@ -217,7 +217,7 @@ async def test_a_login_that_fails_otherwise_stops_nothing(store):
 
 
 async def _paused(publisher):
-    return publisher.paused
+    return publisher.health.paused
 
 
 async def _nothing_open(store):
@@ -287,7 +287,7 @@ async def test_an_ill_destination_gets_one_probe_at_a_time(store):
 
 
 async def _open(publisher):
-    return publisher.breaker.open_until is not None and not publisher.under_way
+    return publisher.health.breaker.open_until is not None and not publisher.under_way
 
 
 async def test_batches_have_one_outcome_each(store):
@@ -299,6 +299,36 @@ async def test_batches_have_one_outcome_each(store):
         await until(lambda: _only_dead(store))
     assert sum(map(len, network.parcels)) + len(network.seen) == 12
     assert max(map(len, network.parcels)) <= 10
+
+
+async def test_a_cap_counts_every_message_that_is_under_way(store):
+    """A parcel is one attempt and many messages: each of them may be published yet."""
+    network, go = Batching(concurrency=4), asyncio.Event()
+    many = network.publish_many
+
+    async def slow(parcel):
+        found = await many(parcel)
+        await go.wait()
+        return found
+
+    network.publish_many = slow
+    await store.record(batch(*[entry(f"k{n}", record=other(n)) for n in range(10)]), now())
+    async with Running(store, network, idempotent=True, cap=Cap(per_day=12)) as publisher:
+        await until(lambda: _holds(lambda: len(network.parcels) == 1))
+        await store.record(batch(*[entry(f"later{n}", record=other(100 + n)) for n in range(10)]), now())
+        publisher.nudge()
+        await until(lambda: _holds(lambda: len(network.parcels) == 2))
+        go.set()
+        await until(lambda: _held(store, 8))
+    assert [len(parcel) for parcel in network.parcels] == [10, 2]
+
+
+async def _holds(condition):
+    return condition()
+
+
+async def _held(store, count):
+    return ("held", count) in await states(store)
 
 
 async def _only_dead(store):
@@ -383,7 +413,7 @@ async def test_a_message_for_fewer_readers_is_never_said_to_more(store):
 
 async def test_an_attempt_that_is_over_can_send_nothing_any_more(store, monkeypatch):
     """A thread that was left behind wakes up late: what counted as not published must stay so."""
-    monkeypatch.setattr(publisher_module, "_OVERTIME", 0.1)
+    monkeypatch.setattr(publisher_module, "LONGEST_ATTEMPT", 0.1)
     published, late = [], []
 
     class Stuck(Network):

@@ -9,12 +9,13 @@ import pytest
 from shared import NOW
 from test_interpreter import Part, seen
 
-from crmbridge.contract import Reply, WebhookRequest
+from crmbridge.contract import Reply, Setting, WebhookRequest
 from crmbridge.errors import InvalidSignature, SourceError, StoreError
+from crmbridge.hooks import Hook, Map, Unsigned
 from crmbridge.http import Refused
 from crmbridge.intake import desk as module
 from crmbridge.intake.webhooks import Webhooks
-from crmbridge.model import RecordRef
+from crmbridge.model import Reading, RecordRef
 from crmbridge.store import SqliteStore
 from crmbridge.store.interface import Batch, Entry, Snapshot
 
@@ -279,6 +280,32 @@ async def test_what_a_webhook_names_is_read_whole(store):
     assert await fields_of(store, "1", "2", "3") == ["c", "z"]
 
 
+class Hooked(Hook):
+    """A source of the kit whose webhooks carry ids alone, and that can read its CRM."""
+
+    def __init__(self):
+        where = Map(record_type={"value": "Deal"}, record_id="item", items="body", kind=None)
+        super().__init__(Unsigned(scheme="none"), where, Setting(name="far"), Reading(), rereads=True)
+        self.asked = []
+
+    def fetch_many(self, record_type, ids):
+        self.asked.append((record_type, tuple(ids)))
+        return [seen(id, S=f"read {id}") for id in ids if id != "3"]
+
+
+async def test_ids_alone_are_read_whole_by_a_source_of_the_kit(store):
+    """A map without fields names records; one that is gone meanwhile leaves nothing, and no request fails."""
+    far = Hooked()
+    door = Door(store, far=far)
+    await door.post('["1", "2"]', "far")
+    await door.post('["2", "3"]', "far")
+    async with door:
+        await door.quiet()
+    assert far.asked == [("Deal", ("1", "2", "3"))]
+    assert await fields_of(store, "1", "2", "3") == ["read 1", "read 2"]
+    assert await door.failed() == []
+
+
 async def test_a_crm_that_cannot_be_read_holds_up_no_other(store, monkeypatch):
     """Its webhooks wait, the others are interpreted; afterwards nothing is missing."""
     monkeypatch.setattr(module, "backoff", lambda failures, chance: 0.02)
@@ -387,3 +414,13 @@ async def test_what_proved_the_sender_is_not_kept(door, store):
     await door.webhooks.receive("crm", WebhookRequest(headers, b"1=a", "", NOW))
     (row,) = await store.waiting("crm", 0, 1)
     assert row.headers == {"x-other": "kept"}
+
+
+@pytest.mark.parametrize("address", ["/hooks/crm/canary", "/hooks/crm?code=canary", "/hooks/crm"])
+async def test_an_address_that_proxies_tell_is_not_kept(address, door, store):
+    """Its last part or its query may be the secret of any source, and a proxy repeats it in a header of its own."""
+    path, _, query = address.removeprefix("/hooks/crm").partition("?")
+    headers = {"x-original-uri": address, "referer": f"https://bridge.example.com{address}", "x-other": "kept"}
+    await door.webhooks.receive("crm", WebhookRequest(headers, b"1=a", query, NOW, path.strip("/"), address=address))
+    (row,) = await store.waiting("crm", 0, 1)
+    assert row.headers == ({"x-other": "kept"} if "canary" in address else headers)

@@ -8,23 +8,14 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from crmbridge.contract import Options, Secret
+from crmbridge.contract import Options, Secret, Secrets
 from crmbridge.http import is_loopback
 
 
 class OdooWebhook(Options):
     """How Odoo calls, which proves nothing."""
 
-    path: list[Secret] = Field(
-        description="The secret last part of the address: /hooks/NAME/SECRET; several while one is being replaced.",
-        min_length=1,
-        max_length=5,
-    )
-
-    @field_validator("path", mode="before")
-    @classmethod
-    def _one(cls, raw: object) -> object:
-        return raw if isinstance(raw, list) else [raw]
+    path: Secrets = Field(description="The secret last part of the address: /hooks/NAME/SECRET; several while one is being replaced.")
 
 
 class OdooOptions(Options):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -14,8 +11,9 @@ from connectors.sources.pipedrive.api import TYPES
 from connectors.sources.pipedrive.options import PipedriveMore, Webhook
 from connectors.sources.pipedrive.rights import CLOSED
 from connectors.sources.pipedrive.source import PipedriveSource, end_of
-from crmbridge.contract import Reply, Setting, WebhookRequest, login_secret, revealed
+from crmbridge.contract import Reply, Setting, WebhookRequest, login_secret
 from crmbridge.errors import InvalidRequest, InvalidSignature
+from crmbridge.hooks import is_basic
 from crmbridge.http import Refused, strict_json
 from crmbridge.model import Cursor, Observation, Page, clean, parse_instant
 from crmbridge.rest import RestOptions, Shape
@@ -43,15 +41,7 @@ class CalledPipedriveSource(PipedriveSource):
         return super().poll(cursor)
 
     def verify(self, request: WebhookRequest) -> None:
-        kind, _, given = request.headers.get("authorization", "").partition(" ")
-        try:
-            pair = base64.b64decode(given, validate=True) if kind.lower() == "basic" else b""
-        except (binascii.Error, ValueError):
-            pair = b""
-        good = False
-        for password in revealed(self._webhook.password):
-            good |= hmac.compare_digest(pair, f"{self._webhook.user}:{password}".encode())
-        if not good:
+        if not is_basic(request, self._webhook.user, self._webhook.password):
             raise InvalidSignature
         try:
             body = strict_json(request.body)

@@ -6,15 +6,15 @@ record. https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_ap
 
 from __future__ import annotations
 
-import hmac
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 from xml.etree.ElementTree import Element
 
 from connectors.sources.salesforce.options import OutboundMessages
-from crmbridge.contract import Reply, Secret, WebhookRequest, revealed
+from crmbridge.contract import Reply, WebhookRequest
 from crmbridge.errors import InvalidRequest, InvalidSignature
+from crmbridge.hooks import is_one_of
 from crmbridge.http import parse_xml
 
 _SOAP: Final = "{http://schemas.xmlsoap.org/soap/envelope/}"
@@ -34,7 +34,7 @@ _ACKNOWLEDGED: Final = (
 
 def verify(options: OutboundMessages, request: WebhookRequest) -> None:
     """The secret path, then the org. Raises InvalidRequest."""
-    if not _is_secret(request.path, options.path):
+    if not is_one_of(request.path, options.path):
         raise InvalidSignature("the address lacks its secret last part: /hooks/NAME/SECRET")
     message = _message(request.body)
     organization = (message.findtext(f"{_OUTBOUND}OrganizationId") or "").strip()
@@ -86,11 +86,3 @@ def _unwrapped(root: Element) -> Element:
     if found is None:
         raise ValueError("the body is no Outbound Message")
     return found
-
-
-def _is_secret(given: str, secrets: Sequence[Secret]) -> bool:
-    """Whether the path is one of the secrets."""
-    good = False
-    for secret in revealed(secrets):
-        good |= hmac.compare_digest(given.encode(), secret.encode())
-    return good

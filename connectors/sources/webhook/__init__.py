@@ -1,7 +1,7 @@
-"""Any CRM that can POST JSON."""
+"""Any sender that POSTs JSON or forms."""
 
 from connectors.sources.webhook.options import WebhookOptions
 from connectors.sources.webhook.source import WebhookSource
 from crmbridge.contract import Connector
 
-CONNECTOR = Connector(name="webhook", summary="Any CRM that can POST JSON", options=WebhookOptions, build=WebhookSource)
+CONNECTOR = Connector(name="webhook", summary="Any sender that POSTs JSON or forms", options=WebhookOptions, build=WebhookSource)

@@ -1,141 +1,50 @@
-"""What a webhook source is told: how its sender proves itself, and where in the body things stand."""
+"""What a webhook source is told: how its sender proves itself, what it asks first, and where in the body things stand."""
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Any, Final
 
-from pydantic import BeforeValidator, Field, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
-from crmbridge.contract import CREDENTIALS, Options, Secrets, Written
+from connectors.sources.webhook.senders import Sender, with_sender
+from crmbridge.contract import Written
+from crmbridge.hooks import Echo, Form, Hello, Hmac, Jwt, Map, Shown, Signature, Unsigned
+from crmbridge.hooks.layouts import blurs
+from crmbridge.hooks.map import headers_of
+from crmbridge.hooks.signatures import proof_header, request_id_header
 
-_PATH = re.compile(r"(body|item)(\.[^.\s]+)*")
-_HEADER = re.compile(r"headers\.([A-Za-z0-9_.-]{1,100})", re.ASCII)
-
-
-class _Signed(Options):
-    secret: Secrets = Field(description="The shared secret; a list while one is exchanged for another.")
-
-
-class StandardWebhooks(_Signed):
-    """https://www.standardwebhooks.com: id, timestamp and body are signed; five minutes of tolerance."""
-
-    scheme: Literal["standard-webhooks"] = Field(description="The scheme.")
-
-
-class HmacSha256(_Signed):
-    """A header holds an HMAC-SHA256 of the raw body."""
-
-    scheme: Literal["hmac-sha256"] = Field(description="The scheme.")
-    header: str = Field(description="The header's name, like X-Signature.", pattern=r"^[A-Za-z0-9-]{1,64}$")
-    encoding: Literal["hex", "base64"] = Field("hex", description="How the header writes the bytes.")
-    prefix: str = Field("", description="What stands before them, like sha256=.", max_length=32)
-
-
-class Bearer(_Signed):
-    """`Authorization: Bearer SECRET`."""
-
-    scheme: Literal["bearer"] = Field(description="The scheme.")
-
-
-class Basic(_Signed):
-    """`Authorization: Basic` with a user name and the secret."""
-
-    scheme: Literal["basic"] = Field(description="The scheme.")
-    username: str = Field(description="The user name.", pattern=r"^[^:\s]{1,200}$")
-
-
-class Unsigned(Options):
-    """Anyone who can reach the port is believed: only for a sender on this machine."""
-
-    scheme: Literal["none"] = Field(description="The scheme.")
-
-
-Signature = Annotated[StandardWebhooks | HmacSha256 | Bearer | Basic | Unsigned, Field(discriminator="scheme")]
-
-
-def _path(raw: Any) -> Any:
-    if isinstance(raw, str) and _PATH.fullmatch(raw):
-        return raw
-    raise PydanticCustomError("path", "write a path that begins with body or item, like item.record.Id")
-
-
-Path = Annotated[str, BeforeValidator(_path)]
-
-
-class Constant(Options):
-    """The same for every item."""
-
-    value: str = Field(description="The value.", min_length=1)
-
-
-def header(path: str) -> str | None:
-    """The header that a path names, in lower case as requests have it; None for a path into the body."""
-    found = _HEADER.fullmatch(path)
-    return found[1].lower() if found else None
-
-
-def _path_or_header(raw: Any) -> Any:
-    if isinstance(raw, str) and _PATH.fullmatch(raw):
-        return raw
-    if not isinstance(raw, str) or (name := header(raw)) is None:
-        raise PydanticCustomError(
-            "path", "write a path that begins with body, item or headers, like item.record.Id or headers.idempotency-key"
-        )
-    if name in CREDENTIALS:
-        raise PydanticCustomError("path", "this header proves who sends, and is never stored: map another one")
-    return raw
-
-
-PathOrHeader = Annotated[str, BeforeValidator(_path_or_header)]
-
-
-def _path_or_constant(raw: Any) -> Any:
-    return raw if isinstance(raw, dict) else _path_or_header(raw)
-
-
-class KindMap(Options):
-    """What happened, from a word; one that is not listed means updated."""
-
-    from_: PathOrHeader = Field(alias="from", description="Where the word stands.")
-    created: list[str] = Field([], description="Words that mean: the record is new.")
-    deleted: list[str] = Field([], description="Words that mean: the record is gone.")
-    ignore: list[str] = Field([], description="Words that mean: nothing of interest.")
-
-
-class Map(Options):
-    """Where things stand: `body` is the whole request, `item` one of `items` (without `items`, the body), `headers` are its headers."""
-
-    items: Path | None = Field(None, description="A list of items; without it the body is the one item.")
-    record_type: Annotated[Constant | str, BeforeValidator(_path_or_constant)] = Field(description="A path, or {value: Deal}.")
-    record_id: PathOrHeader = Field(description="The record's id.")
-    fields: Path = Field(description="A mapping with the record's fields; nested ones are named like Account.Name.")
-    before: Path | None = Field(None, description="A mapping with old values of fields.")
-    kind: KindMap | None = Field(None, description="What happened; without it the record was updated.")
-    version: PathOrHeader | None = Field(None, description="A number or ISO 8601 instant that grows with every change of the record.")
-    observation_id: PathOrHeader | None = Field(
-        None, description="An id that a redelivery repeats, like headers.idempotency-key. Default: the webhook-id of standard-webhooks."
-    )
-    occurred_at: PathOrHeader | None = Field(
-        None, description="When it happened: ISO 8601, or seconds or milliseconds since 1970. Default: on arrival."
-    )
-    actor: PathOrHeader | None = Field(None, description="Who changed the record.")
-    url: PathOrHeader | None = Field(None, description="The record's web address.")
-
-    @field_validator("items")
-    @classmethod
-    def _in_body(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith("body"):
-            raise PydanticCustomError("path", "items are found in the body: write a path that begins with body")
-        return value
+_UNSIGNED: Final = "unsigned webhooks are refused where others reach the server (`server`): anyone could post"
+_ONLY_IDS: Final = "nothing but the id of a record is known: rules hear that one was created or deleted, and no field, nor a change of one"
+_ANY_BODY: Final = "the token proves who sends, and not what: whoever sees one may post anything until it ends"
+_IN_LOGS: Final = "a secret in an address stands in the logs of proxies on its way: keep those as safe as the secret"
+_BLURRED: Final = (
+    "nothing that is signed tells where {{{name}}} ends and a form begins: who sees a request could move a piece of one into the other; "
+    "let the sender sign a dot between them, or a blank behind a path"
+)
+_REPEATS: Final = (
+    "nothing tells a late repeat from a change: what is sent once more after something else of its record is told as a change "
+    "back. Where the sender has one, map `version`, a number or stamp that grows with every change, or `observation_id`, an id "
+    "that a redelivery repeats, like headers.idempotency-key"
+)
 
 
 class WebhookOptions(Written):
     """Options of the webhook source."""
 
-    signature: Signature = Field(description="How the sender proves itself: standard-webhooks, hmac-sha256, bearer, basic or none.")
-    map: Map = Field(description="Where in the JSON body things stand.")
+    sender: Sender | None = Field(
+        None, description="Whose webhooks they are: signature, challenge, body and map as its page says. Keys that you write go before."
+    )
+    signature: Signature = Field(
+        description="How the sender proves itself: standard-webhooks, hmac-sha256, hmac, jwt, secret, bearer, basic or none."
+    )
+    challenge: Echo | Hello | None = Field(
+        None, description="What the sender asks before it sends: echo (a value goes back) or hello (GET and HEAD).", discriminator="scheme"
+    )
+    body: Form = Field("json", description="How the body is written: JSON, or a form (application/x-www-form-urlencoded).")
+    map: Map = Field(description="Where in the body things stand.")
+    accepted: int = Field(202, description="The status of the answer once a request is stored; some senders take only 200.", ge=200, le=204)
     repeats_within: int = Field(
         345_600,
         description="Seconds for which the same bytes are a repeat, where a request gives neither version nor id and nothing else of the "
@@ -144,22 +53,41 @@ class WebhookOptions(Written):
         le=2_592_000,
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_sender(cls, raw: Any) -> Any:
+        return with_sender(raw) if isinstance(raw, Mapping) else raw
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Where a sender is named, signature and map need not be whole."""
+        made: dict[str, Any] = handler(schema)
+        whole = handler.resolve_ref_schema(made)
+        exact = {name: whole["properties"][name] for name in ("signature", "map")}
+        whole["properties"] |= {name: {"type": "object", "description": one.get("description", "")} for name, one in exact.items()}
+        whole["required"] = [name for name in whole.get("required", ()) if name not in exact]
+        named = {"properties": {"sender": {"type": "string"}}, "required": ["sender"]}
+        whole |= {"if": named, "then": {}, "else": {"properties": exact, "required": [*exact]}}
+        return made
+
     def objections(self, *, public: bool) -> list[tuple[tuple[str | int, ...], str]]:
+        found: list[tuple[tuple[str | int, ...], str]] = []
         if public and isinstance(self.signature, Unsigned):
-            return [
-                (
-                    ("signature",),
-                    "unsigned webhooks are refused where others reach the server (`server`): anyone could post",
-                )
-            ]
-        return []
+            found.append((("signature",), _UNSIGNED))
+        if (name := proof_header(self.signature)) in headers_of(self.map):
+            found.append((("map",), f"the header {name} proves who sends, and is never stored: map another one"))
+        if self.body == "form" and isinstance(self.signature, Hmac) and (name := blurs(self.signature.signed)):
+            found.append((("signature", "signed"), _BLURRED.format(name=name)))
+        return found
 
     def notes(self) -> list[tuple[tuple[str | int, ...], str]]:
-        if self.map.version or self.map.observation_id or isinstance(self.signature, StandardWebhooks):
-            return []
-        said = (
-            "nothing tells a late repeat from a change: what is sent once more after something else of its record is told as a change "
-            "back. Where the sender has one, map `version`, a number or stamp that grows with every change, or `observation_id`, an id "
-            "that a redelivery repeats, like headers.idempotency-key"
-        )
-        return [(("map",), said)]
+        found: list[tuple[tuple[str | int, ...], str]] = []
+        if self.map.fields is None:
+            found.append((("map",), _ONLY_IDS))
+        if isinstance(self.signature, Jwt) and self.signature.body_claim is None:
+            found.append((("signature",), _ANY_BODY))
+        if isinstance(self.signature, Shown) and self.signature.in_ in ("query", "path"):
+            found.append((("signature",), _IN_LOGS))
+        if not (self.map.version or self.map.observation_id or request_id_header(self.signature)):
+            found.append((("map",), _REPEATS))
+        return found

@@ -15,10 +15,10 @@ from shared import NOW
 
 from connectors.sources.webhook import CONNECTOR
 from connectors.sources.webhook.options import WebhookOptions
-from connectors.sources.webhook.signatures import verify
 from connectors.sources.webhook.source import WebhookSource
 from crmbridge.contract import Setting, WebhookRequest
 from crmbridge.errors import InvalidRequest, InvalidSignature
+from crmbridge.hooks import verify
 from crmbridge.http import strict_json
 from crmbridge.model import Body, Choice, FieldSpec, FieldType, Unread, dump_fields, load_fields
 
@@ -689,6 +689,62 @@ def test_who_cannot_tell_a_late_repeat_from_a_change_is_told():
         for mapped in ({"version": "body.v"}, {"observation_id": "headers.idempotency-key"}):
             assert options(SCHEMES[scheme], **mapped).notes() == []
     assert options(SCHEMES["standard"]).notes() == []
+
+
+@pytest.mark.parametrize(
+    ("signature", "where", "said"),
+    [
+        ({"scheme": "jwt", "secret": SECRET}, {"version": "body.v"}, ["the token proves who sends, and not what"]),
+        ({"scheme": "jwt", "secret": SECRET, "body_claim": "sha"}, {"version": "body.v"}, []),
+        (
+            {"scheme": "secret", "in": "query", "name": "k", "secret": SECRET},
+            {"version": "body.v"},
+            ["a secret in an address stands in the logs"],
+        ),
+        ({"scheme": "secret", "in": "path", "secret": SECRET}, {"version": "body.v"}, ["a secret in an address stands in the logs"]),
+        ({"scheme": "secret", "in": "header", "name": "k", "secret": SECRET}, {"version": "body.v"}, []),
+        ({"scheme": "hmac", "header": "X-S", "secret": SECRET, "id": "X-Id", "signed": "{id}.{body}"}, {}, []),
+        ({"scheme": "hmac", "header": "X-S", "secret": SECRET}, {}, ["nothing tells a late repeat from a change"]),
+        (SCHEMES["hex"], {"version": "body.v", "fields": None}, ["nothing but the id of a record is known"]),
+    ],
+)
+def test_what_people_should_know_before_they_rely_on_it(signature, where, said):
+    """`lint` says it."""
+    assert [note[: len(text)] for (_, note), text in zip(options(signature, **where).notes(), said, strict=True)] == said
+
+
+def test_a_signed_id_names_a_request():
+    """As the webhook-id of Standard Webhooks does: nobody has to map it."""
+    signed = {"scheme": "hmac", "header": "X-S", "secret": SECRET, "id": "X-Id", "signed": "{id}.{body}"}
+    (one,) = WebhookSource(options(signed), Setting(name="crm")).parse(request({"x-id": "r1"}))
+    assert (one.observation_id, one.body) == ("r1#0", None)
+
+
+def test_a_header_that_shows_a_secret_cannot_be_mapped():
+    """It is never stored."""
+    shown = {"scheme": "secret", "in": "header", "name": "X-Key", "secret": SECRET}
+    assert [path for path, _ in options(shown, actor="headers.x-key").objections(public=False)] == [("map",)]
+    assert options(shown, actor="headers.x-user").objections(public=False) == []
+
+
+def test_a_form_that_could_begin_in_an_id():
+    """Id and form signed as one text, with nothing between: refused. JSON says itself where it begins."""
+    signed = {"scheme": "hmac", "header": "X-S", "secret": SECRET, "id": "X-Id", "signed": "{id}{body}"}
+    where = {"record_type": {"value": "Deal"}, "record_id": "body.id"}
+    ((path, said),) = WebhookOptions(signature=signed, map=where, body="form").objections(public=False)
+    assert (path, "where {id} ends and a form begins" in said) == (("signature", "signed"), True)
+    assert WebhookOptions(signature=signed, map=where).objections(public=False) == []
+    assert WebhookOptions(signature=signed | {"signed": "{id}.{body}"}, map=where, body="form").objections(public=False) == []
+
+
+def test_an_editor_wants_all_of_it_unless_a_sender_is_named():
+    """The JSON Schema: signature and map as they are, or with `sender` what differs."""
+    schema = WebhookOptions.model_json_schema(by_alias=True)
+    assert sorted(schema["else"]["required"]) == ["map", "signature"]
+    assert "required" not in schema or not {"map", "signature"} & set(schema["required"])
+    assert schema["if"]["required"] == ["sender"]
+    assert schema["else"]["properties"]["map"].keys() & {"$ref", "allOf"}
+    assert "stripe" in str(schema["properties"]["sender"])
 
 
 def test_fields_are_read_as_configured():

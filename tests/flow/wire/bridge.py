@@ -15,7 +15,7 @@ from shared import NOW
 
 from crmbridge import assemble
 from crmbridge.config.load import Config, load
-from crmbridge.contract import WebhookRequest
+from crmbridge.contract import Reply, WebhookRequest
 from crmbridge.errors import InvalidRequest
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.poller import Poller
@@ -216,6 +216,13 @@ class Stage:
             return status
 
         return int(self._run(whole()))
+
+    def greeted(self, request: WebhookRequest) -> Reply | int | None:
+        """The answer to a handshake; None where the request is taken for none, the status where it is refused."""
+        try:
+            return self._webhooks.greet("crm", request)
+        except InvalidRequest as error:
+            return error.status
 
     def ordered(self, verb: str) -> None:
         """An order that was carried out."""

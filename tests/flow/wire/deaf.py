@@ -20,7 +20,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-NOT_USES = ("options.py", "config/models.py", "config/reference.py")
+MODELS = ("crmbridge/config/models.py", "crmbridge/hooks/*.py", "connectors/*/*/options.py")
+NOT_USES = ("options.py", "config/models.py", "config/reference.py", "hooks/proofs.py")
 """Where options say themselves what they are."""
 
 
@@ -127,7 +128,7 @@ def observed(proof, value):
 def asked_for():
     """The names of all attributes that are keys; read off the models without the rest of the code."""
     names = set()
-    for file in [ROOT / "crmbridge/config/models.py", *ROOT.glob("connectors/*/*/options.py")]:
+    for file in [path for pattern in MODELS for path in ROOT.glob(pattern)]:
         tree = ast.parse(file.read_bytes())
         fields = [one.target for one in ast.walk(tree) if isinstance(one, ast.AnnAssign)]
         names |= {one.id for one in fields if isinstance(one, ast.Name)}

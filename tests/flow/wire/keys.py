@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -13,6 +13,7 @@ from crmbridge import registry
 from crmbridge.config.load import options_model
 from crmbridge.config.models import ConfigModel, DestinationModel, IncludeModel, RuleModel, SourceModel
 from crmbridge.contract import Options
+from crmbridge.hooks import Way
 
 
 class Mark(Enum):
@@ -67,7 +68,7 @@ def _below(model: type[BaseModel], prefix: str, way: tuple[Any, ...], without: s
             at,
             model,
             attribute,
-            bool(inner) and not {str, type(None)} & {*get_args(info.annotation)} - ({str} if _many(info) else set()),
+            bool(inner) and not {str, Way, type(None)} & {*_plain(info.annotation)} - ({str} if _many(info) else set()),
         )
         chosen_by = info.discriminator
         if isinstance(chosen_by, str):
@@ -84,6 +85,12 @@ def _models(annotation: Any) -> list[type[Options]]:
     if isinstance(annotation, type) and issubclass(annotation, Options):
         return [annotation]
     return [model for part in get_args(annotation) for model in _models(part)]
+
+
+def _plain(annotation: Any) -> Iterator[Any]:
+    """What may stand there: the members of a union, without what is annotated to them."""
+    for part in get_args(annotation):
+        yield from (part, *_plain(part)) if get_origin(part) is Annotated else (part,)
 
 
 def _many(info: FieldInfo) -> bool:

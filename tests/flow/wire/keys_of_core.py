@@ -191,7 +191,7 @@ class Networked(Core):
 
     def failures(self):
         """What the destinations said last."""
-        return [publisher.last_failure for publisher, _ in self._publishers.values()]
+        return [publisher.health.last_failure for publisher, _ in self._publishers.values()]
 
 
 proves_network = proofs_of(Networked)

@@ -92,13 +92,13 @@ def what_the_feed_is_called(stage):
 
 @proves(
     "sources.every",
-    ("2m", "minutes"),
+    ("5m", "minutes"),
     ("2h", "hours"),
     given={"sources": {"crm": {"type": "files", "folder": ".", "types": {"Deal": {"match": "x"}}}}, "rules": []},
 )
 def when_it_polls_again(stage):
-    """How long it rests after a poll: about two minutes, or two hours."""
-    ranges = {"minutes": (108, 132), "hours": (6480, 7920)}
+    """How long it rests after a poll: about five minutes, or two hours."""
+    ranges = {"minutes": (270, 330), "hours": (6480, 7920)}
     stage.go()
     return stage.until(
         lambda: [name for name, (least, most) in ranges.items() if any(least <= one <= most for one in stage.asked_to_wait)], "a rest"

@@ -52,13 +52,17 @@ class Running(Core):
         assert await self.app.run() == 0
 
     def _watch_timers(self, loop: Any) -> None:
-        later = loop.call_later
+        later, at = loop.call_later, loop.call_at
 
         def noted(delay: float, *args: Any, **facts: Any) -> Any:
             self.asked_to_wait.append(delay)
             return later(delay, *args, **facts)
 
-        loop.call_later = noted
+        def noted_at(when: float, *args: Any, **facts: Any) -> Any:
+            self.asked_to_wait.append(when - loop.time())
+            return at(when, *args, **facts)
+
+        loop.call_later, loop.call_at = noted, noted_at
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
         """Let the daemon work until something holds, and give that."""

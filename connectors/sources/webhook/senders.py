@@ -1,0 +1,111 @@
+"""What is known of senders: a file each in `senders/`, loaded strictly. A user's own keys go before.
+
+Of `signature`, `challenge` and `map` each key is taken from the user where he writes it, else from the file; with another `scheme` than
+the file's, all of it is the user's.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+_PARTS: Final = ("signature", "challenge", "map")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class About(_Strict):
+    """Where the facts of a file come from."""
+
+    title: str
+    page: str = Field(pattern=r"^https://[!-~]+$")
+    read: str = Field(pattern=r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}$")
+    """The day on which the page was read, as far as it could be."""
+    proves: str
+    """In words, how it proves itself."""
+    asks: str
+    """In words, its handshake; empty where there is none."""
+    lacks: str
+    """What its webhooks do not tell."""
+    wants: str = ""
+    """What a user must write besides the secret; the rest of the file says how."""
+    proved: Literal["published vector", "own computation", "unproven"]
+    """By what the signature is known to be read rightly."""
+
+
+class Known(_Strict):
+    """One sender, as its file says. Options are checked where they are used, with the user's."""
+
+    about: About
+    signature: dict[str, Any]
+    challenge: dict[str, Any] | None = None
+    body: Literal["json", "form"] = "json"
+    accepted: str = "202"
+    map: dict[str, Any]
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """All senders that are known, in order."""
+    folder = files(__package__) / "senders"
+    return tuple(sorted(Path(one.name).stem for one in folder.iterdir() if one.name.endswith(".yaml")))
+
+
+@cache
+def known(name: str) -> Known:
+    """A sender by name. Raises KeyError for another one; a file with a mistake is one of this package: pydantic's ValidationError."""
+    if name not in names():
+        raise KeyError(name)
+    text = (files(__package__) / "senders" / f"{name}.yaml").read_text("utf-8")
+    return Known.model_validate(yaml.load(text, yaml.BaseLoader))  # noqa: S506  # nosec B506  # texts only: nothing is guessed of `on` and `1.10`
+
+
+def _is_known(name: str) -> str:
+    if name in names():
+        return name
+    near = difflib.get_close_matches(name, names(), 1)
+    facts = {"name": name, "hint": f'did you mean "{near[0]}"?' if near else f"there are {', '.join(names())}"}
+    raise PydanticCustomError("sender", "`{name}` is no sender that is known; {hint}", facts)
+
+
+Sender = Annotated[str, AfterValidator(_is_known), WithJsonSchema({"enum": list(names())})]
+
+
+def with_sender(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Options as a user wrote them, with what is known of the sender that they name."""
+    name = raw.get("sender")
+    if not isinstance(name, str) or name not in names():
+        return raw
+    one = known(name)
+    found = {"body": one.body, "accepted": one.accepted, **raw}
+    for part in _PARTS:
+        given, own = raw.get(part), getattr(one, part)
+        if own is None or (part in raw and not isinstance(given, Mapping)):
+            continue
+        given = given or {}
+        other = "scheme" in given and given["scheme"] != own.get("scheme")
+        found[part] = given if other else {**own, **given}
+        if part == "challenge" and not other and isinstance(own.get("token"), dict) and isinstance(given.get("token"), Mapping):
+            found[part]["token"] = {**own["token"], **given["token"]}
+    return found
+
+
+def table() -> str:
+    """All senders as a Markdown table."""
+    lines = ["| sender | proves itself by | asks first | does not tell | you write besides | document | proved by |", "| --- " * 7 + "|"]
+    for name in names():
+        one = known(name).about
+        sender = f"[`{name}`](senders/{name}.yaml) ({one.title})"
+        cells = [sender, one.proves, one.asks or "nothing", one.lacks, one.wants, f"[{one.read}]({one.page})", one.proved]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

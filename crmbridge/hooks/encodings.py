@@ -1,0 +1,42 @@
+"""How bytes are written as text: strictly, in one form only. Malformed is empty, which equals no proof. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Final, Literal
+
+Written = Literal["hex", "base64"]
+_HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})+", re.ASCII)
+
+
+def decoded(value: str, written: Written) -> bytes:
+    """The bytes of a signature."""
+    if written == "base64":
+        return canonical(value)
+    return bytes.fromhex(value) if _HEX.fullmatch(value) else b""
+
+
+def canonical(value: str) -> bytes:
+    """What is written in its one base64 form, padded or not."""
+    found = loose(value)
+    made = base64.b64encode(found).decode()
+    return found if value in (made, made.rstrip("=")) else b""
+
+
+def canonical_url(value: str) -> bytes:
+    """The same in the alphabet of addresses, without padding (RFC 7515, appendix C)."""
+    if "=" in value or "+" in value or "/" in value:
+        return b""
+    return canonical(value.translate({ord("-"): "+", ord("_"): "/"}))
+
+
+def loose(value: str) -> bytes:
+    """Strict base64, padded or not, whatever its last bits are."""
+    if not value.isascii():
+        return b""
+    try:
+        return base64.b64decode(value.rstrip("=") + "=" * (-len(value.rstrip("=")) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return b""

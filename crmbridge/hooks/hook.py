@@ -1,0 +1,143 @@
+"""A source that is called, by its configuration alone: the door's questions, answered by signature, challenge and map."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, Final
+
+from crmbridge.contract import Reply, Setting, WebhookRequest, revealed
+from crmbridge.errors import InvalidRequest
+from crmbridge.hooks.bodies import Form, check_type, read_body
+from crmbridge.hooks.challenges import Challenge, Echo, answer
+from crmbridge.hooks.map import Map, headers_of
+from crmbridge.hooks.observing import Observing
+from crmbridge.hooks.paths import Way
+from crmbridge.hooks.proofs import Shown, Signature
+from crmbridge.hooks.signatures import proof_header, request_id_header, verify
+from crmbridge.model import Observation, Reading
+
+_UNREAD: Final = object()
+_VERIFIED: Final = 256  # bodies kept between verify and parse
+_SMALL: Final = 16 * 1024  # bytes of a body that is kept
+_SHORT: Final = 8  # characters of a secret that may stand anywhere by chance
+
+
+class Hook:
+    """Implements `crmbridge.contract.WebhookSource`, `Greeting` and `Discreet`; a source has one, or is one."""
+
+    def __init__(
+        self,
+        signature: Signature,
+        where: Map,
+        setting: Setting,
+        reading: Reading,
+        *,
+        challenge: Challenge | None = None,
+        form: Form = "json",
+        accepted: int = 202,
+        repeats_within: timedelta = timedelta(days=4),
+        rereads: bool = False,
+    ) -> None:
+        """`accepted`: the status that its sender takes for yes. `rereads`: the source reads whole what a webhook names (`fetch_many`)."""
+        self._signature = signature
+        self._challenge = challenge
+        self._form: Form = form
+        self._accepted = accepted
+        self._observing = Observing(
+            where, setting.records, reading, repeats_within=repeats_within, rereads=rereads, id_header=request_id_header(signature)
+        )
+        self._mapped = headers_of(where)
+        self._named = isinstance(where.record_id, Way)
+        """Whether a body names its record; else whatever comes could be an event."""
+        self._verified: dict[bytes, Any] = {}
+        """What `verify` read and `parse` is going to ask for, so that most bodies are read once."""
+
+    def greet(self, request: WebhookRequest) -> Reply | None:
+        """The answer to a handshake; None where the request is none. Raises InvalidRequest for one that proves too little."""
+        found = answer(self._challenge, request, self._form)
+        if found is not None and isinstance(self._challenge, Echo):
+            if self._challenge.from_.root == "body" and self._named and self._tells(request):
+                return None  # an event, of which a field has the name that a challenge has
+            if self._challenge.signed:
+                verify(self._signature, request, self._form)
+        return found
+
+    def _tells(self, request: WebhookRequest) -> bool:
+        try:
+            return bool(self._observing.observations(request, read_body(request.body, self._form)))
+        except ValueError:
+            return False
+
+    def verify(self, request: WebhookRequest) -> None:
+        """Prove the sender, then the form. Raises InvalidRequest."""
+        verify(self._signature, request, self._form)
+        check_type(request, self._form)
+        if twice := self._mapped & request.repeated:
+            raise InvalidRequest(f"the header {min(twice)} came more than once")
+        try:
+            body = read_body(request.body, self._form)
+        except ValueError as error:
+            raise InvalidRequest(str(error)) from None
+        if len(request.body) <= _SMALL and self.storable(request).body == request.body:
+            if len(self._verified) >= _VERIFIED:
+                del self._verified[next(iter(self._verified))]
+            self._verified[request.body] = body
+
+    def storable(self, request: WebhookRequest) -> WebhookRequest:
+        """What may be kept of a verified request: without the secret that it shows."""
+        name = proof_header(self._signature)
+        headers = {key: value for key, value in request.headers.items() if key != name}
+        if not isinstance(self._signature, Shown):
+            return replace(request, headers=headers)
+        secrets = revealed(self._signature.secret)
+        for key, value in headers.items():  # proxies tell in one what the address was
+            headers[key] = _without(value.encode("utf-8", "surrogateescape"), secrets).decode("utf-8", "surrogateescape")
+        return replace(request, headers=headers, body=_without(request.body, secrets))
+
+    def parse(self, request: WebhookRequest) -> Sequence[Observation]:
+        """The observations in a verified request. Raises ValueError saying what could not be read."""
+        body = self._verified.pop(request.body, _UNREAD)
+        return self._observing.observations(request, read_body(request.body, self._form) if body is _UNREAD else body)
+
+    def reply(self, accepted: bool) -> Reply:
+        """The sender's status once it is stored; 503 asks for it again."""
+        if not accepted:
+            return Reply(503, b"try again later\n")
+        return Reply(self._accepted, b"" if self._accepted == 204 else b"accepted\n")
+
+
+def _without(written: bytes, secrets: Sequence[str]) -> bytes:
+    """What is written, in which *** stands for each secret, however JSON, a form or an address writes it.
+
+    The longest first: one may be a part of another. One so short that it may stand anywhere is no secret, and stays.
+    """
+    for secret in sorted((one for one in secrets if len(one) >= _SHORT), key=len, reverse=True):
+        for pattern in _patterns(secret):
+            written = pattern.sub(b"***", written)
+    return written
+
+
+@lru_cache(maxsize=64)
+def _patterns(secret: str) -> Sequence[re.Pattern[bytes]]:
+    return [re.compile(b"".join(b"(?:%b)" % "|".join(ways(one)).encode() for one in secret)) for ways in (_in_json, _in_address)]
+
+
+def _in_json(letter: str) -> list[str]:
+    """How JSON may write a character, as patterns of which none begins another."""
+    units = letter.encode("utf-16-be").hex()
+    ways = ["".join(rf"\\u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4))]
+    if letter in '/"\\':
+        ways.append(re.escape(f"\\{letter}"))
+    return ways if letter in '"\\' else [*ways, re.escape(letter)]
+
+
+def _in_address(letter: str) -> list[str]:
+    """How a form or an address may write it, likewise."""
+    ways = ["".join(f"%(?i:{byte:02x})" for byte in letter.encode())]
+    if letter == " ":
+        ways.append(re.escape("+"))
+    return ways if letter == "%" else [*ways, re.escape(letter)]
