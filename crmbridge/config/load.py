@@ -284,7 +284,11 @@ class _Loader:
             for record, model in common.records.items()
         }
         for record, spec in records.items():
+            if fault := connector.record_fault(options, record):
+                self._add(self.main, ("sources", name, "records", record), fault)
             for field_name, one in spec.items():
+                if not fault and (strange := connector.field_fault(options, record, field_name)):
+                    self._add(self.main, ("sources", name, "records", record, "fields", field_name), strange)
                 if one.currency is not None and one.currency not in spec:
                     where = ("sources", name, "records", record, "fields", field_name, "currency")
                     self._add(self.main, where, f"{one.currency} is not among the configured fields{did_you_mean(one.currency, spec)}")

@@ -8,7 +8,7 @@ A destination makes exactly one attempt and never retries; a source makes one re
 """
 
 from crmbridge.contract.calls import LONGEST_ATTEMPT, Caller, Maybe
-from crmbridge.contract.connector import Connector, Manifest, Setting, wanted
+from crmbridge.contract.connector import Connector, Document, Manifest, Setting, wanted
 from crmbridge.contract.destination import Ability, Batched, Deletable, Destination, Editable, Findable, Limits, Rate, Spoken, Uses
 from crmbridge.contract.layout import Fault, LaidOut, Unsaid
 from crmbridge.contract.options import Options, Secret, Secrets, Written, ZoneName, login_secret, revealed
@@ -50,6 +50,7 @@ __all__ = [
     "Describing",
     "Destination",
     "Discreet",
+    "Document",
     "Duration",
     "DurationOrOff",
     "Editable",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,17 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A page of the vendor that a connector was written from."""
+
+    url: str
+    read: date
+    """When."""
+    says: str
+    """What is taken from it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
     """A kind of source or destination, as its folder presents it."""
 
@@ -62,6 +73,12 @@ class Connector:
     options: type[Options]
     build: Callable[[Any, Setting], Any]
     """`build(options, setting)`: opens nothing; raises ValueError on options that contradict each other."""
+    record_fault: Callable[[Any, str], str] = lambda *_: ""
+    """For a source: `record_fault(options, record_type)` is why there is no such type, with those there are, else empty; pure."""
+    field_fault: Callable[[Any, str, str], str] = lambda *_: ""
+    """For a source: `field_fault(options, record_type, field)` is why no field can have this name, else empty; pure."""
+    documents: Sequence[Document] = ()
+    """The vendor's pages that it was written from, the one that says most first."""
     idempotent: bool = False
     """For a destination: a repeat with the same key is not published again."""
     audience: Audience = Audience.COMPANY

@@ -56,7 +56,7 @@ def exchange(
         headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
     answer = session.post(url, data=dict(form), headers=headers)
     body = _json(answer)
-    if answer.status_code != 200:
+    if answer.status_code != 200 or isinstance(body.get("error"), str):  # some say no with a 200
         raise _denied(answer, body, now)
     value, seconds, refresh = body.get("access_token"), body.get("expires_in"), body.get("refresh_token")
     if not isinstance(value, str) or not value:
@@ -125,7 +125,8 @@ def _denied(answer: requests.Response, body: Mapping[str, Any], now: datetime) -
     said = next((text for name in ("error_description", "detail", "title", "message") if isinstance(text := body.get(name), str)), "")
     words = " ".join(f"HTTP {answer.status_code} {code} {said}".split())
     until = retry_after(answer.headers, now) or (now + _LIMITED if answer.status_code == 429 else None)
-    final = 400 <= answer.status_code < 500 and answer.status_code not in (408, 425, 429) and bool(body)  # else a gateway said it
+    meant = answer.status_code == 200 or (400 <= answer.status_code < 500 and answer.status_code not in (408, 425, 429))
+    final = meant and bool(body)  # else a gateway said it
     return Denied(redact(words)[:300], code=code[:60], final=final, retry_at=until)
 
 

@@ -65,22 +65,35 @@ class Vendor:
         """GET; lost connections and gateway errors are tried again within the deadline. Raises SourceError."""
         return self._ask(lambda token: read(self._session, url(token), params=params, headers=self._headers(token)))
 
+    def read(
+        self, address: str, params: Mapping[str, str], *, body: Any = None, headers: Mapping[str, str], nothing: Collection[int] = ()
+    ) -> Any:
+        """GET with further `headers`, or with a `body` a POST of JSON that only reads. None: a status of `nothing`. Raises SourceError."""
+
+        def send(token: Token) -> requests.Response:
+            shown = {**headers, **self._headers(token)}
+            if body is None:
+                return read(self._session, address, params=params, headers=shown)
+            return self._session.post(address, params=dict(params), json=body, headers=shown)
+
+        return self._ask(send, nothing)
+
     def post(self, url: Callable[[Token], str], body: Any) -> Any:
         """POST of JSON that only reads (a search). Raises SourceError."""
         return self._ask(lambda token: self._session.post(url(token), json=body, headers=self._headers(token)))
 
-    def _ask(self, send: Callable[[Token], requests.Response]) -> Any:
+    def _ask(self, send: Callable[[Token], requests.Response], nothing: Collection[int] = ()) -> Any:
         token = self._tokens.get()
         try:
-            return self._answer(send, token)
+            return self._answer(send, token, nothing)
         except Refused as error:
             if not self._expired(error):
                 raise
         self._tokens.refused(token)
-        return self._answer(send, self._tokens.get())
+        return self._answer(send, self._tokens.get(), nothing)
 
-    def _answer(self, send: Callable[[Token], requests.Response], token: Token) -> Any:
-        return understood(lambda: send(token), words=self._words, now=self._now(), heard=self._heard, limit=self._limit)
+    def _answer(self, send: Callable[[Token], requests.Response], token: Token, nothing: Collection[int]) -> Any:
+        return understood(lambda: send(token), words=self._words, now=self._now(), heard=self._heard, limit=self._limit, nothing=nothing)
 
     def _headers(self, token: Token) -> dict[str, str]:
         return {"Accept": "application/json", **self._authorize(token)}
@@ -97,8 +110,12 @@ def understood(
     now: datetime,
     heard: Callable[[Mapping[str, str]], None] = lambda _: None,
     limit: Limit = lambda _body, _headers: None,
+    nothing: Collection[int] = (),
 ) -> Any:
-    """The JSON of a good answer; numbers with a point are Decimal. Raises Refused, or SourceError where no answer came."""
+    """The JSON of a good answer; numbers with a point are Decimal. None: a status of `nothing`, without a body.
+
+    Raises Refused, or SourceError where no answer came.
+    """
     try:
         answer = send()
     except requests.RequestException as error:
@@ -106,6 +123,8 @@ def understood(
     heard(answer.headers)
     body = _json(answer)
     status = answer.status_code
+    if status in nothing and not answer.content:
+        return None
     if 200 <= status < 300 and body is not None:
         return body
     if 200 <= status < 400:

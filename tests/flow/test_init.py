@@ -13,7 +13,7 @@ from standins.salesforce import CLIENT_ID, CLIENT_SECRET, Salesforce
 from crmbridge.cli.init import starters
 from crmbridge.config.load import load
 
-ANSWERS = {"url": "https://acme.example", "user": "ACME/BRIDGE"}
+ANSWERS = {"url": "https://acme.example", "site": "https://acme.example", "user": "ACME/BRIDGE"}
 PAIRS = list(itertools.product(starters("sources"), starters("destinations")))
 
 

@@ -20,12 +20,12 @@ LAYERS = [
     {"config"},
     {"registry", "intake", "publisher"},
     {"rules", "store"},
-    {"hooks"},
+    {"rest", "hooks"},
     {"contract", "http", "db", "server", "supervise", "waiting"},
     {"model", "errors", "telemetry", "peers"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-FOR_CONNECTORS = {"hooks", "contract", "model", "errors", "http", "telemetry"}
+FOR_CONNECTORS = {"hooks", "rest", "contract", "model", "errors", "http", "telemetry"}
 
 
 def imports(path: Path) -> list[str]:
@@ -94,7 +94,9 @@ def test_the_test_can_fail(tmp_path):
 OWN = {"app.py", "reload.py", "config/load.py", "config/models.py", "config/reference.py"}
 """Who may speak of the feed, which is crmbridge's own, outside the feed."""
 VENDORS = re.compile(
-    r"slack|twitter|tweepy|salesforce|hubspot|odoo|tryton|pipedrive|oracle|microsoft|mrkdwn|block.?kit|permalink", re.IGNORECASE
+    r"slack|twitter|tweepy|salesforce|hubspot|odoo|tryton|pipedrive|oracle|microsoft|attio|espocrm|zoho|freshsales|suitecrm|dataverse|"
+    r"mrkdwn|block.?kit|permalink",
+    re.IGNORECASE,
 )
 LOGS_OF = "telemetry.py"
 """It keeps libraries' own logs off, and names them for that."""

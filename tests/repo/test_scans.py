@@ -89,8 +89,13 @@ NO_SECRETS = {
         "x.key.secret: API key secret": "what the person is asked for",
         "x.token.secret: Access token secret": "what the person is asked for",
     },
+    "connectors/sources/dynamics365/starter.yaml": {"facts:": "what an example needs, after the question for a secret"},
     "connectors/sources/oracle_crm_on_demand/starter.yaml": {"oracle.password: Password of that user": "what the person is asked for"},
     "connectors/sources/salesforce/starter.yaml": {"salesforce.secret: Consumer secret of that app": "what the person is asked for"},
+    "connectors/sources/suitecrm/starter.yaml": {"suitecrm.secret: Its secret": "what the person is asked for"},
+    "connectors/sources/zoho/starter.yaml": {
+        "facts:": "what an example needs, after the question for a token",
+    },
     "crmbridge/chirp/signing.py": {'"""The key in a secret `whsec_<base64>`': "how a secret is written"},
     "crmbridge/model/values.py": {'SECRET = "secret"': "a word of the configuration"},
     "crmbridge/testing/destination.py": {'KEY = "0123456789abcdef0123456789abcdef"': "the idempotency key of a made-up message"},

@@ -6,13 +6,13 @@ from datetime import datetime
 from urllib.parse import parse_qs, urlsplit
 
 from crmbridge.contract import WebhookRequest
-from crmbridge.testing import StandIn
+from crmbridge.testing.preset import Json, Said
 from crmbridge.testing.standin import PEOPLE
 
 TOKEN, PASSWORD = "canary-pipedrive-token", "canary-pipedrive-hook"
 HOOK = "https://bridge.example.com/hooks/crm"
 WORDS = {"title": "title", "stage": "stage_id", "amount": "value", "owner": "owner_id"}
-STAGES = {"open": 1, "won": 2, "moved": 3}
+STAGES = {"open": 1, "won": 2, "moved": 3, "lost": 4}
 RIGHTS = {
     "/api/v2/deals": "deals:read",
     "/api/v2/deals/archived": "deals:read of the archive",
@@ -26,7 +26,7 @@ def stamp(moment):
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-class Pipedrive(StandIn):
+class Pipedrive(Json):
     def __init__(self):
         super().__init__()
         self.subscriptions = []
@@ -69,7 +69,7 @@ class Pipedrive(StandIn):
     def respond(self, exchange):
         address = urlsplit(exchange.path)
         asked = {name: values[0] for name, values in parse_qs(address.query).items()}
-        if exchange.headers.get("x-api-token") != TOKEN:
+        if self.refusing or exchange.headers.get("x-api-token") != TOKEN:
             return self.say(exchange, 401, {"success": False, "error": "unauthorized access"})
         if RIGHTS.get(address.path) in self.withdrawn:
             return self.say(exchange, 403, {"success": False, "error": "Scope and URL mismatch", "error_info": "ask your admin"})
@@ -107,9 +107,9 @@ class Pipedrive(StandIn):
             rows = [row for row in rows if row.modified.replace(microsecond=0) >= since]
         begin, size = int(asked.get("cursor", 0)), int(asked.get("limit", 100))
         more = {"next_cursor": str(begin + size) if begin + size < len(rows) else None}
-        return self.say(
-            exchange, 200, {"success": True, "data": [self.record(row) for row in rows[begin : begin + size]], "additional_data": more}
-        )
+        body = {"success": True, "data": [self.record(row) for row in self.cut(rows, begin, size)], "additional_data": more}
+        self.said.append(Said(urlsplit(exchange.path).path, asked, 200, body))
+        return self.say(exchange, 200, self.odd(body))
 
     def fields(self):
         hidden = {WORDS[word] for word in self.hidden_fields}
@@ -122,6 +122,8 @@ class Pipedrive(StandIn):
 
     def record(self, row):
         fields = {WORDS[word]: self.value(word, value) for word, value in row.fields.items() if word in WORDS}
+        hidden = {WORDS[word] for word in self.hidden_fields}
+        fields = {name: value for name, value in fields.items() if name not in hidden}
         facts = {"id": int(row.id), "add_time": stamp(row.created), "update_time": stamp(row.modified), "is_deleted": bool(row.deleted)}
         facts["is_archived"] = row.id in self.archived
         return fields | facts | {"custom_fields": {CUSTOM: row.fields.get("level")}}
@@ -136,6 +138,3 @@ class Pipedrive(StandIn):
             case "owner":
                 return int(value)
         return value
-
-    def say(self, exchange, status, body):
-        exchange.reply(status, json.dumps(body).encode(), {"Content-Type": "application/json"})

@@ -1,12 +1,7 @@
 """Pipedrive: polled through API v2, and called by webhooks v2, which say old values."""
 
-from connectors.sources.pipedrive.options import PipedriveOptions
-from connectors.sources.pipedrive.source import build
-from crmbridge.contract import Connector
+from connectors.sources.pipedrive.called import make
+from connectors.sources.pipedrive.options import PipedriveMore
+from crmbridge.rest import preset
 
-CONNECTOR = Connector(
-    name="pipedrive",
-    summary="Pipedrive's deals, persons and organizations: polled, and called by webhooks",
-    options=PipedriveOptions,
-    build=build,
-)
+CONNECTOR = preset(__file__, make=make, more=PipedriveMore)

@@ -1,38 +1,29 @@
-"""The few calls of Pipedrive's API that this source makes. https://developers.pipedrive.com/docs/api/v1"""
+"""The few calls of Pipedrive's API that this source makes besides its lists. https://developers.pipedrive.com/docs/api/v1"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from connectors.sources.pipedrive.options import PipedriveOptions
-from crmbridge.contract import Setting, login_secret
+from crmbridge import rest
+from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
-from crmbridge.http import Kept, Session, Token, Tokens, Vendor
+from crmbridge.http import Kept
 from crmbridge.model import clean
+from crmbridge.rest import Body, Request, RestOptions
 
 TYPES: Final[Mapping[str, str]] = {"deals": "deal", "persons": "person", "organizations": "organization"}
 """Record types, as the API calls them, with what webhooks and field lists call one."""
-_SECONDS: Final = re.compile(r"\d{1,4}", re.ASCII)
 _MANY: Final = 50  # pages of one list
+_DAY: Final = timedelta(hours=1)
 
 
-class Api:
+class Api(rest.Api):
     """Reads one company. Raises SourceError."""
 
-    def __init__(self, options: PipedriveOptions, setting: Setting) -> None:
-        self._url = options.api_url.rstrip("/")
-        self._session = Session(setting.network)
-        self._vendor = Vendor(
-            self._session,
-            Tokens(lambda _: Token(login_secret(options.token)), now=setting.now),
-            words=_words,
-            now=setting.now,
-            authorize=lambda token: {"x-api-token": token.value},
-            limit=_limit,
-        )
+    def __init__(self, options: RestOptions, setting: Setting) -> None:
+        super().__init__(options, setting)
         self.stages = Kept(lambda _: {str(one["id"]): str(one["name"]) for one in self.all("/api/v2/stages")})
         self.users = Kept(lambda _: {str(one["id"]): one for one in self._data("/v1/users")})
         self._fields = Kept(self._asked_fields)
@@ -48,11 +39,15 @@ class Api:
         """The same as far as they were learnt, without asking."""
         return self._fields.last(record_type) or {}
 
-    def page(self, record_type: str, *, archived: bool = False, **asked: str) -> tuple[list[dict[str, Any]], str]:
-        """Records, and the mark of the page behind them; since 2025-07-15 those that are `archived` stand in a list of their own."""
-        body = self._get(f"/api/v2/{record_type}{'/archived' if archived else ''}", **asked)
-        more = body.get("additional_data") or {}
-        return self._list(body), str(more.get("next_cursor") or "")
+    def ask(self, request: Request) -> Body:
+        """One request of a list; null is an empty one."""
+        found = super().ask(request)
+        body = self._good(request.path, found.json)
+        return Body({**body, "data": [] if body.get("data") is None else body["data"]}, found.link)
+
+    def records(self, record_type: str, *, archived: bool = False, **asked: str) -> list[dict[str, Any]]:
+        """Some records; since 2025-07-15 those that are `archived` stand in a list of their own."""
+        return self._list(self._get(f"/api/v2/{record_type}{'/archived' if archived else ''}", **asked))
 
     def all(self, path: str) -> list[dict[str, Any]]:
         """Every page of a short list."""
@@ -98,8 +93,20 @@ class Api:
             },
         )
 
-    def close(self) -> None:
-        self._vendor.close()
+    @staticmethod
+    def words(body: Any) -> str:
+        if not isinstance(body, dict):
+            return ""
+        return ": ".join(str(body[name]) for name in ("error", "error_info") if body.get(name))
+
+    def limit(self, body: Any, headers: Mapping[str, str]) -> timedelta | None:
+        """How long a 429 holds: https://pipedrive.readme.io/docs/core-api-concepts-rate-limiting (2026-09-17), read 2026-11-30.
+
+        A burst holds for the seconds that are left of its window of two. The day's tokens come again at the start of the next day, nobody
+        says in which zone: an hour is a try, for a Retry-After beside them speaks of the burst. The header with the tokens that are left
+        stands in no document; Pipedrive's people speak of it in their forum.
+        """
+        return _DAY if headers.get("x-daily-ratelimit-token-remaining") == "0" else super().limit(body, headers)
 
     # --- parts
 
@@ -107,9 +114,11 @@ class Api:
         return {clean(str(one["field_code"])): one for one in self.all(f"/api/v2/{TYPES[record_type]}Fields")}
 
     def _get(self, path: str, **params: str) -> dict[str, Any]:
-        body = self._vendor.get(lambda _: f"{self._url}{path}", **params)
+        return self._good(path, self._vendor.get(lambda _: f"{self._url}{path}", **params))
+
+    def _good(self, path: str, body: Any) -> dict[str, Any]:
         if not isinstance(body, dict) or body.get("success") is not True:
-            raise SourceError(f"{path}: the answer is no success: {_words(body)}")
+            raise SourceError(f"{path}: the answer is no success: {self.words(body)}")
         return body
 
     def _data(self, path: str) -> Any:
@@ -121,22 +130,3 @@ class Api:
         if not isinstance(data, list) or not all(isinstance(one, dict) for one in data):
             raise SourceError("the answer holds no list")
         return data
-
-
-def _limit(_body: Any, headers: Mapping[str, str]) -> timedelta | None:
-    """How long a 429 holds: https://pipedrive.readme.io/docs/core-api-concepts-rate-limiting (2026-09-17), read 2026-11-30.
-
-    A burst holds for the seconds that are left of its window of two. The day's tokens come again at the start of the next day, nobody
-    says in which zone: an hour is a try, for a Retry-After beside them speaks of the burst. The header with the tokens that are left
-    stands in no document; Pipedrive's people speak of it in their forum.
-    """
-    if headers.get("x-daily-ratelimit-token-remaining") == "0":
-        return timedelta(hours=1)
-    left = headers.get("x-ratelimit-reset", "")
-    return timedelta(seconds=max(1, int(left))) if _SECONDS.fullmatch(left) else None
-
-
-def _words(body: Any) -> str:
-    if not isinstance(body, dict):
-        return ""
-    return ": ".join(str(body[name]) for name in ("error", "error_info") if body.get(name))

@@ -1,10 +1,10 @@
-"""What a pipedrive source is told: how to log in, and how Pipedrive calls."""
+"""What a pipedrive source is told besides its preset: how Pipedrive calls, and how often the archive is read."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
-from crmbridge.contract import Options, Secret, Secrets
+from crmbridge.contract import Options, Secrets
 
 
 class Webhook(Options):
@@ -19,14 +19,10 @@ class Webhook(Options):
     password: Secrets = Field(description="The password; a list while one is exchanged for another, the new one first.")
 
 
-class PipedriveOptions(Options):
-    """Options of the pipedrive source."""
+class PipedriveMore(Options):
+    """Options of the pipedrive source besides those of its preset."""
 
-    token: Secret = Field(description="The API token of a user who may see what your rules use; of a top admin for all of it.")
     webhook: Webhook | None = Field(None, description="Be called too: changes are heard within seconds, and none in between is lost.")
-    api_url: str = Field("https://api.pipedrive.com", description="Where the API is.", pattern=r"^https?://[^\s?#@]+$")
-    overlap: int = Field(60, description="Seconds that each poll looks back, for what was committed late.", ge=0, le=86_400)
-    page: int = Field(500, description="Records of one read.", ge=10, le=500)
     archived_every: int = Field(
         300,
         description="Seconds between two readings of the archive: deals in it cannot be edited, but may change just before they go there.",

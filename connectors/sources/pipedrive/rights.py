@@ -22,10 +22,10 @@ def rights(api: Api, record_types: Iterable[str], *, called: bool) -> Iterator[R
     """`called`: webhooks are wanted. Raises SourceError."""
     names = list(record_types)
     for name in names:
-        yield _asked(_SCOPES[name], Promise.CHANGES, f"nothing of {name} is told", partial(api.page, name, limit="1"))
+        yield _asked(_SCOPES[name], Promise.CHANGES, f"nothing of {name} is told", partial(api.records, name, limit="1"))
     if "deals" in names:
         lost = "deals in the archive are not known, nor what changed of a deal shortly before it went there"
-        yield _asked("deals:read of the archive", Promise.ARCHIVED, lost, partial(api.page, "deals", archived=True, limit="1"))
+        yield _asked("deals:read of the archive", Promise.ARCHIVED, lost, partial(api.records, "deals", archived=True, limit="1"))
     yield _asked("users:read", Promise.TEAMS, "who owns a record is not known", partial(api.users.get, afresh=True))
     if called:
         lost = "only polls find changes, and nobody tells of merges, nor of persons and organizations that were deleted"

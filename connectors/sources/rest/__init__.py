@@ -1,7 +1,6 @@
 """Any CRM with a JSON API that can be asked what changed."""
 
-from connectors.sources.rest.options import RestOptions
-from connectors.sources.rest.source import RestSource
 from crmbridge.contract import Connector
+from crmbridge.rest import RestOptions, build
 
-CONNECTOR = Connector(name="rest", summary="Any CRM with a JSON API that says what changed", options=RestOptions, build=RestSource)
+CONNECTOR = Connector(name="rest", summary="Any CRM with a JSON API that says what changed", options=RestOptions, build=build)

@@ -12,17 +12,45 @@ from standins.pipedrive import CUSTOM, HOOK, PASSWORD, STAGES, TOKEN, WORDS, Pip
 from connectors.sources.pipedrive import CONNECTOR
 from crmbridge.errors import InvalidRequest, SourceError
 from crmbridge.model import Choice, FieldSpec, Kind, cursors
-from crmbridge.testing import Can, SourceContract, answer
+from crmbridge.testing import Can, answer
+from crmbridge.testing.preset import Fact, PresetContract
 
 NAMES = {str(id): name for name, id in STAGES.items()}
 
 
-class TestPipedrive(SourceContract):
+_ASKS = {"filter_id", "ids", "owner_id", "person_id", "org_id", "pipeline_id", "stage_id", "status", "updated_since", "updated_until"}
+_SORTS = {"sort_by", "sort_direction", "include_fields", "custom_fields", "limit", "cursor"}
+_ROW = {"id": "integer", "title": "string|null", "add_time": "date-time", "update_time": "date-time", "is_deleted": "boolean"}
+FACTS = (
+    Fact(
+        "/api/v2/deals(/archived)?",
+        _ASKS | _SORTS,
+        {"success": "boolean", "data": [_ROW], "additional_data": {"next_cursor": "string|null"}},
+        {
+            "sort_by": {"id", "update_time", "add_time"},
+            "sort_direction": {"asc", "desc"},
+            "limit": {str(number) for number in range(1, 501)},
+        },
+    ),
+)
+"""What Pipedrive's OpenAPI of version 2 says of its list of deals; next_cursor is null on the last page by the page about paging."""
+
+
+class TestPipedrive(PresetContract):
     connector = CONNECTOR
     record_type = "deals"
     fields: ClassVar = WORDS
     can = frozenset({Can.POLL, Can.WEBHOOK, Can.OLD_VALUES, Can.DELETES, Can.MERGES, Can.TEAMS, Can.SCHEMA, Can.LINKS, Can.RIGHTS})
     secrets = (TOKEN, PASSWORD)
+    elsewhere = "/persons"
+    listed = ("data", "id", "update_time")
+    judge = "https://developers.pipedrive.com/docs/api/v1/openapi-v2.yaml"
+    facts = FACTS
+    heeds_what_is_left = False
+    null_is_empty = True
+
+    def quota(self, crm):
+        return {"x-ratelimit-reset": "30"}
 
     def stand_in(self, folder):
         return Pipedrive()
@@ -130,6 +158,27 @@ class TestPipedrive(SourceContract):
             page = make().poll(page.cursor)
             assert page.learning or not page.observations
         assert {name for name in cursors.load(page.cursor)[0] if "archived" in name} == {"deals archived", "deals archived deleted"}
+
+    def test_a_position_of_the_former_version_goes_on(self, make, worlds, crm):
+        """In the middle of a pass and between two: nothing is told twice, and nothing is passed over."""
+        old = [crm.create(title=f"Deal {number}") for number in range(3 * self.page)]
+        crm.tick(120)
+        between = ["2026-11-22T12:00:00", "2026-11-22T12:00:00", True]
+        streams = ("deals archived", "deals deleted", "deals archived deleted")
+        tables = {name: [None, *between] for name in streams}
+        for deals, current in (([None, *between], None), ([["2026-11-22T12:00:00", "10"], *between], "deals")):
+            cursor = json.dumps({"v": 1, "tables": {"deals": deals, **tables}, "current": current})
+            crm.tick(5)
+            crm.update(old[0], stage="won")
+            new = crm.create(title="New")
+            seen, page = [], make().poll(cursor)
+            seen += page.observations
+            while page.has_more:
+                page = make().poll(page.cursor)
+                seen += page.observations
+                assert not page.learning
+            assert {old[0], new} <= {one.record_id for one in seen}
+            assert all(not one.existed for one in seen if one.record_id == new)
 
     def test_the_archive_is_read_slowly(self, make, worlds, crm):
         """Each reading costs as much as one of all deals."""
@@ -263,6 +312,14 @@ class TestPipedrive(SourceContract):
         for entity in ("person", "activity"):
             assert world.hear(replace(request, body=request.body.replace(b'"deal"', f'"{entity}"'.encode()))) == 200
         assert (world.news(), world.failed()) == ([], [])
+
+    def test_a_record_that_never_changed_is_of_when_it_was_made(self, make, world, crm):
+        """Pipedrive may write null for the stamp of its last change; where nothing stands at all, nobody knows."""
+        self.begun(crm, world)
+        id = crm.create(title="New")
+        crm.odd = self._on_rows(crm, lambda rows: [row | {"update_time": None} if row["title"] == "New" else row for row in rows])
+        ((told,), (whole,)) = world.poll(), make().fetch_many("deals", [id])
+        assert (told.record_id, told.kind, told.occurred_at, whole.occurred_at) == (id, Kind.CREATED, crm.now, crm.now)
 
     def test_a_wrong_token_is_told(self, make, worlds):
         """In the vendor's words, and without it."""

@@ -1,19 +1,21 @@
 """The rest source, by each way that APIs page, sort and log in."""
 
+import json
 from datetime import timedelta
 from typing import ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from standins.rest import CLIENT_SECRET, TOKEN, Rest
 
 from connectors.sources.rest import CONNECTOR
-from connectors.sources.rest.api import Body
-from connectors.sources.rest.options import RestOptions
-from connectors.sources.rest.source import RestSource, written
 from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
-from crmbridge.model import FieldSpec, parse_instant
-from crmbridge.testing import Can, SourceContract, answer
+from crmbridge.model import FieldSpec, Network, parse_instant
+from crmbridge.rest import RestOptions
+from crmbridge.rest.asking import Body, written
+from crmbridge.rest.source import RestSource
+from crmbridge.testing import Can, ScriptedServer, SourceContract, answer
 from crmbridge.testing.standin import BEGIN
 
 PAGING = {
@@ -204,3 +206,32 @@ def test_a_field_that_few_records_leave_out_is_not_gone(monkeypatch, omits_empty
         items[:] = [{"id": n, "u": "2026-11-22T11:00:00Z", "name": "x"} | ({"phone": "1"} if phone else {}) for n in range(count)]
         assert source.poll(None).lacking == lacking
     source.close()
+
+
+# --- an API that leads in a circle
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_a_circle_of_pages_is_told(length, tmp_path):
+    """However long it is; what stood on its pages is not told again and again, and a mended API goes on from there."""
+    pages = {"": "1", **{str(number): str(number % length + 1) for number in range(1, length + 1)}}
+
+    def respond(exchange):
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(exchange.path).query).items()}
+        place = asked.get("after", "")
+        items = [{"id": f"{place or 0}-{number}", "at": "2026-11-22T12:00:00Z"} for number in range(2)]
+        exchange.reply(200, json.dumps({"data": items, "next": pages.get(place)}).encode(), {"Content-Type": "application/json"})
+
+    with ScriptedServer(respond) as server:
+        deal = {"path": "/deals", "items": "data", "changed": "at", "size": 2, "ascending": False}
+        deal["paging"] = {"style": "cursor", "parameter": "after", "next": "next"}
+        options = CONNECTOR.options(url=server.url, auth={"scheme": "bearer", "token": "t"}, types={"Deal": deal})
+        source = CONNECTOR.build(options, Setting(name="crm", network=Network(deadline=5.0), folder=tmp_path))
+        page = source.poll(None)
+        for _ in range(length - 1):
+            page = source.poll(page.cursor)
+        with pytest.raises(SourceError, match="leads in a circle"):
+            source.poll(page.cursor)
+        assert len(server.seen) == length + 1
+        pages[str(length)] = None
+        assert not source.poll(page.cursor).has_more

@@ -22,8 +22,6 @@ from connectors.sources.files.source import FilesSource
 from connectors.sources.hubspot.values import properties
 from connectors.sources.odoo.fields import Described as OfOdoo
 from connectors.sources.oracle_crm_on_demand.dialect import value_of
-from connectors.sources.rest.options import RestOptions
-from connectors.sources.rest.source import RestSource
 from connectors.sources.salesforce.fields import Described as OfSalesforce
 from connectors.sources.sql.options import SqlOptions
 from connectors.sources.sql.source import SqlSource
@@ -33,6 +31,8 @@ from connectors.sources.webhook.source import WebhookSource
 from crmbridge.contract import Setting, WebhookRequest
 from crmbridge.http import strict_json
 from crmbridge.model import ChangeEvent, Choice, FieldSpec, FieldType, Kind, Reading, cursors, plain
+from crmbridge.rest import RestOptions
+from crmbridge.rest.source import RestSource
 from crmbridge.rules.engine import Engine
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.rule import Rule, Step
@@ -146,9 +146,8 @@ def by_rest(type_, truth, how, folder, written=None):
     auth = {"scheme": "bearer", "token": "t"}
     options = RestOptions(url="http://127.0.0.1:1", auth=auth, types={"Deal": {"path": "/x", "changed": "at"}}, **how.options)
     raw = {"id": 1, "at": "2026-01-01T00:00:00Z", "x": as_json(type_, truth) if written is None else written}
-    _, (one,) = RestSource(options, setting(type_))._observations(
-        "Deal", options.types["Deal"], [strict_json(json.dumps(raw).encode())], cursors.Position()
-    )
+    source = RestSource(options, setting(type_))
+    _, (one,) = source._rows.read(source._streams["Deal"], [strict_json(json.dumps(raw).encode())], cursors.Position())
     return one.fields["x"]
 
 

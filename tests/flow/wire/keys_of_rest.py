@@ -42,6 +42,8 @@ destinations: {out: {type: console}}
             return exchange.reply(200, json.dumps(body).encode(), {})
         following = any(mark in path.query for mark in ("page=2", "page=c2", "p=2", "after="))
         body = [] if following or "nothing_since=" in path.query else self.records
+        if "page=1" in path.query:  # what an offset, or a first page called 0, asks for next
+            body = [self.record("3")]
         if "list" in path.path:
             body = {
                 "data": body,
@@ -106,6 +108,7 @@ AUTH = "sources.rest.auth"
 NAMED = {"sources/crm/auth": {"scheme": "header", "value": "one"}}
 OAUTH = {"sources/crm/auth": {"scheme": "oauth2", "token_url": "$crm/token", "client_id": "me", "client_secret": "s1"}}
 BASIC = {"sources/crm/auth": {"scheme": "basic", "username": "ann", "password": "one"}}
+KEY = {"sources/crm/auth": {"scheme": "key", "key": "one"}}
 
 
 def pair(text):
@@ -113,10 +116,10 @@ def pair(text):
     return {"authorization": "Basic " + base64.b64encode(text.encode()).decode()}
 
 
-def form(**changes):
-    """The token that our stand-in gives for this form."""
+def form(word="Bearer", **changes):
+    """The token that our stand-in gives for this form, behind a word."""
     fields = {"grant_type": "client_credentials", "client_id": "me", "client_secret": "s1"} | changes
-    return {"authorization": "Bearer token of " + "&".join(f"{name}={value}" for name, value in fields.items())}
+    return {"authorization": f"{word} token of " + "&".join(f"{name}={value}" for name, value in fields.items())}
 
 
 @proves(
@@ -124,11 +127,26 @@ def form(**changes):
     ({"scheme": "bearer", "token": "t"}, {"authorization": "Bearer t"}),
     (NAMED["sources/crm/auth"], {"x-api-key": "one"}),
     (BASIC["sources/crm/auth"], pair("ann:one")),
+    (KEY["sources/crm/auth"], pair("one:")),
     (OAUTH["sources/crm/auth"], form()),
 )
 @proves(f"{AUTH}.bearer.token", ("one", {"authorization": "Bearer one"}), ("two", {"authorization": "Bearer two"}))
 @proves(f"{AUTH}.basic.username", ("ann", pair("ann:one")), ("bob", pair("bob:one")), given=BASIC)
 @proves(f"{AUTH}.basic.password", ("one", pair("ann:one")), ("two", pair("ann:two")), given=BASIC)
+@proves(f"{AUTH}.key.key", ("one", pair("one:")), ("two", pair("two:")), given=KEY)
+@proves(f"{AUTH}.header.prefix", (ABSENT, {"x-api-key": "one"}), ("Token token=", {"x-api-key": "Token token=one"}), given=NAMED)
+@proves(
+    f"{AUTH}.oauth2.prefix",
+    (ABSENT, form()),
+    ("Other ", form("Other")),
+    given=OAUTH,
+)
+@proves(
+    f"{AUTH}.oauth2.refresh_token",
+    (ABSENT, form()),
+    ("r1", form(grant_type="refresh_token", refresh_token="r1")),
+    given=OAUTH,
+)
 @proves(f"{AUTH}.header.name", (ABSENT, {"x-api-key": "one"}), ("X-Key", {"x-key": "one"}), given=NAMED)
 @proves(f"{AUTH}.header.value", ("one", {"x-api-key": "one"}), ("two", {"x-api-key": "two"}), given=NAMED)
 @proves(f"{AUTH}.oauth2.client_id", ("me", form()), ("you", form(client_id="you")), given=OAUTH)
@@ -181,6 +199,8 @@ SINCE = {f"{DEAL}/since": {"parameter": "since"}}
     ("epoch", {"since": "1795341540"}),
     ("epoch_ms", {"since": "1795341540000"}),
     ("date", {"since": "2026-11-22"}),
+    ("iso_offset", {"since": "2026-11-22T09:59:00+00:00"}),
+    ("spaced", {"since": "2026-11-22 09:59:00"}),
     given=SINCE,
 )
 @proves("sources.rest.overlap", (60, {"since": "2026-11-22T09:59:00Z"}), (3600, {"since": "2026-11-22T09:00:00Z"}), given=SINCE)
@@ -188,6 +208,44 @@ SINCE = {f"{DEAL}/since": {"parameter": "since"}}
 def a_second_poll(stage):
     """What a second poll asks for."""
     return stage.asked(2)[-1][1]
+
+
+@proves(f"{OF}.since.template", (ABSENT, "2026-11-22T09:59:00Z"), ("at[gte]:{since}", "at[gte]:2026-11-22T09:59:00Z"), given=SINCE)
+@proves(f"{OF}.since.inclusive", (True, "2026-11-22T09:59:00Z"), (False, "2026-11-22T09:58:59Z"), given=SINCE)
+def from_when_on(stage):
+    """What a second poll says."""
+    return stage.asked(2)[-1][1]["since"]
+
+
+@proves(f"{OF}.since.parameters", (ABSENT, [[], ["since"]]), ({"by": "at"}, [[], ["by", "since"]]), given=SINCE)
+def what_goes_with_it(stage):
+    """What a first poll and a second one ask for."""
+    return [sorted(query) for _, query in stage.asked(2)]
+
+
+@proves(
+    f"{OF}.since.header",
+    ("If-Modified-Since", {"if-modified-since": "2026-11-22T09:59:00Z"}),
+    ("X-Since", {"x-since": "2026-11-22T09:59:00Z"}),
+    given={f"{DEAL}/since": {}},
+)
+def in_a_header(stage):
+    """The headers of a second poll that say since when."""
+    stage.asked(2)
+    return {name: value for name, value in stage.crm.seen[-1].headers.items() if "since" in name}
+
+
+@proves(f"{OF}.body", (ABSENT, [["GET", None], ["GET", None]]), ({"a": {"b": 1}}, [["POST", {"a": {"b": 1}}]] * 2))
+@proves(
+    f"{OF}.since.body",
+    ({"a": {"at": "{since}"}}, [["POST", {"a": {"b": 1}}], ["POST", {"a": {"b": 1, "at": "2026-11-22T09:59:00Z"}}]]),
+    ({"from": "{since}"}, [["POST", {"a": {"b": 1}}], ["POST", {"a": {"b": 1}, "from": "2026-11-22T09:59:00Z"}]]),
+    given={f"{DEAL}/body": {"a": {"b": 1}}, f"{DEAL}/since": {}},
+)
+def in_a_body(stage):
+    """How a first poll and a second one ask."""
+    stage.asked(2)
+    return [[one.method, one.json() if one.body else None] for one in stage.crm.seen]
 
 
 PAGED = LIST | {f"{DEAL}/paging": {"parameter": "page", "style": "page"}}

@@ -1,0 +1,139 @@
+"""A JSON API that is asked for pages and records, within what it says that it may be asked."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import quote, urljoin, urlsplit
+
+from crmbridge.contract import Setting
+from crmbridge.errors import SourceError
+from crmbridge.http import Refused, Session, Token, Tokens, Vendor
+from crmbridge.rest.asking import Body, Request, request
+from crmbridge.rest.login import Login
+from crmbridge.rest.options import Listing, Quota, RestOptions, Single
+
+_GONE: Final = frozenset({404, 410})
+_NUMBER: Final = re.compile(r"\s*(\d{1,13})(?:\.\d+)?\s*", re.ASCII)
+_LONGEST: Final = timedelta(days=1)  # no quota is waited for longer without asking
+
+
+class Api:
+    """Asks one API. Raises SourceError."""
+
+    def __init__(self, options: RestOptions, setting: Setting) -> None:
+        self._url = options.url
+        self._shown = options.headers
+        self._quota = options.quota
+        self._now: Callable[[], datetime] = setting.now
+        session = Session(setting.network)
+        self._heard = threading.local()
+        self._spent: datetime | None = None
+        """Until when the quota is spent."""
+        self._login = Login(options.auth, session, setting.now)
+        keep = setting.token_file if self._login.keeps else None
+        self._vendor = Vendor(
+            session,
+            Tokens(self._login.obtain, now=setting.now, keep=keep, login=self._login.name),
+            words=self.words,
+            now=setting.now,
+            heard=self._hear,
+            authorize=self._headers,
+            limit=self.limit,
+        )
+
+    def page(self, one: Listing, since: datetime | None = None, place: str = "", wanted: Sequence[str] = ()) -> Body:
+        """The page at `place`, which is empty for the first one, of what changed `since` then."""
+        return self.ask(request(one, since, place, wanted))
+
+    def record(
+        self,
+        one: Single,
+        id: str,
+        nothing: Sequence[int] = (),
+        *,
+        more: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """One record by its id; None where it is gone, or a status of `nothing` says so. `more` are further query parameters."""
+        path = one.path.replace("{id}", quote(id, safe=""))
+        try:
+            return self.ask(Request(path, {**one.parameters, **(more or {})}, None, headers or {}, nothing)).json
+        except Refused as error:
+            if error.status not in _GONE:
+                raise
+            return None
+
+    def ask(self, request: Request) -> Body:
+        """One request, unless the quota is spent."""
+        now = self._now()
+        if self._spent is not None and now < self._spent:
+            raise SourceError("its quota is spent, or left to others (`quota`)", self._spent)
+        address = self._own(request.address) if request.address else self._url + request.path
+        self._heard.link = ""
+        found = self._vendor.read(address, request.params, body=request.body, headers=request.headers, nothing=request.nothing)
+        return Body(found, self._heard.link)
+
+    def close(self) -> None:
+        self._vendor.close()
+
+    @staticmethod
+    def words(body: Any) -> str:
+        """What an error says, wherever APIs use to put that."""
+        if isinstance(body, list) and body:
+            body = body[0]
+        if not isinstance(body, dict):
+            return ""
+        for name in ("message", "error_description", "detail", "title", "error", "errors"):
+            value = body.get(name)
+            if isinstance(value, dict):
+                value = value.get("message") or value.get("detail")
+            if isinstance(value, list) and value:
+                value = value[0].get("message") if isinstance(value[0], dict) else value[0]
+            if isinstance(value, str) and value:
+                return value
+        return ""
+
+    def limit(self, _body: Any, headers: Mapping[str, str]) -> timedelta | None:
+        """For how long a 429 holds, where its headers say it otherwise than by Retry-After."""
+        return until(self._quota, headers, self._now()) if self._quota else None
+
+    # --- parts
+
+    def _headers(self, token: Token) -> dict[str, str]:
+        return {**self._shown, **self._login.headers(token)}
+
+    def _own(self, address: str) -> str:
+        """An address that the API gave, if it is its own: nobody else is shown our credentials."""
+        whole = urljoin(self._url + "/", address)
+        ours, theirs = urlsplit(self._url), urlsplit(whole)
+        if (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc):
+            raise SourceError(f"the API names {theirs.netloc[:100]} for its next page, which is not its own address")
+        return whole
+
+    def _hear(self, headers: Mapping[str, str]) -> None:
+        self._heard.link = headers.get("Link", "")
+        quota = self._quota
+        if quota is None or quota.remaining is None:
+            return
+        left, wait = number(headers.get(quota.remaining, ""), "remaining"), until(quota, headers, self._now())
+        self._spent = self._now() + wait if left is not None and left <= quota.spare and wait is not None else None
+
+
+def until(quota: Quota, headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """How long it is until there is more of the quota, if the headers say it: a second at least, a day at most."""
+    said = number(headers.get(quota.reset, ""), "reset")
+    if said is None:
+        return None
+    seconds = {"seconds": said, "epoch": said - now.timestamp(), "epoch_ms": said / 1000 - now.timestamp()}[quota.reset_in]
+    return min(max(timedelta(seconds=min(seconds, _LONGEST.total_seconds())), timedelta(seconds=1)), _LONGEST)
+
+
+def number(header: str, word: str) -> int | None:
+    """A header's number: all of it, or what stands behind `word=` as in `limit=100, remaining=50, reset=5`; a fraction is left out."""
+    parts = [part.partition("=") for part in re.split(r"[,;]", header)]
+    found = _NUMBER.fullmatch(header) or next((_NUMBER.fullmatch(value) for name, _, value in parts if name.strip() == word), None)
+    return int(found[1]) if found else None

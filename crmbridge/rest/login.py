@@ -1,0 +1,79 @@
+"""Who a rest source is: the token of its login, and the headers that show it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from crmbridge.contract import login_secret
+from crmbridge.http import Session, Token, log_in
+from crmbridge.rest.login_options import Auth, Basic, Bearer, Header, Key, OAuth2
+
+_LIFE: Final = timedelta(minutes=30)
+"""For an OAuth token without expires_in."""
+
+
+class Login:
+    """One login. Raises SourceError."""
+
+    def __init__(self, auth: Auth, session: Session, now: Callable[[], datetime]) -> None:
+        self._auth = auth
+        self._session = session
+        self._now = now
+
+    @property
+    def keeps(self) -> bool:
+        """Whether its tokens are worth keeping across restarts."""
+        return isinstance(self._auth, OAuth2)
+
+    def name(self) -> str:
+        """The credentials, secrets included. Raises ValueError where one cannot be read."""
+        auth = self._auth
+        if not isinstance(auth, OAuth2):
+            return ""
+        named = f"{auth.token_url}\0{auth.client_id}\0{auth.client_secret.reveal()}"
+        return f"{named}\0{auth.refresh_token.reveal()}" if auth.refresh_token else named
+
+    def headers(self, token: Token) -> dict[str, str]:
+        """What shows the token."""
+        match self._auth:
+            case Basic() as basic:
+                return {"Authorization": _pair(basic.username, token.value)}
+            case Key():
+                return {"Authorization": _pair(token.value, "")}
+            case Header() as header:
+                return {header.name: header.prefix + token.value}
+            case OAuth2() as oauth:
+                return {"Authorization": oauth.prefix + token.value}
+        return {"Authorization": f"Bearer {token.value}"}
+
+    def obtain(self, last: Token | None) -> Token:
+        """A token; `last` is the one before, whose refresh token is newer than the one that is configured."""
+        match self._auth:
+            case Bearer() as bearer:
+                return Token(login_secret(bearer.token))
+            case Basic() as basic:
+                return Token(login_secret(basic.password))
+            case Key() as key:
+                return Token(login_secret(key.key))
+            case Header() as header:
+                return Token(login_secret(header.value))
+            case OAuth2() as oauth:
+                token = log_in(self._session, oauth.token_url, self._form(oauth, last), now=self._now())
+        return token if token.expires_at else replace(token, expires_at=self._now() + _LIFE)
+
+    @staticmethod
+    def _form(oauth: OAuth2, last: Token | None) -> dict[str, str]:
+        form = {"grant_type": "client_credentials", "client_id": oauth.client_id, "client_secret": login_secret(oauth.client_secret)}
+        if oauth.refresh_token is not None:
+            newest = last.refresh if last is not None else ""
+            form |= {"grant_type": "refresh_token", "refresh_token": newest or login_secret(oauth.refresh_token)}
+        return form | ({"scope": oauth.scope} if oauth.scope else {})
+
+
+def _pair(user: str, password: str) -> str:
+    """HTTP Basic (RFC 7617)."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"

@@ -1,0 +1,12 @@
+"""What every preset must survive besides the contract of all sources, and a stand-in of a vendor that answers JSON.
+
+from crmbridge.testing.preset import Json, PresetContract
+"""
+
+from __future__ import annotations
+
+from crmbridge.testing.preset.judge import Fact, fits
+from crmbridge.testing.preset.standin import TOKEN, Json, Said
+from crmbridge.testing.preset.suite import PresetContract
+
+__all__ = ["TOKEN", "Fact", "Json", "PresetContract", "Said", "fits"]

@@ -1,0 +1,72 @@
+"""Small facts of a vendor's own description (OpenAPI, recorded samples), by which a stand-in is judged, and what is asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+Shape = Any
+"""A mapping: an object with at least these keys. A list of one: an array of such. A text: `string`, `integer`, `number`, `boolean`,
+`date-time`, `object`, `null` or several of them with `|` between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a vendor's description says of one call."""
+
+    path: str
+    """A regular expression of the whole path, behind the address of the API."""
+    asks: Collection[str]
+    """The parameters that there are, in the query or in the body."""
+    answer: Shape
+    """Of a good answer."""
+    closed: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Values that a parameter may have, where the description lists them."""
+
+
+def fits(shape: Shape, value: Any, place: str = "the answer") -> Iterator[str]:
+    """What does not fit, each with its place."""
+    if isinstance(shape, Mapping):
+        if not isinstance(value, Mapping):
+            yield f"{place} is no object"
+            return
+        for name, inner in shape.items():
+            if name not in value:
+                yield f"{place} has no {name}"
+            else:
+                yield from fits(inner, value[name], f"{place}.{name}")
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            yield f"{place} is no array"
+            return
+        for number, item in enumerate(value):
+            yield from fits(shape[0], item, f"{place}[{number}]")
+    elif not any(_is(kind, value) for kind in str(shape).split("|")):
+        yield f"{place} is {value!r}, and not {shape}"
+
+
+def _is(kind: str, value: Any) -> bool:
+    match kind:
+        case "null":
+            return value is None
+        case "boolean":
+            return isinstance(value, bool)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "number":
+            return isinstance(value, (int, float)) and not isinstance(value, bool)
+        case "date-time":
+            return isinstance(value, str) and _is_instant(value)
+        case "object":
+            return isinstance(value, Mapping)
+    return kind == "string" and isinstance(value, str)
+
+
+def _is_instant(text: str) -> bool:
+    """RFC 3339: with an offset."""
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False

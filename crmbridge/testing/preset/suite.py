@@ -1,0 +1,317 @@
+"""What every preset must survive, besides the contract of all sources: the traps of JSON APIs, on the preset's own stand-in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import pytest
+
+from crmbridge.contract import Rereading
+from crmbridge.errors import SourceError
+from crmbridge.http import look
+from crmbridge.model import FieldSpec
+from crmbridge.testing.preset.judge import Fact, fits
+from crmbridge.testing.preset.standin import Json
+from crmbridge.testing.server import answer
+from crmbridge.testing.source import SourceContract
+from crmbridge.testing.source.troubles import Troubles
+from crmbridge.testing.world import World
+
+Make = Callable[..., Any]
+
+
+class PresetContract(SourceContract):
+    """A subclass also says where its vendor's lists stand, and what the vendor's own description says of them."""
+
+    elsewhere: ClassVar[str]
+    """What stands in the addresses of another record type."""
+    listed: ClassVar[tuple[str, str, str]]
+    """Where a list stands in an answer, and in each of its records the id and the stamp; the last is empty where there is no stamp."""
+    heeds_what_is_left: ClassVar[bool] = True
+    """The headers of a quota say how many requests are left too."""
+    omits: ClassVar[bool] = False
+    """The vendor leaves out what is empty."""
+    null_is_empty: ClassVar[bool] = False
+    """The vendor may write null for a list that is empty."""
+    judge: ClassVar[str] = ""
+    """The address of what the vendor generates or records itself (OpenAPI, samples), from which `facts` are. Empty: there is none."""
+    facts: ClassVar[Sequence[Fact]] = ()
+    """By which the stand-in is judged, and what is asked of it."""
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "proven" in vars(cls) or not hasattr(cls, "connector"):
+            return
+        documents = cls.connector.documents
+        when = max((one.read for one in documents), default=None)
+        if cls.judge:
+            cls.proven = f"stand-in that is held against [its vendor's description]({cls.judge}), {when}"
+        elif documents:
+            cls.proven = f"unproven: [document]({documents[0].url}), {when}"
+
+    def quota(self, crm: Any) -> Mapping[str, str] | None:
+        """The headers of a quota that is spent for 30 seconds, by the stand-in's clock; None: the vendor says nothing of it."""
+        return None
+
+    def test_a_maintenance_page_and_other_troubles_change_nothing(self, world: World, crm: Any) -> None:
+        """Whether the login ends or not."""
+        Troubles.test_troubles_change_nothing_and_are_told(self, world, crm)
+
+    def test_a_limit_is_waited_for_by_all(self, world: World, crm: Any) -> None:
+        """For as long as Retry-After says."""
+        Troubles.test_a_limit_is_waited_for(self, world, crm)
+
+    def test_an_empty_crm_is_no_trouble(self, world: World, crm: Any) -> None:
+        """Nor is a poll that finds nothing; what comes then is told."""
+        world.call(world.source.check)
+        assert world.poll() == []
+        crm.tick(120)
+        assert world.poll() == []
+        crm.tick(120)
+        id = crm.create()
+        assert [one.record_id for one in world.poll()] == [id]
+
+    def test_one_page_for_ever_is_told(self, world: World, crm: Any) -> None:
+        """An API that does not heed where we are."""
+        self.begun(crm, world)
+        for _ in range(3 * self.page):
+            crm.create()
+        crm.endless = True
+        with pytest.raises(SourceError, match="page"):
+            world.poll()
+        crm.endless = False
+        assert len(world.poll()) == 3 * self.page
+
+    def test_a_field_that_vanishes_is_no_change(self, world: World, crm: Any) -> None:
+        """Its records go on to be told, with what it was."""
+        self.begun(crm, world)
+        ids = [crm.create() for _ in range(self.page)]
+        world.poll()
+        crm.tick(5)
+        crm.hidden_fields.add("stage")
+        for id in ids:
+            crm.update(id, title="Renamed")
+        told = world.poll()
+        assert sorted(one.record_id for one in told) == sorted(ids)
+        assert {self.says(one, "title") for one in told} == {"Renamed"}
+        assert {self.says(one, "stage") for one in told} <= {"open", None}
+        assert not any("stage" in one.before and self.says(one, "stage") is None for one in told if not self.omits)
+
+    def test_empty_fields_are_empty(self, world: World, crm: Any) -> None:
+        """Null is a value: it is told once, and so is what comes after it."""
+        id = self.begun(crm, world)
+        crm.update(id, title=None)
+        (emptied,) = world.poll()
+        assert (self.says(emptied, "title"), self.says(emptied, "title", before=True)) == (None, "Parkers")
+        crm.tick(5)
+        crm.update(id, title="Back")
+        (filled,) = world.poll()
+        assert (self.says(filled, "title"), self.says(filled, "title", before=True)) == ("Back", None)
+
+    def test_two_changes_within_a_second(self, world: World, crm: Any) -> None:
+        """The stamp does not move, or no more than by a fraction; each is told."""
+        id = self.begun(crm, world)
+        seen = []
+        for stage in ("won", "open", "lost"):
+            crm.update(id, stage=stage)
+            seen += [self.says(one, "stage") for one in world.poll()]
+            crm.tick(0.25)
+        assert seen == ["won", "open", "lost"]
+
+    def test_a_login_that_is_refused_is_told_and_comes_back(self, world: World, crm: Any) -> None:
+        """Without the secret, and with nothing lost."""
+        self.begun(crm, world)
+        crm.refusing = True
+        crm.revoke()
+        id = crm.create()
+        with pytest.raises(SourceError) as told:
+            world.poll()
+        self.shows_no_secret(str(told.value), repr(told.value))
+        crm.refusing = False
+        assert [one.record_id for one in world.poll()] == [id]
+
+    def test_a_spent_quota_is_not_overdrawn(self, world: World, crm: Any) -> None:
+        """What a header says is heeded: nothing is asked until there is more."""
+        said = self.quota(crm)
+        if said is None or not self.heeds_what_is_left:
+            return
+        self.begun(crm, world)
+        crm.headers = said
+        id = crm.create()
+        try:
+            heard = [one.record_id for one in world.poll()]
+        except SourceError:
+            heard = []
+        asked = len(crm.requests)
+        with pytest.raises(SourceError, match="quota") as told:
+            world.poll()
+        assert len(crm.requests) == asked
+        assert told.value.retry_at is not None
+        assert timedelta(seconds=25) <= told.value.retry_at - crm.now <= timedelta(seconds=31)
+        crm.headers = {}
+        crm.tick(32)
+        heard += [one.record_id for one in world.poll()]
+        assert heard == [id]
+
+    def test_a_limit_that_a_header_times(self, world: World, crm: Any) -> None:
+        """A 429 without Retry-After."""
+        said = self.quota(crm)
+        if said is None:
+            return
+        self.begun(crm, world)
+        crm.then(*[answer(429, {"message": "slow down"}, said)] * 3)
+        with pytest.raises(SourceError) as told:
+            world.poll()
+        assert told.value.retry_at is not None
+        assert timedelta(seconds=25) <= told.value.retry_at - crm.now <= timedelta(seconds=31)
+
+    def test_a_record_is_read_by_its_id(self, make: Make, world: World, crm: Any) -> None:
+        """Whole; one that is gone is left out."""
+        source: Any = make()
+        if not isinstance(source, Rereading):
+            return
+        id = self.begun(crm, world)
+        gone = crm.create()
+        crm.delete(gone)
+        (found,) = list(source.fetch_many(self.record_type, [id, gone]))  # type: ignore[arg-type]
+        assert (found.record_type, found.record_id) == (self.record_type, id)
+        assert found.fields[self.fields["title"]] == "Parkers"
+        assert source.fetch_many("Nonsense", [id]) == ()
+
+    def test_a_stranger_among_the_types_is_named(self) -> None:
+        """With those there are and the vendor's page, by lint already."""
+        fault = self.connector.record_fault(None, "No such type!")
+        assert self.record_type in fault
+        assert fault.endswith(f"see {self.connector.documents[0].url}")
+        assert self.connector.record_fault(None, self.record_type) == ""
+
+    def test_a_field_that_can_have_no_such_name_is_named(self) -> None:
+        """With what names look like and the vendor's page, by lint already; those of the scenario are fine."""
+        strange = self.connector.field_fault(None, self.record_type, "No such field!")
+        assert strange == "" or strange.endswith(f"see {self.connector.documents[0].url}")
+        assert [name for name in self.fields.values() if self.connector.field_fault(None, self.record_type, name)] == []
+
+    def test_only_what_is_configured_is_asked_for(self, make: Make, worlds: Any, crm: Any) -> None:
+        """Each other record type would cost requests."""
+        world = worlds(make(records={self.record_type: {self.fields["title"]: FieldSpec()}}))
+        world.call(world.source.check)
+        world.poll()
+        asked = " ".join(one.path for one in crm.requests)
+        assert self.elsewhere not in asked
+
+    # --- answers of another shape
+
+    def test_an_empty_page_is_no_deletion(self, world: World, crm: Any) -> None:
+        """A list that is empty for a while says nothing of what is known, and nothing is lost by it."""
+        id = self.begun(crm, world)
+        crm.odd = self._on_rows(crm, lambda _rows: [])
+        assert world.poll() == []
+        crm.tick(5)
+        assert world.poll() == []
+        crm.odd = _as_it_is
+        crm.update(id, stage="won")
+        assert [(one.record_id, self.says(one, "stage")) for one in world.poll()] == [(id, "won")]
+
+    def test_an_answer_without_a_body_is_told(self, world: World, crm: Any) -> None:
+        """It is not taken for an empty list."""
+        self.begun(crm, world)
+        id = crm.create()
+        crm.then(*[answer(200, b"")] * 3)
+        with pytest.raises(SourceError):
+            world.poll()
+        crm.server.clear()
+        assert [one.record_id for one in world.poll()] == [id]
+
+    @pytest.mark.parametrize("other", [{}, {"records": []}, None, "many", 7])
+    def test_a_list_that_is_none_is_told(self, world: World, crm: Any, other: Any) -> None:
+        """An object, a text, nothing in its place: a trouble, and what changed is told once it is a list again."""
+        id = self.begun(crm, world)
+        crm.update(id, stage="won")
+        crm.odd = self._on_rows(crm, lambda _rows: other)
+        if other is None and self.null_is_empty:
+            assert world.poll() == []
+        else:
+            with pytest.raises(SourceError):
+                world.poll()
+        crm.odd = _as_it_is
+        assert [(one.record_id, self.says(one, "stage")) for one in world.poll()] == [(id, "won")]
+
+    def test_records_without_an_id_are_told_and_not_lost(self, world: World, crm: Any) -> None:
+        """And nothing is told of anything else instead."""
+        self._lacks(world, crm, self.listed[1])
+
+    def test_records_without_a_stamp_are_told_and_not_lost(self, world: World, crm: Any) -> None:
+        """Nobody knows when they changed; they are not taken for changed now."""
+        if self.listed[2]:
+            self._lacks(world, crm, self.listed[2])
+
+    def _lacks(self, world: World, crm: Any, path: str) -> None:
+        id = self.begun(crm, world)
+        crm.update(id, stage="won")
+        crm.odd = self._on_rows(crm, lambda rows: [_without(row, path) for row in rows])
+        try:
+            assert world.poll() == []
+            assert world.failed() != []
+        except SourceError:
+            pass
+        assert crm.touched > 0
+        crm.tick(1)
+        crm.odd = _as_it_is
+        assert [(one.record_id, self.says(one, "stage")) for one in world.poll()] == [(id, "won")]
+
+    def _on_rows(self, crm: Json, change: Callable[[list[Any]], Any]) -> Callable[[Any], Any]:
+        """Answers whose list of records is changed."""
+        crm.touched = 0
+
+        def changed(body: Any) -> Any:
+            *way, last = self.listed[0].split(".")
+            box = look(".".join(way), body) if way else body
+            rows = box.get(last) if isinstance(box, dict) else None
+            if not isinstance(rows, list) or not all(isinstance(row, dict) and look(self.listed[1], row) is not None for row in rows):
+                return body
+            crm.touched += len(rows)
+            box[last] = change(rows)
+            return body
+
+        return changed
+
+    # --- the vendor's own description
+
+    def test_what_is_asked_and_answered_is_what_the_vendor_describes(self, make: Make, world: World, crm: Any) -> None:
+        """Each request has parameters that there are, and each answer of the stand-in has the shape that is described."""
+        world.call(world.source.check)
+        ids = [crm.create(title=f"Deal {number}") for number in range(self.page + 2)]
+        crm.tick(120)
+        world.poll()
+        crm.update(ids[0], stage="won")
+        crm.delete(ids[1])
+        crm.tick(120)
+        world.poll()
+        if isinstance(source := make(), Rereading):
+            source.fetch_many(self.record_type, ids[:1])
+        judged = 0
+        for one in crm.said:
+            for fact in self.facts:
+                if re.fullmatch(fact.path, one.path) and one.status == 200:
+                    judged += 1
+                    assert set(one.asked) <= set(fact.asks), f"{one.path} knows no such parameter"
+                    assert {
+                        name: one.asked[name] for name, values in fact.closed.items() if one.asked.get(name, "") not in {"", *values}
+                    } == {}
+                    assert list(fits(fact.answer, one.body)) == [], one.path
+        assert bool(judged) is bool(self.facts)
+
+
+def _as_it_is(body: Any) -> Any:
+    return body
+
+
+def _without(row: Any, path: str) -> Any:
+    """A record without what stands at a path."""
+    name, _, rest = path.partition(".")
+    if name not in row:
+        return row
+    return {**row, name: _without(row[name], rest)} if rest else {key: value for key, value in row.items() if key != name}
