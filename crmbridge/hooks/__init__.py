@@ -6,7 +6,8 @@
 from crmbridge.hooks.bodies import Form
 from crmbridge.hooks.challenges import Challenge, Echo, Hello, Token
 from crmbridge.hooks.hook import Hook
-from crmbridge.hooks.map import KindMap, Map
+from crmbridge.hooks.map import KindMap, Map, Naming
+from crmbridge.hooks.options import Found, HookOptions
 from crmbridge.hooks.paths import Constant, Entries, Way
 from crmbridge.hooks.proofs import Basic, Bearer, Hmac, HmacSha256, Jwt, Shown, Signature, StandardWebhooks, Unsigned
 from crmbridge.hooks.signatures import is_basic, is_one_of, verify
@@ -19,13 +20,16 @@ __all__ = [
     "Echo",
     "Entries",
     "Form",
+    "Found",
     "Hello",
     "Hmac",
     "HmacSha256",
     "Hook",
+    "HookOptions",
     "Jwt",
     "KindMap",
     "Map",
+    "Naming",
     "Shown",
     "Signature",
     "StandardWebhooks",

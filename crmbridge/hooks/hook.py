@@ -13,7 +13,7 @@ from crmbridge.contract import Reply, Setting, WebhookRequest, revealed
 from crmbridge.errors import InvalidRequest
 from crmbridge.hooks.bodies import Form, check_type, read_body
 from crmbridge.hooks.challenges import Challenge, Echo, answer
-from crmbridge.hooks.map import Map, headers_of
+from crmbridge.hooks.map import Naming, headers_of, whole
 from crmbridge.hooks.observing import Observing
 from crmbridge.hooks.paths import Way
 from crmbridge.hooks.proofs import Shown, Signature
@@ -32,7 +32,7 @@ class Hook:
     def __init__(
         self,
         signature: Signature,
-        where: Map,
+        where: Naming,
         setting: Setting,
         reading: Reading,
         *,
@@ -48,7 +48,7 @@ class Hook:
         self._form: Form = form
         self._accepted = accepted
         self._observing = Observing(
-            where, setting.records, reading, repeats_within=repeats_within, rereads=rereads, id_header=request_id_header(signature)
+            whole(where), setting.records, reading, repeats_within=repeats_within, rereads=rereads, id_header=request_id_header(signature)
         )
         self._mapped = headers_of(where)
         self._named = isinstance(where.record_id, Way)

@@ -29,30 +29,20 @@ class KindMap(Options):
         return self
 
 
-class Map(Options):
-    """Where things stand: `body` is the whole request, `item` one of `items` (without `items`, the body), `headers` are its headers."""
+class Naming(Options):
+    """Where it stands what happened to which record: `body` is the whole request, `item` one of `items` (without `items`, the body),
+    `headers` are its headers."""
 
     items: Path | None = Field(
         None, description="A list of items, in which * stands for every element of a list; without it the body is the one item."
     )
     record_type: One = Field(description="A path, or {value: Deal}.")
     record_id: One = Field(description="The record's id.")
-    fields: Fields | None = Field(
-        None,
-        description="A mapping with the record's fields; nested ones are named like Account.Name. Without it, nothing but the id is known.",
-    )
-    before: Fields | None = Field(None, description="A mapping with old values of fields.")
     kind: KindMap | None = Field(None, description="What happened; without it the record was updated.")
-    version: PathOrHeader | None = Field(None, description="A number or ISO 8601 instant that grows with every change of the record.")
-    observation_id: PathOrHeader | None = Field(
-        None,
-        description="An id that a redelivery repeats, like headers.idempotency-key. Default: webhook-id (standard-webhooks), a signed id.",
-    )
     occurred_at: PathOrHeader | None = Field(
         None, description="When it happened: ISO 8601, or seconds or milliseconds since 1970. Default: on arrival."
     )
     actor: One | None = Field(None, description="Who changed the record.")
-    url: One | None = Field(None, description="The record's web address.")
 
     @field_validator("items")
     @classmethod
@@ -62,14 +52,34 @@ class Map(Options):
         return value
 
 
-def headers_of(where: Map) -> frozenset[str]:
+class Map(Naming):
+    """Where the record itself stands, too."""
+
+    fields: Fields | None = Field(
+        None,
+        description="A mapping with the record's fields; nested ones are named like Account.Name. Without it, nothing but the id is known.",
+    )
+    before: Fields | None = Field(None, description="A mapping with old values of fields.")
+    version: PathOrHeader | None = Field(None, description="A number or ISO 8601 instant that grows with every change of the record.")
+    observation_id: PathOrHeader | None = Field(
+        None,
+        description="An id that a redelivery repeats, like headers.idempotency-key. Default: webhook-id (standard-webhooks), a signed id.",
+    )
+    url: One | None = Field(None, description="The record's web address.")
+
+
+def whole(where: Naming) -> Map:
+    """A map of no more than names, as one that could say more."""
+    return where if isinstance(where, Map) else Map.model_construct(**dict(where))
+
+
+def headers_of(where: Naming) -> frozenset[str]:
     """Every header that is mapped."""
-    ways = [where.record_type, where.record_id, where.version, where.observation_id, where.occurred_at, where.actor, where.url]
-    ways.append(where.kind.from_ if where.kind else None)
+    ways = [value for _, value in where] + [where.kind.from_ if where.kind else None]
     return frozenset(one.header for one in ways if isinstance(one, Way) and one.header)
 
 
-def telling_headers(where: Map) -> list[str]:
+def telling_headers(where: Naming) -> list[str]:
     """The headers that say what happened to which record: with another one the same body is another request."""
     ways = [where.record_id, where.record_type, where.kind.from_ if where.kind else None]
     return sorted({one.header for one in ways if isinstance(one, Way) and one.header})

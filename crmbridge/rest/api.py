@@ -59,6 +59,8 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> Any:
         """One record by its id; None where it is gone, or a status of `nothing` says so. `more` are further query parameters."""
+        if id in ("", ".", ".."):  # no record's name, and another address
+            return None
         path = one.path.replace("{id}", quote(id, safe=""))
         try:
             return self.ask(Request(path, {**one.parameters, **(more or {})}, None, headers or {}, nothing)).json

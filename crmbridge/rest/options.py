@@ -11,6 +11,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from crmbridge.contract import DurationOrOff, Options, Walk, Written, every
+from crmbridge.hooks import Found
+from crmbridge.rest.called_options import CalledOptions
 from crmbridge.rest.login_options import Auth
 
 Path = Annotated[str, Field(pattern=r"^[^\s.]+(\.[^\s.]+)*$", max_length=300)]
@@ -201,7 +203,7 @@ class Quota(Options):
     )
 
 
-class RestOptions(Written):
+class RestOptions(Written, CalledOptions):
     """Options of the rest source."""
 
     url: str = Field(description="Address of the API, like https://api.crm.example/v2.")
@@ -217,3 +219,15 @@ class RestOptions(Written):
         if not re.fullmatch(r"https?://[^\s?#@]+", value):
             raise ValueError("write it like https://api.crm.example/v2, without a user, a query or a fragment")
         return value.rstrip("/")
+
+    def objections(self, *, public: bool) -> Found:
+        found = super().objections(public=public)
+        if self.webhook is None:
+            return found
+        if lacking := [name for name, one in self.types.items() if one.single is None]:
+            words = f"a webhook only names records, and nothing says how one of {lacking[0]} is read: write its `single`"
+            found.append((("webhook",), words))
+        for word, name in self.webhook.types.items():
+            if name not in self.types:
+                found.append((("webhook", "types", word), f"there is no record type {name}; there are {', '.join(self.types)}"))
+        return found

@@ -17,8 +17,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from crmbridge.contract import Connector, Document, DurationOrOff, Options, Secret, Setting
+from crmbridge.rest.build import build
+from crmbridge.rest.called_options import CalledOptions, Calling
 from crmbridge.rest.options import Quota, Resource, RestOptions
-from crmbridge.rest.source import RestSource, build
+from crmbridge.rest.source import RestSource
 from crmbridge.rest.values import Shape
 
 Build = Callable[[RestOptions, Setting, Shape | None, Any], RestSource]
@@ -53,6 +55,15 @@ class Named(_Strict):
     """How they are named, for people."""
 
 
+class Calls(_Strict):
+    """How it calls when something changed."""
+
+    sender: str
+    """Whose webhooks these are, of `crmbridge.hooks.senders`."""
+    types: dict[str, str] = Field(default_factory=dict)
+    """What it calls the record types in webhooks, where that is another word."""
+
+
 class Page(_Strict):
     """A page of the vendor that something here is taken from, and when it was read."""
 
@@ -83,6 +94,8 @@ class Preset(_Strict):
     types: dict[str, dict[str, Any]] = Field(min_length=1)
     others: Named | None = None
     """Record types that the CRM has by its own people's making."""
+    called: Calls | None = None
+    """What it sends by itself when something changed, if it can."""
     fields: Named | None = None
     """What names of fields look like, where a configuration writes them."""
     documents: list[Page] = Field(min_length=1)
@@ -221,6 +234,8 @@ def _model(name: str, module: str, found: Preset, more: type[Options]) -> type[O
     if found.walks:
         words = "How often everything is listed, to see which records are gone; or off. One that lacks twice in a row is gone."
         fields["deletes_every"] = (DurationOrOff, Field(found.deletes_every, description=words, validate_default=True))
+    if found.called is not None:
+        fields["webhook"] = (Calling | None, Field(None, description=CalledOptions.model_fields["webhook"].description))
     return create_model(f"{name.title().replace('_', '')}Options", __base__=more, __module__=module, **fields)
 
 
@@ -251,4 +266,5 @@ def engine(found: Preset, options: Any, names: list[str]) -> RestOptions:
         quota=found.quota,
         types={name: found.resource(name, values, options.page, every) for name in names},
         overlap=getattr(options, "overlap", found.overlap),
+        webhook=options.webhook.called(found.called.sender, found.called.types) if found.called and options.webhook else None,
     )

@@ -26,16 +26,6 @@ from crmbridge.rest.values import CLOSED, FieldReader, Fields, Names, Shape, des
 _log = logging.getLogger(__name__)
 
 
-def build(options: RestOptions, setting: Setting, shape: Shape | None = None, _given: Any = None) -> RestSource:
-    """A source with the abilities that all its types have. `_given` is what the user of a preset wrote."""
-    resources = options.types.values()
-    single, told = all(one.single for one in resources), all(one.described for one in resources)
-    kind = {(True, True): WholeRestSource, (True, False): RereadingRestSource, (False, True): DescribingRestSource}.get(
-        (single, told), RestSource
-    )
-    return kind(options, setting, shape)
-
-
 class RestSource:
     """Implements `crmbridge.contract.Source`, `Baseline`, `Rewindable`, `Walking` and `Entitled`."""
 

@@ -98,7 +98,7 @@ HANDSHAKES = {
 
 def test_no_handshake_is_forgotten():
     """Every known sender that asks first is asked here."""
-    from connectors.sources.webhook.senders import known, names
+    from crmbridge.hooks.senders import known, names
 
     assert {name for name in names() if known(name).challenge is not None} == set(HANDSHAKES)
     assert {name for name in names() if known(name).about.asks} == set(HANDSHAKES)

@@ -7,9 +7,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from connectors.sources.webhook import senders
 from crmbridge import registry
 from crmbridge.config.reference import json_schema, option_table, reference
+from crmbridge.hooks import senders
 from crmbridge.rules.filters import FILTERS
 from crmbridge.testing import Can, SourceContract
 from crmbridge.troubles.find import find

@@ -20,7 +20,8 @@ LAYERS = [
     {"config"},
     {"registry", "intake", "publisher"},
     {"rules", "store"},
-    {"rest", "hooks"},
+    {"rest"},
+    {"hooks"},
     {"contract", "http", "db", "server", "supervise", "waiting"},
     {"model", "errors", "telemetry", "peers"},
 ]

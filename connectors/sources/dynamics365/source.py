@@ -19,7 +19,7 @@ from crmbridge.contract import FieldInfo, Setting, Stretch
 from crmbridge.errors import SourceError
 from crmbridge.http import Kept, Refused, reading
 from crmbridge.model import Cursor, Observation, cursors, digest
-from crmbridge.rest import Body, Listing, Request, RestOptions, Rows, Shape, Single, Stream, WholeRestSource, described, stamped
+from crmbridge.rest import Body, Listing, Request, RestOptions, Rows, Shape, Single, Stream, WholeRestSource, described, reachable, stamped
 
 _log = logging.getLogger(__name__)
 _EXPIRED: Final = "0x80044352"  # ExpiredVersionStamp: older than seven days, or the table's definition has changed
@@ -214,7 +214,7 @@ class DynamicsSource(WholeRestSource):
 
 def make(options: RestOptions, setting: Setting, shape: Shape | None, _given: Any) -> DynamicsSource:
     """A source of tables."""
-    return DynamicsSource(options, setting, shape)
+    return reachable(DynamicsSource, options)(options, setting, shape)
 
 
 def _preferred(size: int, *, tracked: bool = True) -> str:

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import pytest
 from standins.attio import WORDS, Attio
+from standins.calls import OBJECT, Called, CallingAttio
 
 from connectors.sources.attio import CONNECTOR, values
 from crmbridge.testing import Can
@@ -73,3 +74,9 @@ class TestAttio(PresetContract):
 def test_what_an_attribute_holds(value, said):
     """By the shapes of Attio's OpenAPI."""
     assert values({"x": value}) == said
+
+
+class TestCalledAttio(Called, TestAttio):
+    calling = CallingAttio
+    can = frozenset({Can.POLL, Can.WEBHOOK, Can.SIGNED})
+    more: ClassVar = {"types": {OBJECT: "deals"}}

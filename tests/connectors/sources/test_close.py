@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import ClassVar
 
+from standins.calls import Called, CallingClose
 from standins.close import WORDS, Close
 
 from connectors.sources.close import CONNECTOR
@@ -32,3 +33,8 @@ class TestClose(PresetContract):
         """Close counts cents."""
         found = super().says(event, word, before=before)
         return found / Decimal(100) if word == "amount" and found is not None else found
+
+
+class TestCalledClose(Called, TestClose):
+    calling = CallingClose
+    can = frozenset({Can.POLL, Can.WEBHOOK, Can.SIGNED})

@@ -5,6 +5,7 @@ from typing import ClassVar
 from urllib.parse import parse_qs
 
 import pytest
+from standins.calls import Called, CallingDynamics
 from standins.dynamics365 import CLIENT_ID, CLIENT_SECRET, STATUSES, TENANT, WORDS, Dynamics
 
 from connectors.sources.dynamics365 import CONNECTOR
@@ -197,3 +198,8 @@ class TestDynamics(PresetContract):
         self.begun(crm, world)
         crm.create(at=crm.now - timedelta(days=3))
         assert world.poll() == []
+
+
+class TestCalledDynamics(Called, TestDynamics):
+    calling = CallingDynamics
+    can = frozenset({Can.POLL, Can.WEBHOOK})

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 import pytest
+from standins.calls import Called, CallingTwenty
 from standins.twenty import SITE, WORDS, Twenty
 
 from connectors.sources.twenty import CONNECTOR, amounts
@@ -55,3 +56,8 @@ def test_an_amount_in_whole_units(micros, said):
     """The millionths stay beside it."""
     found = amounts({"amount": {"amountMicros": micros, "currencyCode": "EUR"}, "name": "Parkers"})
     assert (found["amount.amount"], found["amount"]["amountMicros"], found["name"]) == (said, micros, "Parkers")
+
+
+class TestCalledTwenty(Called, TestTwenty):
+    calling = CallingTwenty
+    can = frozenset({Can.POLL, Can.WEBHOOK, Can.SIGNED})

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from shared import NOW
 from standins.senders import FORMS, OTHER, SECRET, SENDERS, b64, body_of, later, mac, options, request, seconds, token
 
-from connectors.sources.webhook import senders as known
 from connectors.sources.webhook.options import WebhookOptions
 from connectors.sources.webhook.source import WebhookSource
 from crmbridge.contract import Setting, WebhookRequest
 from crmbridge.errors import InvalidRequest, InvalidSignature
+from crmbridge.hooks import senders as known
 
 LEAST = 200
 

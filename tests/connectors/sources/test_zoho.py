@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import pytest
+from standins.calls import Called, CallingZoho
 from standins.zoho import CLIENT_ID, CLIENT_SECRET, REFRESH, WORDS, Zoho
 
 from connectors.sources.zoho import CONNECTOR
@@ -73,3 +74,8 @@ class TestZoho(PresetContract):
         world.poll()
         (asked,) = {one.path for one in crm.requests if one.path.startswith("/crm/v8/Deals?")}
         assert "fields=Deal_Name%2CStage%2CAmount%2COwner%2Cid%2CModified_Time%2CCreated_Time%2CModified_By" in asked
+
+
+class TestCalledZoho(Called, TestZoho):
+    calling = CallingZoho
+    can = frozenset({Can.POLL, Can.WEBHOOK})

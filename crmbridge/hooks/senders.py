@@ -7,7 +7,7 @@ the file's, all of it is the user's.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -81,8 +81,8 @@ def _is_known(name: str) -> str:
 Sender = Annotated[str, AfterValidator(_is_known), WithJsonSchema({"enum": list(names())})]
 
 
-def with_sender(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Options as a user wrote them, with what is known of the sender that they name."""
+def with_sender(raw: Mapping[str, Any], mapped: Collection[str]) -> Mapping[str, Any]:
+    """Options as a user wrote them, with what is known of the sender that they name. `mapped`: the keys of a map that count."""
     name = raw.get("sender")
     if not isinstance(name, str) or name not in names():
         return raw
@@ -90,6 +90,8 @@ def with_sender(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     found = {"body": one.body, "accepted": one.accepted, **raw}
     for part in _PARTS:
         given, own = raw.get(part), getattr(one, part)
+        if part == "map":
+            own = {key: value for key, value in own.items() if key in mapped}
         if own is None or (part in raw and not isinstance(given, Mapping)):
             continue
         given = given or {}
@@ -105,7 +107,7 @@ def table() -> str:
     lines = ["| sender | proves itself by | asks first | does not tell | you write besides | document | proved by |", "| --- " * 7 + "|"]
     for name in names():
         one = known(name).about
-        sender = f"[`{name}`](senders/{name}.yaml) ({one.title})"
+        sender = f"[`{name}`](../../../crmbridge/hooks/senders/{name}.yaml) ({one.title})"
         cells = [sender, one.proves, one.asks or "nothing", one.lacks, one.wants, f"[{one.read}]({one.page})", one.proved]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
