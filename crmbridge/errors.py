@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 
 class CrmbridgeError(Exception):
@@ -48,10 +49,11 @@ class Problem:
 
 
 class ConfigError(CrmbridgeError):
-    """The configuration cannot be used. `problems` holds all of them, in file order."""
+    """The configuration cannot be used. `problems` holds all of them, in file order; their files are in `folder`."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], folder: Path | None = None) -> None:
         self.problems = tuple(problems)
+        self.folder = folder
         super().__init__("\n".join(map(str, self.problems)))
 
 

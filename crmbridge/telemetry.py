@@ -120,13 +120,23 @@ class JsonFormatter(_Formatter):
         return line if line.isascii() and "\x7f" not in line else line.translate(_JSON_CONTROLS)
 
 
+_COLOURS = {"WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}  # yellow, red, bold red: ECMA-48, SGR
+
+
 class TextFormatter(_Formatter):
-    """For people: time, level, message, then the facts as `name=value`."""
+    """For people: time, level, message, then the facts as `name=value`. With `colour`, levels that want to be seen have one."""
+
+    def __init__(self, *, colour: bool = False) -> None:
+        super().__init__()
+        self._colours = _COLOURS if colour else {}
 
     def line(self, record: logging.LogRecord, facts: dict[str, Any]) -> str:
         stamp = time.strftime("%H:%M:%S", time.localtime(record.created))
         tail = "".join(f" {name}={one_line(str(value))}" for name, value in facts.items() if value not in ("", None))
-        text = f"{stamp} {record.levelname.lower():7} {one_line(record.getMessage())}{tail}"
+        level = f"{record.levelname.lower():7}"
+        if colour := self._colours.get(record.levelname):
+            level = f"\033[{colour}m{level}\033[0m"
+        text = f"{stamp} {level} {one_line(record.getMessage())}{tail}"
         if not record.exc_info:
             return text
         # Set in, so that no line of an exception's own words begins like a line of the log.
@@ -136,10 +146,16 @@ class TextFormatter(_Formatter):
 _NOISY = ("urllib3", "requests", "requests_oauthlib", "oauthlib", "tweepy", "aiohttp.access", "apscheduler", "asyncio")
 
 
-def configure_logging(*, level: str = "info", style: str = "json", stream: TextIO | None = None) -> None:
-    """Send all logs to `stream` (stderr). Vendor clients' own debug logs stay off: they print tokens."""
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+def configure_logging(*, level: str = "info", style: str = "auto", stream: TextIO | None = None) -> None:
+    """Send all logs to `stream` (stderr). Vendor clients' own debug logs stay off: they print tokens.
+
+    `style`: json, text, or auto: text on a terminal, else json. Colours: on a terminal, without NO_COLOR (https://no-color.org).
+    """
+    stream = stream or sys.stderr
+    terminal = stream.isatty()
+    handler = logging.StreamHandler(stream)
+    in_json = style == "json" or (style == "auto" and not terminal)
+    handler.setFormatter(JsonFormatter() if in_json else TextFormatter(colour=terminal and not os.environ.get("NO_COLOR")))
     # Nobody asks our logs for threads and processes; looking them up for each line costs (Python's logging HOWTO, Optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()

@@ -9,7 +9,7 @@ import sys
 
 from crmbridge.cli.common import Failure
 from crmbridge.cli.group import cli
-from crmbridge.cli.terminal import say, say_entry
+from crmbridge.cli.terminal import say, say_entry, say_problem
 from crmbridge.errors import ConfigError, CrmbridgeError
 from crmbridge.telemetry import redact
 
@@ -22,7 +22,7 @@ def main() -> None:
         cli(standalone_mode=True)
     except ConfigError as error:
         for problem in error.problems:
-            say_entry(redact(str(problem)), err=True)
+            say_problem(problem, error.folder, err=True)
         count = len(error.problems)
         say(f"{count} problem{'s' if count != 1 else ''}; nothing was started", err=True)
         sys.exit(3)

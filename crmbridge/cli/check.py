@@ -15,13 +15,14 @@ import click
 from crmbridge.cli import evidence
 from crmbridge.cli.common import Failure, config_option, output_option, picture_line, table
 from crmbridge.cli.common import show as show_data
-from crmbridge.cli.terminal import say
+from crmbridge.cli.terminal import say, say_problem
 from crmbridge.config.load import Config, load, measured
 from crmbridge.config.secrets import secrets_in
 from crmbridge.errors import ConfigError, Problem
 from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, plain
 from crmbridge.rules.cases import run_case
 from crmbridge.rules.engine import NO_LINK
+from crmbridge.rules.expression import did_you_mean
 from crmbridge.rules.longest import ROOM, longest, longest_message
 
 
@@ -61,7 +62,10 @@ def lint(path: Path, examples: bool, secrets: bool, output: str) -> None:
         f"{one['fault']}. Write `| truncate(...)` there"
         for one in overfull
     ]
-    show_data(data, output, lambda _: [*map(str, problems), *notes])
+    if output == "text":
+        for one in problems:
+            say_problem(one, path.parent)
+    show_data(data, output, lambda _: notes)
     if problems:
         raise Failure(f"{len(problems)} problem{'s' if len(problems) != 1 else ''}", 3)
     if output == "text":
@@ -314,22 +318,34 @@ def connectors(output: str) -> None:
 
 
 @click.command()
-@click.argument("name")
-def doc(name: str) -> None:
-    """What the connector NAME can do and cannot, its options, and its set-up at the vendor; `rules`: how rules are written."""
+@click.argument("name", required=False)
+def doc(name: str | None) -> None:
+    """Print the page NAME: `rules` is how rules are written; a connector's is what it can do and cannot, its options, and its set-up
+    at the vendor. Without NAME, list the pages."""
     from crmbridge import registry, rules
     from crmbridge.config.reference import option_table
 
+    if name is None:
+        pages = [["rules", "how rules are written"]]
+        pages += [[one, registry.load(kind, one).summary] for kind in registry.KINDS for one in registry.names(kind)]
+        say("\n".join(table(pages, ["PAGE", "WHAT IT IS ABOUT"])))
+        return
     if name == "rules":
-        say(Path(rules.__file__).with_name("README.md").read_text(encoding="utf-8"))
+        _page(Path(rules.__file__).with_name("README.md"))
         return
     kinds = [kind for kind in registry.KINDS if name in registry.names(kind)]
     if not kinds:
-        raise Failure(f"no connector {name} is installed; see `crmbridge connectors`", 2)
+        known = ["rules", *(one for kind in registry.KINDS for one in registry.names(kind))]
+        raise Failure(f"there is no page {name}{did_you_mean(name, known)}; see `crmbridge doc`", 2)
     for kind in kinds:
         connector = registry.load(kind, name)
         page = Path(sys.modules[registry.module(kind, name)].__file__ or "").with_name("README.md")
         if page.is_file():
-            say(page.read_text(encoding="utf-8"))
+            _page(page)
         else:  # of another distribution, which need not bring a page
             say(f"{kind[:-1]} {name}: {connector.summary}\n\n{option_table(connector)}\n")
+
+
+def _page(path: Path) -> None:
+    """A page without the marks between which its tables are generated."""
+    say(re.sub(r"<!--.*?-->\n?", "", path.read_text(encoding="utf-8"), flags=re.DOTALL))

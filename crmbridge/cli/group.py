@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+from collections.abc import Iterator
 from typing import Final
 
 import click
 
 from crmbridge import __version__
+from crmbridge.cli.examples import EXAMPLES
 
 _VERBS: Final = {
     "demo": ("demo", "See the whole thing on this machine: a sample CRM, rules, the feed in the browser."),
@@ -44,7 +47,7 @@ _VERBS: Final = {
     "manifest": ("check", "The app's manifest for the rules as they are: exactly the rights that they need."),
     "schema": ("check", "The JSON Schema of the configuration, for editors."),
     "connectors": ("check", "The sources and destinations that are installed."),
-    "doc": ("check", "What a connector can do, its options, its set-up."),
+    "doc": ("check", "The pages: how rules are written; what a connector can do, its options, its set-up."),
     "chirp": ("chirp", "The feed's people."),
 }
 
@@ -59,11 +62,40 @@ class _Families(click.Group):
         family, summary = _VERBS[name]
         command: click.Command = getattr(importlib.import_module(f"crmbridge.cli.{family}"), name.replace("-", "_"))
         command.short_help = summary
+        _illustrate(name, command)
         return command
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it; for a verb that there is not, say which one may be meant."""
+        if args and args[0] not in _VERBS and not args[0].startswith("-"):
+            meant = self._meant(context, args[0])
+            context.fail(f'there is no verb "{args[0]}"; ' + (f"did you mean `crmbridge {meant}`?" if meant else "see `crmbridge --help`"))
+        return super().resolve_command(context, args)
+
+    def _meant(self, context: click.Context, name: str) -> str:
+        """The verb, or the verb within a family, that is written most like `name`."""
+        known = {path.rpartition(" ")[2]: path for path in self._inner(context)} | {verb: verb for verb in _VERBS}
+        near = difflib.get_close_matches(name, known, 1)
+        return known[near[0]] if near else ""
+
+    def _inner(self, context: click.Context) -> Iterator[str]:
+        for name in _VERBS:
+            command = self.get_command(context, name)
+            if isinstance(command, click.Group):
+                yield from (f"{name} {inner}" for inner in command.list_commands(context))
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl([(name, summary) for name, (_, summary) in _VERBS.items()])
+
+
+def _illustrate(name: str, command: click.Command) -> None:
+    """Let `--help` end with examples, of a family's verbs too."""
+    if isinstance(command, click.Group):
+        for inner, one in command.commands.items():
+            _illustrate(f"{name} {inner}", one)
+    elif name in EXAMPLES:
+        command.epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in EXAMPLES[name])
 
 
 @click.group(cls=_Families, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

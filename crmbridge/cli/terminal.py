@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+import unicodedata
+from pathlib import Path
 from typing import Any, Final
 
 import click
+
+from crmbridge.errors import Problem
+from crmbridge.telemetry import redact
 
 _ODD: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, but for tab and line feed: ESC, OSC, carriage return, C1
@@ -36,3 +42,34 @@ def say_entry(text: str, *, err: bool = False) -> None:
 def say_over(text: str) -> None:
     """Print `text` over the last line of the terminal; nothing leaves it empty. To standard error."""
     click.echo(f"{_WIPE}{safe(text)}" if text else _WIPE, err=True, nl=False)
+
+
+_BEFORE, _SHOWN = 60, 100  # characters of a line before its place, and of all of it
+
+
+def say_problem(one: Problem, folder: Path | None, *, err: bool = False) -> None:
+    """Print a problem, and on a terminal the line that it is about. A log keeps no line of a configuration: it may hold a secret."""
+    say_entry(redact(str(one)), err=err)
+    if folder is not None and (sys.stderr if err else sys.stdout).isatty():
+        for line in excerpt(one, folder):
+            say(redact(line), err=err)
+
+
+def excerpt(one: Problem, folder: Path) -> list[str]:
+    """The line that a problem is about, and a caret under its place; nothing where there is no such line."""
+    try:
+        lines = (folder / one.file).read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    if not 0 < one.line <= len(lines) or one.column > len(lines[one.line - 1]) + 1:
+        return []
+    begin = max(0, one.column - 1 - _BEFORE)
+    shown = safe(lines[one.line - 1][begin : begin + _SHOWN].replace("\t", " "))
+    before = safe(lines[one.line - 1][begin : one.column - 1].replace("\t", " "))
+    number = f"    {one.line} | "
+    return [f"{number}{shown}", f"{' ' * (len(number) - 2)}| {' ' * _width(before)}^"]
+
+
+def _width(text: str) -> int:
+    """The cells that a text takes on a terminal: two for each wide character (UAX #11)."""
+    return sum(0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)

@@ -177,9 +177,9 @@ def load(path: Path, *, secrets: bool = True) -> Config:
     loader = _Loader(path.absolute())
     config = loader.load()
     if config is None or loader.problems:
-        raise ConfigError(_told_once(loader.problems, loader.main.problems))
+        raise ConfigError(_told_once(loader.problems, loader.main.problems), path.parent)
     if secrets and (missing := unreadable_secrets(config, loader.main) or unusable_secrets(config, loader.main)):
-        raise ConfigError(missing)
+        raise ConfigError(missing, path.parent)
     return config
 
 

@@ -135,7 +135,9 @@ class LogModel(Options):
     """What the daemon writes to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is written.")
-    style: Literal["json", "text"] = Field("json", description="One JSON object a line, or lines for people.")
+    style: Literal["auto", "json", "text"] = Field(
+        "auto", description="One JSON object a line, or lines for people; auto: lines for people on a terminal, else JSON."
+    )
 
 
 class NetworkModel(Options):

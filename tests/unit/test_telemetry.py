@@ -205,6 +205,31 @@ def test_configuring(root):
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["mine"]
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "style", "no_colour", "shown"),
+    [
+        (io.StringIO, "auto", "", "{"),
+        (Terminal, "auto", "", "\033[33mwarning\033[0m "),
+        (Terminal, "auto", "1", "warning careful"),
+        (Terminal, "json", "", '"level":"warning"'),
+        (io.StringIO, "text", "", "warning careful"),
+    ],
+)
+def test_who_watches_sees_lines_for_people(root, monkeypatch, stream, style, no_colour, shown):
+    """On a terminal, with the colours that they did not switch off; a program gets JSON."""
+    monkeypatch.setenv("NO_COLOR", no_colour)
+    out = stream()
+    configure_logging(style=style, stream=out)
+    logging.getLogger("crmbridge.x").warning("careful")
+    assert shown in out.getvalue()
+    assert ("\033" in out.getvalue()) == ("\033" in shown)
+
+
 def test_lone_surrogates_reach_the_stream(root):
     """A broken record must not break the log itself."""
     raw = io.BytesIO()
