@@ -55,6 +55,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "restore": ("crmbridge restore backups/today",),
     "adopt": ("crmbridge adopt", "crmbridge adopt --hold"),
     "forget": ("crmbridge forget crm/Contact/7",),
+    "install-files": ("crmbridge install-files ./crmbridge-files", "crmbridge install-files /etc/crmbridge --force"),
     "lint": ("crmbridge lint", "crmbridge lint -c acme/crmbridge.yaml -o json", "crmbridge lint --examples"),
     "test": ("crmbridge test", "crmbridge test --run big-win"),
     "render": ("crmbridge render change.json", "crmbridge render - -o json < change.json"),

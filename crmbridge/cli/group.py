@@ -38,6 +38,7 @@ _VERBS: Final = {
     "restore": ("keep", "Put a backup in place of the databases."),
     "adopt": ("keep", "Go on with a database that was restored, copied or moved."),
     "forget": ("keep", "Remove all that is stored of a record."),
+    "install-files": ("keep", "Write the systemd unit, compose file, alert rules, board and schema of this version."),
     "lint": ("check", "Check a configuration; every problem at once."),
     "test": ("check", "Run the tests that stand beside the rules."),
     "render": ("check", "What would be said for a change, without saying it."),

@@ -1,14 +1,17 @@
-"""backup, restore, adopt, forget: the databases as things that people keep."""
+"""backup, restore, adopt, forget: the databases as things that people keep; install-files: what stands beside them."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
+from typing import Final
 
 import click
 
+import crmbridge
 from crmbridge.cli.common import Failure, ask_daemon, call, config_option
 from crmbridge.cli.terminal import say
 from crmbridge.config.load import load
@@ -96,3 +99,36 @@ def forget(record: str, yes: bool, path: Path) -> None:
         click.confirm("remove them for good?", abort=True)
     gone = call(path, "forget", record=record)["gone"]
     say("removed: " + ", ".join(f"{count} {what}" for what, count in gone.items()))
+
+
+_PROGRAM: Final = "/opt/crmbridge/bin/crmbridge"
+"""Where the unit that is shipped looks for it."""
+_NAMES: Final = {"crmbridge.yaml": "crmbridge.reference.yaml"}
+"""What would stand where people keep their own."""
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Also over files that are there.")
+def install_files(folder: Path, force: bool) -> None:
+    """Write into FOLDER what belongs to this version: a systemd unit that starts this very program, compose file and Dockerfile, alert
+    rules and a board, the JSON Schema, and the configuration with all its keys."""
+    texts = {_NAMES.get(one.name, one.name): one.read_text(encoding="utf-8") for one in sorted(_shipped().iterdir()) if one.is_file()}
+    if not force and (there := [name for name in texts if (folder / name).exists()]):
+        raise Failure(f"{folder} has {', '.join(there)} already; --force writes over them")
+    program = Path(sys.argv[0]).absolute()
+    program = program if program.name == "crmbridge" else Path(sys.executable).with_name("crmbridge")
+    texts["crmbridge.service"] = texts["crmbridge.service"].replace(_PROGRAM, str(program))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        say(f"written: {folder / name}")
+
+
+def _shipped() -> Path:
+    """`config/`: beside the package in a checkout, inside it in an installed wheel."""
+    package = Path(crmbridge.__file__).parent
+    for folder in (package / "_config", package.with_name("config")):
+        if (folder / "crmbridge.service").exists():
+            return folder
+    raise Failure("these files are not installed; install crmbridge from its wheel or its repository")

@@ -35,6 +35,7 @@ def test_the_wheel_holds_both_packages_and_their_data(wheel):
         if path.is_file() and "__pycache__" not in path.parts
     }
     wanted |= {f"crmbridge/_examples/parkers/{name}" for name in ("crmbridge.yaml", "crm.sql", "story.sql")}
+    wanted |= {f"crmbridge/_config/{path.name}" for path in (ROOT / "config").iterdir()}
 
     assert set() == wanted - names
 

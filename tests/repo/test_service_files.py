@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -43,6 +44,21 @@ def test_the_image_is_built_from_what_there_is():
             assert (ROOT / source).exists(), source
     assert re.search(r"^USER 10001$", text, re.MULTILINE)
     assert "HEALTHCHECK" in text
+
+
+def test_the_image_has_all_that_its_wheel_is_made_of(tmp_path):
+    """What is copied before `pip install .` is enough to build it."""
+    text = (CONFIG / "Dockerfile").read_text("utf-8").split("\nFROM ")[1]
+    for line in re.findall(r"^COPY (.+)$", text, re.MULTILINE):
+        *sources, target = line.split()
+        for source in sources:
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, tmp_path / target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / source, tmp_path / target)
+    build = "import sys, hatchling.build as back; back.build_wheel(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", build, str(tmp_path / "out")], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_compose_file_exposes_only_hooks_and_feed():
