@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from crmbridge.contract import Limits
+from crmbridge.contract import Destination
 from crmbridge.model import Why
 from crmbridge.publisher.decide import Cap
 from crmbridge.publisher.health import Health
@@ -29,6 +29,8 @@ class Turn:
     """Seconds of the monotonic clock."""
     room: int = _UNBOUNDED
     """How many messages may begin."""
+    batch: int = 1
+    """How many of them may go together."""
     pause: float | None = None
     """Where none may: the seconds for which that stands."""
 
@@ -49,7 +51,7 @@ class Gates:
         name: str,
         health: Health,
         *,
-        limits: Limits,
+        destination: Destination,
         pace: Pace | None,
         cap: Cap | None,
         store: Store,
@@ -58,7 +60,7 @@ class Gates:
         """`under_way`: how many messages each attempt is about that has begun and is not settled."""
         self._name = name
         self._health = health
-        self._limits = limits
+        self._destination = destination
         self._pace = pace
         self._cap = cap
         self._store = store
@@ -80,12 +82,13 @@ class Gates:
 
     async def _attempts(self, turn: Turn) -> Turn:
         """As many go as attempts are free; one, where it looks ill."""
-        limits, begun = self._limits, len(self._under_way())
+        limits, begun = self._destination.limits, len(self._under_way())
         free = min(limits.concurrency - begun, self._health.breaker.allows(turn.tick, begun))
         if free <= 0 or (begun and free < limits.concurrency // 4):
             # An attempt that ends wakes us; a lease is a transaction, and one for each that falls free would be many.
             return turn.not_for(LONGEST_SLEEP)
-        return turn.at_most(free if self._health.probing else free * limits.batch)
+        batch = 1 if self._health.probing else limits.batch
+        return replace(turn.at_most(free * batch), batch=batch)
 
     async def _paced(self, turn: Turn) -> Turn:
         """No more go than its pace allows."""

@@ -81,7 +81,7 @@ class Publisher:
         self._gates = Gates(
             self.name,
             self.health,
-            limits=limits,
+            destination=destination,
             pace=self._pace,
             cap=policy.cap,
             store=store,
@@ -205,7 +205,12 @@ class Publisher:
             return 1.0
         self._idle = not lease.deliveries and not self._under_way and lease.next_due is None
         self._tell_of_ended(lease, turn.now)
-        self._begin(await self._without_undisclosed(lease.deliveries))
+        try:
+            refused = [one for delivery in lease.deliveries if (one := self._disclosed(delivery))]
+        except Exception:  # nothing has begun: what is leased must not look as if it were under way
+            await self._settle([decide.unbegun(one, turn.now) for one in lease.deliveries])
+            raise
+        self._begin(await self._without(refused, lease.deliveries), turn.batch)
         if (lease.deliveries or lease.expired) and lease.next_due is not None and lease.next_due <= turn.now:
             return 0.0
         waits = [at - turn.tick for at in (*resting.values(), *asked.values())]
@@ -220,9 +225,12 @@ class Publisher:
         for id, why in lease.unreadable.items():
             _log.error("a message is put aside", extra={"destination": self.name, "delivery": id, "reason": why})
 
-    async def _without_undisclosed(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Those that this destination's present readers may see; the others become dead letters."""
-        refused = [decision for one in deliveries if (decision := decide.disclosed(one, self.policy, self._hidden(one.message)))]
+    def _disclosed(self, delivery: Delivery) -> Decision | None:
+        """The end of a message that this destination's present readers may not see; None if all is well."""
+        return decide.disclosed(delivery, self.policy, self._hidden(delivery.message))
+
+    async def _without(self, refused: Sequence[Decision], deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Let the refused end as dead letters; returns the others."""
         if not refused:
             return deliveries
         await self._settle(refused)
@@ -231,10 +239,10 @@ class Publisher:
         keys = {decision.settlement.delivery.key for decision in refused}
         return [one for one in deliveries if one.key not in keys]
 
-    def _begin(self, deliveries: Sequence[Delivery]) -> None:
-        """Begin an attempt for each parcel."""
+    def _begin(self, deliveries: Sequence[Delivery], size: int) -> None:
+        """Begin an attempt for each parcel of at most `size`."""
         begun = self._monotonic()  # not before: the pace counts from when a request may really go out
-        for batch in parcels(deliveries, 1 if self.health.probing else self.destination.limits.batch):
+        for batch in parcels(deliveries, size):
             for one in batch:
                 self._last_lane = lane(one)
                 self._lanes.begin(self._last_lane, begun)

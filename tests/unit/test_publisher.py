@@ -74,9 +74,22 @@ async def store(tmp_path):
 class Running:
     """A publisher that runs for the length of a block."""
 
-    def __init__(self, store, network, *, on_unknown=OnUnknown.RESEND, chance=lambda: 0.0, destination="out", under_way=None, **facts):
+    def __init__(
+        self,
+        store,
+        network,
+        *,
+        on_unknown=OnUnknown.RESEND,
+        chance=lambda: 0.0,
+        destination="out",
+        under_way=None,
+        hidden=lambda _: (),
+        **facts,
+    ):
         policy = Policy(**({"destination": destination, "idempotent": False, "on_unknown": on_unknown} | facts))
-        self.publisher = Publisher(network, policy, store=store, metrics=Metrics(), now=now, chance=chance, under_way=under_way)
+        self.publisher = Publisher(
+            network, policy, store=store, metrics=Metrics(), now=now, chance=chance, under_way=under_way, hidden=hidden
+        )
 
     async def __aenter__(self):
         self.task = asyncio.create_task(self.publisher.run())
@@ -478,3 +491,20 @@ async def test_a_pause_does_not_end_the_vendor_s_own_waits(store):
         await until(lambda: _all(network, 1))
         await asyncio.sleep(0.2)
     assert network.seen == ["b"]
+
+
+async def test_what_goes_wrong_behind_a_lease_leaves_nothing_under_way(store):
+    """A message that was leased and did not begin waits as before, and goes out once it can."""
+    network, faults = Network(), [RuntimeError("nobody foresaw this")]
+
+    def hidden(message):
+        if faults:
+            raise faults.pop()
+        return ()
+
+    await store.record(batch(entry("k0"), entry("k1", record=other(1))), now())
+    async with Running(store, network, hidden=hidden) as publisher:
+        await until(lambda: _all(network, 2))
+        await until(lambda: _nothing_open(store))
+        assert publisher.fault == ""
+    assert sorted(network.seen) == ["k0", "k1"]
