@@ -28,6 +28,7 @@ from crmbridge.model import Literal, Text, Value, clean, inside_link, marked_lin
 from crmbridge.model import address as web
 
 ZW: Final = "\u200b"
+_DOTS: Final = ".\u3002\uff0e\uff61"  # those of IDNA
 _TAIL: Final = 2048  # characters that can matter on either side of a value
 
 _LOOKALIKE: Final = {"*": "\u2217", "_": "\u02cd", "~": "\u223c", "`": "\u02cb", "\\": "\u2216", "[": "\uff3b", "]": "\uff3d"}
@@ -182,7 +183,8 @@ def _joins(before: str, words: str) -> bool:
         or ((first == "#" or first.isalnum() or first == "_") and _ENTITY.search(before) is not None)
         or (last in "{$" and first == "{")
         or (last in ":/" and first == "/")
-        or (last == "." and words[:2].isalpha() and len(words) > 1)
+        or (last in _DOTS and words[:2].isalpha() and len(words) > 1)
+        or (last.isalpha() and first.isalpha() and len(before) > 1 and before[-2] in _DOTS)  # a part of a host, of which each has a half
         or (last in "[])" and _MARKED.match(words) is not None)
         or ((first.isspace() or first in "#-=|+>") and _LINE_MARK.search(before) is not None)
         or (_NUMBERED.match(words) is not None and _LINE_NUMBER.search(before) is not None)

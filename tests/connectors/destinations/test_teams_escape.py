@@ -210,6 +210,7 @@ def test_no_words_of_a_record_do_anything(words: str) -> None:
 
 @settings(max_examples=examples(600))
 @given(_HARMLESS, _WORDS, _HARMLESS, _WORDS, _HARMLESS)
+@example("", "", "", "1.ä", "word ")
 def test_words_of_a_record_do_nothing_beside_the_rule_s(first: str, one: str, middle: str, two: str, last: str) -> None:
     """What acts is what the rule's own words alone would do, with an unremarkable word for each value."""
     said = markdown((Literal(first), Value(one), Literal(middle), Value(two), Literal(last)))
