@@ -18,6 +18,7 @@ from crmbridge.server import parse_listen
 _SPOKEN_TO: Final = ("url", "api_url", "token_url")
 _INSIDE: Final = (".local", ".lan", ".internal", ".home.arpa", ".localhost")
 SHORTEST_SECRET: Final = 16  # characters
+_SIGNING: Final = frozenset({"signature", "webhook"})  # keys below which a secret proves who sends
 
 
 def reachable_from_outside(server: Any) -> bool:
@@ -84,7 +85,7 @@ def open_files(secrets: Sequence[tuple[KeyPath, Secret]]) -> Iterator[tuple[KeyP
 def weak(secrets: Sequence[tuple[KeyPath, Secret]]) -> Iterator[tuple[KeyPath, str]]:
     """Signing secrets that can be guessed, of those that can be read here: whoever does can post what they like."""
     for path, secret in secrets:
-        if "signature" in path:
+        if _SIGNING.intersection(path):
             try:
                 length = len(secret.reveal())
             except ValueError:

@@ -63,6 +63,29 @@ def test_a_secret_that_can_be_guessed_is_named_where_others_reach_the_server(sai
     assert one.startswith("sources.crm.signature.secret[0]: a secret of fewer than 16 characters")
 
 
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ("type: close, token: {file: secret}, webhook: {secret: {file: short}}", "webhook.secret[0]"),
+        (
+            'type: odoo, url: "https://o.example", database: d, user: u, password: {file: secret}, webhook: {path: {file: short}}',
+            "webhook.path[0]",
+        ),
+    ],
+)
+def test_so_is_one_of_what_calls_a_source_that_is_polled(tmp_path, options, place):
+    """By its signature's secret, or by a path that nobody is to guess."""
+    for name, words in (("secret", "a-secret-of-some-length"), ("short", "guess-me")):
+        (tmp_path / name).write_text(words)
+        (tmp_path / name).chmod(0o600)
+    path = tmp_path / "crmbridge.yaml"
+    path.write_text(
+        f"crmbridge: 1\nserver: {{listen: '0.0.0.0:8080'}}\nsources: {{crm: {{{options}}}}}\ndestinations: {{out: {{type: console}}}}\n"
+    )
+    (one,) = load(path, secrets=False).warnings
+    assert (one.path, "fewer than 16 characters" in one.message) == (f"sources.crm.{place}", True)
+
+
 def test_a_secret_that_everybody_here_can_read_is_named(said):
     found = said(mode=0o644)
     assert [one.partition(":")[0] for one in found] == ["sources.crm.signature.secret[0]", "destinations.out.token"]
