@@ -9,22 +9,26 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Final
 
 import click
 import yaml
 
 from crmbridge import registry
 from crmbridge.cli.common import Failure
-from crmbridge.cli.terminal import say
+from crmbridge.cli.terminal import say, say_problem
 from crmbridge.config.load import Config, load
+from crmbridge.config.secrets import configured_secrets
 from crmbridge.errors import ConfigError
 from crmbridge.rules.cases import run_case
+
+_BEGUN: Final = "# Written by `crmbridge init`."
+"""How a configuration begins that this wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,45 +67,93 @@ def starters(kind: str) -> dict[str, Starter]:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
 @click.option("--crm", help="Which CRM: salesforce, hubspot, ...")
 @click.option("--network", help="Which network: slack, chirp, twitter, ...")
-@click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="An answer, for scripts; with it nothing is asked.")
+@click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="An answer or a secret, for scripts; with it nothing is asked.")
 @click.option("--defaults", is_flag=True, help="Ask nothing: what is not said is as usual, secrets come later.")
 def init(folder: Path, crm: str | None, network: str | None, given: tuple[str, ...], defaults: bool) -> None:
     """Write a configuration into FOLDER for your CRM and your network, with a rule and its test; then log in and try it.
 
-    Secrets are asked for and kept in FOLDER/secrets, which only you may read; what you leave empty can be filled in later.
+    Secrets are asked for when all else is right, and kept in FOLDER/secrets, which only you may read; what you leave empty can be
+    filled in later: the same command goes on where it ended.
     """
     scripted = bool(given) or defaults
     answers = dict(one.partition("=")[::2] for one in given)
     target = folder / "crmbridge.yaml"
+    if _is_ours(target) and not (crm or network or given):
+        _go_on(target, defaults)
+        return
     source = _chosen("sources", crm, "Which CRM do changes come from?")
     destination = _chosen("destinations", network, "Where are they told?")
     manifest = registry.load("destinations", destination.connector).manifest
     _free(folder, ["crmbridge.yaml", *source.files, *destination.files, *([manifest.name] if manifest else [])])
-    asked = {**source.ask, **destination.ask}
-    if strange := sorted(answers.keys() - asked.keys()):
-        raise Failure(f"nothing asks for {', '.join(strange)}; there are {', '.join(asked) or 'no questions'}", 2)
+    asked, secrets = {**source.ask, **destination.ask}, {**source.secrets, **destination.secrets}
+    if strange := sorted(answers.keys() - asked.keys() - secrets.keys()):
+        raise Failure(f"nothing asks for {', '.join(strange)}; there are {', '.join([*asked, *secrets]) or 'no questions'}", 2)
     words = {"folder": str(folder.absolute()), **destination.facts, **source.facts}
-    words |= {name: _answer(name, one, answers, scripted=scripted) for name, one in asked.items()}
-    written = _write(folder, source, destination, words)
-    missing = [name for one in (source, destination) for name, where in one.secrets.items() if not _secret(folder, name, where, scripted)]
+    config, written = _written(folder, source, destination, words, asked, answers, scripted=scripted)
     say("\n".join(f"written: {path}" for path in written))
-    try:
-        config = load(target, secrets=False)
-    except ConfigError:
-        for path in written:
-            path.unlink()  # so that the next try finds the folder as it was
-        raise
     for name, to in config.destinations.items():
         if manifest and to.connector.manifest is manifest:
             (folder / manifest.name).write_text(manifest.text(to.options, config.uses(name)), encoding="utf-8")
+            written.append(folder / manifest.name)
             say(f"written: {folder / manifest.name}")
     _test(config)
     say(f"\n{Template(source.next + destination.next).safe_substitute(words)}")
+    missing = [name for name, where in secrets.items() if not _secret(folder, name, where, answers.get(name), scripted=scripted)]
+    _end(target, missing, scripted)
+
+
+def _is_ours(target: Path) -> bool:
+    """Whether a configuration is there that `init` began."""
+    return target.is_file() and target.read_text(encoding="utf-8", errors="replace").startswith(_BEGUN)
+
+
+def _go_on(target: Path, scripted: bool) -> None:
+    """Ask for the secrets that are still missing, and try it."""
+    config = load(target, secrets=False)
+    say(f"going on with {target}")
+    found = {name: where for kind in registry.KINDS for one in starters(kind).values() for name, where in one.secrets.items()}
+    named = [secret.file for _, secret in configured_secrets(config.model, config.sources, config.destinations)]
+    kept = [path.name for path in named if path is not None and path.parent.absolute() == (target.parent / "secrets").absolute()]
+    missing = [name for name in kept if not _secret(target.parent, name, found.get(name, name), None, scripted=scripted)]
+    _end(target, missing, scripted)
+
+
+def _end(target: Path, missing: Sequence[str], scripted: bool) -> None:
     if missing:
-        say(f"\nfill in {', '.join(str(folder / 'secrets' / name) for name in missing)}, then: crmbridge doctor -c {target}")
+        say(f"\nfill in {', '.join(str(target.parent / 'secrets' / name) for name in missing)}, then: crmbridge doctor -c {target}")
     else:
         _try(load(target), scripted)
     say(f"then: crmbridge run -c {target}")
+
+
+def _written(
+    folder: Path,
+    source: Starter,
+    destination: Starter,
+    words: dict[str, str],
+    asked: Mapping[str, Mapping[str, str]],
+    answers: dict[str, str],
+    *,
+    scripted: bool,
+) -> tuple[Config, list[Path]]:
+    """The configuration that the answers make, and its files. A person is asked again for as long as they make none.
+
+    `words` gets the answers. Raises ConfigError, Failure.
+    """
+    while True:
+        words |= {name: _answer(name, one, answers, scripted=scripted) for name, one in asked.items()}
+        written = _write(folder, source, destination, words)
+        try:
+            return load(folder / "crmbridge.yaml", secrets=False), written
+        except ConfigError as error:
+            for path in written:
+                path.unlink()  # so that the next try finds the folder as it was
+            if scripted or not asked:
+                raise
+            for problem in error.problems:
+                say_problem(problem, None, err=True)
+            say("so once more; what was right is between the brackets", err=True)
+            asked = {name: {**one, "default": words[name]} for name, one in asked.items()}
 
 
 def _free(folder: Path, names: Iterable[str]) -> None:
@@ -115,7 +167,7 @@ def _answer(name: str, asked: Mapping[str, str], answers: Mapping[str, str], *, 
     if name in answers:
         value = answers[name]
     elif not scripted:
-        value = click.prompt(asked["question"], asked.get("default"))
+        value = click.prompt(asked["question"], asked.get("default", ""), show_default="default" in asked, value_proc=_said)
     elif "default" in asked:
         value = asked["default"]
     else:
@@ -123,6 +175,13 @@ def _answer(name: str, asked: Mapping[str, str], answers: Mapping[str, str], *, 
     if not value.strip() or not value.isprintable():
         raise Failure(f"{name}: {asked['question']}", 2)
     return str(value.strip())
+
+
+def _said(value: str) -> str:
+    """An answer of a person. Raises BadParameter for none, which asks again."""
+    if not value.strip() or not value.isprintable():
+        raise click.BadParameter("there is no usual answer: write one line (Ctrl-C ends, and leaves nothing behind)")
+    return value
 
 
 def _chosen(kind: str, name: str | None, question: str) -> Starter:
@@ -142,7 +201,7 @@ def _write(folder: Path, source: Starter, destination: Starter, words: Mapping[s
     # Whether it is said at all depends on the stage, which is internal: whoever reads it can tell.
     disclose = f"\n  disclose: [{words['stage']}]" if words.get("reader") == "public" else ""
     text = (
-        "# Written by `crmbridge init`. Every key: crmbridge config reference\n"
+        f"{_BEGUN} Every key: crmbridge config reference\n"
         "crmbridge: 1\n"
         "timezone: UTC\n"
         "store: {path: data/crmbridge.db}\n"
@@ -164,14 +223,16 @@ def _indented(text: str) -> str:
     return "".join(f"  {line}\n" if line else "\n" for line in text.strip().splitlines())
 
 
-def _secret(folder: Path, name: str, where: str, scripted: bool) -> bool:
-    """Ask for a secret and keep it (0600); False if it is left empty. In a script it is there already, or not."""
+def _secret(folder: Path, name: str, where: str, given: str | None, *, scripted: bool) -> bool:
+    """Take a secret that was given, or ask for it, and keep it (0600); False if there is none. One that is kept already stands."""
     path = folder / "secrets" / name
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.parent.chmod(0o700)
-    if scripted or path.exists():
-        return path.exists()
-    value = click.prompt(f"{where} (empty: later)", default="", hide_input=True, show_default=False)
+    if path.exists():
+        return True
+    value = given
+    if value is None and not scripted:
+        value = click.prompt(f"{where} (empty: later)", default="", hide_input=True, show_default=False)
     if not value:
         return False
     with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w", encoding="utf-8") as file:

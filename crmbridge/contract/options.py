@@ -114,6 +114,11 @@ class Secret:
         """True if the secret's value stands in the configuration itself."""
         return self._kind == "literal"
 
+    @property
+    def file(self) -> Path | None:
+        """The file that holds it, if one does."""
+        return Path(self._name) if self._kind == "file" else None
+
     def within(self, folder: Path) -> None:
         """A relative file is one beside the configuration, wherever crmbridge is started."""
         if self._kind == "file":

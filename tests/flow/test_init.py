@@ -94,3 +94,55 @@ def test_a_login_that_fails_says_what_to_do(tmp_path):
         assert "crmbridge doctor" in said.stderr
         found = inside(["doctor", "-c", tmp_path / "crmbridge.yaml", "-o", "json"])
     assert [one["ok"] for one in json.loads(found.stdout)] == [True, False, True]
+
+
+def by_hand(monkeypatch, *answers):
+    """What a person types, one after the other; what is left is given back."""
+    left = list(answers)
+
+    def typed(_):
+        if not left:
+            raise KeyboardInterrupt
+        return left.pop(0)
+
+    monkeypatch.setattr("click.termui.hidden_prompt_func", typed)
+    monkeypatch.setattr("click.termui.visible_prompt_func", typed)
+    return left
+
+
+def test_what_cannot_be_is_asked_again_before_any_secret(tmp_path, monkeypatch):
+    """With what was said before; nothing is kept until all else is right, and nothing of a try that was ended."""
+    left = by_hand(monkeypatch, "", "  ", "not an address", "https://acme.my.salesforce.com", "", "")
+    said = inside(["init", tmp_path / "new", "--crm", "salesforce", "--network", "console"])
+    assert (said.returncode, left) == (0, []), said.stdout + said.stderr
+    assert "there is no usual answer" in said.stdout + said.stderr
+    assert "sources.crm.url: " in said.stderr
+    assert "fill in" in said.stdout
+    by_hand(monkeypatch, "not an address")
+    assert inside(["init", tmp_path / "ended", "--crm", "salesforce", "--network", "console"]).returncode == 1
+    assert not list((tmp_path / "ended").rglob("*.*"))
+
+
+def test_it_goes_on_where_it_ended(tmp_path, monkeypatch):
+    """The secrets that were left empty are asked for, and the login is tried."""
+    with Salesforce() as crm:
+        crm.create(title="Roll-out", stage="open")
+        by_hand(monkeypatch, crm.url, "", "")
+        assert inside(["init", tmp_path, "--crm", "salesforce", "--network", "console"]).returncode == 0
+        left = by_hand(monkeypatch, CLIENT_ID, CLIENT_SECRET, "n")
+        said = inside(["init", tmp_path])
+    assert (said.returncode, left) == (0, []), said.stdout + said.stderr
+    assert f"going on with {tmp_path / 'crmbridge.yaml'}" in said.stdout
+    assert "fine    source crm (salesforce)" in said.stdout
+
+
+def test_a_script_may_give_secrets_too(tmp_path):
+    """They are kept like those that somebody types; the folder can be moved with them."""
+    options = ["--set", "url=https://acme.my.salesforce.com", "--set", "salesforce.key=abc", "--set", "salesforce.secret=canary-secret"]
+    said = inside(["init", tmp_path / "new", "--crm", "salesforce", "--network", "console", *options])
+    kept = tmp_path / "new" / "secrets" / "salesforce.secret"
+    assert (kept.read_text(), stat.S_IMODE(kept.stat().st_mode)) == ("canary-secret\n", 0o600), said.stderr
+    assert "canary-secret" not in said.stdout + said.stderr
+    (tmp_path / "new").rename(tmp_path / "moved")
+    assert str(tmp_path) not in (tmp_path / "moved" / "crmbridge.yaml").read_text()
+    assert inside(["lint", "--secrets", "-c", tmp_path / "moved" / "crmbridge.yaml"]).returncode == 0
