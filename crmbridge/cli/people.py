@@ -11,8 +11,10 @@ import click
 
 from crmbridge.cli.common import Failure, ask_daemon, call, config_option, output_option, picture_line, table
 from crmbridge.cli.common import show as show_data
+from crmbridge.cli.moments import moment
 from crmbridge.cli.terminal import say_entry
 
+_INSTANTS = ("accepted_at", "due", "expires_at")
 _STATES = ("queued", "sending", "held", "unknown", "dead")
 
 
@@ -31,15 +33,15 @@ def status(path: Path, seen: bool, output: str) -> None:
 
 
 def _status(data: dict[str, Any]) -> Iterator[str]:
-    yield f"crmbridge {data['version']}  {data['ready']}  {data['rules']} rules  http://{data['server']}  since {data['started'][:19]}"
+    yield f"crmbridge {data['version']}  {data['ready']}  {data['rules']} rules  http://{data['server']}  since {moment(data['started'])}"
     if data["ok"]:
         yield "nothing is wrong"
     for one in data["troubles"]:
         yield ""
-        yield f"{one['severity'].upper()} {one['code']} since {one['since'][:19]}: {one['what']}"
+        yield f"{one['severity'].upper()} {one['code']} since {moment(one['since'])}: {one['what']}"
         yield f"  to do: {one['do']}"
     yield ""
-    yield from table([[one["name"], one["type"], one.get("polled_at") or one.get("url"), _state(one)] for one in data["sources"]],
+    yield from table([[one["name"], one["type"], moment(one.get("polled_at")) or one.get("url"), _state(one)] for one in data["sources"]],
                      ["SOURCE", "TYPE", "READ AT", "STATE"])  # fmt: skip
     yield ""
     yield from table([[one["name"], one["type"], *(one[state] for state in _STATES), _state(one)] for one in data["destinations"]],
@@ -47,7 +49,7 @@ def _status(data: dict[str, Any]) -> Iterator[str]:
     for one in data["sources"]:
         if one["repeated"]:
             repeats = f"{one['repeated']} repeat{'s' if one['repeated'] != 1 else ''}"
-            yield f"{repeats} of {one['name']} since {one['since'][:19]}: `crmbridge explain SOURCE/TYPE/ID` tells of a record's"
+            yield f"{repeats} of {one['name']} since {moment(one['since'])}: `crmbridge explain SOURCE/TYPE/ID` tells of a record's"
     for one in data["inbox"]:
         if not one["failed"]:
             yield f"{one['count']} {'records' if one['records'] else 'requests'} of {one['source']} wait to be interpreted"
@@ -79,7 +81,7 @@ def tail(path: Path, seconds: float | None, output: str) -> None:
 def _event(event: dict[str, Any]) -> str:
     changes = ", ".join(f"{name}: {old} -> {event['fields'].get(name)}" for name, old in event["before"].items())
     kind = "stale" if event["stale"] else event["kind"]
-    return f"{event['occurred_at'][:19]}  {kind:8} {event['record']}  {changes}"
+    return f"{moment(event['occurred_at'])}  {kind:8} {event['record']}  {changes}"
 
 
 @click.command()
@@ -95,13 +97,13 @@ def delivery_lines(one: dict[str, Any]) -> Iterator[str]:
     """A delivery for people."""
     if "request" in one:
         what = f"record {one['record']}" if one["record"] else f"request {one['request']}"
-        yield f"{what} of {one['source']}, {one['received_at'][:19]}: {one['reason']}"
+        yield f"{what} of {one['source']}, {moment(one['received_at'])}: {one['reason']}"
         yield one["body"]
         return
     yield f"delivery {one['id']}  {one['state']}  {one['reason']}".rstrip()
     for label in ("key", "destination", "channel", "rule", "step", "record", "accepted_at", "due", "expires_at", "link", "last_error"):
         if one[label]:
-            yield f"  {label:12} {one[label]}"
+            yield f"  {label:12} {moment(one[label]) if label in _INSTANTS else one[label]}"
     if one["subject"] is not None:
         yield f"  subject      {one['subject']}"
     yield f"  text         {one['text']}"
@@ -114,9 +116,9 @@ def delivery_lines(one: dict[str, Any]) -> Iterator[str]:
         if one["receipt"]["note"]:
             yield f"  note         {one['receipt']['note']}"
     for attempt in one["attempts_failed"]:
-        yield f"  attempt {attempt['number']:<4} {attempt['ended_at'][:19]}  {attempt['outcome']}: {attempt['error']}"
+        yield f"  attempt {attempt['number']:<4} {moment(attempt['ended_at'])}  {attempt['outcome']}: {attempt['error']}"
     if event := one["event"]:
-        yield f"  change       {event['kind']} {event['occurred_at'][:19]}, revision {event['revision']}"
+        yield f"  change       {event['kind']} {moment(event['occurred_at'])}, revision {event['revision']}"
         for name, value in event["fields"].items():
             old = f"  (was {event['before'][name]})" if name in event["before"] else ""
             yield f"    {name} = {value}{old}"
@@ -150,7 +152,7 @@ def _explained(data: dict[str, Any]) -> Iterator[str]:
 
 def _explained_change(change: dict[str, Any]) -> Iterator[str]:
     kind = "stale" if change["stale"] else change["kind"]
-    yield f"  {kind} {change['occurred_at'][:19]}, recorded {change['recorded_at'][:19]}  {change['id']}"
+    yield f"  {kind} {moment(change['occurred_at'])}, recorded {moment(change['recorded_at'])}  {change['id']}"
     for name, old in change["before"].items():
         yield f"    {name}: {old} -> {change['fields'].get(name)}"
     for rule in change["rules"]:
@@ -168,7 +170,7 @@ def _explained_change(change: dict[str, Any]) -> Iterator[str]:
             if told["receipt"]["note"]:
                 yield f"       {told['receipt']['note']}"
         for attempt in told["attempts_failed"]:
-            yield f"       attempt {attempt['number']} {attempt['ended_at'][:19]} {attempt['outcome']}: {attempt['error']}"
+            yield f"       attempt {attempt['number']} {moment(attempt['ended_at'])} {attempt['outcome']}: {attempt['error']}"
 
 
 @click.command()
@@ -190,7 +192,7 @@ def orders(number: int | None, since: str | None, limit: int, path: Path, output
 
 def _ordered(data: dict[str, Any]) -> Iterator[str]:
     rows = [
-        [one["id"], one["began_at"][:19], one["actor"], one["door"], _in_words(one["verb"], one["arguments"]), _came_to(one)]
+        [one["id"], moment(one["began_at"]), one["actor"], one["door"], _in_words(one["verb"], one["arguments"]), _came_to(one)]
         for one in data["orders"]
     ]
     yield from table(rows, ["NUMBER", "AT", "WHO", "BY", "ORDER", "CAME TO"]) if rows else ["none"]
@@ -214,5 +216,5 @@ def _value(value: Any) -> str:
 
 def _came_to(one: dict[str, Any]) -> str:
     done = ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in one["came_to"].items())
-    state = "under way" if one["running"] else f"not ended, last at {one['last_at'][:19]}" if one["ended_at"] is None else one["error"]
+    state = "under way" if one["running"] else f"not ended, last at {moment(one['last_at'])}" if one["ended_at"] is None else one["error"]
     return ": ".join(part for part in (done, state) if part) or "done"

@@ -11,6 +11,7 @@ import click
 
 from crmbridge.cli.common import Failure, ask_daemon, call, config_option, going_on, output_option, progress, table
 from crmbridge.cli.common import show as show_data
+from crmbridge.cli.moments import moment
 from crmbridge.cli.people import delivery_lines
 from crmbridge.cli.terminal import say, say_entry
 
@@ -64,7 +65,7 @@ def _listed(data: dict[str, Any]) -> Iterator[str]:
             yield f"... and {data['count'] - len(rows)} more"
     for one in data.get("requests", ()):
         what = f"{one['source']}/{one['record']}" if one["record"] else one["source"]
-        yield f"request:{one['id']}  {what}  {one['received_at'][:19]}  {one['reason']}"
+        yield f"request:{one['id']}  {what}  {moment(one['received_at'])}  {one['reason']}"
     if not rows and not data.get("requests"):
         yield "none"
 

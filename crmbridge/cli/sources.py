@@ -11,6 +11,7 @@ import click
 
 from crmbridge.cli.common import Failure, call, config_option, going_on, output_option, progress, table
 from crmbridge.cli.common import show as show_data
+from crmbridge.cli.moments import moment
 from crmbridge.cli.terminal import say, say_entry
 from crmbridge.config.load import Config, load
 from crmbridge.contract import Caller, Describing, FieldInfo, Member, Source, Teams
@@ -110,7 +111,7 @@ def audit(source: str, since: str, path: Path, output: str) -> None:
 def _audited(data: dict[str, Any]) -> Iterator[str]:
     yield f"{data['records']} records changed by their stamps; {len(data['missing'])} are known here otherwise, or not at all"
     yield "(what changed in the last 5 minutes, by its stamp, is left out: it may still be on its way)"
-    yield from (f"  {one['record']}  {one['changed_at'][:19]}  {one['why']}" for one in data["missing"][:100])
+    yield from (f"  {one['record']}  {moment(one['changed_at'])}  {one['why']}" for one in data["missing"][:100])
     if data["unseen"]:
         yield "This cannot see:"
         yield from (f"  {one}" for one in data["unseen"])
