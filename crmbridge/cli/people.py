@@ -14,6 +14,7 @@ from crmbridge.cli.common import show as show_data
 from crmbridge.cli.moments import moment
 from crmbridge.cli.terminal import say_entry
 
+_QUOTED = 160  # characters of a message that stand beside its change; `show` has all of it
 _INSTANTS = ("accepted_at", "due", "expires_at")
 _STATES = ("queued", "sending", "held", "unknown", "dead")
 
@@ -160,6 +161,8 @@ def _explained_change(change: dict[str, Any]) -> Iterator[str]:
     for told in change["deliveries"]:
         where = " ".join(filter(None, (told["destination"], told["channel"])))
         yield f"    -> {where}: {told['state']} {told['reason']}".rstrip() + f"  (delivery {told['id']})"
+        if words := " ".join(told["text"].split()):
+            yield f'       "{words if len(words) <= _QUOTED else words[: _QUOTED - 1] + "…"}"'
         if told["state"] == "dead" and told["last_error"]:
             yield f"       {told['last_error']}"
         if told["no_link"]:

@@ -1,6 +1,7 @@
 """What the person on call does with a running daemon: hold, release, pause, replay, take back, ask why, back up, adopt, forget."""
 
 import json
+import re
 import time
 
 import requests
@@ -209,7 +210,9 @@ def test_why_and_why_not(daemon, networks):
     assert [one["record"] for one in json.loads(daemon.cli("explain", link, "-o", "json").stdout)["records"]] == ["crm/Deal/7"]
     text = fine(daemon.cli("explain", "7"))
     assert "rule won: does not run: stage is won: it is open" in text
-    assert "-> sink: delivered" in text
+    said = re.search(r'-> sink: delivered.*\n +"(.+)"\n', text)
+    assert said, text
+    assert said[1] == next(one["text"] for one in won["deliveries"] if one["destination"] == "sink"), "what was said stands beside it"
 
     never = fine(daemon.cli("explain", "crm/Deal/999"))
     assert "no change of such a record has come in" in never
