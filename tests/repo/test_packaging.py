@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -15,14 +16,27 @@ from crmbridge import registry
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> zipfile.ZipFile:
-    """The wheel as the build back end makes it."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = "import sys, hatchling.build as back; print(back.build_wheel(sys.argv[1]))"
-    name = subprocess.run([sys.executable, "-c", build, str(folder)], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()[
-        -1
-    ]
-    return zipfile.ZipFile(folder / name)
+def built(tmp_path_factory) -> Path:
+    """A folder with the wheel and the source archive, as the build back end makes them."""
+    folder = tmp_path_factory.mktemp("built")
+    build = "import sys, hatchling.build as back; back.build_wheel(sys.argv[1]); back.build_sdist(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, str(folder)], cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built) -> zipfile.ZipFile:
+    """The wheel."""
+    (path,) = built.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def test_an_index_would_take_both_and_show_the_readme(built):
+    """By the tools that check uploads. W009 is the second package, whose name the project's brief fixes."""
+    folder = Path(sys.executable).parent
+    for command in (["twine", "check", "--strict", *built.iterdir()], ["check-wheel-contents", "--ignore", "W009", *built.glob("*.whl")]):
+        done = subprocess.run([folder / command[0], *command[1:]], cwd=built, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_wheel_holds_both_packages_and_their_data(wheel):
