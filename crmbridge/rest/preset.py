@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -160,7 +160,7 @@ def preset(module: str, *, shape: Shape | None = None, make: Build = build, more
         name=folder.name,
         summary=found.summary,
         options=options,
-        build=partial(_built, found, shape, make),
+        build=Built(found, shape, make),
         record_fault=found.fault,
         documents=tuple(Document(url=one.url, read=one.read, says=one.says) for one in found.documents),
         field_fault=lambda _options, _record, field: found.field_fault(field),
@@ -247,10 +247,19 @@ def _field(one: Asked) -> tuple[Any, Any]:
     return shape, Field(default, description=one.about, pattern=None if one.choices else one.pattern)
 
 
-def _built(found: Preset, shape: Shape | None, make: Build, options: Any, setting: Setting) -> RestSource:
-    names = [name for name in setting.records if not found.fault(options, name)]  # `check` names the others
-    known = [name for name in found.types if not found.fault(options, name)]
-    return make(engine(found, options, names or known or list(found.types)), setting, shape, options)
+@dataclass(frozen=True, slots=True, eq=False)  # as any function, it is equal to itself alone
+class Built:
+    """Builds the sources of a preset."""
+
+    preset: Preset
+    shape: Shape | None
+    make: Build
+
+    def __call__(self, options: Any, setting: Setting) -> RestSource:
+        names = [name for name in setting.records if not self.preset.fault(options, name)]  # `check` names the others
+        known = [name for name in self.preset.types if not self.preset.fault(options, name)]
+        told = engine(self.preset, options, names or known or list(self.preset.types))
+        return self.make(told, setting, self.shape, options)
 
 
 def engine(found: Preset, options: Any, names: list[str]) -> RestOptions:

@@ -25,12 +25,54 @@ def test_the_page_has_no_other_file():
 @pytest.mark.parametrize(("names", "least"), [(SOURCE, 16), (PRESET, 45)], ids=["a source", "a preset"])
 def test_the_source_of_the_page_works(tmp_path, names, least):
     """A stranger follows the page word by word, outside this repository."""
-    found = files_of_the_page()
-    for name in names:
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(found[name], "utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", names[-1]]
-    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False)
+    said = said_by_pytest(tmp_path, names, lambda _name, text: text)
     assert said.returncode == 0, said.stdout[-3000:]
     assert int(re.search(r"(\d+) passed", said.stdout)[1]) >= least
+
+
+def said_by_pytest(folder, names, change, *more):
+    """What pytest says of files of the page, each as `change` leaves it."""
+    found = files_of_the_page()
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(change(name, found[name]), "utf-8")
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-o", "addopts=", names[-1], *more]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=110, check=False)
+
+
+OF_A_QUOTA = ("-k", "spent_quota or header_times")
+
+
+def without(start, end):
+    """A change that takes out what stands between two texts."""
+
+    def change(_name, text):
+        return re.sub(f"{re.escape(start)}.*?(?={re.escape(end)})", "", text, flags=re.DOTALL)
+
+    return change
+
+
+def test_a_preset_whose_quota_nobody_proves_fails(tmp_path):
+    """With what must be defined; it would pass as proved otherwise."""
+    said = said_by_pytest(tmp_path, PRESET, without("    def quota", "    def options"), *OF_A_QUOTA)
+    assert "2 failed" in said.stdout
+    assert "preset.yaml has `quota`: define `quota(self, crm)` in TestBeacon" in said.stdout
+
+
+def test_a_preset_without_a_quota_has_no_test_of_one(tmp_path):
+    said = said_by_pytest(tmp_path, PRESET, without("quota: {", "most:"), "--collect-only")
+    assert "test_an_empty_crm_is_no_trouble" in said.stdout
+    assert "spent_quota" not in said.stdout
+    assert "header_times" not in said.stdout
+
+
+@pytest.mark.parametrize(("said_in", "spent", "passes"), [("epoch", 30, True), ("epoch", 300, False), ("epoch_ms", 30, False)])
+def test_a_quota_is_judged_by_the_clock_of_the_stand_in(tmp_path, said_in, spent, passes):
+    """30 seconds are neither five minutes nor another unit."""
+
+    def change(_name, text):
+        return text.replace("reset_in: epoch}", f"reset_in: {said_in}}}").replace("+ 30)", f"+ {spent})")
+
+    said = said_by_pytest(tmp_path, PRESET, change, *OF_A_QUOTA)
+    assert ("2 passed" in said.stdout, "2 failed" in said.stdout) == (passes, not passes), said.stdout[-3000:]
