@@ -90,7 +90,7 @@ class Preset(_Strict):
     deletes_every: str = "1h"
     """Where what was deleted is found by listing everything: how often, unless somebody says it."""
     each: dict[str, Any] = Field(default_factory=dict)
-    """What all types have, unless they say it otherwise."""
+    """What all types have, unless they say it otherwise: mappings are joined key by key, and a null takes away what stands here."""
     types: dict[str, dict[str, Any]] = Field(min_length=1)
     others: Named | None = None
     """Record types that the CRM has by its own people's making."""
@@ -102,19 +102,22 @@ class Preset(_Strict):
 
     def resource(self, name: str, values: Mapping[str, str], size: int, deletes_every: Any = None) -> Resource:
         """A record type as the engine is told of it. Raises ValidationError."""
-        said = {"size": size, **self.each, **self.types.get(name, {})}
+        said = {"size": size, **self._said(name)}
         if deletes_every is not None:
             said["deletes_every"] = deletes_every
         if isinstance(said.get("deletions"), dict):
             said["deletions"] = {"size": size, **said["deletions"]}
         return Resource.model_validate(_filled(said, {**values, _TYPE: name}))
 
+    def _said(self, name: str) -> dict[str, Any]:
+        return _joined(self.each, self.types.get(name, {}))
+
     def fault(self, options: Any, name: str) -> str:
         """Why this record type cannot be read, with the vendor's page; empty if it may be. Without `options` only by its name."""
         if not self._may_be(name):
             others = f"; {self.others.words}" if self.others else ""
             return f"there is no such record type; there are {', '.join(self.types)}{others}: see {self.page}"
-        for option in dict.fromkeys(_holes({**self.each, **self.types.get(name, {})})):
+        for option in dict.fromkeys(_holes(self._said(name))):
             if options is not None and option in self.options and getattr(options, option) == "":
                 return f"{name} needs the option `{option}`: {self.options[option].about} See {self.page}"
         return ""
@@ -202,6 +205,18 @@ def _strange(said: Any, known: set[str], key: str = "", place: str = "") -> Iter
             yield from _strange(inner, known, key, place)
     elif isinstance(said, str) and not (key == "url" and "." not in place):  # a link names what stands in the record
         yield from (f"{place}: {{{hole}}} is no option" for hole in _HOLES.findall(said) if hole not in known | _OWN.get(key, frozenset()))
+
+
+def _joined(each: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """What all types have with what one of them says itself, which goes before."""
+    found = dict(each)
+    for key, value in own.items():
+        if value is None and key in each:
+            del found[key]
+        else:
+            inner = found.get(key)
+            found[key] = _joined(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return found
 
 
 def _filled(said: Any, values: Mapping[str, str]) -> Any:
