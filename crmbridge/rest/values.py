@@ -183,14 +183,14 @@ def readable(fields: Mapping[str, Any], before: str = "", depth: int = 1) -> Ite
 
 def described(one: Described, found: Any) -> list[FieldInfo]:
     """The fields that an API's description names. Raises SourceError."""
-    rows = [row for row in entries(found, one.items, one.path) if isinstance(look(one.name, row), str)]
+    rows = [(name, row) for row in entries(found, one.items, one.path) if (name := identity(look(one.name, row)))]
     infos = [
         FieldInfo(
-            name=one.prefix + clean(str(look(one.name, row))),
-            label=clean(str(look(one.label, row) or look(one.name, row))),
+            name=one.prefix + name,
+            label=clean(str(look(one.label, row) or name)),
             type=FieldType(one.types.get(str(look(one.type, row)), "text")),
         )
-        for row in rows
+        for name, row in rows
     ]
     known = {info.name for info in infos}
     return [*infos, *(FieldInfo(name=name, label=name, type=FieldType.TEXT) for name in one.also if name not in known)]
