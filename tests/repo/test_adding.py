@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from crmbridge.rest.preset import Preset
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ["acme/options.py", "acme/source.py", "acme/__init__.py", "test_acme.py"]
 PRESET = ["beacon/preset.yaml", "beacon/__init__.py", "test_beacon.py"]
@@ -20,6 +22,25 @@ def files_of_the_page():
 
 def test_the_page_has_no_other_file():
     assert list(files_of_the_page()) == SOURCE + PRESET
+
+
+def test_the_page_has_every_key_of_a_preset():
+    """And no other."""
+    text = (ROOT / "connectors" / "ADDING.md").read_text("utf-8").partition("At the top there are:")[2].partition("1. Read the")[0]
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(Preset.model_fields)
+
+
+def test_the_stand_in_of_the_page_can_be_served(tmp_path):
+    """As the page says, for a daemon to be tried with."""
+    found = files_of_the_page()
+    (tmp_path / "beacon").mkdir()
+    for name in PRESET:
+        (tmp_path / name).write_text(found[name], "utf-8")
+    lines = ["from test_beacon import Beacon", "with Beacon() as crm:", "    then = crm.now; crm.create(title='Parkers'); crm.tick(60)"]
+    lines += ["    print(crm.url, (crm.now - then).total_seconds())"]
+    said = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+ 60\.0\n", said.stdout), said.stderr
 
 
 @pytest.mark.parametrize(("names", "least"), [(SOURCE, 16), (PRESET, 45)], ids=["a source", "a preset"])
