@@ -6,12 +6,14 @@ What it says becomes options of the engine, as somebody would write them for `ty
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -173,15 +175,56 @@ def preset(module: str, *, shape: Shape | None = None, make: Build = build, more
 def read(path: Path) -> Preset:
     """A preset from its file. Raises ValueError, naming the file and the place."""
     try:
-        found = Preset.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        for name in (*found.types, "Other") if found.others else found.types:
-            found.resource(name, {}, 1)
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: it is no YAML: {error}") from None
+    if not isinstance(said, dict):
+        raise ValueError(f"{path}: write keys with values, like `summary: ...`")
+    try:
+        found = Preset.model_validate(said)
     except ValidationError as error:
-        words = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise ValueError(f"{path}: {words}") from None
+        raise ValueError(f"{path}: {_words(Preset, error)}") from None
+    for name in (*found.types, "Other") if found.others else found.types:
+        try:
+            found.resource(name, {}, 1)
+        except ValidationError as error:
+            whose = partial(_whose, found.types.get(name, {}), name)
+            raise ValueError(f"{path}: {_words(Resource, error, whose)}") from None
     if faults := list(_faults(found)):
         raise ValueError(f"{path}: {'; '.join(faults)}")
     return found
+
+
+def _words(model: type[BaseModel], error: ValidationError, before: Callable[[Sequence[Any]], tuple[str, ...]] = lambda _: ()) -> str:
+    """Each fault with its place; of a key that there is not, which may be meant."""
+    return "; ".join(
+        f"{'.'.join(map(str, (*before(one['loc']), *one['loc'])))}: "
+        + (_meant(str(one["loc"][-1]), _keys(model, one["loc"][:-1])) if one["type"] == "extra_forbidden" else one["msg"])
+        for one in error.errors()
+    )
+
+
+def _whose(own: Any, name: str, loc: Sequence[Any]) -> tuple[str, ...]:
+    """Where something of a record type is written: in the type, or for all of them."""
+    for part in loc:
+        if not isinstance(own, dict) or part not in own:
+            return ("each",)
+        own = own[part]
+    return ("types", name)
+
+
+def _meant(word: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(word, known, 1)
+    return "there is no such key; " + (f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}")
+
+
+def _keys(kind: Any, loc: Sequence[Any]) -> list[str]:
+    """The keys that a mapping at a place of a model may have."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return _keys(kind.model_fields[loc[0]].annotation, loc[1:]) if loc and loc[0] in kind.model_fields else [*kind.model_fields]
+    if get_origin(kind) in (dict, list):
+        return _keys(get_args(kind)[-1], loc[1:])
+    return [key for one in get_args(kind) for key in _keys(one, loc)]
 
 
 def _faults(found: Preset) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """What a preset.yaml says of each record type, and what is said of one that is wrong."""
 
+import re
+
 import pytest
 
 from crmbridge.rest.preset import read
@@ -75,3 +77,32 @@ def test_a_null_of_a_body_is_sent(preset):
 
 def test_one_type_leaves_the_others_alone(preset):
     assert resources(preset, "{deletions: {path: /kases/deleted}, parameters: {more: x}}")[0] == resources(preset, "{}")[0]
+
+
+@pytest.mark.parametrize(
+    ("own", "change", "said"),
+    [
+        ("{createdd: at}", (), "types.cases.createdd: there is no such key; did you mean `created`?"),
+        ("{deletions: {itemz: data}}", (), "types.cases.deletions.itemz: there is no such key; did you mean `items`?"),
+        ("{}", ("  items: data\n  changed: ch", "  itemz: data\n  changed: ch"), "each.itemz: there is no such key; did you mean `items`?"),
+        ("{labels: {owner: {path: /o, nmae: x}}}", (), "types.cases.labels.owner.nmae: there is no such key; did you mean `name`?"),
+        ("{}", ("secret: true", "secrt: true"), "options.token.secrt: there is no such key; did you mean `secret`?"),
+        ("{}", ("read: 2026", "day: 1, read: 2026"), "documents.0.day: there is no such key; there are url, read, says"),
+        ("{}", ("most: 100", "mots: 100"), "most: Field required; mots: there is no such key; did you mean `most`?"),
+        ("{path: deals}", (), "types.cases.path: String should match pattern"),
+    ],
+)
+def test_a_wrong_key_is_named_with_what_may_be_meant(preset, tmp_path, own, change, said):
+    """By the place where it is written."""
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 'preset.yaml'}: {said}")):
+        preset(own, *change)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("a: [", "it is no YAML: .*line 1"), ("- a", "write keys with values"), ("", "write keys"), ("a: \udcff", "no YAML")]
+)
+def test_a_file_that_is_no_preset_is_named(tmp_path, text, said):
+    path = tmp_path / "preset.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError, match=f"(?s){re.escape(str(path))}: .*{said}"):
+        read(path)
