@@ -88,6 +88,25 @@ def test_a_preset_without_a_quota_has_no_test_of_one(tmp_path):
     assert "header_times" not in said.stdout
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            '{"id": "string"',
+            '{"id": "integer"',
+            "/deals, by the fact of /deals: the answer.data[0].id is a string, '1001', and not integer",
+        ),
+        ('{"data": [{', '{"more": "object", "data": [{', "/deals, by the fact of /deals: the answer has no more"),
+        ('"limit", "page"}', '"page"}', "/deals, by the fact of /deals: it knows no parameter limit, only changed_from, page, sort"),
+        ('Fact("/deals"', 'Fact("/leads"', "nothing was asked of /leads"),
+    ],
+)
+def test_what_does_not_fit_is_told(tmp_path, old, new, said):
+    """Which key is of which kind, and what was wanted."""
+    told = said_by_pytest(tmp_path, PRESET, lambda _name, text: text.replace(old, new), "-k", "vendor_describes")
+    assert f"AssertionError: {said}" in told.stdout
+
+
 @pytest.mark.parametrize(("said_in", "spent", "passes"), [("epoch", 30, True), ("epoch", 300, False), ("epoch_ms", 30, False)])
 def test_a_quota_is_judged_by_the_clock_of_the_stand_in(tmp_path, said_in, spent, passes):
     """30 seconds are neither five minutes nor another unit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -299,12 +300,15 @@ class PresetContract(SourceContract):
             for fact in self.facts:
                 if re.fullmatch(fact.path, one.path) and one.status == 200:
                     judged += 1
-                    assert set(one.asked) <= set(fact.asks), f"{one.path} knows no such parameter"
-                    assert {
-                        name: one.asked[name] for name, values in fact.closed.items() if one.asked.get(name, "") not in {"", *values}
-                    } == {}
-                    assert list(fits(fact.answer, one.body)) == [], one.path
-        assert bool(judged) is bool(self.facts)
+                    wrong = [
+                        f"it knows no parameter {name}, only {', '.join(sorted(fact.asks))}" for name in one.asked if name not in fact.asks
+                    ]
+                    for name, values in fact.closed.items():
+                        if one.asked.get(name, "") not in {"", *values}:
+                            wrong.append(f"{name} is {one.asked[name]}, and not one of {', '.join(sorted(values))}")
+                    wrong += itertools.islice(fits(fact.answer, one.body), 10)
+                    assert not wrong, f"{one.path}, by the fact of {fact.path}: {'; '.join(wrong)}"
+        assert judged or not self.facts, f"nothing was asked of {', '.join(fact.path for fact in self.facts)}"
 
 
 def _as_it_is(body: Any) -> Any:
