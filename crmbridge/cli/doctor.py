@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -21,6 +22,7 @@ from crmbridge.config.load import Config, load
 from crmbridge.contract import Caller, Describing, Entitled, FieldInfo, Right, Secret, Source
 from crmbridge.errors import AuthFailed, CrmbridgeError, DeliveryError, LoginRefused, OutcomeUnknown, SourceError
 from crmbridge.http import attempt, describe
+from crmbridge.telemetry import redact
 
 _PATIENCE = 60.0  # seconds for one check
 Described = dict[str, dict[str, Sequence[FieldInfo]]]
@@ -83,8 +85,9 @@ def examined(config: Config, names: Collection[str] = ()) -> Iterator[Finding]:
             yield Finding(label, str(error))
             continue
         if isinstance(source, Source):
-            problem, rights, described[name] = _checked(source, [record for record in one.records if (name, record) in asked])
-            yield Finding(label, problem)
+            with _warned() as warnings:
+                problem, rights, described[name] = _checked(source, [record for record in one.records if (name, record) in asked])
+            yield Finding(label, problem, "; ".join(warnings))
             yield from (_entitled(name, right) for right in rights)
         else:
             yield Finding(label, note="it calls us: send it something, and look at `crmbridge tail`")
@@ -101,6 +104,28 @@ def examined(config: Config, names: Collection[str] = ()) -> Iterator[Finding]:
     yield from (Finding(one.path, note=one.message) for one in config.notes)
     evidence.keep(config, described)
     yield from _evident(config, described)
+
+
+@contextlib.contextmanager
+def _warned() -> Iterator[Sequence[str]]:
+    """What is logged as a warning meanwhile, each a whole sentence: here nothing else shows the log, and a connector doubts in it."""
+    found: list[str] = []
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            facts = {name: value for name, value in vars(record).items() if name not in known and value not in ("", None)}
+            words = ", ".join(str(value) if name == "reason" else f"{name} {value}" for name, value in facts.items())
+            said = redact(f"{record.getMessage()}: {words}" if words else record.getMessage())
+            if said not in found:
+                found.append(said)
+
+    known = vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "source"}
+    heard, root = Heard(logging.WARNING), logging.getLogger()
+    root.addHandler(heard)
+    try:
+        yield found
+    finally:
+        root.removeHandler(heard)
 
 
 def _evident(config: Config, described: Described) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from crmbridge.cli.terminal import say, say_entry
 from crmbridge.config.load import Config, load
 from crmbridge.contract import Caller, Describing, FieldInfo, Member, Source, Teams
 from crmbridge.errors import SourceError
-from crmbridge.model import FieldSpec, Observation
+from crmbridge.model import FieldSpec, FieldValue, Observation, as_written, type_of
 
 _ADDED = ("records", "left_to_the_poll", "left_to_nobody", "messages", "missing", "unseen")
 _CHUNK = 40  # fields read at once for samples: a query has a longest address
@@ -176,12 +176,17 @@ def _described(config: Config, source: str, record_type: str, samples: bool) -> 
         {
             "name": name,
             "label": known[name].label if name in known else "",
-            "type": known[name].type.value if name in known else type(values[name]).__name__.lower(),
+            "type": known[name].type.value if name in known else type_of(values[name]).value,
             "choices": dict(known[name].choices) if name in known else {},
-            "sample": None if values.get(name) is None else str(values[name]),
+            "sample": None if values.get(name) is None else _sample(values[name]),
         }
         for name in (names or values)
     ]
+
+
+def _sample(value: FieldValue) -> str:
+    value = as_written(value)
+    return ", ".join(map(_sample, value)) if isinstance(value, tuple) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _fields(data: dict[str, Any]) -> Iterator[str]:

@@ -36,7 +36,7 @@ from crmbridge.model.messages import (
 )
 from crmbridge.model.moments import from_us, to_us
 from crmbridge.model.numbers import NUMBERS, Ambiguous, parse_number, read_number
-from crmbridge.model.reading import Reading, identity, marked, read_truth
+from crmbridge.model.reading import Reading, identity, marked, read_truth, type_of
 from crmbridge.model.repeats import LastBody, Repeat, Same
 from crmbridge.model.stamps import DATES, both, comes_twice, epoch, local, parse_instant
 from crmbridge.model.values import (
@@ -132,6 +132,7 @@ __all__ = [
     "shortened",
     "spans",
     "to_us",
+    "type_of",
     "unmarked",
     "visible",
     "web_address",

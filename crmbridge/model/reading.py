@@ -33,6 +33,13 @@ _LIKE: Final[Mapping[type, FieldType]] = {
     tuple: FieldType.SET,
     Ordered: FieldType.LIST,
 }
+
+
+def type_of(value: FieldValue) -> FieldType:
+    """As what a field would be configured that holds this; `any` where nothing does."""
+    return _LIKE.get(type(value), _ANY if value is None else _TEXT)
+
+
 _TRUE: Final = frozenset(
     ["true", "t", "yes", "y", "1", "on", "wahr", "ja", "vrai", "oui", "verdadero", "sí", "si", "vero", "sì", "verdadeiro", "sim", "waar"]
 )

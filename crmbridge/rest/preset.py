@@ -6,12 +6,14 @@ What it says becomes options of the engine, as somebody would write them for `ty
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -90,7 +92,7 @@ class Preset(_Strict):
     deletes_every: str = "1h"
     """Where what was deleted is found by listing everything: how often, unless somebody says it."""
     each: dict[str, Any] = Field(default_factory=dict)
-    """What all types have, unless they say it otherwise."""
+    """What all types have, unless they say it otherwise: mappings are joined key by key, and a null takes away what stands here."""
     types: dict[str, dict[str, Any]] = Field(min_length=1)
     others: Named | None = None
     """Record types that the CRM has by its own people's making."""
@@ -102,19 +104,22 @@ class Preset(_Strict):
 
     def resource(self, name: str, values: Mapping[str, str], size: int, deletes_every: Any = None) -> Resource:
         """A record type as the engine is told of it. Raises ValidationError."""
-        said = {"size": size, **self.each, **self.types.get(name, {})}
+        said = {"size": size, **self._said(name)}
         if deletes_every is not None:
             said["deletes_every"] = deletes_every
         if isinstance(said.get("deletions"), dict):
             said["deletions"] = {"size": size, **said["deletions"]}
         return Resource.model_validate(_filled(said, {**values, _TYPE: name}))
 
+    def _said(self, name: str) -> dict[str, Any]:
+        return _joined(self.each, self.types.get(name, {}))
+
     def fault(self, options: Any, name: str) -> str:
         """Why this record type cannot be read, with the vendor's page; empty if it may be. Without `options` only by its name."""
         if not self._may_be(name):
             others = f"; {self.others.words}" if self.others else ""
             return f"there is no such record type; there are {', '.join(self.types)}{others}: see {self.page}"
-        for option in dict.fromkeys(_holes({**self.each, **self.types.get(name, {})})):
+        for option in dict.fromkeys(_holes(self._said(name))):
             if options is not None and option in self.options and getattr(options, option) == "":
                 return f"{name} needs the option `{option}`: {self.options[option].about} See {self.page}"
         return ""
@@ -160,7 +165,7 @@ def preset(module: str, *, shape: Shape | None = None, make: Build = build, more
         name=folder.name,
         summary=found.summary,
         options=options,
-        build=partial(_built, found, shape, make),
+        build=Built(found, shape, make),
         record_fault=found.fault,
         documents=tuple(Document(url=one.url, read=one.read, says=one.says) for one in found.documents),
         field_fault=lambda _options, _record, field: found.field_fault(field),
@@ -170,15 +175,56 @@ def preset(module: str, *, shape: Shape | None = None, make: Build = build, more
 def read(path: Path) -> Preset:
     """A preset from its file. Raises ValueError, naming the file and the place."""
     try:
-        found = Preset.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        for name in (*found.types, "Other") if found.others else found.types:
-            found.resource(name, {}, 1)
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: it is no YAML: {error}") from None
+    if not isinstance(said, dict):
+        raise ValueError(f"{path}: write keys with values, like `summary: ...`")
+    try:
+        found = Preset.model_validate(said)
     except ValidationError as error:
-        words = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise ValueError(f"{path}: {words}") from None
+        raise ValueError(f"{path}: {_words(Preset, error)}") from None
+    for name in (*found.types, "Other") if found.others else found.types:
+        try:
+            found.resource(name, {}, 1)
+        except ValidationError as error:
+            whose = partial(_whose, found.types.get(name, {}), name)
+            raise ValueError(f"{path}: {_words(Resource, error, whose)}") from None
     if faults := list(_faults(found)):
         raise ValueError(f"{path}: {'; '.join(faults)}")
     return found
+
+
+def _words(model: type[BaseModel], error: ValidationError, before: Callable[[Sequence[Any]], tuple[str, ...]] = lambda _: ()) -> str:
+    """Each fault with its place; of a key that there is not, which may be meant."""
+    return "; ".join(
+        f"{'.'.join(map(str, (*before(one['loc']), *one['loc'])))}: "
+        + (_meant(str(one["loc"][-1]), _keys(model, one["loc"][:-1])) if one["type"] == "extra_forbidden" else one["msg"])
+        for one in error.errors()
+    )
+
+
+def _whose(own: Any, name: str, loc: Sequence[Any]) -> tuple[str, ...]:
+    """Where something of a record type is written: in the type, or for all of them."""
+    for part in loc:
+        if not isinstance(own, dict) or part not in own:
+            return ("each",)
+        own = own[part]
+    return ("types", name)
+
+
+def _meant(word: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(word, known, 1)
+    return "there is no such key; " + (f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}")
+
+
+def _keys(kind: Any, loc: Sequence[Any]) -> list[str]:
+    """The keys that a mapping at a place of a model may have."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return _keys(kind.model_fields[loc[0]].annotation, loc[1:]) if loc and loc[0] in kind.model_fields else [*kind.model_fields]
+    if get_origin(kind) in (dict, list):
+        return _keys(get_args(kind)[-1], loc[1:])
+    return [key for one in get_args(kind) for key in _keys(one, loc)]
 
 
 def _faults(found: Preset) -> Iterator[str]:
@@ -202,6 +248,18 @@ def _strange(said: Any, known: set[str], key: str = "", place: str = "") -> Iter
             yield from _strange(inner, known, key, place)
     elif isinstance(said, str) and not (key == "url" and "." not in place):  # a link names what stands in the record
         yield from (f"{place}: {{{hole}}} is no option" for hole in _HOLES.findall(said) if hole not in known | _OWN.get(key, frozenset()))
+
+
+def _joined(each: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """What all types have with what one of them says itself, which goes before."""
+    found = dict(each)
+    for key, value in own.items():
+        if value is None and key in each:
+            del found[key]
+        else:
+            inner = found.get(key)
+            found[key] = _joined(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return found
 
 
 def _filled(said: Any, values: Mapping[str, str]) -> Any:
@@ -247,10 +305,19 @@ def _field(one: Asked) -> tuple[Any, Any]:
     return shape, Field(default, description=one.about, pattern=None if one.choices else one.pattern)
 
 
-def _built(found: Preset, shape: Shape | None, make: Build, options: Any, setting: Setting) -> RestSource:
-    names = [name for name in setting.records if not found.fault(options, name)]  # `check` names the others
-    known = [name for name in found.types if not found.fault(options, name)]
-    return make(engine(found, options, names or known or list(found.types)), setting, shape, options)
+@dataclass(frozen=True, slots=True, eq=False)  # as any function, it is equal to itself alone
+class Built:
+    """Builds the sources of a preset."""
+
+    preset: Preset
+    shape: Shape | None
+    make: Build
+
+    def __call__(self, options: Any, setting: Setting) -> RestSource:
+        names = [name for name in setting.records if not self.preset.fault(options, name)]  # `check` names the others
+        known = [name for name in self.preset.types if not self.preset.fault(options, name)]
+        told = engine(self.preset, options, names or known or list(self.preset.types))
+        return self.make(told, setting, self.shape, options)
 
 
 def engine(found: Preset, options: Any, names: list[str]) -> RestOptions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from crmbridge.contract import FieldInfo
@@ -147,12 +147,12 @@ class Fields:
     def read(self, name: str, one: Resource, item: Mapping[str, Any], empty: Collection[str]) -> dict[str, FieldValue]:
         """The configured fields that are there, by their names or dotted paths, and those that are `empty` where they are not.
 
-        Every scalar one if none are configured.
+        Every one that may be configured if none are.
         """
         fields, spec = self.of(one, item), self._records.get(name)
         if not spec:
-            plain = {key: self._names.named(one, key, value) for key, value in fields.items() if not isinstance(value, (dict, list))}
-            return {clean(key): self._reading.value(value) for key, value in plain.items()} if spec is None else {}
+            there = readable(fields) if spec is None else ()
+            return {clean(key): self._reading.value(self._names.named(one, key, value)) for key, value in there}
         return {
             field: self._reading.read(self._names.named(one, field, fields[field] if field in fields else look(field, fields)), facts)
             for field, facts in spec.items()
@@ -165,16 +165,32 @@ class Fields:
         return [field for field in self.wanted(name) if not any(has(fields, field) for fields in seen)]
 
 
+_DEEPEST: Final = 5
+"""Records hold others, which may hold others again; nobody configures what hangs deeper."""
+
+
+def readable(fields: Mapping[str, Any], before: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
+    """What may be configured as a field, by its dotted path: values, and lists of values."""
+    for name, value in fields.items():
+        if before and ("." in name or not name):
+            continue  # no path leads there
+        if isinstance(value, dict):
+            if depth < _DEEPEST:
+                yield from readable(value, f"{before}{name}.", depth + 1)
+        elif not isinstance(value, list) or not any(isinstance(one, (dict, list)) for one in value):
+            yield before + name, value
+
+
 def described(one: Described, found: Any) -> list[FieldInfo]:
     """The fields that an API's description names. Raises SourceError."""
-    rows = [row for row in entries(found, one.items, one.path) if isinstance(look(one.name, row), str)]
+    rows = [(name, row) for row in entries(found, one.items, one.path) if (name := identity(look(one.name, row)))]
     infos = [
         FieldInfo(
-            name=one.prefix + clean(str(look(one.name, row))),
-            label=clean(str(look(one.label, row) or look(one.name, row))),
+            name=one.prefix + name,
+            label=clean(str(look(one.label, row) or name)),
             type=FieldType(one.types.get(str(look(one.type, row)), "text")),
         )
-        for row in rows
+        for name, row in rows
     ]
     known = {info.name for info in infos}
     return [*infos, *(FieldInfo(name=name, label=name, type=FieldType.TEXT) for name in one.also if name not in known)]

@@ -14,6 +14,8 @@ from standins.hubspot import CLIENT_SECRET as HUBSPOT_SECRET
 from standins.hubspot import REFRESH, Hubspot
 from standins.salesforce import CLIENT_ID, CLIENT_SECRET, Salesforce
 
+from crmbridge.testing import ScriptedServer, answer
+
 
 def fine(said):
     assert said.returncode == 0, said.stdout + said.stderr
@@ -187,10 +189,12 @@ def test_reading_on_from_elsewhere_finds_what_was_missed(bridge, crm, networks):
     assert bridge.cli("state", "set", "nobody", "--since", "2d", "-y").returncode == 2
 
 
-def test_what_may_be_configured(bridge):
+def test_what_may_be_configured(bridge, crm):
     """Names, types and a value, from the CRM itself."""
+    crm.execute("ALTER TABLE deal ADD amount REAL DEFAULT 8.5")
     found = {one["name"]: one for one in asked(bridge, "fields", "crm")["Deal"]}
     assert (found["name"]["sample"], found["stage"]["sample"]) == ("Deal 1", "won")
+    assert {one["name"]: one["type"] for one in found.values()} == {"name": "text", "stage": "text", "amount": "number"}
     assert "name" in fine(bridge.cli("fields", "crm", "Deal"))
     assert bridge.cli("fields", "nobody").returncode == 2
 
@@ -243,6 +247,62 @@ def test_fields_of_every_kind_of_source(bridge, daemon):
         assert "Susan Vale" in fine(bridge.cli("team", f"crm/Opportunity/{id}"))
         assert bridge.cli("team", "crm/Opportunity").returncode == 2
     assert found["StageName"]["label"] == "StageName label"
+
+
+NESTED = {
+    "id": 7, "at": "2026-11-30T12:00:00Z", "name": "Parkers", "open": True, "value": {"amount": 8.5, "currency": {"code": "EUR"}},
+    "owner": None, "tags": ["a", "b"], "people": [{"name": "Ann"}],
+}  # fmt: skip
+
+
+@pytest.fixture
+def api(bridge):
+    """A source of `type: rest` whose API has one record, with others in it; `fields` are configured."""
+
+    def configured(*fields):
+        types = {"Deal": {"path": "/deals", "changed": "at"}}
+        records = {"Deal": {"fields": dict.fromkeys(fields, "internal")}}
+        auth = {"scheme": "bearer", "token": "literal-token"}
+        bridge.config["sources"]["crm"] = {"type": "rest", "url": server.url, "auth": auth, "types": types, "records": records}
+        bridge.config["rules"] = []
+        bridge.write()
+        return bridge
+
+    with ScriptedServer(answer(200, [NESTED])) as server:
+        yield configured
+
+
+def test_fields_within_fields(api):
+    """By the paths and types that one would configure; a list of records is none."""
+    found = asked(api("name"), "fields", "crm", "Deal")["Deal"]
+    assert {one["name"]: (one["type"], one["sample"]) for one in found} == {
+        "id": ("number", "7"),
+        "at": ("text", "2026-11-30T12:00:00Z"),
+        "name": ("text", "Parkers"),
+        "open": ("boolean", "true"),
+        "value.amount": ("number", "8.5"),
+        "value.currency.code": ("text", "EUR"),
+        "owner": ("any", None),
+        "tags": ("set", "a, b"),
+    }
+
+
+def test_the_paths_that_are_named_can_be_read(api):
+    """Each of them: none is a field that no record has."""
+    bridge = api("name")
+    paths = [one["name"] for one in asked(bridge, "fields", "crm", "Deal")["Deal"]]
+    assert [one["note"] for one in asked(api(*paths), "doctor", "crm") if one["what"] == "source crm (rest)"] == [""]
+
+
+def test_a_doctor_says_which_field_may_be_misspelt(api):
+    """Where it looked and what is there; one record without it proves nothing."""
+    bridge = api("titel", "value.amount")
+    words = "a field may be misspelt: Deal: none of 1 records has titel; the first has at, id, name, open, owner, people, tags, value"
+    (found,) = [one for one in asked(bridge, "doctor", "crm") if one["what"] == "source crm (rest)"]
+    assert (found["ok"], found["note"]) == (True, words)
+    said = bridge.cli("doctor", "crm")
+    assert f"fine    source crm (rest): {words}" in said.stdout.splitlines()
+    assert "misspelt" not in said.stderr
 
 
 def test_a_doctor_goes_on_to_the_end(bridge):

@@ -30,7 +30,7 @@ def fits(shape: Shape, value: Any, place: str = "the answer") -> Iterator[str]:
     """What does not fit, each with its place."""
     if isinstance(shape, Mapping):
         if not isinstance(value, Mapping):
-            yield f"{place} is no object"
+            yield f"{place} is {_kind(value)}, and not an object with {', '.join(shape)}"
             return
         for name, inner in shape.items():
             if name not in value:
@@ -39,12 +39,18 @@ def fits(shape: Shape, value: Any, place: str = "the answer") -> Iterator[str]:
                 yield from fits(inner, value[name], f"{place}.{name}")
     elif isinstance(shape, list):
         if not isinstance(value, list):
-            yield f"{place} is no array"
+            yield f"{place} is {_kind(value)}, and not an array"
             return
         for number, item in enumerate(value):
             yield from fits(shape[0], item, f"{place}[{number}]")
     elif not any(_is(kind, value) for kind in str(shape).split("|")):
-        yield f"{place} is {value!r}, and not {shape}"
+        yield f"{place} is {_kind(value)}, {value!r:.100}, and not {shape}"
+
+
+def _kind(value: Any) -> str:
+    """What JSON calls it."""
+    names = {"null": "null", "boolean": "a boolean", "integer": "an integer", "number": "a number", "object": "an object"}
+    return next((name for kind, name in names.items() if _is(kind, value)), "an array" if isinstance(value, list) else "a string")
 
 
 def _is(kind: str, value: Any) -> bool:

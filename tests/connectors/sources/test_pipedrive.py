@@ -46,7 +46,6 @@ class TestPipedrive(PresetContract):
     listed = ("data", "id", "update_time")
     judge = "https://developers.pipedrive.com/docs/api/v1/openapi-v2.yaml"
     facts = FACTS
-    heeds_what_is_left = False
     null_is_empty = True
 
     def quota(self, crm):

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,8 +13,9 @@ from connectors.sources.rest import CONNECTOR
 from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
 from crmbridge.model import FieldSpec, Network, parse_instant
-from crmbridge.rest import RestOptions
+from crmbridge.rest import RestOptions, described
 from crmbridge.rest.asking import Body, written
+from crmbridge.rest.options import Described
 from crmbridge.rest.source import RestSource
 from crmbridge.testing import Can, ScriptedServer, SourceContract, answer
 from crmbridge.testing.standin import BEGIN
@@ -190,6 +192,13 @@ def test_an_instant_as_it_is_asked_is_never_later(form):
         read = parse_instant(said) if not said.isdigit() else None
         number = int(said) / (1000 if form == "epoch_ms" else 1) if read is None else read.timestamp()
         assert moment.timestamp() - 86_400 < number <= moment.timestamp()
+
+
+def test_fields_that_go_by_a_number():
+    """Custom fields often have no other name; what has none at all is no field."""
+    rows = [{"id": 45, "name": "Area"}, {"id": "46"}, {"id": None, "name": "Gone"}, {"id": True}, {"name": "Else"}]
+    one = Described(path="/fields", name="id", label="name", prefix="custom.")
+    assert [(info.name, info.label) for info in described(one, SimpleNamespace(json=rows))] == [("custom.45", "Area"), ("custom.46", "46")]
 
 
 @pytest.mark.parametrize("omits_empty", [False, True])
