@@ -35,7 +35,8 @@ class Login:
         if not isinstance(auth, OAuth2):
             return ""
         named = f"{auth.token_url}\0{auth.client_id}\0{auth.client_secret.reveal()}"
-        return f"{named}\0{auth.refresh_token.reveal()}" if auth.refresh_token else named
+        given = auth.refresh_token or auth.code  # another one is another login: what was kept of the one before is not its
+        return f"{named}\0{given.reveal()}" if given else named
 
     def headers(self, token: Token) -> dict[str, str]:
         """What shows the token."""
@@ -68,9 +69,14 @@ class Login:
     @staticmethod
     def _form(oauth: OAuth2, last: Token | None) -> dict[str, str]:
         form = {"grant_type": "client_credentials", "client_id": oauth.client_id, "client_secret": login_secret(oauth.client_secret)}
-        if oauth.refresh_token is not None:
-            newest = last.refresh if last is not None else ""
-            form |= {"grant_type": "refresh_token", "refresh_token": newest or login_secret(oauth.refresh_token)}
+        newest = last.refresh if last is not None else ""
+        if not newest and oauth.refresh_token is not None:
+            newest = login_secret(oauth.refresh_token)
+        if newest and (oauth.refresh_token is not None or oauth.code is not None):
+            form |= {"grant_type": "refresh_token", "refresh_token": newest}
+        elif oauth.code is not None:
+            form |= {"grant_type": "authorization_code", "code": login_secret(oauth.code)}
+            form |= {"redirect_uri": oauth.redirect_uri} if oauth.redirect_uri else {}
         return form | ({"scope": oauth.scope} if oauth.scope else {})
 
 

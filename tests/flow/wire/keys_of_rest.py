@@ -147,6 +147,13 @@ def form(word="Bearer", **changes):
     ("r1", form(grant_type="refresh_token", refresh_token="r1")),
     given=OAUTH,
 )
+@proves(f"{AUTH}.oauth2.code", (ABSENT, form()), ("c1", form(grant_type="authorization_code", code="c1")), given=OAUTH)
+@proves(
+    f"{AUTH}.oauth2.redirect_uri",
+    (ABSENT, form(grant_type="authorization_code", code="c1")),
+    ("urn:us", form(grant_type="authorization_code", code="c1", redirect_uri="urn%3Aus")),
+    given=OAUTH | {"sources/crm/auth/code": "c1"},
+)
 @proves(f"{AUTH}.header.name", (ABSENT, {"x-api-key": "one"}), ("X-Key", {"x-key": "one"}), given=NAMED)
 @proves(f"{AUTH}.header.value", ("one", {"x-api-key": "one"}), ("two", {"x-api-key": "two"}), given=NAMED)
 @proves(f"{AUTH}.oauth2.client_id", ("me", form()), ("you", form(client_id="you")), given=OAUTH)
