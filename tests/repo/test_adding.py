@@ -1,5 +1,6 @@
 """The page about adding a source is right: its connector and its preset are built and pass the contract of all sources."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -116,3 +117,10 @@ def test_a_quota_is_judged_by_the_clock_of_the_stand_in(tmp_path, said_in, spent
 
     said = said_by_pytest(tmp_path, PRESET, change, *OF_A_QUOTA)
     assert ("2 passed" in said.stdout, "2 failed" in said.stdout) == (passes, not passes), said.stdout[-3000:]
+
+
+def test_an_assertion_of_a_contract_says_what_it_saw():
+    """Also where pytest rewrites only the tests that it collects: the contracts stand in a package that is installed."""
+    for name in ("destination", "preset.suite", "source.reading", "source.hooks"):
+        module = importlib.import_module(f"crmbridge.testing.{name}")
+        assert type(module.__loader__).__name__ == "AssertionRewritingHook", name
