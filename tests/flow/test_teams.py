@@ -171,7 +171,7 @@ def test_what_was_accepted_is_said_to_be_no_more(daemon):
         daemon.quiet()
         lines = daemon.cli("explain", "crm/Deal/1").stdout.splitlines()
         (number,) = [index for index, line in enumerate(lines) if "-> team: delivered" in line]
-        assert lines[number + 1].strip() == told
+        assert [line.strip() for line in lines[number + 1 : number + 3]] == ['"Parkers signed"', told]
         assert len(trigger.seen) == 1
         said = daemon.cli("send-test", "team")
         assert "not posted yet: run 08584305523880002CU18" in said.stdout
