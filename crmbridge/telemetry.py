@@ -75,12 +75,16 @@ def one_line(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
+def facts_of(record: logging.LogRecord) -> dict[str, Any]:
+    """The `extra=` fields of a log record."""
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
 class _Formatter(logging.Formatter):
     """Message, `extra=` fields and, for an exception, its traceback: redacted as a whole."""
 
     def format(self, record: logging.LogRecord) -> str:
-        facts = {name: value for name, value in vars(record).items() if name not in _STANDARD}
-        return redact(self.line(record, facts))
+        return redact(self.line(record, facts_of(record)))
 
     def line(self, record: logging.LogRecord, facts: dict[str, Any]) -> str:
         raise NotImplementedError

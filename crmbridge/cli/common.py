@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import click
 
+import crmbridge
 from crmbridge.cli.terminal import say, say_entry, say_over
 from crmbridge.config.load import Config, admin_door, load
 from crmbridge.config.models import is_address
@@ -186,6 +187,15 @@ def here() -> Actor:
     from crmbridge.operate.book import Actor
 
     return Actor.of(_myself(), f"no daemon, user {_user()}")
+
+
+def shipped(inside: str, beside: str, witness: str, what: str) -> Path:
+    """A folder that comes along: `inside` the package in an installed wheel, `beside` it in a checkout. Raises Failure, naming `what`."""
+    package = Path(crmbridge.__file__).parent
+    for folder in (package / inside, package.parent / beside):
+        if (folder / witness).exists():
+            return folder
+    raise Failure(f"{what} not installed; install crmbridge from its wheel or its repository")
 
 
 def going_on(answer: Mapping[str, Any]) -> dict[str, Any]:

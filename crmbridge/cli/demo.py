@@ -21,8 +21,7 @@ from typing import Any, Final
 
 import click
 
-import crmbridge
-from crmbridge.cli.common import Failure
+from crmbridge.cli.common import Failure, shipped
 from crmbridge.cli.daemon import loop_factory
 from crmbridge.cli.terminal import say
 from crmbridge.config.load import load
@@ -37,11 +36,7 @@ _SETTLED: Final = 15.0  # seconds that the last messages may take
 
 def story_folder() -> Path:
     """The Parkers example: beside the package in a checkout, inside it in an installed wheel."""
-    package = Path(crmbridge.__file__).parent
-    for folder in (package / "_examples" / "parkers", package.with_name("examples") / "parkers"):
-        if (folder / FILES[0]).exists():
-            return folder
-    raise Failure("the example that the demo runs is not installed; install crmbridge from its wheel or its repository")
+    return shipped("_examples/parkers", "examples/parkers", FILES[0], "the example that the demo runs is")
 
 
 @dataclass(frozen=True, slots=True)

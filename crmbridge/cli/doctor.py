@@ -22,7 +22,7 @@ from crmbridge.config.load import Config, load
 from crmbridge.contract import Caller, Describing, Entitled, FieldInfo, Right, Secret, Source
 from crmbridge.errors import AuthFailed, CrmbridgeError, DeliveryError, LoginRefused, OutcomeUnknown, SourceError
 from crmbridge.http import attempt, describe
-from crmbridge.telemetry import redact
+from crmbridge.telemetry import facts_of, redact
 
 _PATIENCE = 60.0  # seconds for one check
 Described = dict[str, dict[str, Sequence[FieldInfo]]]
@@ -113,13 +113,12 @@ def _warned() -> Iterator[Sequence[str]]:
 
     class Heard(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            facts = {name: value for name, value in vars(record).items() if name not in known and value not in ("", None)}
+            facts = {name: value for name, value in facts_of(record).items() if name != "source" and value not in ("", None)}
             words = ", ".join(str(value) if name == "reason" else f"{name} {value}" for name, value in facts.items())
             said = redact(f"{record.getMessage()}: {words}" if words else record.getMessage())
             if said not in found:
                 found.append(said)
 
-    known = vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "source"}
     heard, root = Heard(logging.WARNING), logging.getLogger()
     root.addHandler(heard)
     try:

@@ -88,13 +88,12 @@ def init(folder: Path, crm: str | None, network: str | None, given: tuple[str, .
     asked, secrets = {**source.ask, **destination.ask}, {**source.secrets, **destination.secrets}
     if strange := sorted(answers.keys() - asked.keys() - secrets.keys()):
         raise Failure(f"nothing asks for {', '.join(strange)}; there are {', '.join([*asked, *secrets]) or 'no questions'}", 2)
-    words = {"folder": str(folder.absolute()), **destination.facts, **source.facts}
+    words = {"folder": str(folder.absolute()), **destination.facts, **source.facts}  # of others' starters; ours write relative paths
     config, written = _written(folder, source, destination, words, asked, answers, scripted=scripted)
     say("\n".join(f"written: {path}" for path in written))
     for name, to in config.destinations.items():
         if manifest and to.connector.manifest is manifest:
             (folder / manifest.name).write_text(manifest.text(to.options, config.uses(name)), encoding="utf-8")
-            written.append(folder / manifest.name)
             say(f"written: {folder / manifest.name}")
     _test(config)
     say(f"\n{Template(source.next + destination.next).safe_substitute(words)}")

@@ -11,8 +11,7 @@ from typing import Final
 
 import click
 
-import crmbridge
-from crmbridge.cli.common import Failure, ask_daemon, call, config_option
+from crmbridge.cli.common import Failure, ask_daemon, call, config_option, shipped
 from crmbridge.cli.terminal import say
 from crmbridge.config.load import load
 
@@ -113,7 +112,8 @@ _NAMES: Final = {"crmbridge.yaml": "crmbridge.reference.yaml"}
 def install_files(folder: Path, force: bool) -> None:
     """Write into FOLDER what belongs to this version: a systemd unit that starts this very program, compose file and Dockerfile, alert
     rules and a board, the JSON Schema, and the configuration with all its keys."""
-    texts = {_NAMES.get(one.name, one.name): one.read_text(encoding="utf-8") for one in sorted(_shipped().iterdir()) if one.is_file()}
+    found = shipped("_config", "config", "crmbridge.service", "these files are")
+    texts = {_NAMES.get(one.name, one.name): one.read_text(encoding="utf-8") for one in sorted(found.iterdir()) if one.is_file()}
     if not force and (there := [name for name in texts if (folder / name).exists()]):
         raise Failure(f"{folder} has {', '.join(there)} already; --force writes over them")
     program = Path(sys.argv[0]).absolute()
@@ -123,12 +123,3 @@ def install_files(folder: Path, force: bool) -> None:
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
         say(f"written: {folder / name}")
-
-
-def _shipped() -> Path:
-    """`config/`: beside the package in a checkout, inside it in an installed wheel."""
-    package = Path(crmbridge.__file__).parent
-    for folder in (package / "_config", package.with_name("config")):
-        if (folder / "crmbridge.service").exists():
-            return folder
-    raise Failure("these files are not installed; install crmbridge from its wheel or its repository")

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import re
+from collections.abc import Iterable
 from typing import Final, Literal
 
 Written = Literal["hex", "base64"]
 _HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})+", re.ASCII)
+
+
+def is_any(given: bytes, wanted: Iterable[bytes]) -> bool:
+    """Whether a proof is one of those that count, in constant time for each, and each is compared."""
+    good = False
+    for one in wanted:
+        good |= hmac.compare_digest(given, one)
+    return good
 
 
 def decoded(value: str, written: Written) -> bytes:

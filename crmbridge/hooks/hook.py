@@ -12,11 +12,12 @@ from typing import Any, Final
 from crmbridge.contract import Reply, Setting, WebhookRequest, revealed
 from crmbridge.errors import InvalidRequest
 from crmbridge.hooks.bodies import Form, check_type, read_body
-from crmbridge.hooks.challenges import Challenge, Echo, answer
-from crmbridge.hooks.map import Naming, headers_of, whole
+from crmbridge.hooks.challenges import Echo, answer
+from crmbridge.hooks.map import headers_of, whole
 from crmbridge.hooks.observing import Observing
+from crmbridge.hooks.options import HookOptions
 from crmbridge.hooks.paths import Way
-from crmbridge.hooks.proofs import Shown, Signature
+from crmbridge.hooks.proofs import Shown
 from crmbridge.hooks.signatures import proof_header, request_id_header, verify
 from crmbridge.model import Observation, Reading
 
@@ -31,27 +32,28 @@ class Hook:
 
     def __init__(
         self,
-        signature: Signature,
-        where: Naming,
+        options: HookOptions,
         setting: Setting,
         reading: Reading,
         *,
-        challenge: Challenge | None = None,
-        form: Form = "json",
-        accepted: int = 202,
         repeats_within: timedelta = timedelta(days=4),
         rereads: bool = False,
     ) -> None:
-        """`accepted`: the status that its sender takes for yes. `rereads`: the source reads whole what a webhook names (`fetch_many`)."""
-        self._signature = signature
-        self._challenge = challenge
-        self._form: Form = form
-        self._accepted = accepted
+        """`rereads`: the source reads whole what a webhook names (`fetch_many`)."""
+        self._signature = options.signature
+        self._challenge = options.challenge
+        self._form: Form = options.body
+        self._accepted = options.accepted
         self._observing = Observing(
-            whole(where), setting.records, reading, repeats_within=repeats_within, rereads=rereads, id_header=request_id_header(signature)
+            whole(options.map),
+            setting.records,
+            reading,
+            repeats_within=repeats_within,
+            rereads=rereads,
+            id_header=request_id_header(options.signature),
         )
-        self._mapped = headers_of(where)
-        self._named = isinstance(where.record_id, Way)
+        self._mapped = headers_of(options.map)
+        self._named = isinstance(options.map.record_id, Way)
         """Whether a body names its record; else whatever comes could be an event."""
         self._verified: dict[bytes, Any] = {}
         """What `verify` read and `parse` is going to ask for, so that most bodies are read once."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from crmbridge.hooks.encodings import canonical_url
+from crmbridge.hooks.encodings import canonical_url, is_any
 from crmbridge.http import strict_json
 
 LONGEST: Final = 4_096  # characters of a token
@@ -30,10 +30,7 @@ def claims(token: str, keys: Sequence[bytes]) -> Mapping[str, Any] | None:
         return None
     head, said, given = (canonical_url(part) for part in match.groups())
     signed = f"{match[1]}.{match[2]}".encode()
-    good = False
-    for key in keys:
-        good |= hmac.compare_digest(given, hmac.digest(key, signed, hashlib.sha256))
-    if not good:
+    if not is_any(given, [hmac.digest(key, signed, hashlib.sha256) for key in keys]):
         return None
     try:
         header, found = strict_json(head), strict_json(said)

@@ -15,7 +15,7 @@ from crmbridge.contract import Secret, WebhookRequest, revealed
 from crmbridge.errors import InvalidSignature
 from crmbridge.hooks import jwt
 from crmbridge.hooks.bodies import Form, pairs, read_body
-from crmbridge.hooks.encodings import canonical, decoded, loose
+from crmbridge.hooks.encodings import canonical, decoded, is_any, loose
 from crmbridge.hooks.layouts import Held, filled, held, placeholders
 from crmbridge.hooks.paths import EVERY, at, every, parts_of
 from crmbridge.hooks.proofs import Basic, Bearer, Hmac, HmacSha256, Jwt, Shown, Signature, StandardWebhooks, Unsigned
@@ -41,7 +41,7 @@ def verify(signature: Signature, request: WebhookRequest, form: Form = "json") -
             if not value.startswith(signature.prefix):
                 raise InvalidSignature
             given = decoded(value[len(signature.prefix) :], signature.encoding)
-            _compare(given, [hmac.digest(key, request.body, hashlib.sha256) for key in _keys(signature.secret)])
+            _compare([given], [hmac.digest(key, request.body, hashlib.sha256) for key in _keys(signature.secret)])
         case Hmac():
             _hmac(signature, request)
         case Jwt():
@@ -51,7 +51,7 @@ def verify(signature: Signature, request: WebhookRequest, form: Form = "json") -
             if not given_texts or not all(is_one_of(one, signature.secret) for one in given_texts):
                 raise InvalidSignature(f"the secret is missing or wrong (in the {signature.in_})")
         case Bearer():
-            _compare(_credentials(request, "bearer"), _keys(signature.secret))
+            _compare([_credentials(request, "bearer")], _keys(signature.secret))
         case Basic():
             if not is_basic(request, signature.username, signature.secret):
                 raise InvalidSignature
@@ -68,10 +68,7 @@ def header(request: WebhookRequest, name: str) -> str:
 
 def is_one_of(given: str, secrets: Sequence[Secret]) -> bool:
     """Whether a text is one of the secrets, in constant time; one that cannot be read shuts nobody out who knows another."""
-    good = False
-    for secret in revealed(secrets):
-        good |= hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())
-    return good
+    return is_any(given.encode("utf-8", "replace"), map(str.encode, revealed(secrets)))
 
 
 def is_basic(request: WebhookRequest, user: str, secrets: Sequence[Secret]) -> bool:
@@ -80,10 +77,7 @@ def is_basic(request: WebhookRequest, user: str, secrets: Sequence[Secret]) -> b
         given = canonical(_credentials(request, "basic").decode("ascii"))
     except InvalidSignature:
         return False
-    good = False
-    for secret in revealed(secrets):
-        good |= hmac.compare_digest(given, f"{user}:{secret}".encode())
-    return good
+    return is_any(given, [f"{user}:{secret}".encode() for secret in revealed(secrets)])
 
 
 def shown(signature: Shown, request: WebhookRequest, form: Form) -> Sequence[str]:
@@ -149,7 +143,7 @@ def _standard(signature: StandardWebhooks, request: WebhookRequest) -> None:
     signed = f"{id}.{stamp}.".encode() + request.body
     wanted = [hmac.digest(key, signed, hashlib.sha256) for key in map(_standard_key, revealed(signature.secret)) if key]
     parts = [part.partition(",") for part in given.split(" ")]
-    _compare_any([canonical(value) for version, _, value in parts[:10] if version == "v1" and value], wanted)
+    _compare([canonical(value) for version, _, value in parts[:10] if version == "v1" and value], wanted)
     if abs(request.received_at.timestamp() - int(stamp)) > TOLERANCE:
         raise InvalidSignature(f"the webhook-timestamp is more than {TOLERANCE} s away from now: is a clock wrong?")
 
@@ -170,7 +164,7 @@ def _hmac(signature: Hmac, request: WebhookRequest) -> None:
     given = [decoded(one, signature.encoding) for one in found.signatures]
     if not all(given):
         raise InvalidSignature(f"the header {signature.header} is malformed")
-    _compare_any(given, [hmac.digest(key, signed, signature.digest) for key in keys])
+    _compare(given, [hmac.digest(key, signed, signature.digest) for key in keys])
     moment = instant(stamp, signature.stamp) if "timestamp" in names else None
     if moment is not None and abs(request.received_at.timestamp() - moment) > signature.tolerance:
         raise InvalidSignature(f"the timestamp is more than {signature.tolerance} s away from now: is a clock wrong?")
@@ -247,15 +241,8 @@ def _credentials(request: WebhookRequest, scheme: str) -> bytes:
     return value.encode()
 
 
-def _compare(given: bytes, wanted: Sequence[bytes]) -> None:
-    _compare_any([given], wanted)
-
-
-def _compare_any(given: Sequence[bytes], wanted: Sequence[bytes]) -> None:
-    """In constant time for each pair, and each is compared."""
-    good = False
-    for one in given:
-        for other in wanted:
-            good |= hmac.compare_digest(one, other)
-    if not good:
+def _compare(given: Sequence[bytes], wanted: Sequence[bytes]) -> None:
+    """Each proof that is given with each that counts. Raises InvalidSignature where none is one."""
+    found = [is_any(one, wanted) for one in given]  # none is left out once one is good
+    if True not in found:
         raise InvalidSignature

@@ -97,9 +97,8 @@ class Webhooks:
             if reason := self._closed():
                 raise StoreError(reason)
             kept = source.storable(request) if isinstance(source, Discreet) else request
-            shown = (
-                request.address if request.path or request.query else ""
-            )  # a secret may be a part of it, and proxies tell it in a header
+            # A secret may be a part of the address, and proxies tell that in a header.
+            shown = request.address if request.path or request.query else ""
             headers = {key: value for key, value in kept.headers.items() if key not in CREDENTIALS and not (shown and shown in value)}
             row = await self._store.accept(name, headers, "", kept.body, kept.received_at)  # a query may hold a secret: nobody needs it now
         except StoreError as error:

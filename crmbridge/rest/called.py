@@ -23,18 +23,8 @@ class CalledSource(RestSource):
     def __init__(self, options: RestOptions, setting: Setting, shape: Shape | None = None) -> None:
         super().__init__(options, setting, shape)
         assert options.webhook is not None
-        called = options.webhook
-        self._words = called.types
-        self._hook = Hook(
-            called.signature,
-            called.map,
-            setting,
-            self._reading,
-            challenge=called.challenge,
-            form=called.body,
-            accepted=called.accepted,
-            rereads=True,
-        )
+        self._words = options.webhook.types
+        self._hook = Hook(options.webhook, setting, self._reading, rereads=True)
 
     def greet(self, request: WebhookRequest) -> Reply | None:
         return self._hook.greet(request)

@@ -10,21 +10,20 @@ from crmbridge.contract import Options, Secrets
 from crmbridge.hooks import Found, HookOptions
 
 
-class Called(HookOptions):
-    """What calls when something changed."""
-
-    types: dict[str, str] = Field(
-        default_factory=dict, description="Record types that the sender calls otherwise, like {opportunity: opportunities}."
-    )
-
-
-class Calling(Options):
-    """What calls when something changed, where it is known how this vendor's webhooks prove themselves and what stands where."""
-
-    secret: Secrets = Field(description="The secret that proves its webhooks; a list while one is exchanged for another.")
+class _Words(Options):
     types: dict[str, str] = Field(
         default_factory=dict, description="Record types that webhooks call otherwise, like {opportunity: opportunities}."
     )
+
+
+class Called(_Words, HookOptions):
+    """What calls when something changed."""
+
+
+class Calling(_Words):
+    """What calls when something changed, where it is known how this vendor's webhooks prove themselves and what stands where."""
+
+    secret: Secrets = Field(description="The secret that proves its webhooks; a list while one is exchanged for another.")
 
     def called(self, sender: str, types: Mapping[str, str]) -> Called:
         """The same as options of the engine; `types` are the words that the vendor has for its own types."""

@@ -11,7 +11,7 @@ from shared import NOW
 from store_contract import batch, entry, other
 from test_interpreter import Part, engine, seen
 from test_orders import verbs
-from test_publisher import Batching, Network, Running, until
+from test_publisher import Batching, Network, Running, _holds, until
 from test_webhooks import Door
 
 from crmbridge.errors import StoreError
@@ -729,10 +729,6 @@ async def test_it_is_noted_which_message_is_made_ready_until_its_request_is_out(
 
 async def _long(found, count):
     return len(found) >= count
-
-
-async def _holds(condition):
-    return condition()
 
 
 async def _seen(network, count):

@@ -12,7 +12,7 @@ from shared import NOW
 
 from crmbridge.contract import Setting, WebhookRequest
 from crmbridge.errors import InvalidRequest
-from crmbridge.hooks import Challenge, Hook, Map, Signature
+from crmbridge.hooks import Challenge, Hook, HookOptions, Map, Signature
 from crmbridge.hooks.bodies import strict_form
 from crmbridge.hooks.paths import at, every, parts_of, way
 from crmbridge.model import FieldSpec, Reading
@@ -28,11 +28,9 @@ def request(body=BODY, query="", at=NOW, path="", method="POST", address="/hooks
     return WebhookRequest(given, body, query, at, path, method, address, frozenset(repeated))
 
 
-def hook(map_=None, signature=None, challenge=None, records=None, **facts):
-    where = Map(**(map_ or ONLY_ID))
-    asked = CHALLENGE.validate_python(challenge) if challenge else None
-    proof = SIGNATURE.validate_python(signature or {"scheme": "none"})
-    return Hook(proof, where, Setting(name="crm", records=records or {}), Reading(days=timezone.utc), challenge=asked, **facts)
+def hook(map_=None, signature=None, challenge=None, records=None, form="json", **facts):
+    options = HookOptions(signature=signature or {"scheme": "none"}, map=Map(**(map_ or ONLY_ID)), challenge=challenge, body=form)
+    return Hook(options, Setting(name="crm", records=records or {}), Reading(days=timezone.utc), **facts)
 
 
 def told(body, map_=None, records=None, **facts):

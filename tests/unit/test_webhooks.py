@@ -11,7 +11,7 @@ from test_interpreter import Part, seen
 
 from crmbridge.contract import Reply, Setting, WebhookRequest
 from crmbridge.errors import InvalidSignature, SourceError, StoreError
-from crmbridge.hooks import Hook, Map, Unsigned
+from crmbridge.hooks import Hook, HookOptions, Map
 from crmbridge.http import Refused
 from crmbridge.intake import desk as module
 from crmbridge.intake.webhooks import Webhooks
@@ -285,7 +285,7 @@ class Hooked(Hook):
 
     def __init__(self):
         where = Map(record_type={"value": "Deal"}, record_id="item", items="body", kind=None)
-        super().__init__(Unsigned(scheme="none"), where, Setting(name="far"), Reading(), rereads=True)
+        super().__init__(HookOptions(signature={"scheme": "none"}, map=where), Setting(name="far"), Reading(), rereads=True)
         self.asked = []
 
     def fetch_many(self, record_type, ids):

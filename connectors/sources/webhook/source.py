@@ -13,13 +13,4 @@ class WebhookSource(Hook):
     """Implements `crmbridge.contract.WebhookSource`, `Greeting` and `Discreet`."""
 
     def __init__(self, options: WebhookOptions, setting: Setting) -> None:
-        super().__init__(
-            options.signature,
-            options.map,
-            setting,
-            options.reading(setting.days),
-            challenge=options.challenge,
-            form=options.body,
-            accepted=options.accepted,
-            repeats_within=timedelta(seconds=options.repeats_within),
-        )
+        super().__init__(options, setting, options.reading(setting.days), repeats_within=timedelta(seconds=options.repeats_within))

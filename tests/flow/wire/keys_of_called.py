@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from flow.wire.bridge import Stage, facts
 from flow.wire.keys import ABSENT
 from flow.wire.proofs import proofs_of
-from flow.wire.vendor import Vendor
+from flow.wire.vendor import Vendor, described
 from standins import calls, dynamics365, zoho
 from standins.senders import SENDERS
 
@@ -22,15 +22,7 @@ def called(name, stand_in, record, word, **options):
     login["webhook"] |= {"types": {word: record}} if name == "attio" else {}
 
     class Company(Vendor):
-        YAML = f"""
-crmbridge: 1
-sources:
-  crm:
-    type: {name}
-    {"".join(f"{key}: {json.dumps(value)}{chr(10)}    " for key, value in login.items())}
-    records: {{{record}: {{fields: {{{stand_in.TITLE}: public}}}}}}
-destinations: {{out: {{type: console}}}}
-"""
+        YAML = described(name, login, record, stand_in.TITLE)
 
         def make(self):
             return stand_in()

@@ -1,10 +1,9 @@
 """The keys that presets of rest have in common: who we are, where the API is, how much is read at once, how far back."""
 
-import json
 from datetime import timedelta
 
 from flow.wire.proofs import proofs_of
-from flow.wire.vendor import Vendor
+from flow.wire.vendor import Vendor, described
 from standins import dynamics365, suitecrm, zoho
 from standins.attio import Attio
 from standins.close import Close
@@ -19,19 +18,10 @@ def preset(name, stand_in, record, title, **more):
     """The proofs of one preset. `more` are options as YAML has them, besides the token, or instead of it."""
     base = stand_in.BASE
     login = {} if "client_id" in more else {"token": TOKEN}
-    more = {name: json.dumps(value) if isinstance(value, str) and value.isdigit() else value for name, value in more.items()}
     options = login | {"url": "$crm" + getattr(stand_in, "PUBLIC", base)} | more
 
     class Company(Vendor):
-        YAML = f"""
-crmbridge: 1
-sources:
-  crm:
-    type: {name}
-    {"".join(f"{key}: {value}{chr(10)}    " for key, value in options.items())}
-    records: {{{record}: {{fields: {{{title}: public}}}}}}
-destinations: {{out: {{type: console}}}}
-"""
+        YAML = described(name, options, record, title)
 
         def make(self):
             return stand_in()

@@ -1,6 +1,7 @@
 """The stage of sources that have a stand-in of their vendor: the one that is configured, and another beside it."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -65,6 +66,20 @@ class Vendor(Stage):
     def seen(self, server: Any = None) -> list[Any]:
         """Requests by path, query, headers and body."""
         return [Request(one) for one in (server or self.crm).requests]
+
+
+def described(name: str, options: Mapping[str, Any], record: str, title: str) -> str:
+    """A configuration with one source of a type, which reads one field of one record type."""
+    written = "".join(f"{key}: {json.dumps(value)}\n    " for key, value in options.items())
+    return f"""
+crmbridge: 1
+sources:
+  crm:
+    type: {name}
+    {written}
+    records: {{{record}: {{fields: {{{title}: public}}}}}}
+destinations: {{out: {{type: console}}}}
+"""
 
 
 class Request:
