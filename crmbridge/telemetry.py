@@ -37,7 +37,7 @@ _lock = threading.Lock()
 def hide(secret: str) -> None:
     """Keep `secret`, and its URL-encoded, base64, JSON and repr forms, out of everything that is written from now on."""
     global _hidden
-    if len(secret) < _SHORTEST or secret in _hidden:
+    if len(secret) < _SHORTEST or secret in _hidden or secret.endswith("://"):  # a scheme alone stands in every address
         return
     with _lock:
         _hidden = tuple(sorted({*_hidden, *_forms(secret)}, key=len, reverse=True))

@@ -89,6 +89,13 @@ def test_short_words_are_not_masked():
     assert before is telemetry._hidden
 
 
+def test_a_scheme_alone_is_not_masked():
+    """An address that was not written to its end would else eat the links of every message."""
+    hide("https://")
+
+    assert redact("see https://crm.example/a") == "see https://crm.example/a"
+
+
 def logged(formatter, message, *args, error=None, **facts):
     record = logging.getLogger("crmbridge.test").makeRecord("crmbridge.test", logging.WARNING, "f", 1, message, args, error, extra=facts)
     return formatter.format(record)
