@@ -26,8 +26,8 @@ from crmbridge.intake.soon import Soon
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.lookout import Lookout
 from crmbridge.operate.custody import Custody
-from crmbridge.operate.desk import Desk
 from crmbridge.operate.port import Running
+from crmbridge.operate.verbs import Verbs
 from crmbridge.reload import Reload
 from crmbridge.server import Server
 from crmbridge.store import SqliteStore
@@ -38,7 +38,7 @@ from crmbridge.telemetry import Metrics, tell_systemd, watchdog_interval
 from crmbridge.troubles.alerts import Alerts
 from crmbridge.troubles.facts import Happened
 from crmbridge.troubles.pulse import Pulse
-from crmbridge.troubles.watch import Watch
+from crmbridge.troubles.watch import Memory
 from crmbridge.web.admin import admin_routes
 from crmbridge.web.hooks import health_routes, hook_routes
 
@@ -135,7 +135,7 @@ class App:
             assemble.hooks(sources),
             metrics=self.metrics,
             now=self._now,
-            closed=lambda: self.custody.refusing,
+            refusing=lambda: self.custody.refusing,
             unseen=Soon(lambda name: self.crew.poll_now(name)),
             under_way=self.under_way,
         )
@@ -148,7 +148,7 @@ class App:
             parts=self._parts,
             metrics=self.metrics,
             now=self._now,
-            closed=lambda: self.custody.refusing,
+            refusing=lambda: self.custody.refusing,
             mute=self._mute,
             feed=lambda one: (self.server.url, feed_secret(one)) if self.feed else None,
             pauses=await self.store.pauses(),
@@ -162,7 +162,7 @@ class App:
             crew=self.crew,
             parts=self._parts,
             alerts=self.alerts,
-            watch=Watch(await self.store.alerts()),
+            watch=Memory(await self.store.alerts()),
             pulse=self._pulse,
             metrics=self.metrics,
             now=self._now,
@@ -185,7 +185,7 @@ class App:
         await self.server.start(listen or config.model.server.listen)
         await self.admin.start(config.admin_listen)
 
-    async def _desk(self) -> Desk:
+    async def _desk(self) -> Verbs:
         """Where people ask and order."""
         crew = self.crew
         port = Running(
@@ -209,7 +209,7 @@ class App:
         )
         own = {"reload": self._reload.reload, "seen": self.lookout.seen, "adopt": self._adopt_verb, "backup": self.custody.backup}
         fed_questions, fed_orders = (feed_questions(self.feed), feed_orders(self.feed)) if self.feed else ({}, {})
-        desk = Desk(port, {"status": self.status, **fed_questions}, own | fed_orders)
+        desk = Verbs(port, {"status": self.status, **fed_questions}, own | fed_orders)
         await desk.begin()
         return desk
 

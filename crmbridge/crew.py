@@ -32,7 +32,7 @@ _CLOSING: Final = 3.0  # seconds that a connector may take to close
 class Crew:
     """`config` is the one that they work by; a reload exchanges it, and those whose part of it is another one.
 
-    `feed` gives the embedded feed's address and secret, if there is one; `closed` why nothing may be taken in; `mute` why nothing
+    `feed` gives the embedded feed's address and secret, if there is one; `refusing` why nothing may be taken in; `mute` why nothing
     may be said. The last two are empty where there is no reason.
     """
 
@@ -44,7 +44,7 @@ class Crew:
     parts: Parts
     metrics: Metrics
     now: Callable[[], datetime]
-    closed: Callable[[], str]
+    refusing: Callable[[], str]
     mute: Callable[[], str]
     feed: Callable[[Config], tuple[str, Secret] | None]
     pollers: dict[str, Poller] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Crew:
             interpreter=self.interpreter,
             metrics=self.metrics,
             now=self.now,
-            closed=self.closed,
+            refusing=self.refusing,
         )
         self.pollers[config.name] = poller
         self.parts.begin(f"source {config.name}", poller.run)

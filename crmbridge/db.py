@@ -155,13 +155,13 @@ class Database:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        known = self._schema.steps()[-1][0]
+        newest = self._schema.steps()[-1][0]
         if (version or application or tables) and application != self._schema.application_id:
             raise StoreError(f"{self.path} is not a {self._schema.name} database; give another path")
-        if version > known:
+        if version > newest:
             raise StoreError(
-                f"{self.path} was written by a newer crmbridge (schema {version}; this one knows {known}). "
-                f"Install that version again, or put the backup made before its migration ({self._backup_name(known).name}) in its place"
+                f"{self.path} was written by a newer crmbridge (schema {version}; this one knows {newest}). "
+                f"Install that version again, or put the backup made before its migration ({self._backup_name(newest).name}) in its place"
             )
         if version and (unclean or self.path.stat().st_size < _QUICK_CHECK_BELOW):
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()

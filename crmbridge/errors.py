@@ -114,7 +114,7 @@ class Transient(DeliveryError):
 class RateLimited(DeliveryError):
     """Certainly not published; the vendor asks for silence until `until` (aware).
 
-    `scope` says how wide the silence is: this message's `lane`, or the whole `destination`.
+    `scope` says how far the wait reaches: this message's `lane`, or the whole `destination`.
     """
 
     def __init__(self, message: str, until: datetime, *, code: str = "", scope: str = "destination") -> None:

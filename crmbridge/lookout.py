@@ -19,7 +19,7 @@ from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.model import State
 from crmbridge.operate.custody import Custody
-from crmbridge.store.interface import Overview, Pause, PauseKind, Scope, Store
+from crmbridge.store.interface import Overview, Pause, PauseKind, Selection, Store
 from crmbridge.supervise import Parts
 from crmbridge.telemetry import Metrics
 from crmbridge.troubles import gather
@@ -27,7 +27,7 @@ from crmbridge.troubles.alerts import Alerts
 from crmbridge.troubles.facts import DatabaseFacts, Facts, Happened
 from crmbridge.troubles.pulse import Pulse
 from crmbridge.troubles.status import set_gauges, shown
-from crmbridge.troubles.watch import Watch
+from crmbridge.troubles.watch import Memory
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Lookout:
     crew: Crew
     parts: Parts
     alerts: Alerts
-    watch: Watch
+    watch: Memory
     pulse: Pulse
     metrics: Metrics
     now: Callable[[], datetime]
@@ -162,11 +162,11 @@ def _read(config: Config) -> tuple[dict[str, str], list[str], int]:
     return held, files.unreadable(config), shutil.disk_usage(config.store_path.parent).free
 
 
-def _behind(pause: Pause) -> Scope:
+def _behind(pause: Pause) -> Selection:
     """What a pause keeps waiting."""
     match pause.kind:
         case PauseKind.DESTINATION:
-            return Scope(destination=pause.name)
+            return Selection(destination=pause.name)
         case PauseKind.RULE:
-            return Scope(rule=pause.name)
-    return Scope()
+            return Selection(rule=pause.name)
+    return Selection()

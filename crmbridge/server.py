@@ -52,7 +52,7 @@ class _Connection(web.RequestHandler):
     tests/unit/test_server.py: a dribbled head, a dribbled body, and a stop with requests under way.
     """
 
-    __slots__ = ("_body", "_head_timer", "_owner", "_silence_timer", "deadline", "place")
+    __slots__ = ("_body", "_head_timer", "_owner", "_silence_timer", "deadline", "origin")
 
     def __init__(self, owner: Server, factory: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -70,13 +70,13 @@ class _Connection(web.RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._silence_timer: asyncio.TimerHandle | None = None
         self._body: StreamReader | None = None
-        self.place = ""
+        self.origin = ""
         """Where it comes from; empty for those that may have all: trusted proxies, and a unix socket."""
         self.deadline = 0.0
         """Loop time by which the request under way must be complete."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.place = self._owner.place_of(transport.get_extra_info("peername"))
+        self.origin = self._owner.origin_of(transport.get_extra_info("peername"))
         super().connection_made(transport)
         if self._owner.admit(self):
             self._owner.enter(self)
@@ -100,7 +100,7 @@ class _Connection(web.RequestHandler):
             self._silence_timer = None
 
     @property
-    def silent(self) -> bool:
+    def wordless(self) -> bool:
         """True while not one byte has come."""
         return self._silence_timer is not None
 
@@ -272,7 +272,7 @@ class Server:
         request_deadline: float = 10.0,
         max_body: int = 1024 * 1024,
         max_connections: int = 1000,
-        max_per_place: int = 100,
+        max_per_origin: int = 100,
         trusted: Iterable[str] = (),
         metrics: Metrics | None = None,
     ) -> None:
@@ -280,12 +280,12 @@ class Server:
         self.request_deadline = request_deadline
         self.max_body = max_body
         self.max_connections = max_connections
-        self.max_per_place = max_per_place
+        self.max_per_origin = max_per_origin
         self.trusted: Sequence[Network] = [network(one) for one in trusted]
         """Proxies that say whom they speak for; they may have all connections."""
         self.connections: dict[_Connection, None] = {}
         """In the order in which they began."""
-        self.places: Counter[str] = Counter()
+        self.origins: Counter[str] = Counter()
         self.streams: set[asyncio.Task[Any]] = set()
         self._metrics = metrics
         if metrics is not None:
@@ -310,7 +310,7 @@ class Server:
             answer.force_close()
             answer.headers["Connection"] = "close"  # aiohttp has written its own headers already
 
-    def place_of(self, peer: Any) -> str:
+    def origin_of(self, peer: Any) -> str:
         """The address of a peer, or its /64; empty for a trusted proxy and for a unix socket."""
         address = str(peer[0]) if isinstance(peer, tuple) and peer else ""
         return "" if not address or among(address, self.trusted) else neighbourhood(address)
@@ -320,10 +320,10 @@ class Server:
 
         Nobody who sends nothing keeps others out, from one address or from many.
         """
-        if new.place and self.places[new.place] >= self.max_per_place:
-            idle = [one for one in self.connections if one.place == new.place and one.idle]
+        if new.origin and self.origins[new.origin] >= self.max_per_origin:
+            idle = [one for one in self.connections if one.origin == new.origin and one.idle]
         elif len(self.connections) >= self.max_connections:
-            idle = sorted((one for one in self.connections if one.idle), key=lambda one: (-self.places[one.place], not one.silent))
+            idle = sorted((one for one in self.connections if one.idle), key=lambda one: (-self.origins[one.origin], not one.wordless))
         else:
             return True
         if idle:
@@ -334,15 +334,15 @@ class Server:
     def enter(self, new: _Connection) -> None:
         """Count a connection."""
         self.connections[new] = None
-        self.places[new.place] += 1
+        self.origins[new.origin] += 1
 
     def leave(self, old: _Connection) -> None:
         """Count it no more."""
         if old in self.connections:
             del self.connections[old]
-            self.places[old.place] -= 1
-            if not self.places[old.place]:
-                del self.places[old.place]
+            self.origins[old.origin] -= 1
+            if not self.origins[old.origin]:
+                del self.origins[old.origin]
 
     @property
     def address(self) -> str:

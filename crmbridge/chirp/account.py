@@ -90,17 +90,17 @@ class AccountPages:
     async def _checked(self, visit: Visit, login: str, password: str) -> int | None:
         """The person whose login and password these are. Raises PageError: too many tries, or too busy."""
         address, now = client_of(visit.request), self._frame.now()
-        place, device = neighbourhood(address), self._device(visit, login)
+        origin, device = neighbourhood(address), self._device(visit, login)
         told = {"login": login, "address": address}
-        if wait := self._guesses.begin(login, place, device, now):
+        if wait := self._guesses.begin(login, origin, device, now):
             self._counted("put_off")
             _log.warning("sign-in put off", extra=told | {"seconds": round(wait)})
             advice = f"Wait {_in_words(wait)}, then try again. Your administrator can set a new password."
             raise PageError(429, "Too many tries to sign in", advice, wait)
         try:
-            person = await self._people.check_password(login, password, self._guesses.rank(login, place, device, now))
+            person = await self._people.check_password(login, password, self._guesses.rank(login, origin, device, now))
         except BusyError:
-            self._guesses.unchecked(login, place, device, now)
+            self._guesses.unchecked(login, origin, device, now)
             self._counted("turned_away")
             _log.warning("sign-in turned away", extra=told | {"why": "too many passwords wait to be checked"})
             raise PageError(429, "Too many people sign in at this moment", "Try again in a few seconds.", 5) from None
@@ -108,7 +108,7 @@ class AccountPages:
         if person is None:
             _log.warning("sign-in refused", extra=told)
         else:
-            self._guesses.right(login, place, device, now)
+            self._guesses.right(login, origin, device, now)
         return person
 
     def _device(self, visit: Visit, login: str) -> str:

@@ -22,7 +22,7 @@ from aiohttp import web
 from crmbridge.chirp import signing
 from crmbridge.chirp import text as words
 from crmbridge.chirp.changes import Changes
-from crmbridge.chirp.posts import Draft, Outcome, Posts
+from crmbridge.chirp.posts import Draft, Posting, Posts
 from crmbridge.errors import InvalidRequest, InvalidSignature
 from crmbridge.model import clean, digest, parse_instant
 from crmbridge.server import client_of, read_body
@@ -151,7 +151,7 @@ def _link(raw: Any) -> str | None:
 # --- answering --------------------------------------------------------------------------------
 
 
-class Api:
+class FeedApi:
     """The addresses that the chirp destination speaks to."""
 
     def __init__(
@@ -203,45 +203,45 @@ class Api:
                 drafts.append(draft(post))
             except ValueError as error:
                 drafts.append(str(error))
-        outcomes = iter(await self._posts.publish([one for one in drafts if isinstance(one, Draft)]))
+        postings = iter(await self._posts.publish([one for one in drafts if isinstance(one, Draft)]))
         return self._answer(
-            request, raw, [next(outcomes) if isinstance(made, Draft) else Outcome("invalid", error=made) for made in drafts]
+            request, raw, [next(postings) if isinstance(made, Draft) else Posting("invalid", error=made) for made in drafts]
         )
 
     async def edit(self, request: web.Request) -> web.Response:
         """Changes what can be changed; one result for each edit, in order."""
         raw = parse(await self._signed(request), "edits")
-        outcomes = []
+        postings = []
         for entry in raw:
             try:
-                outcomes.append(await self._changes.edit(code_of(entry), draft(entry)))
+                postings.append(await self._changes.edit(code_of(entry), draft(entry)))
             except ValueError as error:
-                outcomes.append(Outcome("invalid", error=str(error)))
-        return self._answer(request, raw, outcomes)
+                postings.append(Posting("invalid", error=str(error)))
+        return self._answer(request, raw, postings)
 
     async def delete(self, request: web.Request) -> web.Response:
         """Takes back what can be taken back; one result for each deletion, in order."""
         raw = parse(await self._signed(request), "deletes")
-        outcomes = []
+        postings = []
         for entry in raw:
             try:
-                outcomes.append(await self._changes.delete(code_of(entry)))
+                postings.append(await self._changes.delete(code_of(entry)))
             except ValueError as error:
-                outcomes.append(Outcome("invalid", error=str(error)))
-        return self._answer(request, raw, outcomes)
+                postings.append(Posting("invalid", error=str(error)))
+        return self._answer(request, raw, postings)
 
-    def _answer(self, request: web.Request, raw: Sequence[Any], outcomes: Sequence[Outcome]) -> web.Response:
+    def _answer(self, request: web.Request, raw: Sequence[Any], postings: Sequence[Posting]) -> web.Response:
         base = self._public_url or f"{request.scheme}://{request.host}"
         keys = (entry.get("key") if isinstance(entry, dict) else None for entry in raw)
-        return web.json_response({"results": [_result(key, outcome, base) for key, outcome in zip(keys, outcomes, strict=True)]})
+        return web.json_response({"results": [_result(key, posting, base) for key, posting in zip(keys, postings, strict=True)]})
 
 
-def _result(key: Any, outcome: Outcome, base: str) -> dict[str, Any]:
+def _result(key: Any, posting: Posting, base: str) -> dict[str, Any]:
     return {
         "key": key if isinstance(key, str) else None,
-        "status": outcome.status,
-        "id": outcome.code or None,
-        "url": f"{base.rstrip('/')}/chirp/p/{outcome.code}" if outcome.code else None,
-        "error": outcome.error or None,
-        **({"alone": True} if outcome.alone else {}),
+        "status": posting.status,
+        "id": posting.code or None,
+        "url": f"{base.rstrip('/')}/chirp/p/{posting.code}" if posting.code else None,
+        "error": posting.error or None,
+        **({"alone": True} if posting.alone else {}),
     }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from crmbridge.chirp.posts import SQL, Draft, Outcome, Post, read_posts, stored
+from crmbridge.chirp.posts import SQL, Draft, Post, Posting, read_posts, stored
 from crmbridge.db import Database
 from crmbridge.model import to_us
 
@@ -29,22 +29,22 @@ class Changes:
         self._now = now
         self.announce: Callable[[], None] = lambda: None
 
-    async def edit(self, code: str, draft: Draft) -> Outcome:
+    async def edit(self, code: str, draft: Draft) -> Posting:
         """Let the post say `draft` from now on, in the channel where it is: edited, repeated, conflict or missing. Raises StoreError.
 
         The same key again changes nothing, whatever was edited since.
         """
         now = to_us(self._now())
 
-        def unit(connection: sqlite3.Connection) -> Outcome:
-            known = connection.execute(SQL["edit_by_key"], {"key": draft.key}).fetchone()
-            if known is not None:
-                if known["digest"] == draft.digest:
-                    return Outcome("repeated", code)
-                return Outcome("conflict", error="an edit with this key is there already, and says something else")
+        def unit(connection: sqlite3.Connection) -> Posting:
+            there = connection.execute(SQL["edit_by_key"], {"key": draft.key}).fetchone()
+            if there is not None:
+                if there["digest"] == draft.digest:
+                    return Posting("repeated", code)
+                return Posting("conflict", error="an edit with this key is there already, and says something else")
             post = connection.execute(SQL["own_post"], {"code": code}).fetchone()
             if post is None or post["deleted_at"] is not None:
-                return Outcome("missing", error="there is no such post by the bridge")
+                return Posting("missing", error="there is no such post by the bridge")
             words = {
                 "id": post["id"],
                 "text": stored(draft.text),
@@ -56,34 +56,34 @@ class Changes:
             connection.execute(SQL["edit_post"], words)
             connection.execute(SQL["add_edit"], {"key": draft.key, "digest": draft.digest, "post": post["id"]})
             connection.execute(SQL["add_change"], {"post": post["id"]})
-            return Outcome("edited", code)
+            return Posting("edited", code)
 
-        outcome = await self._database.write(unit)
-        if outcome.status == "edited":
+        posting = await self._database.write(unit)
+        if posting.status == "edited":
             self.announce()
-        return outcome
+        return posting
 
-    async def delete(self, code: str) -> Outcome:
+    async def delete(self, code: str) -> Posting:
         """Take the post back, words and all: deleted (also if it was before) or missing. Raises StoreError."""
         now = to_us(self._now())
 
-        def unit(connection: sqlite3.Connection) -> tuple[Outcome, bool]:
+        def unit(connection: sqlite3.Connection) -> tuple[Posting, bool]:
             post = connection.execute(SQL["own_post"], {"code": code}).fetchone()
             if post is None:
-                return Outcome("missing", error="there is no such post by the bridge"), False
+                return Posting("missing", error="there is no such post by the bridge"), False
             if post["deleted_at"] is not None:
-                return Outcome("deleted", code), False
+                return Posting("deleted", code), False
             connection.execute(SQL["delete_post"], {"id": post["id"], "now": now})
             connection.execute(SQL["add_change"], {"post": post["id"]})
             if post["parent"] is not None and connection.execute(SQL["let_go"], {"id": post["parent"]}).rowcount:
                 connection.execute(SQL["add_change"], {"post": post["parent"]})
             connection.execute(SQL["untouch_channel"], {"post": post["id"], "channel": post["channel"]})
-            return Outcome("deleted", code), True
+            return Posting("deleted", code), True
 
-        outcome, changed = await self._database.write(unit)
+        posting, changed = await self._database.write(unit)
         if changed:
             self.announce()
-        return outcome
+        return posting
 
     async def since(self, viewer: int, channel: int | None, after: int, count: int) -> list[Change]:
         """At most `count` changes after the change `after`, in order, of one channel or of all that are followed."""

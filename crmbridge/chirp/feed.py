@@ -11,7 +11,7 @@ from aiohttp import web
 
 from crmbridge.chirp import text as words
 from crmbridge.chirp.account import AccountPages
-from crmbridge.chirp.api import Api
+from crmbridge.chirp.api import FeedApi
 from crmbridge.chirp.changes import Changes
 from crmbridge.chirp.live import Live
 from crmbridge.chirp.passwords import Cost
@@ -19,7 +19,7 @@ from crmbridge.chirp.people import Account, People
 from crmbridge.chirp.posts import Posts
 from crmbridge.chirp.site import Site
 from crmbridge.db import Database, Schema
-from crmbridge.pages import Frame, Look, Person, Sessions
+from crmbridge.pages import Frame, Person, Sessions, Theme
 from crmbridge.telemetry import Metrics
 
 _HERE: Final = Path(__file__).parent
@@ -32,9 +32,9 @@ _FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
 }
 
 
-def look(name: str, now: Callable[[], datetime]) -> Look:
+def look(name: str, now: Callable[[], datetime]) -> Theme:
     """How the feed looks that is called `name`."""
-    return Look(_HERE, "/chirp", filters=_FILTERS, words={"site": name, "most": words.MAX_TEXT}, now=now)
+    return Theme(_HERE, "/chirp", filters=_FILTERS, words={"site": name, "most": words.MAX_TEXT}, now=now)
 
 
 class Feed:
@@ -70,8 +70,8 @@ class Feed:
         sessions.ended = self._live.ended
         frame = Frame(sessions, look(name, now), cookie="chirp", public_url=public_url, now=now, token=token, around=self._beside_each_page)
         self._routes = [
-            *Api(self._posts, self._changes, name=name, public_url=public_url, secrets=secrets, now=now).routes(),
-            *AccountPages(frame, self._people, sessions, secrets, token, lambda outcome: metrics.sign_ins.labels(outcome).inc()).routes(),
+            *FeedApi(self._posts, self._changes, name=name, public_url=public_url, secrets=secrets, now=now).routes(),
+            *AccountPages(frame, self._people, sessions, secrets, token, lambda result: metrics.sign_ins.labels(result).inc()).routes(),
             *Site(frame, self._posts, self._changes, self._live, token).routes(),
             *frame.routes(),
         ]

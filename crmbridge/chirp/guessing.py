@@ -1,6 +1,6 @@
 """How long a guess at a password waits, and whose turn it is when many are checked.
 
-Nobody is shut out for what others guess: waits count for one login from one place, and a device that has signed this login in before
+Nobody is shut out for what others guess: waits count for one login from one origin, and a device that has signed this login in before
 counts alone. What else looks like guessing only stands further back in the queue.
 
 Source: https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies
@@ -23,7 +23,7 @@ from typing import Any, Final
 from crmbridge.errors import CrmbridgeError
 
 Rank = tuple[int, int, int]
-"""Lower is less suspicious: an unknown device, wrong guesses at the login, wrong guesses from the place."""
+"""Lower is less suspicious: an unknown device, wrong guesses at the login, wrong guesses from the origin."""
 
 
 class BusyError(CrmbridgeError):
@@ -43,36 +43,36 @@ class Guesses:
     def __init__(self) -> None:
         self._counts: OrderedDict[tuple[str, ...], tuple[int, datetime]] = OrderedDict()
 
-    def begin(self, login: str, place: str, device: str, now: datetime) -> float:
+    def begin(self, login: str, origin: str, device: str, now: datetime) -> float:
         """Count a try before its outcome is known, so that many at once cannot slip past. Seconds to wait; 0: go on.
 
         `device` names a device that is known to have signed this login in; empty for any other.
         """
-        own = _own(login, place, device)
+        own = _own(login, origin, device)
         count, last = self._count(own, now)
         if count >= self.FREE:
             wait = min(timedelta(seconds=2 ** min(count - self.FREE, 20)), self.LONGEST)
             if (left := (last + wait - now).total_seconds()) > 0:
                 return left
-        for name in (own, *_others(login, place)):
+        for name in (own, *_others(login, origin)):
             self._set(name, self._count(name, now)[0] + 1, now)
         while len(self._counts) > self._MOST:
             self._counts.popitem(last=False)
         return 0.0
 
-    def rank(self, login: str, place: str, device: str, now: datetime) -> Rank:
+    def rank(self, login: str, origin: str, device: str, now: datetime) -> Rank:
         """How much a try that has begun looks like a guess; itself not counted."""
-        at_login, from_place = (max(0, self._count(name, now)[0] - 1) for name in _others(login, place))
+        at_login, from_place = (max(0, self._count(name, now)[0] - 1) for name in _others(login, origin))
         return (0 if device else 1, 0 if device else at_login, 0 if device else from_place)
 
-    def right(self, login: str, place: str, device: str, now: datetime) -> None:
+    def right(self, login: str, origin: str, device: str, now: datetime) -> None:
         """The password was right: who tried it starts anew, and nobody is charged."""
-        self._counts.pop(_own(login, place, device), None)
-        self._uncharge(_others(login, place), now)
+        self._counts.pop(_own(login, origin, device), None)
+        self._uncharge(_others(login, origin), now)
 
-    def unchecked(self, login: str, place: str, device: str, now: datetime) -> None:
+    def unchecked(self, login: str, origin: str, device: str, now: datetime) -> None:
         """The try was turned away before it was checked: it was no guess."""
-        self._uncharge((_own(login, place, device), *_others(login, place)), now)
+        self._uncharge((_own(login, origin, device), *_others(login, origin)), now)
 
     def _uncharge(self, names: Sequence[tuple[str, ...]], now: datetime) -> None:
         for name in names:
@@ -91,12 +91,12 @@ class Guesses:
         return (count, last) if now - last < self.KEPT else (0, now)
 
 
-def _own(login: str, place: str, device: str) -> tuple[str, ...]:
-    return ("device", login, device) if device else ("try", login, place)
+def _own(login: str, origin: str, device: str) -> tuple[str, ...]:
+    return ("device", login, device) if device else ("try", login, origin)
 
 
-def _others(login: str, place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return ("login", login), ("place", place)
+def _others(login: str, origin: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return ("login", login), ("origin", origin)
 
 
 # --- devices that are known ---------------------------------------------------------------------

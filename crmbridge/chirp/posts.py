@@ -43,7 +43,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Posting:
     """What became of a draft: published, repeated (it was there already) or conflict (its key says something else).
 
     Or of a change: edited or deleted, repeated, conflict, or missing (there is no such post).
@@ -93,7 +93,7 @@ class ChannelView:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class OwnPost:
     """A person's own post, or why it was not taken."""
 
     code: str
@@ -129,29 +129,29 @@ class Posts:
 
     # --- writing
 
-    async def publish(self, drafts: Sequence[Draft]) -> list[Outcome]:
-        """All drafts in one transaction, durable on return, one outcome each. Raises StoreError: then none is stored."""
+    async def publish(self, drafts: Sequence[Draft]) -> list[Posting]:
+        """All drafts in one transaction, durable on return, one posting each. Raises StoreError: then none is stored."""
         if not drafts:
             return []
         now = to_us(self._now())
         new: list[int] = []
 
-        def unit(connection: sqlite3.Connection) -> list[Outcome]:
+        def unit(connection: sqlite3.Connection) -> list[Posting]:
             new.clear()
             return [self._publish_one(connection, draft, now, new) for draft in drafts]
 
-        outcomes = await self._database.write(unit)
+        postings = await self._database.write(unit)
         if new:
             self.announce(new)
-        return outcomes
+        return postings
 
-    def _publish_one(self, connection: sqlite3.Connection, draft: Draft, now: int, new: list[int]) -> Outcome:
+    def _publish_one(self, connection: sqlite3.Connection, draft: Draft, now: int, new: list[int]) -> Posting:
         key = f"api:{draft.key}"
-        known = connection.execute(SQL["post_by_key"], {"key": key}).fetchone()
-        if known is not None:
-            if known["digest"] == draft.digest:
-                return Outcome("repeated", known["code"], alone=draft.parent is not None and known["parent"] is None)
-            return Outcome("conflict", error="a post with this key is there already, and says something else")
+        there = connection.execute(SQL["post_by_key"], {"key": key}).fetchone()
+        if there is not None:
+            if there["digest"] == draft.digest:
+                return Posting("repeated", there["code"], alone=draft.parent is not None and there["parent"] is None)
+            return Posting("conflict", error="a post with this key is there already, and says something else")
         channel = self._channel(connection, draft.channel_key, draft.title, now)
         row = {
             "code": short_code(self._token(), 13),
@@ -170,15 +170,15 @@ class Posts:
             "now": now,
         }
         new.append(_add(connection, row))
-        return Outcome("published", str(row["code"]), alone=draft.parent is not None and row["parent"] is None)
+        return Posting("published", str(row["code"]), alone=draft.parent is not None and row["parent"] is None)
 
     def _channel(self, connection: sqlite3.Connection, key: str, title: str, now: int) -> int:
         """The channel's id; it is made when first spoken to, and takes the newest title."""
-        known = connection.execute(SQL["channel_by_key"], {"key": key}).fetchone()
-        if known is not None:
-            if title and title != known["title"]:
-                connection.execute(SQL["retitle"], {"id": known["id"], "title": title, "folded": words.fold(title)})
-            return int(known["id"])
+        there = connection.execute(SQL["channel_by_key"], {"key": key}).fetchone()
+        if there is not None:
+            if title and title != there["title"]:
+                connection.execute(SQL["retitle"], {"id": there["id"], "title": title, "folded": words.fold(title)})
+            return int(there["id"])
         title = title or words.clean_line(key) or "Untitled"
         values = {"key": key, "code": short_code(self._token(), 10), "title": title, "folded": words.fold(title)}
         added = connection.execute(SQL["add_channel"], {**values, "audience": "company", "now": now}).lastrowid
@@ -195,21 +195,21 @@ class Posts:
 
         await self._database.write(unit)
 
-    async def say(self, viewer: int, channel_code: str, text: str, form_key: str, parent: str | None = None) -> Said | None:
+    async def say(self, viewer: int, channel_code: str, text: str, form_key: str, parent: str | None = None) -> OwnPost | None:
         """A person's post, or reply to the post `parent`; the same `form_key` again is the same post. None: no such channel.
 
         `text` is clean and within MAX_TEXT. Raises StoreError.
         """
         now = to_us(self._now())
 
-        def unit(connection: sqlite3.Connection) -> tuple[Said, int] | None:
+        def unit(connection: sqlite3.Connection) -> tuple[OwnPost, int] | None:
             channel = connection.execute(SQL["channel"], {"viewer": viewer, "code": channel_code}).fetchone()
             if channel is None:
                 return None
             key = f"form:{viewer}:{form_key}"
-            known = connection.execute(SQL["post_by_key"], {"key": key}).fetchone()
-            if known is not None:
-                return Said(known["code"], channel_code, False), 0
+            there = connection.execute(SQL["post_by_key"], {"key": key}).fetchone()
+            if there is not None:
+                return OwnPost(there["code"], channel_code, False), 0
             code = short_code(self._token(), 13)
             added = _add(
                 connection,
@@ -230,7 +230,7 @@ class Posts:
                     "now": now,
                 },
             )
-            return Said(code, channel_code, True), added
+            return OwnPost(code, channel_code, True), added
 
         done = await self._database.write(unit)
         if done is None:

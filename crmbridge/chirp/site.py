@@ -35,7 +35,7 @@ class Site:
         self._changes = changes
         self._live = live
         self._token = token
-        self._pace = Pace()
+        self._pace = PostingLimit()
 
     def routes(self) -> list[web.RouteDef]:
         page, form = self._frame.page, self._frame.form
@@ -168,7 +168,7 @@ class Site:
         return key if _FORM_KEY.fullmatch(key) else self._form_key()
 
 
-class Pace:
+class PostingLimit:
     """How fast a person may post: what a script or a stuck key sends is not everybody's timeline."""
 
     MOST: Final = 20

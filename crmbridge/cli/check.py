@@ -19,7 +19,7 @@ from crmbridge.cli.terminal import say, say_problem
 from crmbridge.config.load import Config, load, measured
 from crmbridge.config.secrets import secrets_in
 from crmbridge.errors import ConfigError, Problem
-from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, plain
+from crmbridge.model import ChangeEvent, ChangeKind, FieldSpec, Text, plain
 from crmbridge.rules.cases import run_case
 from crmbridge.rules.engine import NO_LINK
 from crmbridge.rules.expression import did_you_mean
@@ -114,8 +114,8 @@ def render(change: Any, path: Path, output: str) -> None:
         raw = json.load(change)
     except ValueError as error:
         raise Failure(f"the change is not JSON: {error}", 2) from None
-    outcome = config.engine.run(_change(raw, config))
-    layouts = [config.laid_out(one.message) for one in outcome.rendered]
+    decided = config.engine.run(_change(raw, config))
+    layouts = [config.laid_out(one.message) for one in decided.rendered]
     data: dict[str, Any] = {
         "messages": [
             {
@@ -133,13 +133,13 @@ def render(change: Any, path: Path, output: str) -> None:
                 "card": layout.sent if layout and isinstance(one.message.blocks, Mapping) else None,
                 "faults": [*_overlong(one.message.destination, length), *(str(fault) for fault in (layout.faults if layout else ()))],
             }
-            for one, layout in zip(outcome.rendered, layouts, strict=True)
+            for one, layout in zip(decided.rendered, layouts, strict=True)
         ],
-        "unrenderable": [{"rule": one.rule, "step": one.step, "reason": one.error} for one in outcome.unrenderable],
-        "silent": [{"rule": one.rule, "reason": one.reason} for one in outcome.verdicts if not one.matched],
+        "unrenderable": [{"rule": one.rule, "step": one.step, "reason": one.error} for one in decided.unrenderable],
+        "silent": [{"rule": one.rule, "reason": one.reason} for one in decided.verdicts if not one.matched],
     }
     show_data(data, output, _rendered)
-    if outcome.unrenderable:
+    if decided.unrenderable:
         raise Failure("a rule cannot say this")
     if refusing := sorted({one["to"] for one in data["messages"] if one["faults"]}):
         raise Failure(f"{' and '.join(refusing)} would refuse this")
@@ -208,13 +208,13 @@ def _change(raw: Any, config: Config) -> ChangeEvent:
         raise Failure("the change needs source, record and fields", 2)
     if not all(isinstance(raw.get(name, {}), dict) for name in ("fields", "before")):
         raise Failure("fields and before are mappings of names to values", 2)
-    if raw.get("event", "updated") not in set(Kind):
-        raise Failure(f"there is no event {raw['event']}; there are {', '.join(Kind)}", 2)
+    if raw.get("event", "updated") not in set(ChangeKind):
+        raise Failure(f"there is no event {raw['event']}; there are {', '.join(ChangeKind)}", 2)
     if raw["source"] not in config.sources:
         raise Failure(f"no source {raw['source']} is configured", 2)
-    known = config.sources[raw["source"]].records
-    if known and raw["record"] not in known:
-        raise Failure(f"the source {raw['source']} has no record type {raw['record']}; it has {', '.join(known)}", 2)
+    records = config.sources[raw["source"]].records
+    if records and raw["record"] not in records:
+        raise Failure(f"the source {raw['source']} has no record type {raw['record']}; it has {', '.join(records)}", 2)
     spec = config.engine.records.get((raw["source"], raw["record"]), {})
 
     reading = config.engine.reading(raw["source"])
@@ -228,7 +228,7 @@ def _change(raw: Any, config: Config) -> ChangeEvent:
         record_type=raw["record"],
         record_id=str(raw.get("id", "render")),
         revision=1,
-        kind=Kind(raw.get("event", "updated")),
+        kind=ChangeKind(raw.get("event", "updated")),
         occurred_at=datetime.now(timezone.utc),
         fields=fields("fields"),
         before=fields("before"),
@@ -335,8 +335,8 @@ def doc(name: str | None) -> None:
         return
     kinds = [kind for kind in registry.KINDS if name in registry.names(kind)]
     if not kinds:
-        known = ["rules", *(one for kind in registry.KINDS for one in registry.names(kind))]
-        raise Failure(f"there is no page {name}{did_you_mean(name, known)}; see `crmbridge doc`", 2)
+        names = ["rules", *(one for kind in registry.KINDS for one in registry.names(kind))]
+        raise Failure(f"there is no page {name}{did_you_mean(name, names)}; see `crmbridge doc`", 2)
     for kind in kinds:
         connector = registry.load(kind, name)
         page = Path(sys.modules[registry.module(kind, name)].__file__ or "").with_name("README.md")

@@ -168,14 +168,14 @@ async def _on_the_database(config: Config, verb: str, arguments: Mapping[str, An
     """Carry a verb out where no daemon runs."""
     from crmbridge import assemble
     from crmbridge.app import utc_now
-    from crmbridge.operate.desk import Desk
     from crmbridge.operate.port import Stopped
+    from crmbridge.operate.verbs import Verbs
     from crmbridge.store import SqliteStore
 
     store = SqliteStore(config.store_path)
     try:
         port = Stopped(store=store, config=config, clock=utc_now, built=lambda name: assemble.source(config, name, utc_now))
-        desk = Desk(port)
+        desk = Verbs(port)
         await desk.begin()
         return await desk.answer(verb, arguments, here)
     finally:

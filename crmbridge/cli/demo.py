@@ -25,7 +25,7 @@ from crmbridge.cli.common import Failure, shipped
 from crmbridge.cli.daemon import loop_factory
 from crmbridge.cli.terminal import say
 from crmbridge.config.load import load
-from crmbridge.store.interface import Scope
+from crmbridge.store.interface import Selection
 from crmbridge.telemetry import configure_logging
 
 FILES: Final = ("crmbridge.yaml", "crm.sql", "story.sql")
@@ -210,7 +210,7 @@ class _Facts:
 
 async def _facts(app: Any) -> _Facts:
     status = await app.status()
-    published = await app.store.published(Scope(), 10_000)
+    published = await app.store.published(Selection(), 10_000)
     return _Facts(
         changes=await app.store.last_event(),
         open=sum(one[state] for one in status["destinations"] for state in ("queued", "sending", "held", "unknown")),

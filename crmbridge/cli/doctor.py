@@ -54,8 +54,8 @@ def doctor(names: tuple[str, ...], path: Path, output: str) -> None:
     """
     config = load(path)
     if unknown := [name for name in names if name not in config.sources and name not in config.destinations]:
-        known = ", ".join([*config.sources, *config.destinations])
-        raise Failure(f"no source or destination {', '.join(unknown)} is configured; there are {known}", 2)
+        there = ", ".join([*config.sources, *config.destinations])
+        raise Failure(f"no source or destination {', '.join(unknown)} is configured; there are {there}", 2)
     findings = list(examined(config, names))
     data = [{"what": one.what, "ok": not one.problem, "problem": one.problem, "note": one.note} for one in findings]
     show_data(data, output, lambda _: [_line(one) for one in findings])
@@ -111,7 +111,7 @@ def _warned() -> Iterator[Sequence[str]]:
     """What is logged as a warning meanwhile, each a whole sentence: here nothing else shows the log, and a connector doubts in it."""
     found: list[str] = []
 
-    class Heard(logging.Handler):
+    class Probed(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             facts = {name: value for name, value in facts_of(record).items() if name != "source" and value not in ("", None)}
             words = ", ".join(str(value) if name == "reason" else f"{name} {value}" for name, value in facts.items())
@@ -119,7 +119,7 @@ def _warned() -> Iterator[Sequence[str]]:
             if said not in found:
                 found.append(said)
 
-    heard, root = Heard(logging.WARNING), logging.getLogger()
+    heard, root = Probed(logging.WARNING), logging.getLogger()
     root.addHandler(heard)
     try:
         yield found
@@ -130,8 +130,8 @@ def _warned() -> Iterator[Sequence[str]]:
 def _evident(config: Config, described: Described) -> Iterator[Finding]:
     """Steps that cannot do without what the CRM lets be empty, and fields whose HTML would go out as it is."""
     for one in evidence.unsure(config):
-        known = evidence.required(described.get(one.rule.source, {}).get(one.rule.record, ()))
-        if empty := [f"record.{name}" for name in one.fields if known.get(name) is False]:
+        required = evidence.required(described.get(one.rule.source, {}).get(one.rule.record, ()))
+        if empty := [f"record.{name}" for name in one.fields if required.get(name) is False]:
             note = f"a dead letter where {' or '.join(empty)} is empty, and the CRM lets it be: say `default`, or ask with `exists`"
             yield Finding(f"rule {one.rule.id}, step {one.step.id}", note=note)
     for source, records in described.items():
@@ -169,7 +169,7 @@ def _checked(connector: Any, records: Sequence[str] = ()) -> tuple[str, Sequence
     """
 
     async def check() -> tuple[str, Sequence[Right], dict[str, Sequence[FieldInfo]]]:
-        call, problem, known, rights = Caller("doctor", 1), "", True, list[Right]()
+        call, problem, signed_in, rights = Caller("doctor", 1), "", True, list[Right]()
         described: dict[str, Sequence[FieldInfo]] = {}
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -183,10 +183,10 @@ def _checked(connector: Any, records: Sequence[str] = ()) -> tuple[str, Sequence
         except Exception as error:  # whatever a connector raises is a finding
             problem = _said(error)
             # Who is locked out must not knock again.
-            known = not isinstance(error, (AuthFailed, LoginRefused)) and getattr(error, "status", 0) != 401
+            signed_in = not isinstance(error, (AuthFailed, LoginRefused)) and getattr(error, "status", 0) != 401
         try:
             async with asyncio.timeout(_PATIENCE):
-                rights += await call(connector.rights) if known and isinstance(connector, Entitled) else ()
+                rights += await call(connector.rights) if signed_in and isinstance(connector, Entitled) else ()
         except TimeoutError:
             return problem or f"its rights could not be looked at within {_PATIENCE:g} s", (), {}
         except Exception as error:

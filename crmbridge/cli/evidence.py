@@ -19,7 +19,7 @@ from crmbridge.config.load import Config
 from crmbridge.config.models import is_address
 from crmbridge.contract import FieldInfo
 from crmbridge.errors import CrmbridgeError
-from crmbridge.model import FieldType, Kind
+from crmbridge.model import ChangeKind, FieldType
 from crmbridge.rules.rule import Rule, Step, templates_in
 
 Field = tuple[str, str, str]
@@ -41,7 +41,7 @@ class Unsure:
 
 def unsure(config: Config) -> list[Unsure]:
     """Every step with such fields. What a rule says of deletions is left out: a CRM shows little of a record that is gone."""
-    speaking = [rule for rule in config.rules if rule.kinds & {Kind.CREATED, Kind.UPDATED}]
+    speaking = [rule for rule in config.rules if rule.kinds & {ChangeKind.CREATED, ChangeKind.UPDATED}]
     return [Unsure(rule, step, sorted(names)) for rule in speaking for step in rule.steps if (names := rule.unsure(step))]
 
 
@@ -99,14 +99,14 @@ def required(infos: Iterable[FieldInfo]) -> dict[str, bool]:
 
 def keep(config: Config, described: Mapping[str, Mapping[str, Iterable[FieldInfo]]]) -> None:
     """Let a later `lint` know what the CRMs say, by source and record type. What cannot be written is not needed."""
-    known = {source: {record: required(infos) for record, infos in kinds.items()} for source, kinds in described.items() if kinds}
-    if not known:
+    found = {source: {record: required(infos) for record, infos in kinds.items()} for source, kinds in described.items() if kinds}
+    if not found:
         return
     before = _kept(config)
     try:
         path = config.state_folder() / _FILE
         draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps({**before, **{source: {**before.get(source, {}), **one} for source, one in known.items()}}))
+        draft.write_text(json.dumps({**before, **{source: {**before.get(source, {}), **one} for source, one in found.items()}}))
         os.replace(draft, path)  # noqa: PTH105
     except OSError:
         return
@@ -122,7 +122,7 @@ def _kept(config: Config) -> dict[str, dict[str, dict[str, bool]]]:
 
 def _described(config: Config, fields: Iterable[Field]) -> dict[Field, bool]:
     kept = _kept(config)
-    return {field: known for field in fields if (known := kept.get(field[0], {}).get(field[1], {}).get(field[2])) is not None}
+    return {field: needed for field in fields if (needed := kept.get(field[0], {}).get(field[1], {}).get(field[2])) is not None}
 
 
 def _tested(config: Config) -> dict[Field, str]:

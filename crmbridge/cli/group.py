@@ -75,9 +75,9 @@ class _Families(click.Group):
 
     def _meant(self, context: click.Context, name: str) -> str:
         """The verb, or the verb within a family, that is written most like `name`."""
-        known = {path.rpartition(" ")[2]: path for path in self._inner(context)} | {verb: verb for verb in _VERBS}
-        near = difflib.get_close_matches(name, known, 1)
-        return known[near[0]] if near else ""
+        verbs = {path.rpartition(" ")[2]: path for path in self._inner(context)} | {verb: verb for verb in _VERBS}
+        near = difflib.get_close_matches(name, verbs, 1)
+        return verbs[near[0]] if near else ""
 
     def _inner(self, context: click.Context) -> Iterator[str]:
         for name in _VERBS:

@@ -272,7 +272,7 @@ def _live(config: Config) -> Iterator[str]:
     from crmbridge.app import utc_now
     from crmbridge.contract import Caller, Source
     from crmbridge.errors import SourceError
-    from crmbridge.model import ChangeEvent, Kind, plain
+    from crmbridge.model import ChangeEvent, ChangeKind, plain
 
     async def first(name: str) -> Any:
         source = assemble.source(config, name, utc_now)
@@ -295,11 +295,11 @@ def _live(config: Config) -> Iterator[str]:
         if seen is None:
             continue
         event = ChangeEvent(
-            id="init", source=name, record_type=seen.record_type, record_id=seen.record_id, revision=1, kind=Kind.CREATED,
+            id="init", source=name, record_type=seen.record_type, record_id=seen.record_id, revision=1, kind=ChangeKind.CREATED,
             occurred_at=datetime.now(timezone.utc), fields=seen.fields, before={}, url=seen.url,
         )  # fmt: skip
-        outcome = config.engine.run(event)
+        decided = config.engine.run(event)
         yield f"a record that is there now, {seen.record_type} {seen.record_id}, would lead to:"
-        yield from (f"  {one.message.destination}: {plain(one.message.text)}" for one in outcome.rendered)
-        yield from (f"  cannot be said: {one.error}" for one in outcome.unrenderable)
-        yield from (f"  nothing: {one.reason}" for one in outcome.verdicts if not one.matched)
+        yield from (f"  {one.message.destination}: {plain(one.message.text)}" for one in decided.rendered)
+        yield from (f"  cannot be said: {one.error}" for one in decided.unrenderable)
+        yield from (f"  nothing: {one.reason}" for one in decided.verdicts if not one.matched)

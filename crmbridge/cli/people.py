@@ -141,8 +141,8 @@ def explain(name: str, changes: int, path: Path, output: str) -> None:
 
 def _explained(data: dict[str, Any]) -> Iterator[str]:
     for one in data["records"]:
-        known = f"revision {one['revision']}{', deleted' if one['deleted'] else ''}" if one["now"] is not None else ""
-        yield f"{one['record']}  {known}"
+        revision = f"revision {one['revision']}{', deleted' if one['deleted'] else ''}" if one["now"] is not None else ""
+        yield f"{one['record']}  {revision}"
         for change in one["changes"]:
             yield ""
             yield from _explained_change(change)

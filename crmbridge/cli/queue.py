@@ -35,18 +35,18 @@ def _where(function: Any, but: str = "") -> Any:
     return function
 
 
-def _scoped_but(but: str) -> Callable[[Any], Any]:
-    """Which: numbers, a scope, or all; and whether to ask first. `but`: a word of scopes that means something else here."""
+def _selecting_but(but: str) -> Callable[[Any], Any]:
+    """Which: numbers, a selection, or all; and whether to ask first. `but`: a word of selections that means something else here."""
 
-    def scoped(function: Any) -> Any:
+    def selecting(function: Any) -> Any:
         function = click.option("--yes", "-y", is_flag=True, help="Do not ask.")(function)
         function = click.option("--all", "all_", is_flag=True, help="All of them.")(function)
         return click.argument("names", nargs=-1)(config_option(_where(function, but)))
 
-    return scoped
+    return selecting
 
 
-_scoped = _scoped_but("")
+_selecting = _selecting_but("")
 
 
 def _read_where(given: dict[str, Any]) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def _carried_out(path: Path, verb: str, count: int, *, names: bool, **arguments:
 
 
 @queue.command("hold")
-@_scoped_but("reason")
+@_selecting_but("reason")
 @click.option("--reason", "--why", "why", default="", help="For whoever looks next.")
 def queue_hold(**given: Any) -> None:
     """What is queued waits until it is released or dropped."""
@@ -165,14 +165,14 @@ def queue_hold(**given: Any) -> None:
 
 @queue.command("release")
 @click.option("--outdated", is_flag=True, help="Also what its record no longer is.")
-@_scoped
+@_selecting
 def queue_release(**given: Any) -> None:
     """What is held goes out, but for what its record no longer is: what `becomes: Won` led to is not said of a deal lost since."""
     _order("queue_release", ["held"], "release")(**given)
 
 
 @queue.command("drop")
-@_scoped
+@_selecting
 def queue_drop(**given: Any) -> None:
     """What is queued or held is left unsaid for good."""
     _order("queue_drop", ["queued", "held"], "drop")(**given)
@@ -230,14 +230,14 @@ def _dead_order(verb: str, word: str, names: Sequence[str], path: Path, all_: bo
 
 
 @dead.command("retry")
-@_scoped
+@_selecting
 def dead_retry(**given: Any) -> None:
     """Try again; what could not be rendered is rendered by the present rules."""
     _dead_order("dead_retry", "try", **given)
 
 
 @dead.command("drop")
-@_scoped
+@_selecting
 def dead_drop(**given: Any) -> None:
     """Leave them unsaid for good."""
     _dead_order("dead_drop", "drop", **given)

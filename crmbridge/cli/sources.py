@@ -171,13 +171,13 @@ def _described(config: Config, source: str, record_type: str, samples: bool) -> 
             continue
         seen: Observation | None = next((one for one in page.observations if one.record_type == record_type), None)
         values |= dict(seen.fields) if seen else {}
-    known = {one.name: one for one in infos}
+    named = {one.name: one for one in infos}
     return [
         {
             "name": name,
-            "label": known[name].label if name in known else "",
-            "type": known[name].type.value if name in known else type_of(values[name]).value,
-            "choices": dict(known[name].choices) if name in known else {},
+            "label": named[name].label if name in named else "",
+            "type": named[name].type.value if name in named else type_of(values[name]).value,
+            "choices": dict(named[name].choices) if name in named else {},
             "sample": None if values.get(name) is None else _sample(values[name]),
         }
         for name in (names or values)

@@ -11,14 +11,14 @@ from crmbridge.model import Audience
 from crmbridge.rules.expression import did_you_mean
 
 
-def alerts_faults(alerts: AlertsModel, to: tuple[Connector, Options, Audience] | None, known: Set[str]) -> Iterator[tuple[KeyPath, str]]:
-    """The first thing wrong, as (path, message), if anything is. `to` is the destination that is named, if it is among those `known`."""
+def alerts_faults(alerts: AlertsModel, to: tuple[Connector, Options, Audience] | None, names: Set[str]) -> Iterator[tuple[KeyPath, str]]:
+    """The first thing wrong, as (path, message), if anything is. `to` is the destination that is named, if it is among `names`."""
     if alerts.to is None:
         if alerts.channel is not None:
             yield ("channel",), "is of no use without `to`"
         return
     if to is None:
-        yield ("to",), f'no destination "{alerts.to}"{did_you_mean(alerts.to, known)}'
+        yield ("to",), f'no destination "{alerts.to}"{did_you_mean(alerts.to, names)}'
         return
     connector, options, audience = to
     if audience is Audience.PUBLIC:

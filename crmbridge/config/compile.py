@@ -15,7 +15,7 @@ from crmbridge.contract import Ability, LaidOut, Unsaid
 from crmbridge.errors import Problem
 from crmbridge.model import Audience, FieldSpec, RecordSpec, Sensitivity, Text, plain
 from crmbridge.rules.engine import Records, event_fact_readable, readable
-from crmbridge.rules.expression import CompileError, Expression, Read, compile_expression, did_you_mean
+from crmbridge.rules.expression import CompileError, Expression, FieldRead, compile_expression, did_you_mean
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.hints import INNER
 from crmbridge.rules.match import Clause, compile_match
@@ -91,22 +91,22 @@ class Surroundings:
     strict_conditions: bool
 
 
-def compile_rules(rules: Sequence[RuleSource], known: Surroundings) -> tuple[list[Rule], list[Problem], list[Problem]]:
+def compile_rules(rules: Sequence[RuleSource], surroundings: Surroundings) -> tuple[list[Rule], list[Problem], list[Problem]]:
     """Compile all rules; those with problems are left out. Returns the problems too, and what works and people should know of."""
-    compiler = _Compiler(known)
+    compiler = _Compiler(surroundings)
     compiled = [rule for source in rules if (rule := compiler.rule(source))]
     compiler.unique([(source.model.id, source.model.formerly, source.place) for source in rules], "rule")
     return compiled, compiler.problems, compiler.notes
 
 
 class _Compiler:
-    def __init__(self, known: Surroundings) -> None:
-        self.sources = known.sources
-        self.destinations = known.destinations
-        self.unusable = known.unusable
-        self.records = known.records
-        self.defaults = known.defaults
-        self.strict_conditions = known.strict_conditions
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.sources = surroundings.sources
+        self.destinations = surroundings.destinations
+        self.unusable = surroundings.unusable
+        self.records = surroundings.records
+        self.defaults = surroundings.defaults
+        self.strict_conditions = surroundings.strict_conditions
         self.problems: list[Problem] = []
         self.notes: list[Problem] = []
         self._known_record = True
@@ -168,7 +168,7 @@ class _Compiler:
             if fields is not None and name not in fields:
                 self._add(place.at(name), f"{name} is not among the configured fields{did_you_mean(name, fields)}")
             else:
-                self._may_decide(Read("record", name, 1), place.at(name), fields, audiences)
+                self._may_decide(FieldRead("record", name, 1), place.at(name), fields, audiences)
         return clauses
 
     def _condition(self, model: RuleModel, place: Place, fields: RecordSpec | None, audiences: Iterable[Audience]) -> Expression | None:
@@ -182,7 +182,7 @@ class _Compiler:
             self._may_decide(read, place, fields, audiences)
         return condition
 
-    def _may_decide(self, read: Read, place: Place, fields: RecordSpec | None, audiences: Iterable[Audience]) -> None:
+    def _may_decide(self, read: FieldRead, place: Place, fields: RecordSpec | None, audiences: Iterable[Audience]) -> None:
         if read.root == "event" or not self._known_record:
             return
         sensitivity = (fields or {}).get(read.path, FieldSpec()).sensitivity

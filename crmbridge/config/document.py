@@ -36,7 +36,7 @@ KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LineColumn:
     """Where something stands; line and column count from 1."""
 
     line: int
@@ -53,19 +53,19 @@ class Document:
 
     file: str
     data: Any = None
-    keys: dict[KeyPath, Place] = field(default_factory=dict)
-    values: dict[KeyPath, Place] = field(default_factory=dict)
+    keys: dict[KeyPath, LineColumn] = field(default_factory=dict)
+    values: dict[KeyPath, LineColumn] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def problem(self, path: KeyPath, message: str, *, line: int = 1) -> Problem:
         """A problem at `path`, or at the nearest part of it that exists; `line` counts within a text value."""
-        known = path
-        while known and known not in self.keys and known not in self.values:
-            known = known[:-1]
-        value = self.values.get(known)
-        place = self.keys.get(known) or value or Place(1, 1)
-        if known == path and value and (line > 1 or value.block):
-            place = Place(value.line + line - (0 if value.block else 1), 1)
+        nearest = path
+        while nearest and nearest not in self.keys and nearest not in self.values:
+            nearest = nearest[:-1]
+        value = self.values.get(nearest)
+        place = self.keys.get(nearest) or value or LineColumn(1, 1)
+        if nearest == path and value and (line > 1 or value.block):
+            place = LineColumn(value.line + line - (0 if value.block else 1), 1)
         return Problem(self.file, place.line, place.column, show(path), message)
 
 
@@ -174,7 +174,7 @@ class _Walk:
             return None
         style = node.style if isinstance(node, yaml.ScalarNode) else None
         quote = style if style in ("'", '"') else ""
-        self.document.values[path] = Place(node.start_mark.line + 1, node.start_mark.column + 1, style in ("|", ">"), quote)
+        self.document.values[path] = LineColumn(node.start_mark.line + 1, node.start_mark.column + 1, style in ("|", ">"), quote)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -198,7 +198,7 @@ class _Walk:
             if key in data:
                 self._complain(key_node, here, f"stands twice; first in line {self.document.keys[here].line}")
                 continue
-            self.document.keys[here] = Place(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            self.document.keys[here] = LineColumn(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             data[key] = self._build(value_node, here)
         return data
 

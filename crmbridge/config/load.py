@@ -209,7 +209,7 @@ class _Loader:
         for path, message in braces(raw):
             self._add(self.main, path, message)
         records = {(source.name, record): spec for source in sources.values() for record, spec in source.records.items()}
-        known = Surroundings(
+        surroundings = Surroundings(
             sources={name: set(one.records) for name, one in sources.items()},
             destinations={
                 name: Speech(
@@ -236,7 +236,7 @@ class _Loader:
         secrets = configured_secrets(model, sources, destinations)
         for _, secret in secrets:
             secret.within(self.path.parent.absolute())
-        compiled, problems, advice = compile_rules(rules, known)
+        compiled, problems, advice = compile_rules(rules, surroundings)
         self.problems += problems
         if model is None:
             return None
@@ -323,10 +323,10 @@ class _Loader:
             self._add(self.main, path, "write its options, beginning with `type:`")
             return None, None
         type_name = value.get("type")
-        known = registry.names(kind)
-        if not isinstance(type_name, str) or type_name not in known:
+        types = registry.names(kind)
+        if not isinstance(type_name, str) or type_name not in types:
             where = (*path, "type") if "type" in value else path
-            hint = did_you_mean(str(type_name), known) or f"; there are {', '.join(known)}"
+            hint = did_you_mean(str(type_name), types) or f"; there are {', '.join(types)}"
             self._add(
                 self.main, where, f'there is no {kind[:-1]} of type "{type_name}"{hint}' if "type" in value else f"`type` is missing{hint}"
             )

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from crmbridge.contract import Duration, DurationOrOff, Options, Secret, ZoneName
-from crmbridge.model import Audience, FieldType, Kind, Sensitivity
+from crmbridge.model import Audience, ChangeKind, FieldType, Sensitivity
 from crmbridge.peers import network
 from crmbridge.publisher.decide import OnUnknown
 from crmbridge.rules.rule import Mode
@@ -313,8 +313,8 @@ class WhenModel(Options):
 
     source: str = Field(description="The name of a source.")
     record: str = Field(description="The record type.")
-    event: Annotated[list[Kind], BeforeValidator(_as_list)] = Field(
-        [Kind.CREATED, Kind.UPDATED], description="What happened to the record.", min_length=1
+    event: Annotated[list[ChangeKind], BeforeValidator(_as_list)] = Field(
+        [ChangeKind.CREATED, ChangeKind.UPDATED], description="What happened to the record.", min_length=1
     )
 
 
@@ -375,7 +375,7 @@ class GivenModel(Options):
 
     record: dict[str, Any] = Field(description="The record's fields after the change.")
     before: dict[str, Any] = Field(default_factory=dict, description="The old values of the fields that changed.")
-    event: Kind = Field(Kind.UPDATED, description="What happened to the record.")
+    event: ChangeKind = Field(ChangeKind.UPDATED, description="What happened to the record.")
 
 
 class TextExpectation(Options):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from crmbridge.config.document import KeyPath
-from crmbridge.model import Kind, Literal, Text, Value, address
+from crmbridge.model import ChangeKind, Literal, Text, Value, address
 from crmbridge.rules.expression import CompileError
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.match import Clause, assured
@@ -66,9 +66,9 @@ def default_link_fault(source: str) -> str:
         return ""
 
 
-def unborn(templates: Iterable[Template], kinds: Iterable[Kind], clauses: Sequence[Clause], sure: frozenset[str]) -> list[str]:
+def unborn(templates: Iterable[Template], kinds: Iterable[ChangeKind], clauses: Sequence[Clause], sure: frozenset[str]) -> list[str]:
     """Old values, like `before.Stage`, that are printed though nothing makes sure of them, where the rule looks at new records too."""
-    if Kind.CREATED not in kinds or any(one.operator in _ON_CHANGE or (one.operator == "changed" and one.wanted) for one in clauses):
+    if ChangeKind.CREATED not in kinds or any(one.operator in _ON_CHANGE or (one.operator == "changed" and one.wanted) for one in clauses):
         return []
     sure = sure | assured(clauses)
     return sorted({name for one in templates for name in one.needs - sure if name.startswith("before.")})

@@ -38,8 +38,8 @@ def worded(document: Document, data: Any, path: KeyPath, error: Any, model: type
     inner, here, holders = _walk(data, loc, model)
     full = (*path, *inner)
     if kind == "extra_forbidden":
-        known = sorted({one.alias or name for holder in holders for name, one in holder.model_fields.items()})
-        return document.problem(full, f"is not a key here{did_you_mean(str(inner[-1]), known) or _listed(known)}")
+        keys = sorted({one.alias or name for holder in holders for name, one in holder.model_fields.items()})
+        return document.problem(full, f"is not a key here{did_you_mean(str(inner[-1]), keys) or _listed(keys)}")
     if kind == "missing":
         return document.problem(full, "is missing")
     if kind in ("enum", "literal_error"):
@@ -93,5 +93,5 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in get_args(annotation) for model in _models(part)]
 
 
-def _listed(known: Sequence[str]) -> str:
-    return f"; there are {', '.join(known)}" if known else ""
+def _listed(words: Sequence[str]) -> str:
+    return f"; there are {', '.join(words)}" if words else ""

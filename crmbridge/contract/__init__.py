@@ -8,12 +8,12 @@ A destination makes exactly one attempt and never retries; a source makes one re
 """
 
 from crmbridge.contract.calls import LONGEST_ATTEMPT, Caller, Maybe
-from crmbridge.contract.connector import Connector, Document, Manifest, Setting, wanted
+from crmbridge.contract.connector import Connector, Manifest, Setting, VendorPage, wanted
 from crmbridge.contract.destination import Ability, Batched, Deletable, Destination, Editable, Findable, Limits, Rate, Spoken, Uses
-from crmbridge.contract.layout import Fault, LaidOut, Unsaid
+from crmbridge.contract.layout import LaidOut, LayoutFault, Unsaid
 from crmbridge.contract.options import Options, Secret, Secrets, Written, ZoneName, login_secret, revealed
 from crmbridge.contract.rights import Entitled, Promise, Right
-from crmbridge.contract.rows import Rows, each, without
+from crmbridge.contract.rows import ReadRows, each, without
 from crmbridge.contract.source import (
     CREDENTIALS,
     Acknowledging,
@@ -50,16 +50,15 @@ __all__ = [
     "Describing",
     "Destination",
     "Discreet",
-    "Document",
     "Duration",
     "DurationOrOff",
     "Editable",
     "Entitled",
-    "Fault",
     "FieldInfo",
     "Findable",
     "Greeting",
     "LaidOut",
+    "LayoutFault",
     "Limits",
     "Manifest",
     "Maybe",
@@ -67,11 +66,11 @@ __all__ = [
     "Options",
     "Promise",
     "Rate",
+    "ReadRows",
     "Reply",
     "Rereading",
     "Rewindable",
     "Right",
-    "Rows",
     "Secret",
     "Secrets",
     "Setting",
@@ -82,6 +81,7 @@ __all__ = [
     "Teams",
     "Unsaid",
     "Uses",
+    "VendorPage",
     "Walk",
     "Walking",
     "WebhookRequest",

@@ -52,7 +52,7 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class VendorPage:
     """A page of the vendor that a connector was written from."""
 
     url: str
@@ -77,7 +77,7 @@ class Connector:
     """For a source: `record_fault(options, record_type)` is why there is no such type, with those there are, else empty; pure."""
     field_fault: Callable[[Any, str, str], str] = lambda *_: ""
     """For a source: `field_fault(options, record_type, field)` is why no field can have this name, else empty; pure."""
-    documents: Sequence[Document] = ()
+    documents: Sequence[VendorPage] = ()
     """The vendor's pages that it was written from, the one that says most first."""
     idempotent: bool = False
     """For a destination: a repeat with the same key is not published again."""

@@ -20,7 +20,7 @@ _MANY: Final = 10  # rows: where not one of so many can be read, it is not the r
 
 
 @dataclass(slots=True)
-class Rows(Generic[R, T]):
+class ReadRows(Generic[R, T]):
     """What became of each row, in their order."""
 
     _found: list[tuple[R, T] | Observation] = field(default_factory=list)
@@ -48,7 +48,7 @@ def each(
     spec: RecordSpec | None = None,
     values: Callable[[R], Any] = lambda row: row,
     all_or_none: bool = False,
-) -> Rows[R, T]:
+) -> ReadRows[R, T]:
     """`read(row)` of each row that can be read, and an unreadable observation in place of each that cannot.
 
     `read` raises ValueError (or anything unforeseen) for an odd row; a CrmbridgeError is about more than a row and goes through.
@@ -58,7 +58,7 @@ def each(
     `all_or_none`: on a first read, or where the next page is found by the
     last row of this one, a page on which nothing can be read is an error of the source. Raises that first error then.
     """
-    found = Rows[R, T]()
+    found = ReadRows[R, T]()
     shown = {name for name, one in (spec or {}).items() if one.sensitivity is not Sensitivity.SECRET}
     first: Exception | None = None
     odd = 0

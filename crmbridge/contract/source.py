@@ -135,7 +135,7 @@ class Stretch:
     ids: Sequence[str]
     observations: Sequence[Observation] = ()
     """Of the same records, if they are compared."""
-    place: str | None = None
+    bookmark: str | None = None
     """Where the next stretch begins; None: this was the last."""
 
 
@@ -146,8 +146,8 @@ class Walking(Protocol):
     def walks(self) -> Mapping[str, Walk]:
         """By record type."""
 
-    def walk(self, record_type: str, place: str | None, rows: bool) -> Maybe[Stretch]:
-        """The stretch from `place` on; None is the beginning. `rows`: with whole records, not with their ids alone.
+    def walk(self, record_type: str, bookmark: str | None, rows: bool) -> Maybe[Stretch]:
+        """The stretch from `bookmark` on; None is the beginning. `rows`: with whole records, not with their ids alone.
 
         A record that is there all the time stands in one of them, if the walk is `certain`.
 

@@ -4,7 +4,7 @@
 """
 
 from crmbridge.hooks.bodies import Form
-from crmbridge.hooks.challenges import Challenge, Echo, Hello, Token
+from crmbridge.hooks.challenges import Challenge, Echo, Hello, VerifyToken
 from crmbridge.hooks.hook import Hook
 from crmbridge.hooks.map import KindMap, Map, Naming
 from crmbridge.hooks.options import Found, HookOptions
@@ -33,8 +33,8 @@ __all__ = [
     "Shown",
     "Signature",
     "StandardWebhooks",
-    "Token",
     "Unsigned",
+    "VerifyToken",
     "Way",
     "is_basic",
     "is_one_of",

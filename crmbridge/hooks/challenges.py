@@ -33,7 +33,7 @@ def _asked(raw: Any) -> Way:
 Asked = Annotated[Way, BeforeValidator(_asked)]
 
 
-class Token(Options):
+class VerifyToken(Options):
     """What the sender shows, to prove that it is who was told of this address."""
 
     name: str = Field(description="The token's name in the query, like hub.verify_token.", min_length=1, max_length=100)
@@ -50,7 +50,7 @@ class Echo(Options):
         "text", description="How it is sent back: as plain text, as JSON under its own name, or in its own header."
     )
     signed: bool = Field(False, description="Whether the question must prove its sender too, as `signature` says.")
-    token: Token | None = Field(None, description="A token in the query, which must be right before anything is sent back.")
+    token: VerifyToken | None = Field(None, description="A token in the query, which must be right before anything is sent back.")
 
     @model_validator(mode="after")
     def _possible(self) -> Echo:

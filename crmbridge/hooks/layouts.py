@@ -27,7 +27,7 @@ def placeholders(text: str) -> list[str]:
     return _NAME.findall(text)
 
 
-def template(text: str, known: Collection[str]) -> list[tuple[str, str]] | None:
+def template(text: str, allowed: Collection[str]) -> list[tuple[str, str]] | None:
     """A template as (text, name) pairs; the last name may be empty. None where it holds an unknown name, one twice, or a brace too many."""
     found: list[tuple[str, str]] = []
     at = 0
@@ -36,7 +36,7 @@ def template(text: str, known: Collection[str]) -> list[tuple[str, str]] | None:
         at = match.end()
     found.append((text[at:], ""))
     names = [name for _, name in found if name]
-    if len(set(names)) != len(names) or not set(names) <= set(known) or any("{" in piece or "}" in piece for piece, _ in found):
+    if len(set(names)) != len(names) or not set(names) <= set(allowed) or any("{" in piece or "}" in piece for piece, _ in found):
         return None
     return found if text.isascii() and text.isprintable() else None
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from crmbridge.contract import WebhookRequest
 from crmbridge.hooks.map import KindMap, Map, telling_headers
 from crmbridge.hooks.paths import Constant, Entries, Way, at, every, look
-from crmbridge.model import Body, FieldValue, Observation, Reading, RecordSpec, clean, parse_instant, parse_number
+from crmbridge.model import FieldValue, Observation, Reading, RecordSpec, Unnamed, clean, parse_instant, parse_number
 
 MAX_ITEMS: Final = 10_000
 _MAX_FIELDS: Final = 2_000
@@ -84,7 +84,7 @@ class Observing:
             partial=self._partial and not deleted,
             version=version,
             observation_id=id,
-            body=None if version or id else Body(digest(), index, request.received_at, self._repeats_within),
+            body=None if version or id else Unnamed(digest(), index, request.received_at, self._repeats_within),
             occurred_at=self._instant(look(where.occurred_at, body, item, headers) if where.occurred_at else None, request.received_at),
             actor=one(where.actor),
             url=one(where.url),

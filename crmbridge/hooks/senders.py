@@ -20,11 +20,11 @@ from pydantic_core import PydanticCustomError
 _PARTS: Final = ("signature", "challenge", "map")
 
 
-class _Strict(BaseModel):
+class _FromFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class About(_Strict):
+class About(_FromFile):
     """Where the facts of a file come from."""
 
     title: str
@@ -43,7 +43,7 @@ class About(_Strict):
     """By what the signature is known to be read rightly."""
 
 
-class Known(_Strict):
+class KnownSender(_FromFile):
     """One sender, as its file says. Options are checked where they are used, with the user's."""
 
     about: About
@@ -62,12 +62,12 @@ def names() -> tuple[str, ...]:
 
 
 @cache
-def known(name: str) -> Known:
+def read_sender(name: str) -> KnownSender:
     """A sender by name. Raises KeyError for another one; a file with a mistake is one of this package: pydantic's ValidationError."""
     if name not in names():
         raise KeyError(name)
     text = (files(__package__) / "senders" / f"{name}.yaml").read_text("utf-8")
-    return Known.model_validate(yaml.load(text, yaml.BaseLoader))  # noqa: S506  # nosec B506  # texts only: nothing is guessed of `on` and `1.10`
+    return KnownSender.model_validate(yaml.load(text, yaml.BaseLoader))  # noqa: S506  # nosec B506  # texts only: nothing is guessed of `on` and `1.10`
 
 
 def _is_known(name: str) -> str:
@@ -86,7 +86,7 @@ def with_sender(raw: Mapping[str, Any], mapped: Collection[str]) -> Mapping[str,
     name = raw.get("sender")
     if not isinstance(name, str) or name not in names():
         return raw
-    one = known(name)
+    one = read_sender(name)
     found = {"body": one.body, "accepted": one.accepted, **raw}
     for part in _PARTS:
         given, own = raw.get(part), getattr(one, part)
@@ -106,7 +106,7 @@ def table() -> str:
     """All senders as a Markdown table."""
     lines = ["| sender | proves itself by | asks first | does not tell | you write besides | document | proved by |", "| --- " * 7 + "|"]
     for name in names():
-        one = known(name).about
+        one = read_sender(name).about
         sender = f"[`{name}`](../../../crmbridge/hooks/senders/{name}.yaml) ({one.title})"
         cells = [sender, one.proves, one.asks or "nothing", one.lacks, one.wants, f"[{one.read}]({one.page})", one.proved]
         lines.append(f"| {' | '.join(cells)} |")

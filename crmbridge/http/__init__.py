@@ -10,11 +10,11 @@ from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, Mark, aside, attempt, be
 from crmbridge.http.oauth import Denied, claim, exchange, log_in, login_failed
 from crmbridge.http.picture import INSTALL, NoPicture, Picture, Pictures, can_make, made_anew
 from crmbridge.http.reading import reading
-from crmbridge.http.session import Session, read
+from crmbridge.http.session import HttpSession, read
 from crmbridge.http.strict import look, strict_json
-from crmbridge.http.tokens import NotKept, Token, Tokens
-from crmbridge.http.vendor import Refused, Vendor, denial, understood
-from crmbridge.http.watch import Watch
+from crmbridge.http.tokens import AccessToken, NotKept, Tokens
+from crmbridge.http.vendor import Vendor, VendorRefused, denial, understood
+from crmbridge.http.watch import SocketGuard
 from crmbridge.http.xml import parse_xml
 from crmbridge.peers import is_this_machine
 
@@ -22,21 +22,21 @@ __all__ = [
     "INSTALL",
     "MAX_ANSWER",
     "USER_AGENT",
+    "AccessToken",
     "Answer",
     "Client",
     "Denied",
+    "HttpSession",
     "Kept",
     "Mark",
     "NoPicture",
     "NotKept",
     "Picture",
     "Pictures",
-    "Refused",
-    "Session",
-    "Token",
+    "SocketGuard",
     "Tokens",
     "Vendor",
-    "Watch",
+    "VendorRefused",
     "aside",
     "attempt",
     "begin",

@@ -14,8 +14,8 @@ import requests
 from crmbridge.errors import AuthFailed, DeliveryError, LoginRefused, RateLimited, SourceError, Transient
 from crmbridge.http.answers import retry_after
 from crmbridge.http.mark import describe
-from crmbridge.http.session import Session
-from crmbridge.http.tokens import NotKept, Token
+from crmbridge.http.session import HttpSession
+from crmbridge.http.tokens import AccessToken, NotKept
 from crmbridge.telemetry import redact
 
 _LONGEST: Final = 10**8  # seconds; no token lives longer
@@ -37,14 +37,14 @@ class Denied(Exception):
 
 
 def exchange(
-    session: Session,
+    session: HttpSession,
     url: str,
     form: Mapping[str, str],
     *,
     now: datetime,
     client: tuple[str, str] | None = None,
     facts: Sequence[str] = ("scope",),
-) -> Token:
+) -> AccessToken:
     """The token that `form` is worth. Its facts hold what else is told under the names in `facts`.
 
     `client`: id and secret of a confidential client, sent as HTTP Basic (section 2.3.1). An answer without a refresh token
@@ -63,18 +63,18 @@ def exchange(
         raise Denied("the answer to the login holds no access_token")
     expires_at = now + timedelta(seconds=seconds) if isinstance(seconds, int) and 0 < seconds < _LONGEST else None
     kept = refresh if isinstance(refresh, str) and refresh else form.get("refresh_token", "")
-    return Token(value, expires_at, kept, {name: told for name in facts if isinstance(told := body.get(name), str)})
+    return AccessToken(value, expires_at, kept, {name: told for name in facts if isinstance(told := body.get(name), str)})
 
 
 def log_in(
-    session: Session,
+    session: HttpSession,
     url: str,
     form: Mapping[str, str],
     *,
     now: datetime,
     client: tuple[str, str] | None = None,
     facts: Sequence[str] = ("scope",),
-) -> Token:
+) -> AccessToken:
     """`exchange` for a source. Raises LoginRefused where a person must act, else SourceError."""
     try:
         return exchange(session, url, form, now=now, client=client, facts=facts)

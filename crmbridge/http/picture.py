@@ -21,7 +21,7 @@ import requests
 
 from crmbridge.errors import Rejected, Transient
 from crmbridge.http.mark import describe, looking
-from crmbridge.http.session import Forbidden, Session
+from crmbridge.http.session import Forbidden, HttpSession
 from crmbridge.model import Network
 from crmbridge.peers import is_this_machine
 
@@ -71,8 +71,8 @@ class Pictures:
         """`own`: hosts, by name or address, that may lie in one's own network; over http only on this machine itself."""
         self._own = frozenset(host.lower() for host in own)
         self._proxied = network.proxy is not None
-        self._public = Session(network, most=MAX_BYTES, reachable=is_public)
-        self._inner = Session(network, most=MAX_BYTES)
+        self._public = HttpSession(network, most=MAX_BYTES, reachable=is_public)
+        self._inner = HttpSession(network, most=MAX_BYTES)
 
     def fetch(self, url: str, seconds: float) -> bytes:
         """The bytes at `url`, within `seconds`. Raises NoPicture, or Transient where another try may bring them."""
@@ -96,7 +96,7 @@ class Pictures:
                 url = _further(url, answer.headers.get("Location", ""))
         raise NoPicture(f"it leads on more than {_REDIRECTS} times")
 
-    def _session(self, url: str) -> Session:
+    def _session(self, url: str) -> HttpSession:
         """What may ask `url`. Raises NoPicture."""
         try:
             parts = urllib.parse.urlsplit(url)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from crmbridge.errors import SourceError
 from crmbridge.http.mark import describe
-from crmbridge.http.vendor import Refused
+from crmbridge.http.vendor import VendorRefused
 from crmbridge.model import cursors
 
 
@@ -20,8 +20,8 @@ def reading(whose: str, what: str = "") -> Iterator[None]:
     of = f"{what}: " if what else ""
     try:
         yield
-    except Refused as error:
-        raise Refused(f"{of}{error}", error.status, error.body, error.retry_at) from None
+    except VendorRefused as error:
+        raise VendorRefused(f"{of}{error}", error.status, error.body, error.retry_at) from None
     except cursors.NotOurs as error:
         raise SourceError(str(error)) from None
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:

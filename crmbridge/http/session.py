@@ -20,7 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from crmbridge.http.mark import MAX_ANSWER, USER_AGENT, begin
-from crmbridge.http.watch import Watch
+from crmbridge.http.watch import SocketGuard
 from crmbridge.model import Network
 
 
@@ -33,7 +33,7 @@ class _Call(threading.local):
 _call = _Call()
 
 
-class _Watch(Watch):
+class _Watch(SocketGuard):
     """The watch of the call under way in this thread, and where that call may go."""
 
     def __init__(self, seconds: float, reachable: Callable[[str], bool]) -> None:
@@ -132,7 +132,7 @@ class Forbidden(requests.ConnectionError):
     """A host has only addresses that may not be connected to. Nothing was sent."""
 
 
-class Session(requests.Session):
+class HttpSession(requests.Session):
     """A requests.Session with crmbridge's manners; also what vendor clients built on requests are given.
 
     Every call ends within `network.deadline` seconds (less, if the call's `timeout` is a smaller number) or raises
@@ -200,7 +200,7 @@ def _read_bounded(response: requests.Response, most: int) -> bytes:
 _GATEWAY = frozenset({502, 503, 504})
 
 
-def read(session: Session, url: str, **kwargs: Any) -> requests.Response:
+def read(session: HttpSession, url: str, **kwargs: Any) -> requests.Response:
     """GET `url`, with at most two quick retries on lost connections and gateway errors, all within the session's deadline.
 
     For reads only, never for posts. Raises what the last try raised, or returns its answer.

@@ -29,7 +29,7 @@ _REMEMBERED: Final = 8  # secrets of earlier tokens that are kept out of logs
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class AccessToken:
     """What a vendor gave for credentials. Printed, it shows no secret."""
 
     value: str = field(repr=False)
@@ -60,7 +60,7 @@ class Tokens:
 
     def __init__(
         self,
-        obtain: Callable[[Token | None], Token],
+        obtain: Callable[[AccessToken | None], AccessToken],
         *,
         now: Callable[[], datetime],
         keep: Path | None = None,
@@ -76,11 +76,11 @@ class Tokens:
         self._name = ""
         """The login that the token in memory is of."""
         self._lock = threading.Lock()
-        self._token: Token | None = None
+        self._token: AccessToken | None = None
         self._refused = ""
         self._hidden: deque[str] = deque()
 
-    def get(self) -> Token:
+    def get(self) -> AccessToken:
         """A token that is good for some minutes; raises what `obtain` raises, and NotKept."""
         with self._lock:
             token = self._token
@@ -106,16 +106,16 @@ class Tokens:
             self._forget_old(token)
             return token
 
-    def refused(self, token: Token) -> None:
+    def refused(self, token: AccessToken) -> None:
         """The vendor does not take `token` any more: the next `get` brings another, once for all who noticed."""
         with self._lock:
             if self._token is not None and self._token.value == token.value:
                 self._refused = token.value
 
-    def _good(self, token: Token) -> bool:
+    def _good(self, token: AccessToken) -> bool:
         return token.value not in ("", self._refused) and (token.expires_at is None or token.expires_at - MARGIN > self._now())
 
-    def _forget_old(self, token: Token) -> None:
+    def _forget_old(self, token: AccessToken) -> None:
         """Old tokens are worth nothing, and need not be looked for in every line for ever."""
         for secret in (token.value, token.refresh):
             if secret and secret not in self._hidden:
@@ -150,17 +150,17 @@ class Tokens:
             return digest(self._login())
         return ""
 
-    def _kept(self) -> Token | None:
+    def _kept(self) -> AccessToken | None:
         if self._keep is None:
             return None
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             raw = json.loads(self._keep.read_text(encoding="utf-8"))
             if raw["login"] == self._named():
                 expires_at = parse_instant(raw["expires_at"]) if raw["expires_at"] else None
-                return Token(raw["value"], expires_at, raw["refresh"], dict(raw["facts"]))
+                return AccessToken(raw["value"], expires_at, raw["refresh"], dict(raw["facts"]))
         return None
 
-    def _write(self, token: Token) -> bool:
+    def _write(self, token: AccessToken) -> bool:
         """Whole or not at all, and readable by nobody else. Where it cannot be written, the next process logs in anew."""
         if self._keep is None:
             return False

@@ -12,9 +12,9 @@ import requests
 from crmbridge.errors import SourceError
 from crmbridge.http.answers import retry_after
 from crmbridge.http.mark import describe
-from crmbridge.http.session import Session, read
+from crmbridge.http.session import HttpSession, read
 from crmbridge.http.strict import lenient_numbers
-from crmbridge.http.tokens import Token, Tokens
+from crmbridge.http.tokens import AccessToken, Tokens
 from crmbridge.telemetry import redact
 
 Words = Callable[[Any], str]
@@ -26,7 +26,7 @@ _LIMITED: Final = timedelta(minutes=1)  # where a limit names no end
 _MAINTENANCE: Final = timedelta(minutes=1)
 
 
-class Refused(SourceError):
+class VendorRefused(SourceError):
     """The vendor said no. `status` is its answer's, `body` its JSON if there is any."""
 
     def __init__(self, message: str, status: int, body: Any = None, retry_at: datetime | None = None) -> None:
@@ -40,14 +40,14 @@ class Vendor:
 
     def __init__(
         self,
-        session: Session,
+        session: HttpSession,
         tokens: Tokens,
         *,
         words: Words,
         now: Callable[[], datetime],
         heard: Callable[[Mapping[str, str]], None] = lambda _: None,
-        expired: Callable[[Refused], bool] = lambda error: error.status == 401,
-        authorize: Callable[[Token], dict[str, str]] = lambda token: {"Authorization": f"Bearer {token.value}"},
+        expired: Callable[[VendorRefused], bool] = lambda error: error.status == 401,
+        authorize: Callable[[AccessToken], dict[str, str]] = lambda token: {"Authorization": f"Bearer {token.value}"},
         limit: Limit = lambda _body, _headers: None,
     ) -> None:
         """`heard` sees the headers of each answer (quotas); `expired` tells a refusal that a new token may cure; `authorize`
@@ -61,7 +61,7 @@ class Vendor:
         self._authorize = authorize
         self._limit = limit
 
-    def get(self, url: Callable[[Token], str], **params: str) -> Any:
+    def get(self, url: Callable[[AccessToken], str], **params: str) -> Any:
         """GET; lost connections and gateway errors are tried again within the deadline. Raises SourceError."""
         return self._ask(lambda token: read(self._session, url(token), params=params, headers=self._headers(token)))
 
@@ -70,7 +70,7 @@ class Vendor:
     ) -> Any:
         """GET with further `headers`, or with a `body` a POST of JSON that only reads. None: a status of `nothing`. Raises SourceError."""
 
-        def send(token: Token) -> requests.Response:
+        def send(token: AccessToken) -> requests.Response:
             shown = {**headers, **self._headers(token)}
             if body is None:
                 return read(self._session, address, params=params, headers=shown)
@@ -78,24 +78,24 @@ class Vendor:
 
         return self._ask(send, nothing)
 
-    def post(self, url: Callable[[Token], str], body: Any) -> Any:
+    def post(self, url: Callable[[AccessToken], str], body: Any) -> Any:
         """POST of JSON that only reads (a search). Raises SourceError."""
         return self._ask(lambda token: self._session.post(url(token), json=body, headers=self._headers(token)))
 
-    def _ask(self, send: Callable[[Token], requests.Response], nothing: Collection[int] = ()) -> Any:
+    def _ask(self, send: Callable[[AccessToken], requests.Response], nothing: Collection[int] = ()) -> Any:
         token = self._tokens.get()
         try:
             return self._answer(send, token, nothing)
-        except Refused as error:
+        except VendorRefused as error:
             if not self._expired(error):
                 raise
         self._tokens.refused(token)
         return self._answer(send, self._tokens.get(), nothing)
 
-    def _answer(self, send: Callable[[Token], requests.Response], token: Token, nothing: Collection[int]) -> Any:
+    def _answer(self, send: Callable[[AccessToken], requests.Response], token: AccessToken, nothing: Collection[int]) -> Any:
         return understood(lambda: send(token), words=self._words, now=self._now(), heard=self._heard, limit=self._limit, nothing=nothing)
 
-    def _headers(self, token: Token) -> dict[str, str]:
+    def _headers(self, token: AccessToken) -> dict[str, str]:
         return {"Accept": "application/json", **self._authorize(token)}
 
     def close(self) -> None:
@@ -136,14 +136,14 @@ def understood(
         until = max(filter(None, (until, now + named if named else None)), default=now + _LIMITED)
     elif status >= 500:
         until = until or (now + _MAINTENANCE if body is None else None)
-    raise Refused(_begin(f"HTTP {status} {said}".strip()), status, body, until)
+    raise VendorRefused(_begin(f"HTTP {status} {said}".strip()), status, body, until)
 
 
 def denial(ask: Callable[[], object], also: Collection[int] = ()) -> str:
     """What the vendor says where it does not let us `ask`: with 403, or a status of `also`; empty where it does. Raises SourceError."""
     try:
         ask()
-    except Refused as error:
+    except VendorRefused as error:
         if error.status != 403 and error.status not in also:
             raise
         return str(error)

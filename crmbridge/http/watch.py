@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 
-class Watch:
+class SocketGuard:
     """Shuts a call's socket when its deadline passes, whatever that socket is doing. A context manager."""
 
     def __init__(self, seconds: float) -> None:

@@ -14,14 +14,14 @@ _SEEN = 64 * 1024  # characters that are kept of what cannot even be written dow
 
 
 def put_aside(
-    source: str, one: Observation, why: Exception | str, *, spec: RecordSpec, revision: int, silent: bool, unseen_is_new: bool
+    source: str, one: Observation, why: Exception | str, *, spec: RecordSpec, revision: int, learning: bool, unseen_is_new: bool
 ) -> Aside:
     """An observation for a person to look at; tried again, it is told as it would have been now.
 
     `revision` is the record's as it is known: once that has moved on, what was put aside is no news. The reason holds no value of
     a field that `spec` calls secret.
     """
-    kept = replace(one, existed=one.existed or silent, created=one.created or (unseen_is_new and not silent))
+    kept = replace(one, existed=one.existed or learning, created=one.created or (unseen_is_new and not learning))
     try:
         seen = dump_observation(kept)
     except Exception:  # what cannot be written may be just what is wrong with it

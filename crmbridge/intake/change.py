@@ -14,10 +14,10 @@ from enum import StrEnum
 
 from crmbridge.model import (
     ChangeEvent,
+    ChangeKind,
     Choice,
     Fields,
     FieldValue,
-    Kind,
     Observation,
     Ordered,
     RecordRef,
@@ -59,20 +59,20 @@ def interpret(
     source: str,
     known: Snapshot | None,
     *,
-    silent: bool,
+    learning: bool,
     unseen_is_new: bool,
     read: Read = lambda _, kept, now: kept,
     now: datetime | None = None,
 ) -> Interpretation:
     """What `observation` means, given what is known of its record.
 
-    silent: a first start is learning what exists. unseen_is_new: the source was read from the beginning, so a
+    learning: a first start is learning what exists. unseen_is_new: the source was read from the beginning, so a
     record without a snapshot did not exist before. read: how values are read by now, for what was kept as another type.
     now: when it was seen, for a change that its own stamp does not tell of.
     """
     record = RecordRef(source, observation.record_type, observation.record_id)
     if known is None:
-        return _first_sight(observation, record, silent, unseen_is_new)
+        return _first_sight(observation, record, learning, unseen_is_new)
     stored, known = known, _read_again(known, observation, read)
     if now is not None and observation.version is not None and observation.version == known.version:
         # Its stamp stands where it stood: whatever has changed did so since, and nobody knows when.
@@ -86,14 +86,14 @@ def interpret(
         if known.deleted:
             return Interpretation(Sighting.UNCHANGED)
         fields = {**known.fields, **observation.fields}
-        if silent:
+        if learning:
             return Interpretation(Sighting.LEARNT, Snapshot(known.revision, observation.version or known.version, True, fields))
-        kind = Kind.MERGED if observation.merged_into else Kind.DELETED
+        kind = ChangeKind.MERGED if observation.merged_into else ChangeKind.DELETED
         return _change(observation, record, known.revision + 1, kind, fields, known.fields, deleted=True, version=known.version)
     before = {**known.fields, **(observation.before or {})}
     fields = {**known.fields, **observation.fields}
-    if not silent and any(_differs(name, known, observation) for name in observation.fields):
-        return _change(observation, record, known.revision + 1, Kind.UPDATED, fields, before, deleted=False, version=known.version)
+    if not learning and any(_differs(name, known, observation) for name in observation.fields):
+        return _change(observation, record, known.revision + 1, ChangeKind.UPDATED, fields, before, deleted=False, version=known.version)
     version = observation.version or known.version
     if fields == stored.fields and version == stored.version and not stored.deleted:
         return Interpretation(Sighting.UNCHANGED)
@@ -183,26 +183,26 @@ def _plain(value: FieldValue) -> object:
             return value
 
 
-def _first_sight(observation: Observation, record: RecordRef, silent: bool, unseen_is_new: bool) -> Interpretation:
+def _first_sight(observation: Observation, record: RecordRef, learning: bool, unseen_is_new: bool) -> Interpretation:
     gone = observation.deleted or observation.merged_into is not None
-    if silent or (observation.existed and not gone):
+    if learning or (observation.existed and not gone):
         return Interpretation(Sighting.LEARNT, Snapshot(0, observation.version, gone, dict(observation.fields)))
     if gone:
-        kind = Kind.MERGED if observation.merged_into else Kind.DELETED
+        kind = ChangeKind.MERGED if observation.merged_into else ChangeKind.DELETED
         return _change(observation, record, 1, kind, observation.fields, observation.before or {}, deleted=True)
     before = observation.before or {}
     if observation.created or unseen_is_new:
-        return _change(observation, record, 1, Kind.CREATED, observation.fields, {}, deleted=False)
+        return _change(observation, record, 1, ChangeKind.CREATED, observation.fields, {}, deleted=False)
     if before and all(before.get(name, value) == value for name, value in observation.fields.items()):
         return Interpretation(Sighting.LEARNT, Snapshot(0, observation.version, False, dict(observation.fields)))
-    return _change(observation, record, 1, Kind.UPDATED, observation.fields, before, deleted=False)
+    return _change(observation, record, 1, ChangeKind.UPDATED, observation.fields, before, deleted=False)
 
 
 def _change(
     observation: Observation,
     record: RecordRef,
     revision: int,
-    kind: Kind,
+    kind: ChangeKind,
     fields: Fields,
     before: Fields,
     *,
@@ -234,7 +234,7 @@ def _stale(observation: Observation, record: RecordRef, known: Snapshot) -> Chan
         record_type=record.type,
         record_id=record.id,
         revision=known.revision,
-        kind=Kind.UPDATED,
+        kind=ChangeKind.UPDATED,
         occurred_at=observation.occurred_at,
         fields=observation.fields,
         before={},

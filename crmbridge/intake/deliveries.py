@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from crmbridge.errors import RenderError
 from crmbridge.model import ChangeEvent, Literal, Message, State, Why, digest
-from crmbridge.rules.engine import Engine, Outcome, Rendered
+from crmbridge.rules.engine import Decided, Engine, Rendered
 from crmbridge.rules.rule import Mode, Surge
 from crmbridge.store.interface import NewDelivery
 
@@ -34,11 +34,11 @@ def summary(first: Message, surge: Surge, event: ChangeEvent) -> NewDelivery:
     return NewDelivery(key=digest("surge", event.id, first.rule, first.destination, channel), message=message)
 
 
-def unrenderable(outcome: Outcome, event: ChangeEvent) -> list[NewDelivery]:
+def unrenderable(decided: Decided, event: ChangeEvent) -> list[NewDelivery]:
     """The dead letters of what could not be said."""
     return [
         NewDelivery(key=one.key, message=_unsaid(one.destination, one.rule, one.step, event), error=one.error)
-        for one in outcome.unrenderable
+        for one in decided.unrenderable
     ]
 
 
@@ -47,24 +47,24 @@ def _unsaid(destination: str, rule: str, step: str, event: ChangeEvent) -> Messa
     return Message(destination=destination, channel=None, rule=rule, step=step, text=(), record=event.record, occurred_at=event.occurred_at)
 
 
-async def run(engine: Engine, event: ChangeEvent, generation: int = 0, only: str | None = None) -> Outcome:
+async def run(engine: Engine, event: ChangeEvent, generation: int = 0, only: str | None = None) -> Decided:
     """What the rules make of an event, with others going on in between."""
-    outcome, spent = Outcome(), 0
-    for cost in engine.running(event, outcome, generation, only):
+    decided, spent = Decided(), 0
+    for cost in engine.running(event, decided, generation, only):
         spent += cost
         if spent > PIECE:
             spent = 0
             await asyncio.sleep(0)
-    return outcome
+    return decided
 
 
 def rerender(engine: Engine, event: ChangeEvent, key: str, generation: int = 0) -> Message:
     """The message that the present rules make for `key`. Raises RenderError, also if they make none."""
-    outcome = engine.run(event, generation)
-    for one in outcome.rendered:
+    decided = engine.run(event, generation)
+    for one in decided.rendered:
         if one.key == key:
             return one.message
-    for failed in outcome.unrenderable:
+    for failed in decided.unrenderable:
         if failed.key == key:
             raise RenderError(failed.error)
     raise RenderError("the present rules no longer say anything for this change")

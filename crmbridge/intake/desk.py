@@ -15,14 +15,14 @@ from datetime import datetime
 
 from crmbridge.contract import Baseline, Caller, Rereading, Source, WebhookRequest, WebhookSource
 from crmbridge.errors import SourceError, StoreError
-from crmbridge.http import Refused, describe
+from crmbridge.http import VendorRefused, describe
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.parts import Intake
 from crmbridge.intake.poller import backoff
 from crmbridge.intake.reread import completed, wanting
 from crmbridge.model import Observation, RecordRef, load_observation
 from crmbridge.store import underway
-from crmbridge.store.interface import InboxRow, Known, Store, Waiting
+from crmbridge.store.interface import AlreadyKnown, InboxRow, Store, Waiting
 from crmbridge.store.underway import UnderWay
 from crmbridge.waiting import until_stored
 
@@ -219,7 +219,7 @@ class Desk:
             self._unseen(self.name)
         return completed(observations, found, self.name, known, polled=polled)
 
-    async def _known(self, records: Sequence[RecordRef]) -> Known:
+    async def _known(self, records: Sequence[RecordRef]) -> AlreadyKnown:
         def unable(error: StoreError) -> None:
             _log.error("the store cannot be read yet", extra={"source": self.name, "reason": str(error)})
 
@@ -232,7 +232,7 @@ class Desk:
                 raise ValueError("its source names records that it cannot read")
             try:
                 found = await self._call(source.fetch_many, record_type, ids)
-            except Refused as error:
+            except VendorRefused as error:
                 if error.status not in _NEVER:
                     await asyncio.sleep(self._failed(error))
                     continue

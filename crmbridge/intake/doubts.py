@@ -21,7 +21,7 @@ _BEHIND: Final = timedelta(minutes=25)  # the least that zones differ by is half
 _LATE: Final = 3  # polls in a row that brought only changes so far behind: one may have been committed late
 
 
-class Kind(StrEnum):
+class DoubtKind(StrEnum):
     """What is odd."""
 
     UNREAD = "unread"  # values that do not fit the field's type, or can mean two things
@@ -35,7 +35,7 @@ class Kind(StrEnum):
 class Doubt:
     """One oddity. `about` is a source, or `source/type.field`."""
 
-    kind: Kind
+    kind: DoubtKind
     about: str
     what: str
     since: datetime
@@ -65,7 +65,7 @@ class _Lag:
 class Doubts:
     """What this process finds odd. Nothing of it is kept: what is still so is found again."""
 
-    _found: dict[tuple[Kind, str], Doubt] = field(default_factory=dict)
+    _found: dict[tuple[DoubtKind, str], Doubt] = field(default_factory=dict)
     _presence: dict[tuple[str, str], dict[str, _Presence]] = field(default_factory=dict)
     _parts: set[tuple[str, str]] = field(default_factory=set)
     """Sources and record types that leave out now this field and now that: what they do not send, nobody can miss."""
@@ -95,7 +95,7 @@ class Doubts:
                 hidden = name in spec and spec[name].sensitivity is Sensitivity.SECRET
                 shown, why = ("a secret value", "see its source") if hidden else (repr(value.text), value.reason)
                 what = f"{shown} of {one.record_type} {one.record_id} is no {_type(spec, name)}: {why}"
-                self.note(Kind.UNREAD, f"{source}/{one.record_type}.{name}", what, now)
+                self.note(DoubtKind.UNREAD, f"{source}/{one.record_type}.{name}", what, now)
         if spec:
             self._present(source, one.record_type, one.fields, spec, now)
 
@@ -104,29 +104,29 @@ class Doubts:
         for record_type, names in lacking.items():
             gone = {f"{source}/{record_type}.{name}" for name in names}
             begin = f"{source}/{record_type}."
-            for key in [key for key in self._found if key[0] is Kind.GONE and key[1].startswith(begin) and key[1] not in gone]:
+            for key in [key for key in self._found if key[0] is DoubtKind.GONE and key[1].startswith(begin) and key[1] not in gone]:
                 del self._found[key]
             for about in sorted(gone):
-                self.note(Kind.GONE, about, "its source has no such field (any more)", now)
+                self.note(DoubtKind.GONE, about, "its source has no such field (any more)", now)
 
     def stamps(self, source: str, newest: datetime, changed: datetime | None, unseen_for: timedelta, now: datetime) -> None:
         """Look at the newest stamp of what a poll brought, and of what changed by it, when the poll before had looked `unseen_for` ago."""
         ahead = newest - now
         if ahead > _AHEAD:
             what = f"they are {_span(ahead)} ahead of this machine's clock, like {newest:%Y-%m-%d %H:%M} UTC"
-            self.note(Kind.AHEAD, source, what, now)
+            self.note(DoubtKind.AHEAD, source, what, now)
         if changed is None:
             return
         lag = now - changed - unseen_for
         if lag < _BEHIND:
             self._lag.pop(source, None)
-            self._found.pop((Kind.BEHIND, source), None)
+            self._found.pop((DoubtKind.BEHIND, source), None)
             return
         seen = self._lag.setdefault(source, _Lag(lag))
         seen.least, seen.count = min(seen.least, lag), seen.count + 1
         if seen.count >= _LATE:
             what = f"what the last {seen.count} polls brought was at least {_span(seen.least)} behind this machine's clock"
-            self.note(Kind.BEHIND, source, what, now)
+            self.note(DoubtKind.BEHIND, source, what, now)
 
     def _present(self, source: str, record_type: str, fields: Fields, spec: RecordSpec, now: datetime) -> None:
         if (source, record_type) in self._parts:
@@ -138,31 +138,31 @@ class Doubts:
                 seen = presence[name] = _Presence()
             about = f"{source}/{record_type}.{name}"
             if name in fields:
-                if seen.without and (Kind.GONE, about) not in self._found:
+                if seen.without and (DoubtKind.GONE, about) not in self._found:
                     self._sends_parts(source, record_type)
                     return
                 if seen.without:
                     seen.with_it = seen.without = 0
-                    self._found.pop((Kind.GONE, about), None)
+                    self._found.pop((DoubtKind.GONE, about), None)
                 seen.with_it += 1
                 continue
             seen.without += 1
             if seen.with_it >= _USUAL and seen.without >= _MISSED:
-                self.note(Kind.GONE, about, f"it was in each of {seen.with_it} records, and in none of the last {seen.without}", now)
+                self.note(DoubtKind.GONE, about, f"it was in each of {seen.with_it} records, and in none of the last {seen.without}", now)
             elif not seen.with_it and seen.without >= _USUAL:
-                self.note(Kind.GONE, about, f"it is in none of {seen.without} records", now)
+                self.note(DoubtKind.GONE, about, f"it is in none of {seen.without} records", now)
 
     def _sends_parts(self, source: str, record_type: str) -> None:
         """A field came back that was not missed yet."""
         self._parts.add((source, record_type))
         for name in self._presence.pop((source, record_type), {}):
-            self._found.pop((Kind.GONE, f"{source}/{record_type}.{name}"), None)
+            self._found.pop((DoubtKind.GONE, f"{source}/{record_type}.{name}"), None)
 
-    def end(self, kind: Kind, about: str) -> None:
+    def end(self, kind: DoubtKind, about: str) -> None:
         """It is so no longer."""
         self._found.pop((kind, about), None)
 
-    def note(self, kind: Kind, about: str, what: str, now: datetime) -> None:
+    def note(self, kind: DoubtKind, about: str, what: str, now: datetime) -> None:
         """It is so, and may have been before."""
         before = self._found.get((kind, about))
         self._found[kind, about] = Doubt(kind, about, what, before.since if before else now, now, before.count + 1 if before else 1)

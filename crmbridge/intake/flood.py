@@ -1,4 +1,4 @@
-"""The flood guard: of many messages of one rule in one lane, the first go out, one summary says so, and the rest waits for a person.
+"""The flood guard: of many messages of one rule in one share, the first go out, one summary says so, and the rest waits for a person.
 
 Pure but for its own memory; time is an argument, in seconds of any clock that does not jump.
 """
@@ -17,10 +17,10 @@ ALL: Final = "*"
 """In place of a channel: all channels of a destination that a rule makes from records."""
 WIDER: Final = 10
 """So many times `over` may go to all of those together: each record has a channel of its own, and an import has many records."""
-_MOST_LANES, _FORGOTTEN = 10_000, 3600.0  # windows kept; seconds after which one is forgotten when there are more
+_MOST_SHARES, _FORGOTTEN = 10_000, 3600.0  # windows kept; seconds after which one is forgotten when there are more
 
 
-class Lane(NamedTuple):
+class Share(NamedTuple):
     """What is counted: one rule's messages to one channel of one destination."""
 
     rule: str
@@ -43,15 +43,15 @@ class _Window:
 
 
 class FloodGuard:
-    """Counts what was accepted in each lane's window, held messages too: a flood ends when fewer come, not when they are held."""
+    """Counts what was accepted in each share's window, held messages too: a flood ends when fewer come, not when they are held."""
 
     def __init__(self) -> None:
-        self._windows: dict[Lane, _Window] = {}
+        self._windows: dict[Share, _Window] = {}
 
-    def remember(self, earlier: Iterable[tuple[Lane, float, bool]]) -> None:
-        """What was accepted before a restart, oldest first: lane, when, whether it was held by this guard."""
-        for lane, at, held in earlier:
-            window = self._windows.setdefault(lane, _Window())
+    def remember(self, earlier: Iterable[tuple[Share, float, bool]]) -> None:
+        """What was accepted before a restart, oldest first: share, when, whether it was held by this guard."""
+        for share, at, held in earlier:
+            window = self._windows.setdefault(share, _Window())
             window.accepted.append(at)
             window.flooding = held
 
@@ -59,27 +59,27 @@ class FloodGuard:
         """Admissions that count only if they are kept: a batch may have to be interpreted again."""
         return Trial(self, now)
 
-    def window(self, lane: Lane, surge: Surge, now: float) -> tuple[int, bool]:
+    def window(self, share: Share, surge: Surge, now: float) -> tuple[int, bool]:
         """How many were accepted within the window that ends now, and whether a flood was under way."""
-        window = self._windows.get(lane)
+        window = self._windows.get(share)
         if window is None:
             return 0, False
         since = now - surge.per.total_seconds()
         while window.accepted and window.accepted[0] <= since:
             window.accepted.popleft()
         if not window.accepted:
-            del self._windows[lane]
+            del self._windows[share]
         return len(window.accepted), window.flooding
 
-    def keep(self, lane: Lane, surge: Surge, now: float, count: int, *, flooding: bool) -> None:
+    def keep(self, share: Share, surge: Surge, now: float, count: int, *, flooding: bool) -> None:
         """`count` messages were accepted now."""
-        window = self._windows.setdefault(lane, _Window())
+        window = self._windows.setdefault(share, _Window())
         window.accepted.extend([now] * count)
         while len(window.accepted) > surge.over:  # more than that tells nothing more
             window.accepted.popleft()
         window.flooding = flooding
-        if len(self._windows) > _MOST_LANES:
-            self._windows = {lane: window for lane, window in self._windows.items() if window.accepted[-1] > now - _FORGOTTEN}
+        if len(self._windows) > _MOST_SHARES:
+            self._windows = {share: window for share, window in self._windows.items() if window.accepted[-1] > now - _FORGOTTEN}
 
 
 class Trial:
@@ -88,21 +88,21 @@ class Trial:
     def __init__(self, guard: FloodGuard, now: float) -> None:
         self._guard = guard
         self._now = now
-        self._lanes: dict[Lane, tuple[Surge, int, int, bool]] = {}  # accepted before, accepted in this batch, flooding
+        self._shares: dict[Share, tuple[Surge, int, int, bool]] = {}  # accepted before, accepted in this batch, flooding
 
-    def admit(self, lane: Lane, surge: Surge) -> Admission:
+    def admit(self, share: Share, surge: Surge) -> Admission:
         """One more message."""
-        if (known := self._lanes.get(lane)) is None:
-            before, flooding = self._guard.window(lane, surge, self._now)
-            known = (surge, before, 0, flooding)
-        _, before, here, flooding = known
+        if (counted := self._shares.get(share)) is None:
+            before, flooding = self._guard.window(share, surge, self._now)
+            counted = (surge, before, 0, flooding)
+        _, before, here, flooding = counted
         over = before + here >= surge.over
-        self._lanes[lane] = (surge, before, here + 1, over)
+        self._shares[share] = (surge, before, here + 1, over)
         if not over:
             return Admission.GO
         return Admission.HELD if flooding else Admission.FIRST_HELD
 
     def keep(self) -> None:
         """The batch is recorded."""
-        for lane, (surge, _, here, flooding) in self._lanes.items():
-            self._guard.keep(lane, surge, self._now, here, flooding=flooding)
+        for share, (surge, _, here, flooding) in self._shares.items():
+            self._guard.keep(share, surge, self._now, here, flooding=flooding)

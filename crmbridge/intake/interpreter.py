@@ -21,7 +21,7 @@ from crmbridge.intake.aside import Asides, put_aside
 from crmbridge.intake.change import Interpretation, Read, Sighting, interpret
 from crmbridge.intake.deliveries import PIECE, restrained, summary, unrenderable
 from crmbridge.intake.doubts import Doubts
-from crmbridge.intake.flood import ALL, WIDER, Admission, FloodGuard, Lane, Trial
+from crmbridge.intake.flood import ALL, WIDER, Admission, FloodGuard, Share, Trial
 from crmbridge.intake.parts import Intake, cut
 from crmbridge.intake.repeats import Repeats
 from crmbridge.model import (
@@ -35,11 +35,11 @@ from crmbridge.model import (
     State,
     Why,
 )
-from crmbridge.rules.engine import Engine, Outcome, Rendered
+from crmbridge.rules.engine import Decided, Engine, Rendered
 from crmbridge.rules.meter import LIMIT, size
 from crmbridge.rules.rule import Mode
 from crmbridge.store import underway
-from crmbridge.store.interface import MAX_BATCH, Aside, Batch, Conflict, Entry, Gone, Known, NewDelivery, Snapshot, Store
+from crmbridge.store.interface import MAX_BATCH, AlreadyKnown, Aside, Batch, Conflict, Entry, Gone, NewDelivery, Snapshot, Store
 from crmbridge.store.underway import MOST, Slot, UnderWay
 from crmbridge.telemetry import Metrics
 
@@ -69,7 +69,7 @@ class _Interpreted:
     entries: list[Entry] = field(default_factory=list)
     aside: dict[RecordRef, Aside] = field(default_factory=dict)
     sightings: Counter[Sighting] = field(default_factory=Counter)
-    outcomes: list[Outcome] = field(default_factory=list)
+    decisions: list[Decided] = field(default_factory=list)
     seen: list[tuple[Observation, bool]] = field(default_factory=list)
     """Observations that told something new, and whether that is a change."""
 
@@ -125,10 +125,10 @@ class Interpreter:
         sources = {rule.id: rule.source for rule in self.engine.rules}
         for rule, destination, channel, at, held in recent:
             then = tick - (now - at).total_seconds()
-            lane = Lane(rule, destination, channel)
-            self._guard.remember([(lane, then, held)])
+            share = Share(rule, destination, channel)
+            self._guard.remember([(share, then, held)])
             if rule in sources and channel.startswith(f"{sources[rule]}/"):  # made from a record
-                self._guard.remember([(lane._replace(channel=ALL), then, held)])
+                self._guard.remember([(share._replace(channel=ALL), then, held)])
 
     def reload(self, engine: Engine, records: Mapping[str, Mapping[str, RecordSpec]], changed: Iterable[str]) -> None:
         """Go on with other rules and fields; what was odd about the sources that `changed` may be mended."""
@@ -210,7 +210,7 @@ class Interpreter:
             trial.keep()
             self._doubt(intake, found.seen)
             self.repeated[intake.source] += sum(one.count for one in found.repeats.again)
-            self._tell(intake.source, found.entries, found.sightings, found.outcomes)
+            self._tell(intake.source, found.entries, found.sightings, found.decisions)
             return
         raise StoreError(f"the records of {intake.source} changed {_CONFLICTS} times while they were interpreted")
 
@@ -246,7 +246,7 @@ class Interpreter:
         records = [_ref(intake.source, one) for one in intake.observations]
         ids = [one.observation_id for one in intake.observations if one.observation_id and one.version is None]
         told = bool(intake.requests) or any(one.body for one in intake.observations)
-        before = await self._store.known(records, intake.source, ids, told) if records else Known({}, {})
+        before = await self._store.known(records, intake.source, ids, told) if records else AlreadyKnown({}, {})
         known = before.snapshots
         found = _Interpreted(Repeats(before, self._now()))
         requests = underway.requests(intake.requests) if intake.requests else b""
@@ -269,20 +269,20 @@ class Interpreter:
                     narrowed,
                     intake.source,
                     snapshot,
-                    silent=intake.silent,
+                    learning=intake.learning,
                     unseen_is_new=intake.unseen_is_new,
                     read=self._reader(intake.source, observation.record_type),
                     now=self._now(),
                 )
-                outcome = Outcome() if one.event and one.sighting is not Sighting.STALE else None
-                for cost in self.engine.running(one.event, outcome) if one.event and outcome else ():
+                decided = Decided() if one.event and one.sighting is not Sighting.STALE else None
+                for cost in self.engine.running(one.event, decided) if one.event and decided else ():
                     spent += cost
                     if spent > PIECE:
                         slot.end()
                         await asyncio.sleep(0)
                         spent = 0
                         slot.begin(name)
-                entry = self._entry(record, snapshot, one, outcome, observation, trial)
+                entry = self._entry(record, snapshot, one, decided, observation, trial)
             except _ENVIRONMENT:
                 raise
             except Exception as error:  # whatever it is, it is about this record: the others go on
@@ -295,8 +295,8 @@ class Interpreter:
                 known[record] = one.snapshot
                 found.seen.append((narrowed, one.event is not None))
                 found.aside.pop(record, None)  # a later state of it can be told
-            if outcome:
-                found.outcomes.append(outcome)
+            if decided:
+                found.decisions.append(decided)
             found.entries.append(entry)
         found.entries = _merged(found.entries)
         return found
@@ -308,7 +308,7 @@ class Interpreter:
             why,
             spec=self.records.get(intake.source, {}).get(one.record_type, {}),
             revision=known.revision if known else 0,
-            silent=intake.silent,
+            learning=intake.learning,
             unseen_is_new=intake.unseen_is_new,
         )
 
@@ -322,7 +322,7 @@ class Interpreter:
         for one, _ in seen:
             self.doubts.values(intake.source, one, records.get(one.record_type, {}), now)
         if intake.unseen_for is not None and seen:
-            changes = [one.occurred_at for one, changed in seen if changed and not intake.silent]
+            changes = [one.occurred_at for one, changed in seen if changed and not intake.learning]
             newest = max(one.occurred_at for one, _ in seen)
             self.doubts.stamps(intake.source, newest, max(changes, default=None), intake.unseen_for, now)
 
@@ -341,15 +341,15 @@ class Interpreter:
         record: RecordRef,
         known: Snapshot | None,
         found: Interpretation,
-        outcome: Outcome | None,
+        decided: Decided | None,
         observation: Observation,
         trial: Trial,
     ) -> Entry:
         deliveries: list[NewDelivery] = []
-        if outcome and found.event:
-            for one in outcome.rendered:
+        if decided and found.event:
+            for one in decided.rendered:
                 deliveries += self._admitted(one, found.event, trial)
-            deliveries += unrenderable(outcome, found.event)
+            deliveries += unrenderable(decided, found.event)
         return Entry(
             record=record,
             snapshot=found.snapshot,
@@ -367,11 +367,11 @@ class Interpreter:
             return [restrained(one, shadow=self._shadow)]
         if one.surge is None:
             return [NewDelivery(key=one.key, message=message)]
-        lane = Lane(message.rule, message.destination, message.channel.key if message.channel else "")
-        admission = trial.admit(lane, one.surge)
+        share = Share(message.rule, message.destination, message.channel.key if message.channel else "")
+        admission = trial.admit(share, one.surge)
         held = NewDelivery(key=one.key, message=message, state=State.HELD, reason=Why.SURGE)
         if message.channel is not None and message.channel.title:  # made from a record
-            wide = trial.admit(lane._replace(channel=ALL), replace(one.surge, over=one.surge.over * WIDER))
+            wide = trial.admit(share._replace(channel=ALL), replace(one.surge, over=one.surge.over * WIDER))
             if wide is not Admission.GO:
                 return [held]  # no summary: there is no channel in which it would be read
         if admission is Admission.GO:
@@ -380,17 +380,17 @@ class Interpreter:
             return [held]
         return [summary(message, one.surge, event), held]
 
-    def _tell(self, source: str, entries: Sequence[Entry], sightings: Counter[Sighting], outcomes: Sequence[Outcome]) -> None:
+    def _tell(self, source: str, entries: Sequence[Entry], sightings: Counter[Sighting], decisions: Sequence[Decided]) -> None:
         for sighting, count in sightings.items():
             self._metrics.observations.labels(source, sighting.value).inc(count)
-        for outcome in outcomes:
-            for verdict in outcome.verdicts:
+        for decided in decisions:
+            for verdict in decided.verdicts:
                 if verdict.failed:
                     before = self.undecided.get(verdict.rule)
                     self.undecided[verdict.rule] = _again(before, verdict.reason, self._now())
                     self._metrics.rule_errors.labels(verdict.rule).inc()
                     _log.warning("a condition could not be decided", extra={"rule": verdict.rule, "reason": verdict.reason})
-            for one in outcome.unrenderable:
+            for one in decided.unrenderable:
                 self._metrics.rule_errors.labels(one.rule).inc()
                 _log.error(
                     "a message could not be rendered", extra={"key": one.key, "rule": one.rule, "step": one.step, "reason": one.error}

@@ -28,7 +28,7 @@ class Intake:
     alone: bool = False
     """Nothing else that ended a process before is worked on meanwhile."""
     position: SourcePosition | None = None
-    silent: bool = False
+    learning: bool = False
     unseen_is_new: bool = False
     lacking: Mapping[str, Collection[str]] = field(default_factory=dict)
     """The configured fields that the source does not have, by record type."""

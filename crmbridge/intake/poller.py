@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from crmbridge.contract import Acknowledging, Baseline, Caller, Entitled, Source, Streaming, Walking
 from crmbridge.errors import FieldsGone, LoginRefused, SourceError, StoreError
-from crmbridge.http import Refused, describe
+from crmbridge.http import VendorRefused, describe
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.parts import Intake
 from crmbridge.intake.rights import Rights
@@ -59,9 +59,9 @@ def cause(error: Exception) -> Cause:
     match error:
         case LoginRefused():
             return Cause.LOGIN
-        case Refused() if error.status in (401, 403):
+        case VendorRefused() if error.status in (401, 403):
             return Cause.LOGIN
-        case Refused() if error.status == 429:
+        case VendorRefused() if error.status == 429:
             return Cause.LIMITED
         case SourceError() if error.retry_at is not None:
             return Cause.LIMITED
@@ -99,9 +99,9 @@ class Poller:
         chance: Callable[[], float] = random.random,
         monotonic: Callable[[], float] = time.monotonic,
         caller: Caller | None = None,
-        closed: Callable[[], str] = lambda: "",
+        refusing: Callable[[], str] = lambda: "",
     ) -> None:
-        """`closed` gives the reason why nothing may be taken in just now; empty if it may."""
+        """`refusing` gives the reason why nothing may be taken in just now; empty if it may."""
         self.name = name
         self.state = PollState()
         self.every = every
@@ -111,7 +111,7 @@ class Poller:
         self._metrics = metrics
         self._now = now
         self._chance = chance
-        self._closed = closed
+        self._refusing = refusing
         self._call = caller or Caller(f"source {name}", 1)
         self._wake = asyncio.Event()
         self._walker: Walker | None = None
@@ -170,7 +170,7 @@ class Poller:
         enumerates = isinstance(self._source, Baseline) and self._source.enumerates()
         more, begun = True, self._now()
         while more:
-            if reason := self._closed():
+            if reason := self._refusing():
                 raise StoreError(reason)
             page = await self._call(self._source.poll, position.cursor)
             more = page.has_more
@@ -182,7 +182,7 @@ class Poller:
 
     async def walk(self) -> None:
         """Look for what no stamp tells of, for a moment; not before what exists is learnt. Raises StoreError."""
-        if self._walker and self.state.baselined and not self._closed():
+        if self._walker and self.state.baselined and not self._refusing():
             await self._walker.go_on()
 
     async def _poll_for_walk(self) -> set[tuple[str, str]]:
@@ -194,7 +194,7 @@ class Poller:
         """Record pages as a stream brings them, until it ends. Raises SourceError, StoreError."""
         position = await self._store.position(self.name)
         async for page in source.pages(position.cursor):
-            if reason := self._closed():
+            if reason := self._refusing():
                 raise StoreError(reason)
             position = await self._take(page, position, enumerates=False)
             self._succeeded(position)
@@ -203,14 +203,14 @@ class Poller:
 
     async def _take(self, page: Page, position: SourcePosition, enumerates: bool) -> SourcePosition:
         """Record a page and its cursor in one; then the vendor may forget it."""
-        silent = page.learning or (enumerates and not position.baselined)
+        learning = page.learning or (enumerates and not position.baselined)
         position = SourcePosition(page.cursor, position.baselined or not page.has_more, self._now())
         intake = Intake(
             source=self.name,
             observations=page.observations,
             position=position,
-            silent=silent,
-            unseen_is_new=enumerates and not silent,
+            learning=learning,
+            unseen_is_new=enumerates and not learning,
             lacking=page.lacking,
             unseen_for=None if page.delayed else self._now() - self._whole_at if self._whole_at else _LONG,
         )
@@ -218,7 +218,7 @@ class Poller:
         if isinstance(self._source, Acknowledging):
             await self._call(self._source.ack, page.cursor)
         self.state.read += len(page.observations)
-        if silent and not page.has_more and position.baselined:
+        if learning and not page.has_more and position.baselined:
             _log.info(
                 "baseline learnt: what exists is known, nothing of it was published",
                 extra={"source": self.name, "records": self.state.read},

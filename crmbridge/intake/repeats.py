@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from crmbridge.model import Body, LastBody, Observation, RecordRef, Repeat, Same
-from crmbridge.store.interface import Known
+from crmbridge.model import LastBody, Observation, RecordRef, Repeat, Same, Unnamed
+from crmbridge.store.interface import AlreadyKnown
 
 
-def repeated(last: LastBody | None, body: Body) -> bool:
+def repeated(last: LastBody | None, body: Unnamed) -> bool:
     """Whether `body` says what its record's last one said, and is therefore a repeat.
 
     One body may tell several states of a record, item by item: behind the last one all of them are repeats, before it those up to it.
@@ -30,7 +30,7 @@ def repeated(last: LastBody | None, body: Body) -> bool:
 class Repeats:
     """What of one batch was said before; its observations are asked about in their order."""
 
-    def __init__(self, known: Known, now: datetime) -> None:
+    def __init__(self, known: AlreadyKnown, now: datetime) -> None:
         self._ids = dict(known.observations)
         self._bodies: dict[RecordRef, LastBody | None] = dict(known.bodies)
         self._now = now

@@ -17,7 +17,7 @@ from typing import Final
 from crmbridge.contract import Caller, Walk, Walking
 from crmbridge.errors import SourceError
 from crmbridge.http import describe
-from crmbridge.intake.doubts import Doubts, Kind
+from crmbridge.intake.doubts import DoubtKind, Doubts
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.parts import Intake
 from crmbridge.model import Observation
@@ -36,8 +36,8 @@ class _Round:
 
     record_type: str
     rows: bool
-    place: str | None = None
-    known: int = 0
+    bookmark: str | None = None
+    count: int = 0
     unmet: set[int] = field(default_factory=set)
     news: frozenset[bool] = frozenset()
     """What is news: True, what differs; False, what lacks. Where nobody ever looked, what the first walk finds may be years old."""
@@ -123,14 +123,14 @@ class Walker:
         after = ""
         while ids := await self._store.ids_of(self._name, found.record_type, after, _PAGE):
             found.unmet.update(map(_mark, ids))
-            found.known += len(ids)
-            if found.known > most:
+            found.count += len(ids)
+            if found.count > most:
                 return False
             after = ids[-1]
         return True
 
     async def _stretch(self, current: _Round) -> None:
-        stretch = await self._call(self._source.walk, current.record_type, current.place, current.rows)
+        stretch = await self._call(self._source.walk, current.record_type, current.bookmark, current.rows)
         marks = [_mark(id) for id in stretch.ids]
         if current.rows:
             # What is not known is new, also where its stamp is so old that no poll looks behind it: an import, a late commit.
@@ -138,21 +138,21 @@ class Walker:
             # Silently is learnt only what no poll would ever find: what changed since the last one is a poll's to tell.
             met = () if news else await self._poll()
             found = [one for one in stretch.observations if (one.record_type, one.record_id) not in met]
-            await self._take(found, silent=not news)
+            await self._take(found, learning=not news)
         current.unmet.difference_update(marks)
-        if stretch.place is not None and stretch.place == current.place:
+        if stretch.bookmark is not None and stretch.bookmark == current.bookmark:
             raise SourceError(f"the walk through {current.record_type} does not get on")
-        current.place = stretch.place
-        if current.place is None:
+        current.bookmark = stretch.bookmark
+        if current.bookmark is None:
             self._round = None
             await self._end(current)
 
     async def _end(self, current: _Round) -> None:
-        if len(current.unmet) == current.known > _FEW:
-            self._told(current.record_type, f"none of {current.known} known records was met: are they out of sight?")
+        if len(current.unmet) == current.count > _FEW:
+            self._told(current.record_type, f"none of {current.count} known records was met: are they out of sight?")
             return
-        self._doubts.end(Kind.WALK, f"{self._name}/{current.record_type}")
-        many = len(current.unmet) > _FEW and len(current.unmet) > current.known // _SHARE
+        self._doubts.end(DoubtKind.WALK, f"{self._name}/{current.record_type}")
+        many = len(current.unmet) > _FEW and len(current.unmet) > current.count // _SHARE
         if many or not self._source.walks()[current.record_type].certain:
             lacking, current.unmet = current.unmet, current.unmet & self._lacked.get(current.record_type, set())
             self._lacked[current.record_type] = lacking
@@ -165,17 +165,17 @@ class Walker:
         now, after = self._now(), ""
         while ids := await self._store.ids_of(self._name, current.record_type, after, _PAGE):
             gone = [id for id in ids if _mark(id) in current.unmet]
-            await self._take([_gone(current.record_type, id, now) for id in gone], silent=False not in current.news)
+            await self._take([_gone(current.record_type, id, now) for id in gone], learning=False not in current.news)
             after = ids[-1]
         _log.info("records are gone", extra={"source": self._name, "record": current.record_type, "records": len(current.unmet)})
 
-    async def _take(self, observations: Sequence[Observation], *, silent: bool) -> None:
+    async def _take(self, observations: Sequence[Observation], *, learning: bool) -> None:
         for start in range(0, len(observations), MAX_BATCH):
             some = observations[start : start + MAX_BATCH]
-            await self._interpreter.take(Intake(source=self._name, observations=some, silent=silent, unseen_is_new=not silent))
+            await self._interpreter.take(Intake(source=self._name, observations=some, learning=learning, unseen_is_new=not learning))
 
     def _told(self, record_type: str, reason: str) -> None:
-        self._doubts.note(Kind.WALK, f"{self._name}/{record_type}", reason, self._now())
+        self._doubts.note(DoubtKind.WALK, f"{self._name}/{record_type}", reason, self._now())
         _log.warning("a walk failed", extra={"source": self._name, "record": record_type, "reason": reason})
 
 

@@ -46,11 +46,11 @@ class Webhooks:
         *,
         metrics: Metrics,
         now: Callable[[], datetime],
-        closed: Callable[[], str] = lambda: "",
+        refusing: Callable[[], str] = lambda: "",
         unseen: Callable[[str], None] = lambda _: None,
         under_way: UnderWay | None = None,
     ) -> None:
-        """`closed` gives the reason why nothing may be taken in just now; empty if it may. `unseen` hears whom a poll helps.
+        """`refusing` gives the reason why nothing may be taken in just now; empty if it may. `unseen` hears whom a poll helps.
 
         `under_way`: where it is noted on what we work.
         """
@@ -58,7 +58,7 @@ class Webhooks:
         self._interpreter = interpreter
         self._metrics = metrics
         self._now = now
-        self._closed = closed
+        self._refusing = refusing
         self._unseen = unseen
         self._under_way = under_way or UnderWay()
         self._opened = asyncio.Event()
@@ -94,7 +94,7 @@ class Webhooks:
             self._refused(name, error)
             raise
         try:
-            if reason := self._closed():
+            if reason := self._refusing():
                 raise StoreError(reason)
             kept = source.storable(request) if isinstance(source, Discreet) else request
             # A secret may be a part of the address, and proxies tell that in a header.

@@ -17,7 +17,7 @@ Cursor = NewType("Cursor", str)
 """How far a source has been read: opaque to the core, versioned by its source."""
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """What happened to a record."""
 
     CREATED = "created"
@@ -44,7 +44,7 @@ class RecordRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class Unnamed:
     """A request that its sender names by nothing: only the same bytes again, with nothing else of the record between, are a repeat."""
 
     digest: str
@@ -75,7 +75,7 @@ class Observation:
     """The vendor's version or modification stamp; a number, an ISO 8601 instant, or any sortable text."""
     observation_id: str | None = None
     """The sender's own name for it, the same whenever it is sent again."""
-    body: Body | None = None
+    body: Unnamed | None = None
     """What it was sent in, where the sender gives neither version nor id."""
     before: Fields | None = None
     actor: str | None = None
@@ -106,8 +106,8 @@ def load_observation(body: bytes) -> Observation:
         raise ValueError(f"what was seen of it cannot be read: {error!r}") from None
 
 
-def _load_body(digest: str, item: int, received_at: int, seconds: float) -> Body:
-    return Body(digest, item, from_us(received_at), timedelta(seconds=seconds))
+def _load_body(digest: str, item: int, received_at: int, seconds: float) -> Unnamed:
+    return Unnamed(digest, item, from_us(received_at), timedelta(seconds=seconds))
 
 
 _FACTS = (
@@ -140,7 +140,7 @@ class ChangeEvent:
     record_type: str
     record_id: str
     revision: int
-    kind: Kind
+    kind: ChangeKind
     occurred_at: datetime
     fields: Fields
     before: Fields

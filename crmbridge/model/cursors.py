@@ -49,7 +49,7 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class StreamPage:
     """One page of one stream."""
 
     observations: Sequence[Observation]
@@ -66,7 +66,7 @@ class Read:
 def next_page(
     cursor: Cursor | None,
     streams: Sequence[str],
-    read_page: Callable[[str, Position], Read],
+    read_page: Callable[[str, Position], StreamPage],
     *,
     overlap: int,
     now: datetime,

@@ -40,12 +40,12 @@ def markup_words(text: str) -> str:
         raise ValueError(f"it has {len(text)} characters of HTML, and {MOST_MARKUP} are read")
     from lxml import etree  # some tens of milliseconds, for those who need it
 
-    parser: Any = etree.HTMLParser(target=_Words(), no_network=True, remove_comments=True, remove_pis=True)
+    parser: Any = etree.HTMLParser(target=_VisibleWords(), no_network=True, remove_comments=True, remove_pis=True)
     parser.feed(text)
     return str(parser.close())
 
 
-class _Words:
+class _VisibleWords:
     """Hears what the parser finds, and writes down what people would see."""
 
     def __init__(self) -> None:

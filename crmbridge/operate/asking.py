@@ -14,13 +14,13 @@ from crmbridge.contract import Baseline, Caller, Rewindable, Stretch, Walk, Walk
 from crmbridge.errors import SourceError
 from crmbridge.intake.change import same
 from crmbridge.intake.deliveries import run
-from crmbridge.model import ChangeEvent, Cursor, Kind, Observation, Page, RecordRef, digest
-from crmbridge.operate import scope as scopes
+from crmbridge.model import ChangeEvent, ChangeKind, Cursor, Observation, Page, RecordRef, digest
+from crmbridge.operate import selection as selections
 from crmbridge.operate import shapes
 from crmbridge.operate.look import LIMIT
 from crmbridge.operate.port import Port
 from crmbridge.operate.replay import again_said, example, refuse_if_mute
-from crmbridge.operate.scope import Refused
+from crmbridge.operate.selection import OrderRefused
 from crmbridge.store.interface import Batch, Conflict, Entry, Snapshot, SourcePosition
 
 _BITE: Final = 500  # records read in one answer, or one page if that is more
@@ -54,14 +54,14 @@ class Asking:
         """
         refuse_if_mute(self._port, dry_run)
         now = self._port.now()
-        begin, end = scopes.instant(since, now), scopes.instant(until, now) if until else now
+        begin, end = selections.instant(since, now), selections.instant(until, now) if until else now
         seen = messages = 0
         left = Counter[str]()
         examples: list[dict[str, str]] = []
         async with self._opened(source) as (call, asked):
-            place: str | None = cursor or await call(asked.since, begin)
-            while place is not None and seen < _BITE and (most is None or messages < most):
-                page: Page = await call(asked.poll, Cursor(place))
+            bookmark: str | None = cursor or await call(asked.since, begin)
+            while bookmark is not None and seen < _BITE and (most is None or messages < most):
+                page: Page = await call(asked.poll, Cursor(bookmark))
                 meant = [one for one in page.observations if begin <= one.occurred_at < end and not (one.deleted or one.merged_into)]
                 step, whole = min(_PAGE, most or _PAGE), True
                 for start in range(0, len(meant), step):
@@ -75,7 +75,7 @@ class Asking:
                     seen, messages = seen + len(some), messages + len(fresh)
                     examples += [example(new) for new in fresh[: 20 - len(examples)]]
                 if whole:
-                    place = page.cursor if page.has_more else None
+                    bookmark = page.cursor if page.has_more else None
         if messages and not dry_run:
             self._port.queued()
         return {
@@ -85,7 +85,7 @@ class Asking:
             "messages": messages,
             "examples": examples,
             "dry_run": dry_run,
-            "next": place,
+            "next": bookmark,
             "since": begin.isoformat(),
             "until": end.isoformat(),
         }
@@ -101,7 +101,7 @@ class Asking:
             except Conflict:
                 continue  # a poll has told of one of them meanwhile
             return entries, left
-        raise Refused("the records change faster than they can be told of; try again later")
+        raise OrderRefused("the records change faster than they can be told of; try again later")
 
     async def _unsaid_of(self, source: str, observations: Sequence[Observation]) -> tuple[list[Entry], Counter[str]]:
         records = {RecordRef(source, one.record_type, one.record_id): one for one in observations}
@@ -114,15 +114,15 @@ class Asking:
                 left["unmoved" if one.version is not None and one.version == snapshot.version else "moved"] += 1
                 continue
             event = _event(record, replace(one, fields={**(snapshot.fields if snapshot else {}), **one.fields}), snapshot)
-            outcome = await run(self._port.engine, event)
-            if not outcome.rendered and not outcome.unrenderable:
+            decided = await run(self._port.engine, event)
+            if not decided.rendered and not decided.unrenderable:
                 continue
             said = {
                 (told.message.rule, told.message.step)
                 for told in await self._store.deliveries_of(record, LIMIT)
                 if told.reason != "shadow"  # what was only recorded was not said
             }
-            found = [new for new in again_said(event, outcome, 0) if (new.message.rule, new.message.step) not in said]
+            found = [new for new in again_said(event, decided, 0) if (new.message.rule, new.message.step) not in said]
             before = await self._store.known_keys([new.key for new in found])
             if new := [one for one in found if one.key not in before]:
                 learnt = None if snapshot else Snapshot(0, one.version, False, event.fields)
@@ -135,21 +135,21 @@ class Asking:
         What changed within the last minutes may still be on its way, and is left out. `next` as in `backfill`.
         """
         now = self._port.now()
-        begin = scopes.instant(since, now)
+        begin = selections.instant(since, now)
         seen, missing = 0, list[dict[str, Any]]()
         async with self._opened(source) as (call, asked):
-            place: str | None = cursor or await call(asked.since, begin)
-            while place is not None and seen < _BITE:
-                page: Page = await call(asked.poll, Cursor(place))
+            bookmark: str | None = cursor or await call(asked.since, begin)
+            while bookmark is not None and seen < _BITE:
+                page: Page = await call(asked.poll, Cursor(bookmark))
                 meant = [one for one in page.observations if begin <= one.occurred_at < now - _UNDER_WAY]
                 seen += len(meant)
                 missing += await self._unknown_here(source, meant)
-                place = page.cursor if page.has_more else None
+                bookmark = page.cursor if page.has_more else None
             blind: list[str] = []
-            if place is None:
+            if bookmark is None:
                 gone, blind = await self._gone_there(source, call, asked)
                 missing += gone
-        return {"records": seen, "missing": missing, "next": place, "since": begin.isoformat(), "unseen": blind}
+        return {"records": seen, "missing": missing, "next": bookmark, "since": begin.isoformat(), "unseen": blind}
 
     async def _gone_there(self, source: str, call: Callable[..., Any], asked: Any) -> tuple[list[dict[str, Any]], list[str]]:
         """Known records that are there no more, or are another without a newer stamp; and what cannot be seen, in words."""
@@ -161,15 +161,15 @@ class Asking:
             if walk is None or known is None:
                 blind.append(f"{record_type}: what was deleted without a trace, or changed without a newer stamp")
                 continue
-            rows, place = len(known) <= walk.most_rows, ""
+            rows, bookmark = len(known) <= walk.most_rows, ""
             while True:
-                stretch: Stretch = await call(asked.walk, record_type, place or None, rows)
+                stretch: Stretch = await call(asked.walk, record_type, bookmark or None, rows)
                 known.difference_update(stretch.ids)
                 due = [one for one in stretch.observations if one.occurred_at < self._port.now() - _UNDER_WAY]
                 found += await self._unknown_here(source, due)
-                if stretch.place is None:
+                if stretch.bookmark is None:
                     break
-                place = stretch.place
+                bookmark = stretch.bookmark
             found += [
                 {"record": f"{source}/{record_type}/{id}", "changed_at": "", "why": "it is gone there, and that was not seen", "url": None}
                 for id in sorted(known)
@@ -220,13 +220,13 @@ class Asking:
     async def state_set(self, source: str, since: str | None = None, cursor: str | None = None) -> dict[str, Any]:
         """Read a source on from an instant, or a cursor that `state show` once gave. What is read again and did not change says nothing."""
         if (since is None) == (cursor is None):
-            raise Refused("say from where: --since or --cursor")
+            raise OrderRefused("say from where: --since or --cursor")
         before = await self._store.position(source)
         async with self._opened(source) as (call, asked):
             if not before.baselined and isinstance(asked, Baseline) and asked.enumerates():
-                raise Refused(f"{source} is still learning what exists; that must end first")
+                raise OrderRefused(f"{source} is still learning what exists; that must end first")
             if since is not None:
-                cursor = await call(asked.since, scopes.instant(since, self._port.now()))
+                cursor = await call(asked.since, selections.instant(since, self._port.now()))
             await call(asked.poll, Cursor(cursor or ""))  # a cursor that is not this source's is refused here, and not for ever after
         assert cursor is not None
         position = SourcePosition(Cursor(cursor), before.baselined, before.polled_at)
@@ -239,14 +239,14 @@ class Asking:
         asked = self._port.source(name)
         close = asked.close if hasattr(asked, "close") else None
         if close is None or not isinstance(asked, Rewindable):
-            raise Refused(f"{name} cannot be asked what changed since an instant")
+            raise OrderRefused(f"{name} cannot be asked what changed since an instant")
         call = Caller(f"asking {name}", 1)
         try:
             yield call, asked
         except SourceError as error:
-            raise Refused(f"{name} cannot be read: {error}") from None
+            raise OrderRefused(f"{name} cannot be read: {error}") from None
         except TimeoutError:
-            raise Refused(f"{name} did not answer within {call.within:g} s") from None
+            raise OrderRefused(f"{name} did not answer within {call.within:g} s") from None
         finally:
             with contextlib.suppress(Exception):  # what was asked is answered; a source that cannot be closed is left to its thread
                 await call(close)
@@ -266,7 +266,7 @@ def _event(record: RecordRef, one: Observation, known: Snapshot | None) -> Chang
         record_type=record.type,
         record_id=record.id,
         revision=known.revision if known else 0,
-        kind=Kind.CREATED,
+        kind=ChangeKind.CREATED,
         occurred_at=one.occurred_at,
         fields=one.fields,
         before={},

@@ -7,23 +7,23 @@ from typing import Any, Final
 
 from crmbridge.model import Delivery, State
 from crmbridge.operate.look import LIMIT
-from crmbridge.store.interface import Scope, Store
+from crmbridge.store.interface import Selection, Store
 
 _SHOWN: Final = 100  # problems that one answer names
 
 
-async def bites(store: Store, states: Sequence[State], scope: Scope) -> AsyncIterator[Sequence[Delivery]]:
-    """All of a scope in these states, the oldest first; what becomes of a bite meanwhile changes nothing of the next one."""
+async def bites(store: Store, states: Sequence[State], selection: Selection) -> AsyncIterator[Sequence[Delivery]]:
+    """All of a selection in these states, the oldest first; what becomes of a bite meanwhile changes nothing of the next one."""
     last = 0
-    while bite := await store.select(states, scope, limit=LIMIT, oldest=True, after=last):
+    while bite := await store.select(states, selection, limit=LIMIT, oldest=True, after=last):
         last = bite[-1].id
         yield bite
 
 
-def portions(ids: Sequence[int]) -> Iterator[Scope]:
-    """Numbers of deliveries as scopes that the store takes."""
+def portions(ids: Sequence[int]) -> Iterator[Selection]:
+    """Numbers of deliveries as selections that the store takes."""
     for start in range(0, len(ids), LIMIT):
-        yield Scope(ids=ids[start : start + LIMIT])
+        yield Selection(ids=ids[start : start + LIMIT])
 
 
 def told(problems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

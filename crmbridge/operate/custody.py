@@ -16,7 +16,7 @@ from crmbridge.model import Why
 from crmbridge.publisher import decide
 from crmbridge.publisher.decide import OnUnknown, Policy
 from crmbridge.store import SqliteStore, identity
-from crmbridge.store.interface import Scope
+from crmbridge.store.interface import Selection
 from crmbridge.store.reserve import Reserve
 
 _log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Custody:
         """A person says that this database is the one to go on with; what waits is held, unless it is to be said. Returns how much was."""
         if not self.mute:
             raise CrmbridgeError("this database is known: there is nothing to adopt")
-        held = await self._store.hold(Scope(), Why.ADOPTED.because("it may have been said before"), self._now()) if hold else 0
+        held = await self._store.hold(Selection(), Why.ADOPTED.because("it may have been said before"), self._now()) if hold else 0
         await self._ours(identity.new_instance(), 1)
         self.mute = ""
         return held

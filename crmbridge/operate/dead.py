@@ -8,12 +8,12 @@ from typing import Any
 from crmbridge.errors import RenderError
 from crmbridge.intake.deliveries import rerender
 from crmbridge.model import Delivery, Message, State, load_observation
-from crmbridge.operate import scope as scopes
+from crmbridge.operate import selection as selections
 from crmbridge.operate.bites import bites, told
 from crmbridge.operate.look import LIMIT
 from crmbridge.operate.port import Port, by_order
 from crmbridge.operate.queue import Queue
-from crmbridge.operate.scope import Where
+from crmbridge.operate.selection import SelectionWords
 
 
 class Dead:
@@ -24,7 +24,7 @@ class Dead:
         self._store = port.store
         self._queue = queue
 
-    async def dead_retry(self, where: Where, requests: Sequence[int] = ()) -> dict[str, Any]:
+    async def dead_retry(self, where: SelectionWords, requests: Sequence[int] = ()) -> dict[str, Any]:
         """Queue dead letters again, as they were accepted; an unrenderable one is rendered by the present rules first."""
         done, problems = 0, list[dict[str, Any]]()
         async for bite in self._dead(where, requests):
@@ -46,7 +46,7 @@ class Dead:
             self._port.requests_queued()
         return {"count": done, "requests": retried} | told(problems)
 
-    async def dead_drop(self, where: Where, requests: Sequence[int] = ()) -> dict[str, Any]:
+    async def dead_drop(self, where: SelectionWords, requests: Sequence[int] = ()) -> dict[str, Any]:
         """Leave dead letters unsaid for good; they stay in the journal until retention removes them."""
         done = 0
         if not requests or where.get("names") or where.get("all"):
@@ -55,16 +55,16 @@ class Dead:
         dropped = [await self._store.drop_request(id) for id in await self._requests(where, requests)]
         return {"count": done, "requests": sum(dropped)} | told([])
 
-    async def _dead(self, where: Where, requests: Sequence[int]) -> AsyncIterator[Sequence[Delivery]]:
+    async def _dead(self, where: SelectionWords, requests: Sequence[int]) -> AsyncIterator[Sequence[Delivery]]:
         """The dead letters that are meant, bite by bite; none where requests alone are."""
-        if requests and scopes.read(where, self._port.now(), whole=True).everything and not where.get("names") and not where.get("all"):
+        if requests and selections.read(where, self._port.now(), whole=True).everything and not where.get("names") and not where.get("all"):
             return
         async for bite in bites(self._store, [State.DEAD], await self._queue.meant(where, [State.DEAD])):
             yield bite
 
-    async def _requests(self, where: Where, requests: Sequence[int]) -> Sequence[int]:
+    async def _requests(self, where: SelectionWords, requests: Sequence[int]) -> Sequence[int]:
         """The numbers of the requests that are meant: those named, or all that wait for a person."""
-        if not (where.get("all") and scopes.read(where, self._port.now(), whole=True).everything):
+        if not (where.get("all") and selections.read(where, self._port.now(), whole=True).everything):
             return requests
         found: list[int] = []
         while bite := await self._store.failed_requests(LIMIT, found[-1] if found else 0):

@@ -8,9 +8,9 @@ from typing import Any
 from crmbridge.intake.deliveries import run
 from crmbridge.model import ChangeEvent, Delivery, RecordRef, Repeat, Same
 from crmbridge.operate import shapes
-from crmbridge.operate.look import LIMIT, Look
+from crmbridge.operate.look import LIMIT, Answers
 from crmbridge.operate.port import Port
-from crmbridge.operate.scope import Refused, remote_ids
+from crmbridge.operate.selection import OrderRefused, remote_ids
 from crmbridge.rules.engine import Engine
 from crmbridge.store.interface import Journalled
 
@@ -20,7 +20,7 @@ _CHANGES, _DELIVERIES, _RECORDS, _REPEATS = 20, 200, 10, 20
 class Explain:
     """Answers `explain`."""
 
-    def __init__(self, port: Port, look: Look) -> None:
+    def __init__(self, port: Port, look: Answers) -> None:
         self._port = port
         self._store = port.store
         self._look = look
@@ -142,7 +142,7 @@ class Explain:
 
     async def _never_seen(self, name: str) -> list[str]:
         if not name.strip():
-            raise Refused("name something: an address, a record, a change, a delivery")
+            raise OrderRefused("name something: an address, a record, a change, a delivery")
         facts = await self._look.overview()
         notes = [f"nothing here is known as {name}: no change of such a record has come in"]
         sources = (

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from crmbridge.model import Delivery, RecordRef, State, load_observation
-from crmbridge.operate import scope as scopes
+from crmbridge.operate import selection as selections
 from crmbridge.operate import shapes
 from crmbridge.operate.port import Port
-from crmbridge.operate.scope import Refused, Where
+from crmbridge.operate.selection import OrderRefused, SelectionWords
 from crmbridge.store.interface import Attempt, InboxRow
 
 LIMIT = 1000
@@ -19,7 +19,7 @@ _SAMPLE = 500  # records that a question about all of a type looks at
 OPEN = (State.QUEUED, State.SENDING, State.HELD, State.UNKNOWN)
 
 
-class Look:
+class Answers:
     """Answers what is there."""
 
     def __init__(self, port: Port) -> None:
@@ -51,18 +51,18 @@ class Look:
             ],
         }
 
-    async def queue_list(self, where: Where | None = None, state: str | None = None, limit: int = 100) -> dict[str, Any]:
+    async def queue_list(self, where: SelectionWords | None = None, state: str | None = None, limit: int = 100) -> dict[str, Any]:
         """What waits, newest first, and how many there are; or `shadow`: what was only recorded."""
         if state == "shadow":
             return await self._listed([State.SUPERSEDED], {**(where or {}), "reason": "shadow"}, limit)
         if state is not None and state not in set(OPEN):
-            raise Refused(f"{state} is not a state of what waits; there are {', '.join(OPEN)}, shadow")
+            raise OrderRefused(f"{state} is not a state of what waits; there are {', '.join(OPEN)}, shadow")
         return await self._listed([State(state)] if state else OPEN, where or {}, limit)
 
-    async def dead_list(self, where: Where | None = None, limit: int = 100) -> dict[str, Any]:
+    async def dead_list(self, where: SelectionWords | None = None, limit: int = 100) -> dict[str, Any]:
         """Dead letters, newest first, and webhook requests that nobody could interpret."""
         found = await self._listed([State.DEAD], where or {}, limit)
-        everything = scopes.read(where or {}, self._port.now(), whole=True).everything
+        everything = selections.read(where or {}, self._port.now(), whole=True).everything
         failed = await self._store.failed_requests(_page(limit)) if everything else []
         found["requests"] = [
             {"id": row.id, "source": row.source, "record": row.record, "received_at": row.received_at.isoformat(), "reason": reason}
@@ -70,21 +70,21 @@ class Look:
         ]
         return found
 
-    async def unknown_list(self, where: Where | None = None, limit: int = 100) -> dict[str, Any]:
+    async def unknown_list(self, where: SelectionWords | None = None, limit: int = 100) -> dict[str, Any]:
         """Messages that may or may not be published, newest first."""
         return await self._listed([State.UNKNOWN], where or {}, limit)
 
     async def orders(self, since: str | None = None, limit: int = 100, number: int | None = None) -> dict[str, Any]:
         """What people ordered, the newest first: since an instant, or the one with a number."""
-        start = scopes.instant(since, self._port.now()) if since else None
+        start = selections.instant(since, self._port.now()) if since else None
         return {"orders": [shapes.order(one) for one in await self._store.orders(start, _page(limit), number)]}
 
-    async def _listed(self, states: Sequence[State], where: Where, limit: int) -> dict[str, Any]:
-        scope = scopes.read(where, self._port.now(), whole=True)
-        found = await self._store.select(states, scope, limit=_page(limit))
+    async def _listed(self, states: Sequence[State], where: SelectionWords, limit: int) -> dict[str, Any]:
+        selection = selections.read(where, self._port.now(), whole=True)
+        found = await self._store.select(states, selection, limit=_page(limit))
         return {
             "deliveries": [shapes.delivery(one, self._port.engine) for one in found],
-            "count": await self._store.count(states, scope),
+            "count": await self._store.count(states, selection),
         }
 
     async def show(self, name: str) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class Look:
     async def _show_request(self, number: str) -> dict[str, Any]:
         found = await self._store.failed_request(int(number)) if number.isascii() and number.isdigit() and len(number) < 18 else None
         if found is None:
-            raise Refused(f"there is no failed request {number}")
+            raise OrderRefused(f"there is no failed request {number}")
         row, reason = found
         body = self._seen(row) if row.record else row.body.decode("utf-8", "replace")
         return {"request": row.id, "source": row.source, "record": row.record, "received_at": row.received_at.isoformat(),
@@ -141,7 +141,7 @@ class Look:
     async def find(self, name: str) -> tuple[Delivery, list[Attempt]]:
         found = await self._store.delivery(str(name))
         if found is None:
-            raise Refused(f"there is no delivery {name}")
+            raise OrderRefused(f"there is no delivery {name}")
         return found
 
 

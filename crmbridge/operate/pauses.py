@@ -10,8 +10,8 @@ from typing import Any, Final
 from crmbridge.model import Audience, Channel, Literal, Message, State, Why, digest, to_us
 from crmbridge.operate.bites import bites, portions
 from crmbridge.operate.port import Port, by_order
-from crmbridge.operate.scope import Refused
-from crmbridge.store.interface import MAX_BATCH, Batch, Entry, NewDelivery, Pause, PauseKind, Scope
+from crmbridge.operate.selection import OrderRefused
+from crmbridge.store.interface import MAX_BATCH, Batch, Entry, NewDelivery, Pause, PauseKind, Selection
 
 WAYS: Final = ("all", "latest", "summary", "nothing")
 """What may be said of what waited."""
@@ -19,8 +19,8 @@ _NO_SUMMARY: Final = "it waited during a pause, and the public is told no summar
 
 
 @dataclass(slots=True)
-class _Lane:
-    """What waited in one lane."""
+class _Waiting:
+    """What waited in one waiting."""
 
     last: Message
     summed: bool = False
@@ -39,7 +39,7 @@ class Pauses:
     async def pause(self, name: str, reason: str) -> dict[str, Any]:
         """`all`, a destination or a rule says nothing until `resume`, restarts and reloads included. Changes are taken in all the same."""
         if not reason.strip():
-            raise Refused("say why: --reason")
+            raise OrderRefused("say why: --reason")
         kind, own = self._paused_thing(name)
         await self._store.pause(Pause(kind=kind, name=own, reason=reason.strip(), since=self._port.now()))
         await self._port.steered()
@@ -53,11 +53,11 @@ class Pauses:
         kind, own = self._paused_thing(name)
         said = say or self._usual(kind, own)
         if said not in WAYS:
-            raise Refused(f"say {', '.join(WAYS[:-1])} or {WAYS[-1]}")
-        scope = Scope(destination=own if kind is PauseKind.DESTINATION else None, rule=own if kind is PauseKind.RULE else None)
+            raise OrderRefused(f"say {', '.join(WAYS[:-1])} or {WAYS[-1]}")
+        selection = Selection(destination=own if kind is PauseKind.DESTINATION else None, rule=own if kind is PauseKind.RULE else None)
         if (since := await self._silent_since(kind, own)) is None:
-            raise Refused(f"{name} was not paused")  # before anything of what waits is touched
-        dropped = await self._caught_up(scope, said, since)
+            raise OrderRefused(f"{name} was not paused")  # before anything of what waits is touched
+        dropped = await self._caught_up(selection, said, since)
         await self._store.resume(kind, own)
         if kind is PauseKind.DESTINATION:
             await self._store.end_pause(own)
@@ -77,50 +77,50 @@ class Pauses:
         configured = self._port.config.destinations
         return str(configured[name].options.on_resume) if kind is PauseKind.DESTINATION and name in configured else "all"
 
-    async def _caught_up(self, scope: Scope, say: str, since: datetime) -> int:
+    async def _caught_up(self, selection: Selection, say: str, since: datetime) -> int:
         now = self._port.now()
         match say:
             case "latest":
-                return await self._store.drop_older(scope, by_order(self._port, "a newer one was said after a pause"), now)
+                return await self._store.drop_older(selection, by_order(self._port, "a newer one was said after a pause"), now)
             case "nothing":
-                return await self._store.drop([State.QUEUED], scope, by_order(self._port, "dropped after a pause"), now)
+                return await self._store.drop([State.QUEUED], selection, by_order(self._port, "dropped after a pause"), now)
             case "summary":
-                return await self._summed_up(scope, str(to_us(since)), now)
+                return await self._summed_up(selection, str(to_us(since)), now)
         return 0
 
-    async def _summed_up(self, scope: Scope, since: str, now: datetime) -> int:
+    async def _summed_up(self, selection: Selection, since: str, now: datetime) -> int:
         """One message for each lane in place of what waited. The public is told no such thing: what waited for it is held for a person.
 
         The summaries are recorded before anything is dropped, under keys of the pause: an order that is repeated after an end in
         between says none of them twice.
         """
-        many = [lane for lane in await self._lanes(scope, since) if len(lane.ids) > 1 or lane.summed]
-        meant = [lane for lane in many if lane.last.audience is not Audience.PUBLIC]
-        for lane in many:
-            if lane.last.audience is Audience.PUBLIC:
-                for those in portions(lane.ids):
+        many = [waiting for waiting in await self._lanes(selection, since) if len(waiting.ids) > 1 or waiting.summed]
+        meant = [waiting for waiting in many if waiting.last.audience is not Audience.PUBLIC]
+        for waiting in many:
+            if waiting.last.audience is Audience.PUBLIC:
+                for those in portions(waiting.ids):
                     await self._store.hold(those, Why.BY_HAND.because(by_order(self._port, _NO_SUMMARY)), now)
-        entries = [Entry(record=lane.last.record, deliveries=[_summary(lane, since)]) for lane in meant]
+        entries = [Entry(record=waiting.last.record, deliveries=[_summary(waiting, since)]) for waiting in meant]
         for start in range(0, len(entries), MAX_BATCH):
             await self._store.record(Batch(source="", entries=entries[start : start + MAX_BATCH]), now)
         dropped = 0
-        for lane in meant:
-            for those in portions(lane.ids):
+        for waiting in meant:
+            for those in portions(waiting.ids):
                 dropped += await self._store.drop([State.QUEUED], those, by_order(self._port, "summed up after a pause"), now)
         return dropped
 
-    async def _lanes(self, scope: Scope, since: str) -> Iterable[_Lane]:
+    async def _lanes(self, selection: Selection, since: str) -> Iterable[_Waiting]:
         """What waits, by lane; the summary of this pause is none of it."""
-        lanes: dict[tuple[str, Channel | None], _Lane] = {}
-        async for bite in bites(self._store, [State.QUEUED], scope):
+        lanes: dict[tuple[str, Channel | None], _Waiting] = {}
+        async for bite in bites(self._store, [State.QUEUED], selection):
             for one in bite:
-                lane = lanes.setdefault((one.message.destination, one.message.channel), _Lane(one.message))
+                waiting = lanes.setdefault((one.message.destination, one.message.channel), _Waiting(one.message))
                 if one.message.step == "pause":
-                    lane.summed |= one.key == _summary_key(one.message, since)
+                    waiting.summed |= one.key == _summary_key(one.message, since)
                 else:
-                    lane.last = one.message
-                    lane.rules.add(one.message.rule)
-                    lane.ids.append(one.id)
+                    waiting.last = one.message
+                    waiting.rules.add(one.message.rule)
+                    waiting.ids.append(one.id)
         return lanes.values()
 
     def _paused_thing(self, name: str) -> tuple[PauseKind, str]:
@@ -129,18 +129,18 @@ class Pauses:
         destinations = self._port.config.destinations
         rules = {rule.id for rule in self._port.engine.rules}
         if name in destinations and name in rules:
-            raise Refused(f"{name} is a rule and a destination; rename one of them, or pause what it publishes to")
+            raise OrderRefused(f"{name} is a rule and a destination; rename one of them, or pause what it publishes to")
         if name in destinations:
             return PauseKind.DESTINATION, name
         if name in rules:
             return PauseKind.RULE, name
-        raise Refused(f"there is no rule and no destination called {name}")
+        raise OrderRefused(f"there is no rule and no destination called {name}")
 
 
-def _summary(lane: _Lane, since: str) -> NewDelivery:
-    """The message that stands for all that waited in a lane."""
-    last = lane.last
-    text = f"{len(lane.ids)} messages waited during a pause and are not said one by one: {', '.join(sorted(lane.rules))}."
+def _summary(waiting: _Waiting, since: str) -> NewDelivery:
+    """The message that stands for all that waited in a waiting."""
+    last = waiting.last
+    text = f"{len(waiting.ids)} messages waited during a pause and are not said one by one: {', '.join(sorted(waiting.rules))}."
     message = replace(
         last,
         step="pause",

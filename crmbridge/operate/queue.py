@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from crmbridge.model import Delivery, State, Why
-from crmbridge.operate import scope as scopes
-from crmbridge.operate.look import LIMIT, Look
+from crmbridge.operate import selection as selections
+from crmbridge.operate.look import LIMIT, Answers
 from crmbridge.operate.port import Port, by_order
-from crmbridge.operate.scope import Refused, Where
-from crmbridge.store.interface import Scope
+from crmbridge.operate.selection import OrderRefused, SelectionWords
+from crmbridge.store.interface import Selection
 
 DROPPABLE: Final = (State.QUEUED, State.HELD)
 
@@ -19,28 +19,28 @@ DROPPABLE: Final = (State.QUEUED, State.HELD)
 class Queue:
     """Orders on what waits. `most` bounds one answer, so that who asks can show how far it is: fewer than that, and it is done."""
 
-    def __init__(self, port: Port, look: Look) -> None:
+    def __init__(self, port: Port, look: Answers) -> None:
         self._port = port
         self._store = port.store
         self._look = look
 
-    async def queue_hold(self, where: Where, reason: str = "", most: int | None = None) -> dict[str, Any]:
+    async def queue_hold(self, where: SelectionWords, reason: str = "", most: int | None = None) -> dict[str, Any]:
         """What is queued waits for a person."""
-        scope = await self.meant(where, [State.QUEUED])
-        return {"count": await self._store.hold(scope, Why.BY_HAND.because(by_order(self._port, reason)), self._port.now(), most)}
+        selection = await self.meant(where, [State.QUEUED])
+        return {"count": await self._store.hold(selection, Why.BY_HAND.because(by_order(self._port, reason)), self._port.now(), most)}
 
-    async def queue_release(self, where: Where, outdated: bool = False, most: int | None = None) -> dict[str, Any]:
+    async def queue_release(self, where: SelectionWords, outdated: bool = False, most: int | None = None) -> dict[str, Any]:
         """What is held goes on; what its record no longer is, is left unsaid, unless `outdated` is wanted too."""
-        scope = await self.meant(where, [State.HELD])
+        selection = await self.meant(where, [State.HELD])
         released = dropped = 0
         if outdated:
-            released = await self._store.release(scope, self._port.now(), most)
+            released = await self._store.release(selection, self._port.now(), most)
         while not outdated and (most is None or released + dropped < most):
-            page = await self._store.select([State.HELD], scope, limit=LIMIT, oldest=True)
+            page = await self._store.select([State.HELD], selection, limit=LIMIT, oldest=True)
             if not page:
                 break
             for reason, ids in (await self._no_longer_so(page)).items():
-                those = Scope(ids=ids)
+                those = Selection(ids=ids)
                 if reason:
                     dropped += await self._store.drop([State.HELD], those, f"outdated: {reason}", self._port.now())
                 else:
@@ -59,22 +59,22 @@ class Queue:
             found.setdefault(reason, []).append(one.id)
         return found
 
-    async def queue_drop(self, where: Where, most: int | None = None) -> dict[str, Any]:
+    async def queue_drop(self, where: SelectionWords, most: int | None = None) -> dict[str, Any]:
         """What waits is left unsaid for good."""
-        scope = await self.meant(where, DROPPABLE)
-        return {"count": await self._store.drop(DROPPABLE, scope, by_order(self._port, "dropped by hand"), self._port.now(), most)}
+        selection = await self.meant(where, DROPPABLE)
+        return {"count": await self._store.drop(DROPPABLE, selection, by_order(self._port, "dropped by hand"), self._port.now(), most)}
 
-    async def count(self, where: Where, states: Sequence[str]) -> dict[str, Any]:
+    async def count(self, where: SelectionWords, states: Sequence[str]) -> dict[str, Any]:
         """How many an order would touch."""
         wanted = [State(state) for state in states]
         return {"count": await self._store.count(wanted, await self.meant(where, wanted))}
 
-    async def meant(self, where: Where, states: Sequence[State]) -> Scope:
-        """The scope that a person stated; one that is named must be in one of `states`."""
-        scope = scopes.read(where, self._port.now())
+    async def meant(self, where: SelectionWords, states: Sequence[State]) -> Selection:
+        """The selection that a person stated; one that is named must be in one of `states`."""
+        selection = selections.read(where, self._port.now())
         names = where.get("names") or ()
         found = [(await self._look.find(name))[0] for name in names]
         for one in found:
             if one.state not in states:
-                raise Refused(f"delivery {one.id} is {one.state}, not {' or '.join(states)}")
-        return replace(scope, ids=[one.id for one in found])
+                raise OrderRefused(f"delivery {one.id} is {one.state}, not {' or '.join(states)}")
+        return replace(selection, ids=[one.id for one in found])

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from crmbridge.intake.deliveries import restrained, run, unrenderable
 from crmbridge.model import ChangeEvent, plain, to_us
-from crmbridge.operate import scope as scopes
+from crmbridge.operate import selection as selections
 from crmbridge.operate.port import Port
-from crmbridge.operate.scope import Refused
-from crmbridge.rules.engine import Outcome
+from crmbridge.operate.selection import OrderRefused
+from crmbridge.rules.engine import Decided
 from crmbridge.rules.rule import Mode
 from crmbridge.store.interface import Batch, Entry, NewDelivery
 
@@ -41,9 +41,9 @@ class Replay:
         """
         refuse_if_mute(self._port, dry_run)
         now = self._port.now()
-        start, end = scopes.instant(since, now), scopes.instant(until, now) if until else now
+        start, end = selections.instant(since, now), selections.instant(until, now) if until else now
         if rule is not None and rule not in {one.id for one in self._port.engine.rules}:
-            raise Refused(f"there is no rule called {rule}")
+            raise OrderRefused(f"there is no rule called {rule}")
         generation = to_us(now) // 1_000_000 if again else 0
         changes = messages = 0
         examples: list[dict[str, str]] = []
@@ -53,8 +53,8 @@ class Replay:
             for one in page:
                 if one.stale or one.recorded_at >= end or (record is not None and str(one.event.record) != record):
                     continue
-                outcome = await run(self._port.engine, one.event, generation, rule)
-                if new := again_said(one.event, outcome, generation):
+                decided = await run(self._port.engine, one.event, generation, rule)
+                if new := again_said(one.event, decided, generation):
                     entries.append(Entry(record=one.event.record, event=one.event, fresh=False, deliveries=new))
                 changes += 1
             known = await self._store.known_keys([new.key for entry in entries for new in entry.deliveries])
@@ -82,13 +82,13 @@ class Replay:
 def refuse_if_mute(port: Port, dry_run: bool) -> None:
     """What is ordered now would be said later, when nobody thinks of it. Raises Refused."""
     if not dry_run and (mute := port.mute):
-        raise Refused(f"nothing can be said now: {mute}; --dry-run shows what would be")
+        raise OrderRefused(f"nothing can be said now: {mute}; --dry-run shows what would be")
 
 
-def again_said(event: ChangeEvent, outcome: Outcome, generation: int) -> list[NewDelivery]:
+def again_said(event: ChangeEvent, decided: Decided, generation: int) -> list[NewDelivery]:
     """As new deliveries; a person ordered it, so that no age and no flood keeps them back."""
-    found = [NewDelivery(key=one.key, message=one.message) if one.mode is Mode.LIVE else restrained(one) for one in outcome.rendered]
-    found += unrenderable(outcome, event)
+    found = [NewDelivery(key=one.key, message=one.message) if one.mode is Mode.LIVE else restrained(one) for one in decided.rendered]
+    found += unrenderable(decided, event)
     return [replace(one, message=replace(one.message, expires_at=None), generation=generation) for one in found]
 
 

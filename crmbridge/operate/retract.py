@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from crmbridge.errors import DeliveryError
 from crmbridge.model import Literal, RecordRef, State, digest
-from crmbridge.operate import scope as scopes
+from crmbridge.operate import selection as selections
 from crmbridge.operate.bites import told
 from crmbridge.operate.look import LIMIT
 from crmbridge.operate.port import Port, by_order
 from crmbridge.operate.queue import DROPPABLE
-from crmbridge.operate.scope import Refused, Where
+from crmbridge.operate.selection import OrderRefused, SelectionWords
 from crmbridge.publisher.publisher import Publisher
-from crmbridge.store.interface import Published, Scope
+from crmbridge.store.interface import Published, Selection
 
 _DOUBTFUL: Final = (State.SENDING, State.UNKNOWN)
 """Nobody knows yet whether it is published."""
@@ -29,30 +29,30 @@ class Retract:
         self._store = port.store
 
     async def retract(
-        self, names: Sequence[str] = (), where: Where | None = None, replacement: str | None = None, dry_run: bool = False
+        self, names: Sequence[str] = (), where: SelectionWords | None = None, replacement: str | None = None, dry_run: bool = False
     ) -> dict[str, Any]:
         """Take back what was published, by number, address or network's id, or a rule's since an instant; with a text: change it.
 
-        What of the scope still waits is dropped; how much of it may or may not be published by now is said as `doubtful`.
+        What of the selection still waits is dropped; how much of it may or may not be published by now is said as `doubtful`.
         """
         if (publishers := self._port.publishers) is None:
-            raise Refused("no crmbridge runs: only a running one can take messages back")
+            raise OrderRefused("no crmbridge runs: only a running one can take messages back")
         if mute := self._port.mute:
-            raise Refused(f"nothing can be taken back: {mute}")
+            raise OrderRefused(f"nothing can be taken back: {mute}")
         now = self._port.now()
-        scope = scopes.read(where, now) if where else None
-        if scope is not None and (scope.rule is None or scope.since is None):
-            raise Refused("a scope to take back names a rule and a time: --rule, --since")
+        selection = selections.read(where, now) if where else None
+        if selection is not None and (selection.rule is None or selection.since is None):
+            raise OrderRefused("a selection to take back names a rule and a time: --rule, --since")
         named = [one for name in names for one in await self._published_as(name)]
-        waiting = await self._store.count(DROPPABLE, scope) if scope is not None else 0
-        doubtful = await self._store.count(_DOUBTFUL, scope) if scope is not None else 0
+        waiting = await self._store.count(DROPPABLE, selection) if selection is not None else 0
+        doubtful = await self._store.count(_DOUBTFUL, selection) if selection is not None else 0
         if dry_run:
-            published = len(named) + sum([len(bite) async for bite in self._published(scope)])
+            published = len(named) + sum([len(bite) async for bite in self._published(selection)])
             if not published and not waiting and not doubtful:
-                raise Refused("nothing of that kind is published or waits")
+                raise OrderRefused("nothing of that kind is published or waits")
             return {"count": published, "waiting": waiting, "doubtful": doubtful, "dry_run": True} | told([])
-        if scope is not None and waiting:
-            await self._store.drop(DROPPABLE, scope, by_order(self._port, "retracted before it was said"), now)
+        if selection is not None and waiting:
+            await self._store.drop(DROPPABLE, selection, by_order(self._port, "retracted before it was said"), now)
         done, problems = 0, list[dict[str, Any]]()
 
         async def undo(bite: Sequence[Published]) -> None:
@@ -61,20 +61,20 @@ class Retract:
                 try:
                     await self._taken_back(one, replacement, publishers)
                     done += 1
-                except (DeliveryError, Refused) as error:
+                except (DeliveryError, OrderRefused) as error:
                     problems.append({"id": one.delivery.id, "reason": str(error)})
 
         await undo(named)
-        async for bite in self._published(scope):
+        async for bite in self._published(selection):
             await undo(bite)
         if not done and not problems and not waiting and not doubtful:
-            raise Refused("nothing of that kind is published or waits")
+            raise OrderRefused("nothing of that kind is published or waits")
         return {"count": done, "waiting": waiting, "doubtful": doubtful, "dry_run": False} | told(problems)
 
-    async def _published(self, scope: Scope | None) -> AsyncIterator[Sequence[Published]]:
-        """All that was published of a scope and not taken back, bite by bite; what an end in between left is what a repeat finds."""
+    async def _published(self, selection: Selection | None) -> AsyncIterator[Sequence[Published]]:
+        """All that was published of a selection and not taken back, bite by bite; what an end in between left is what a repeat finds."""
         below: int | None = None
-        while scope is not None and (bite := await self._store.published(scope, LIMIT, below)):
+        while selection is not None and (bite := await self._store.published(selection, LIMIT, below)):
             yield bite
             below = bite[-1].delivery.id
 
@@ -82,9 +82,9 @@ class Retract:
         delivery = one.delivery
         publisher = publishers.get(delivery.message.destination)
         if publisher is None:
-            raise Refused(f"the destination {delivery.message.destination} is not configured")
+            raise OrderRefused(f"the destination {delivery.message.destination} is not configured")
         if delivery.receipt is None or not delivery.receipt.remote_id:
-            raise Refused("its network's id is not known")
+            raise OrderRefused("its network's id is not known")
         if replacement is None:
             await publisher.attempts.delete(delivery.receipt)
             await self._store.retract(delivery.key, self._port.now())
@@ -94,18 +94,18 @@ class Retract:
 
     async def _published_as(self, name: str) -> list[Published]:
         keys = {name}
-        for remote_id in scopes.remote_ids(name, self._port.config.destinations):
+        for remote_id in selections.remote_ids(name, self._port.config.destinations):
             keys |= set(await self._store.receipts_named(remote_id))
         found = [one for key in sorted(keys) if (one := await self._store.delivery(key)) and one[0].state is State.DELIVERED]
         if not found:
-            raise Refused(f"nothing that was published is known as {name}")
+            raise OrderRefused(f"nothing that was published is known as {name}")
         return [Published(one, one.due) for one, _ in found]
 
     async def forget(self, record: str, dry_run: bool = False) -> dict[str, Any]:
         """Remove all that is stored of one record, named `source/type/id`: journal, snapshot, deliveries, receipts."""
         parts = record.split("/", 2)
         if len(parts) != 3:
-            raise Refused("name it source/type/id, like crm/Contact/003")
+            raise OrderRefused("name it source/type/id, like crm/Contact/003")
         ref = RecordRef(*parts)
         if dry_run:
             events = await self._store.events_of(ref, LIMIT)

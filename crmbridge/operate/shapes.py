@@ -10,7 +10,7 @@ from crmbridge.model import Audience, ChangeEvent, Channel, Delivery, Fields, Re
 from crmbridge.rules.engine import NO_LINK, Engine
 from crmbridge.rules.values import told
 from crmbridge.store.interface import Attempt
-from crmbridge.store.ledger import Ordered
+from crmbridge.store.ledger import LedgerEntry
 
 Records = Mapping[tuple[str, str], RecordSpec]
 
@@ -61,7 +61,7 @@ def attempt(one: Attempt) -> dict[str, Any]:
     return {"number": one.number, "ended_at": one.ended_at.isoformat(), "outcome": one.outcome, "error": one.error}
 
 
-def order(one: Ordered) -> dict[str, Any]:
+def order(one: LedgerEntry) -> dict[str, Any]:
     """An order: who gave it, by which door, when, and what it came to; `ended_at` None while there is more of it to do."""
     return {
         "id": one.id,

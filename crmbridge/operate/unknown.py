@@ -5,27 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from crmbridge.model import Receipt, State
-from crmbridge.operate.look import Look
+from crmbridge.operate.look import Answers
 from crmbridge.operate.port import Port, by_order
-from crmbridge.operate.scope import Refused
+from crmbridge.operate.selection import OrderRefused
 from crmbridge.publisher.decide import RESENT
-from crmbridge.store.interface import Scope
+from crmbridge.store.interface import Selection
 
 
 class Unknown:
     """Orders on doubts."""
 
-    def __init__(self, port: Port, look: Look) -> None:
+    def __init__(self, port: Port, look: Answers) -> None:
         self._port = port
         self._store = port.store
         self._look = look
 
-    async def unknown_resolve(self, name: str, outcome: str, url: str | None = None) -> dict[str, Any]:
+    async def unknown_resolve(self, name: str, answer: str, url: str | None = None) -> dict[str, Any]:
         """A person has looked: `published` (perhaps with its address), `resend`, or `drop`."""
         delivery, _ = await self._look.find(name)
         if delivery.state is not State.UNKNOWN:
-            raise Refused(f"delivery {delivery.id} is {delivery.state}, not unknown")
-        match outcome:
+            raise OrderRefused(f"delivery {delivery.id} is {delivery.state}, not unknown")
+        match answer:
             case "published":
                 receipt = Receipt(remote_id="", url=url, extra={"found": "by hand"})
                 done = int(await self._store.confirm(delivery, receipt, by_order(self._port, "found by hand"), self._port.now()))
@@ -33,8 +33,8 @@ class Unknown:
                 done = int(await self._store.requeue(delivery, delivery.message, self._port.now(), RESENT))
             case "drop":
                 why = by_order(self._port, "dropped by hand")
-                done = await self._store.drop([State.UNKNOWN], Scope(ids=[delivery.id]), why, self._port.now())
+                done = await self._store.drop([State.UNKNOWN], Selection(ids=[delivery.id]), why, self._port.now())
             case _:
-                raise Refused("an outcome is published, resend or drop")
+                raise OrderRefused("the answer is published, resend or drop")
         self._port.queued()
         return {"count": done, "problems": []}

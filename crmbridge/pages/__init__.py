@@ -1,7 +1,7 @@
 """What every page of crmbridge has: who visits and since when, forms that are proved to be ours, headers, a look."""
 
 from crmbridge.pages.frame import Frame, PageError, Visit, missing
-from crmbridge.pages.look import Look
 from crmbridge.pages.sessions import Person, Sessions
+from crmbridge.pages.theme import Theme
 
-__all__ = ["Frame", "Look", "PageError", "Person", "Sessions", "Visit", "missing"]
+__all__ = ["Frame", "PageError", "Person", "Sessions", "Theme", "Visit", "missing"]

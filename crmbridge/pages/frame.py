@@ -13,8 +13,8 @@ from aiohttp import web
 
 from crmbridge.errors import CrmbridgeError, InvalidRequest, StoreError
 from crmbridge.pages import forms
-from crmbridge.pages.look import Look
 from crmbridge.pages.sessions import LONGEST, Person, Sessions
+from crmbridge.pages.theme import Theme
 from crmbridge.server import Answering, client_of, read_body
 
 HEADERS: Final = {
@@ -77,7 +77,7 @@ class Frame:
     def __init__(
         self,
         sessions: Sessions,
-        look: Look,
+        look: Theme,
         *,
         cookie: str,
         public_url: str | None,

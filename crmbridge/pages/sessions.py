@@ -32,7 +32,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class PersonSession:
     """One of a person's sessions, as they are shown it. `code` names it in a form and is worth nothing else."""
 
     code: str
@@ -96,14 +96,16 @@ class Sessions:
                 await self._database.write(lambda connection: connection.execute(_SQL["see_session"], values).rowcount)
         return Person(row["id"], row["login"], row["name"], session)
 
-    async def of(self, person: Person) -> list[Session]:
+    async def of(self, person: Person) -> list[PersonSession]:
         """All of a person's, the last used first."""
         limits = _limits(self._now())
 
-        def query(connection: sqlite3.Connection) -> list[Session]:
+        def query(connection: sqlite3.Connection) -> list[PersonSession]:
             rows = connection.execute(_SQL["sessions"], {"person": person.id, **limits})
             return [
-                Session(session_code(row["digest"]), row["agent"], row["address"], from_us(row["created_at"]), from_us(row["seen_at"]))
+                PersonSession(
+                    session_code(row["digest"]), row["agent"], row["address"], from_us(row["created_at"]), from_us(row["seen_at"])
+                )
                 for row in rows
             ]
 

@@ -50,10 +50,10 @@ class Attempts:
 
     async def _say_together(self, destination: Batched, batch: Sequence[Delivery]) -> Sequence[Receipt | DeliveryError]:
         parcel = [(one.message, one.key, one.parent) for one in batch]
-        outcomes: Sequence[object] = await self._call(destination.publish_many, parcel)
-        if len(outcomes) != len(batch):
-            raise OutcomeUnknown(f"{len(batch)} messages were sent and {len(outcomes)} outcomes came back")
-        return [clear(one) for one in outcomes]
+        answers: Sequence[object] = await self._call(destination.publish_many, parcel)
+        if len(answers) != len(batch):
+            raise OutcomeUnknown(f"{len(batch)} messages were sent and {len(answers)} outcomes came back")
+        return [clear(one) for one in answers]
 
     async def _say(self, one: Delivery) -> Receipt:
         """Publish, or let what was published say this from now on."""

@@ -209,7 +209,7 @@ def _unknown(delivery: Delivery, outcome: str, text: str, policy: Policy, now: d
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Conclusion:
     """What a look at the destination leads to: exactly one of found, look again, resend, or (none of them) a person decides."""
 
     found: Receipt | None = None
@@ -219,23 +219,23 @@ class Verdict:
     error: str = ""
 
 
-def looked(looks: int, seen: Receipt | DeliveryError | None, policy: Policy, now: datetime) -> Verdict:
+def looked(looks: int, seen: Receipt | DeliveryError | None, policy: Policy, now: datetime) -> Conclusion:
     """After `looks` earlier ones, a look has `seen` the message, nothing, or why the destination cannot be asked.
 
     Look-ups lag behind publications, so that nothing is believed absent before the last look.
     """
-    given_up = Verdict(resend=policy.on_unknown is OnUnknown.RESEND, error=str(seen) if isinstance(seen, DeliveryError) else "")
+    given_up = Conclusion(resend=policy.on_unknown is OnUnknown.RESEND, error=str(seen) if isinstance(seen, DeliveryError) else "")
     match seen:
         case Receipt():
-            return Verdict(found=seen)
+            return Conclusion(found=seen)
         case Rejected():  # it will never say
             return given_up
         case RateLimited():
             until = max(seen.until, now + timedelta(seconds=1))
             wait = Wait(destination=policy.destination, channel=None, until=until, reason=str(seen), since=now)
-            return Verdict(again_at=until, wait=wait, error=str(seen))
+            return Conclusion(again_at=until, wait=wait, error=str(seen))
         case DeliveryError() if looks < _MOST_LOOKS:
-            return Verdict(again_at=now + LOOKS[min(looks, len(LOOKS) - 1)], error=str(seen))
+            return Conclusion(again_at=now + LOOKS[min(looks, len(LOOKS) - 1)], error=str(seen))
     if looks + 1 < len(LOOKS):
-        return Verdict(again_at=now + LOOKS[looks + 1])
+        return Conclusion(again_at=now + LOOKS[looks + 1])
     return given_up

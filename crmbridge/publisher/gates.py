@@ -13,7 +13,7 @@ from crmbridge.model import Why
 from crmbridge.publisher.decide import Cap
 from crmbridge.publisher.health import Health
 from crmbridge.publisher.pace import Pace
-from crmbridge.store.interface import Scope, Store
+from crmbridge.store.interface import Selection, Store
 
 _log = logging.getLogger(__name__)
 LONGEST_SLEEP: Final = 30.0  # seconds; then we look again, whatever we were told
@@ -106,7 +106,7 @@ class Gates:
             remaining = most - await self._store.spent(self._name, since)
             left = min(left, remaining)
             reason = Why.CAP.because(f"{most} {name}")
-            if remaining <= 0 and (held := await self._store.hold(Scope(destination=self._name), reason, turn.now)):
+            if remaining <= 0 and (held := await self._store.hold(Selection(destination=self._name), reason, turn.now)):
                 facts = {"destination": self._name, "cap": f"{most} {name}", "held": held}
                 _log.warning("the cap is reached: what waits is held, see `crmbridge queue list --state held`", extra=facts)
         left -= sum(self._under_way())  # each of them may be published yet

@@ -36,10 +36,10 @@ class Looker:
         call: Caller,
         now: Callable[[], datetime],
         asked_to_wait: Callable[[Wait], None],
-        silent: Callable[[], bool],
+        paused: Callable[[], bool],
         settled: Callable[[], None],
     ) -> None:
-        """`asked_to_wait` hears what the destination asks for; while `silent`, nothing is asked; `settled` hears of each end."""
+        """`asked_to_wait` hears what the destination asks for; while `paused`, nothing is asked; `settled` hears of each end."""
         self._destination = destination
         self._policy = policy
         self._store = store
@@ -47,7 +47,7 @@ class Looker:
         self._call = call
         self._now = now
         self._asked_to_wait = asked_to_wait
-        self._silent = silent
+        self._paused = paused
         self._settled = settled
         self._wake = asyncio.Event()
 
@@ -64,7 +64,7 @@ class Looker:
                 await rest(self._wake, min(pause, _LONGEST_SLEEP))
 
     async def _turn(self) -> float:
-        if self._silent():
+        if self._paused():
             return 1.0
         try:
             doubted, later = await self._store.doubted(self._policy.destination, self._now(), _AT_ONCE)

@@ -40,18 +40,18 @@ class Paces:
 
     def __init__(self, rate: Rate | None) -> None:
         self._rate = rate
-        self._lanes: dict[str, Pace] = {}
+        self._of: dict[str, Pace] = {}
 
-    def begin(self, lane: str, now: float) -> None:
-        """A publication begins in `lane`."""
+    def begin(self, channel: str, now: float) -> None:
+        """A publication begins to `channel`."""
         if self._rate:
-            self._lanes.setdefault(lane, Pace(self._rate)).begin(now)
+            self._of.setdefault(channel, Pace(self._rate)).begin(now)
 
     def resting(self, now: float) -> dict[str, float]:
         """The lanes that may not publish at `now`, and when they may."""
-        resting = {lane: at for lane, pace in self._lanes.items() if (at := pace.ready_at(now)) > now}
-        if len(self._lanes) > 2 * len(resting) + 100:
-            self._lanes = {lane: self._lanes[lane] for lane in resting}
+        resting = {channel: at for channel, pace in self._of.items() if (at := pace.ready_at(now)) > now}
+        if len(self._of) > 2 * len(resting) + 100:
+            self._of = {channel: self._of[channel] for channel in resting}
         return resting
 
     @property

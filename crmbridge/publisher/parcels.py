@@ -11,11 +11,11 @@ from crmbridge.model import Delivery, Receipt, State
 from crmbridge.store.interface import Settlement
 
 
-def clear(outcome: object) -> Receipt | DeliveryError:
+def clear(answer: object) -> Receipt | DeliveryError:
     """What a connector answered; anything but a receipt or an error of ours says nothing."""
-    if isinstance(outcome, (Receipt, DeliveryError)):
-        return outcome
-    return OutcomeUnknown(f"the connector answered {type(outcome).__name__} instead of a receipt")
+    if isinstance(answer, (Receipt, DeliveryError)):
+        return answer
+    return OutcomeUnknown(f"the connector answered {type(answer).__name__} instead of a receipt")
 
 
 def told(one: Settlement, began: datetime, now: datetime) -> dict[str, Any]:
@@ -32,8 +32,8 @@ def told(one: Settlement, began: datetime, now: datetime) -> dict[str, Any]:
     return facts | again
 
 
-def lane(delivery: Delivery) -> str:
-    """The name of a delivery's lane within its destination."""
+def channel_of(delivery: Delivery) -> str:
+    """The key of a delivery's channel: its lane within its destination."""
     return delivery.message.channel.key if delivery.message.channel else ""
 
 

@@ -26,7 +26,7 @@ from crmbridge.publisher.gates import LONGEST_SLEEP, Gates, Turn
 from crmbridge.publisher.health import Health
 from crmbridge.publisher.looking import Looker
 from crmbridge.publisher.pace import Pace, Paces
-from crmbridge.publisher.parcels import lane, parcels, told
+from crmbridge.publisher.parcels import channel_of, parcels, told
 from crmbridge.store.interface import Lease, Store
 from crmbridge.store.underway import UnderWay
 from crmbridge.telemetry import Metrics
@@ -102,7 +102,7 @@ class Publisher:
                 call=self._call,
                 now=now,
                 asked_to_wait=self.health.heed,
-                silent=lambda: self.health.paused is not None,
+                paused=lambda: self.health.paused is not None,
                 settled=self.nudge,
             )
 
@@ -244,7 +244,7 @@ class Publisher:
         begun = self._monotonic()  # not before: the pace counts from when a request may really go out
         for batch in parcels(deliveries, size):
             for one in batch:
-                self._last_lane = lane(one)
+                self._last_lane = channel_of(one)
                 self._lanes.begin(self._last_lane, begun)
                 if self._pace:
                     self._pace.begin(begun)

@@ -4,13 +4,13 @@ A preset whose vendor does what no data says derives its source from `RestSource
 """
 
 from crmbridge.rest.api import Api
-from crmbridge.rest.asking import Body, Request
+from crmbridge.rest.asking import Found, Request
 from crmbridge.rest.build import build, reachable
 from crmbridge.rest.login_options import Auth
 from crmbridge.rest.options import Listing, Resource, RestOptions, Single
 from crmbridge.rest.passes import stamped
 from crmbridge.rest.preset import preset
-from crmbridge.rest.rows import DELETED, Rows, Stream
+from crmbridge.rest.rows import DELETED, Lists, Stream
 from crmbridge.rest.source import RestSource, WholeRestSource
 from crmbridge.rest.values import CLOSED, FieldReader, Fields, Shape, described
 
@@ -19,15 +19,15 @@ __all__ = [
     "DELETED",
     "Api",
     "Auth",
-    "Body",
     "FieldReader",
     "Fields",
+    "Found",
     "Listing",
+    "Lists",
     "Request",
     "Resource",
     "RestOptions",
     "RestSource",
-    "Rows",
     "Shape",
     "Single",
     "Stream",

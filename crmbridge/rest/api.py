@@ -11,8 +11,8 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused, Session, Token, Tokens, Vendor
-from crmbridge.rest.asking import Body, Request, request
+from crmbridge.http import AccessToken, HttpSession, Tokens, Vendor, VendorRefused
+from crmbridge.rest.asking import Found, Request, request
 from crmbridge.rest.login import Login
 from crmbridge.rest.options import Listing, Quota, RestOptions, Single
 
@@ -29,7 +29,7 @@ class Api:
         self._shown = options.headers
         self._quota = options.quota
         self._now: Callable[[], datetime] = setting.now
-        session = Session(setting.network)
+        session = HttpSession(setting.network)
         self._heard = threading.local()
         self._spent: datetime | None = None
         """Until when the quota is spent."""
@@ -45,9 +45,9 @@ class Api:
             limit=self.limit,
         )
 
-    def page(self, one: Listing, since: datetime | None = None, place: str = "", wanted: Sequence[str] = ()) -> Body:
-        """The page at `place`, which is empty for the first one, of what changed `since` then."""
-        return self.ask(request(one, since, place, wanted))
+    def page(self, one: Listing, since: datetime | None = None, bookmark: str = "", wanted: Sequence[str] = ()) -> Found:
+        """The page at `bookmark`, which is empty for the first one, of what changed `since` then."""
+        return self.ask(request(one, since, bookmark, wanted))
 
     def record(
         self,
@@ -64,12 +64,12 @@ class Api:
         path = one.path.replace("{id}", quote(id, safe=""))
         try:
             return self.ask(Request(path, {**one.parameters, **(more or {})}, None, headers or {}, nothing)).json
-        except Refused as error:
+        except VendorRefused as error:
             if error.status not in _GONE:
                 raise
             return None
 
-    def ask(self, request: Request) -> Body:
+    def ask(self, request: Request) -> Found:
         """One request, unless the quota is spent."""
         now = self._now()
         if self._spent is not None and now < self._spent:
@@ -77,7 +77,7 @@ class Api:
         address = self._own(request.address) if request.address else self._url + request.path
         self._heard.link = ""
         found = self._vendor.read(address, request.params, body=request.body, headers=request.headers, nothing=request.nothing)
-        return Body(found, self._heard.link)
+        return Found(found, self._heard.link)
 
     def close(self) -> None:
         self._vendor.close()
@@ -105,7 +105,7 @@ class Api:
 
     # --- parts
 
-    def _headers(self, token: Token) -> dict[str, str]:
+    def _headers(self, token: AccessToken) -> dict[str, str]:
         return {**self._shown, **self._login.headers(token)}
 
     def _own(self, address: str) -> str:

@@ -17,7 +17,7 @@ _SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class Found:
     """What one request brought."""
 
     json: Any
@@ -40,14 +40,14 @@ class Request:
     """Of a page that the API named itself, instead of the path."""
 
 
-def request(one: Listing, since: datetime | None, place: str, wanted: Sequence[str] = ()) -> Request:
-    """How the page at `place` (empty: the first) is asked for, of what changed `since` then.
+def request(one: Listing, since: datetime | None, bookmark: str, wanted: Sequence[str] = ()) -> Request:
+    """How the page at `bookmark` (empty: the first) is asked for, of what changed `since` then.
 
     `wanted`: the first parts of all paths into a record that somebody reads, for APIs that want to be told.
     """
     paging = one.paging
-    if place and paging and paging.style == "link":
-        return Request(one.path, body=one.body, nothing=one.nothing, address=place)
+    if bookmark and paging and paging.style == "link":
+        return Request(one.path, body=one.body, nothing=one.nothing, address=bookmark)
     moment = since if one.since else None
     headers, params = dict[str, str](), dict(one.parameters)
     told: dict[str, Any] = {}
@@ -58,24 +58,24 @@ def request(one: Listing, since: datetime | None, place: str, wanted: Sequence[s
         told[one.fields_parameter] = ",".join(wanted)
     if one.size_parameter:
         told[one.size_parameter] = one.size
-    if place and paging and paging.parameter:
-        told[paging.parameter] = place if paging.style == "cursor" else int(place)
+    if bookmark and paging and paging.parameter:
+        told[paging.parameter] = bookmark if paging.style == "cursor" else int(bookmark)
     if one.body is None:
         return Request(one.path, params | {name: str(value) for name, value in told.items()}, None, headers, one.nothing)
     body = joined(one.body, _filled(one.since, moment)) if one.since and moment else one.body
     return Request(one.path, params, {**body, **told}, headers, one.nothing)
 
 
-def following(one: Listing, body: Body, place: str, count: int) -> str | None:
+def following(one: Listing, body: Found, bookmark: str, count: int) -> str | None:
     """Where the page behind this one is, which held `count` records; None where there is none."""
     paging = one.paging
     if paging is None or body.json is None:
         return None
     match paging.style:
         case "offset":
-            return str(int(place or "0") + count) if count >= one.size else None
+            return str(int(bookmark or "0") + count) if count >= one.size else None
         case "page":
-            return str(int(place or paging.first) + 1) if count >= one.size else None
+            return str(int(bookmark or paging.first) + 1) if count >= one.size else None
         case "cursor":
             found = look(paging.next, body.json) if paging.next else None
         case _:

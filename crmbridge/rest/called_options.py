@@ -10,17 +10,17 @@ from crmbridge.contract import Options, Secrets
 from crmbridge.hooks import Found, HookOptions
 
 
-class _Words(Options):
+class _SenderWords(Options):
     types: dict[str, str] = Field(
         default_factory=dict, description="Record types that webhooks call otherwise, like {opportunity: opportunities}."
     )
 
 
-class Called(_Words, HookOptions):
+class Called(_SenderWords, HookOptions):
     """What calls when something changed."""
 
 
-class Calling(_Words):
+class Calling(_SenderWords):
     """What calls when something changed, where it is known how this vendor's webhooks prove themselves and what stands where."""
 
     secret: Secrets = Field(description="The secret that proves its webhooks; a list while one is exchanged for another.")

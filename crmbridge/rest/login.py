@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from crmbridge.contract import login_secret
-from crmbridge.http import Session, Token, log_in
-from crmbridge.rest.login_options import Auth, Basic, Bearer, Header, Key, OAuth2
+from crmbridge.http import AccessToken, HttpSession, log_in
+from crmbridge.rest.login_options import Auth, BasicLogin, BearerLogin, HeaderLogin, KeyLogin, OAuth2Login
 
 _LIFE: Final = timedelta(minutes=30)
 """For an OAuth token without expires_in."""
@@ -19,7 +19,7 @@ _LIFE: Final = timedelta(minutes=30)
 class Login:
     """One login. Raises SourceError."""
 
-    def __init__(self, auth: Auth, session: Session, now: Callable[[], datetime]) -> None:
+    def __init__(self, auth: Auth, session: HttpSession, now: Callable[[], datetime]) -> None:
         self._auth = auth
         self._session = session
         self._now = now
@@ -27,47 +27,47 @@ class Login:
     @property
     def keeps(self) -> bool:
         """Whether its tokens are worth keeping across restarts."""
-        return isinstance(self._auth, OAuth2)
+        return isinstance(self._auth, OAuth2Login)
 
     def name(self) -> str:
         """The credentials, secrets included. Raises ValueError where one cannot be read."""
         auth = self._auth
-        if not isinstance(auth, OAuth2):
+        if not isinstance(auth, OAuth2Login):
             return ""
         named = f"{auth.token_url}\0{auth.client_id}\0{auth.client_secret.reveal()}"
         given = auth.refresh_token or auth.code  # another one is another login: what was kept of the one before is not its
         return f"{named}\0{given.reveal()}" if given else named
 
-    def headers(self, token: Token) -> dict[str, str]:
+    def headers(self, token: AccessToken) -> dict[str, str]:
         """What shows the token."""
         match self._auth:
-            case Basic() as basic:
+            case BasicLogin() as basic:
                 return {"Authorization": _pair(basic.username, token.value)}
-            case Key():
+            case KeyLogin():
                 return {"Authorization": _pair(token.value, "")}
-            case Header() as header:
+            case HeaderLogin() as header:
                 return {header.name: header.prefix + token.value}
-            case OAuth2() as oauth:
+            case OAuth2Login() as oauth:
                 return {"Authorization": oauth.prefix + token.value}
         return {"Authorization": f"Bearer {token.value}"}
 
-    def obtain(self, last: Token | None) -> Token:
+    def obtain(self, last: AccessToken | None) -> AccessToken:
         """A token; `last` is the one before, whose refresh token is newer than the one that is configured."""
         match self._auth:
-            case Bearer() as bearer:
-                return Token(login_secret(bearer.token))
-            case Basic() as basic:
-                return Token(login_secret(basic.password))
-            case Key() as key:
-                return Token(login_secret(key.key))
-            case Header() as header:
-                return Token(login_secret(header.value))
-            case OAuth2() as oauth:
+            case BearerLogin() as bearer:
+                return AccessToken(login_secret(bearer.token))
+            case BasicLogin() as basic:
+                return AccessToken(login_secret(basic.password))
+            case KeyLogin() as key:
+                return AccessToken(login_secret(key.key))
+            case HeaderLogin() as header:
+                return AccessToken(login_secret(header.value))
+            case OAuth2Login() as oauth:
                 token = log_in(self._session, oauth.token_url, self._form(oauth, last), now=self._now())
         return token if token.expires_at else replace(token, expires_at=self._now() + _LIFE)
 
     @staticmethod
-    def _form(oauth: OAuth2, last: Token | None) -> dict[str, str]:
+    def _form(oauth: OAuth2Login, last: AccessToken | None) -> dict[str, str]:
         form = {"grant_type": "client_credentials", "client_id": oauth.client_id, "client_secret": login_secret(oauth.client_secret)}
         newest = last.refresh if last is not None else ""
         if not newest and oauth.refresh_token is not None:

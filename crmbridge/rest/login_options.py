@@ -10,14 +10,14 @@ from pydantic_core import PydanticCustomError
 from crmbridge.contract import Options, Secret
 
 
-class Bearer(Options):
+class BearerLogin(Options):
     """`Authorization: Bearer ...`."""
 
     scheme: Literal["bearer"]
     token: Secret = Field(description="The token.")
 
 
-class Basic(Options):
+class BasicLogin(Options):
     """HTTP Basic."""
 
     scheme: Literal["basic"]
@@ -25,14 +25,14 @@ class Basic(Options):
     password: Secret = Field(description="Their password.")
 
 
-class Key(Options):
+class KeyLogin(Options):
     """HTTP Basic with a key in the user's place, and no password."""
 
     scheme: Literal["key"]
     key: Secret = Field(description="The key.")
 
 
-class Header(Options):
+class HeaderLogin(Options):
     """A key in a header of its own."""
 
     scheme: Literal["header"]
@@ -41,7 +41,7 @@ class Header(Options):
     value: Secret = Field(description="What it holds.")
 
 
-class OAuth2(Options):
+class OAuth2Login(Options):
     """OAuth 2: client credentials (RFC 6749, section 4.4), a refresh token (section 6), or an authorization code (section 4.1.3)."""
 
     scheme: Literal["oauth2"]
@@ -61,7 +61,7 @@ class OAuth2(Options):
     prefix: str = Field("Bearer ", description="What stands before the token, like `Token `.", max_length=100)
 
     @model_validator(mode="after")
-    def _one_way(self) -> OAuth2:
+    def _one_way(self) -> OAuth2Login:
         if self.code is not None and self.refresh_token is not None:
             raise PydanticCustomError("login", "write `refresh_token` or `code`, and not both")
         if self.redirect_uri is not None and self.code is None:
@@ -69,4 +69,4 @@ class OAuth2(Options):
         return self
 
 
-Auth: TypeAlias = Annotated[Bearer | Basic | Key | Header | OAuth2, Field(discriminator="scheme")]
+Auth: TypeAlias = Annotated[BearerLogin | BasicLogin | KeyLogin | HeaderLogin | OAuth2Login, Field(discriminator="scheme")]

@@ -15,39 +15,39 @@ from typing import Any
 from crmbridge.errors import SourceError
 from crmbridge.http import look
 from crmbridge.model import both, cursors, identity
-from crmbridge.rest.asking import Body, following, is_beyond
+from crmbridge.rest.asking import Found, following, is_beyond
 from crmbridge.rest.options import Since
-from crmbridge.rest.rows import Rows, Stream
+from crmbridge.rest.rows import Lists, Stream
 
-Ask = Callable[[Stream, datetime | None, str], Body]
-"""Asks for the page of a stream at a place (empty: the first), of what changed since then."""
+Ask = Callable[[Stream, datetime | None, str], Found]
+"""Asks for the page of a stream at a bookmark (empty: the first), of what changed since then."""
 
 
 class Passes:
     """Reads the lists of one source on and on. Raises SourceError, ValueError."""
 
-    def __init__(self, rows: Rows, ask: Ask) -> None:
+    def __init__(self, rows: Lists, ask: Ask) -> None:
         self._rows = rows
         self._ask = ask
         self._before: dict[str, tuple[str, list[str]]] = {}
-        """The last page of each list: its place, and the ids on it."""
+        """The last page of each list: its bookmark, and the ids on it."""
         self._visited: dict[str, set[str]] = {}
-        """The places of each list that this pass has been at."""
+        """The bookmarks of each list that this pass has been at."""
 
-    def page(self, stream: Stream, position: cursors.Position) -> cursors.Read:
+    def page(self, stream: Stream, position: cursors.Position) -> cursors.StreamPage:
         """The page of a list at a position."""
         one = stream.listing
         sorted_so = one.ascending and not one.newest_first
         return self._ascending(stream, one.since, position) if sorted_so and one.since else self._walked(stream, position)
 
-    def _ascending(self, stream: Stream, since: Since, position: cursors.Position) -> cursors.Read:
-        """Position.after is (stamp, place): everything from that stamp on; with a place, behind a first page that shows nothing later."""
+    def _ascending(self, stream: Stream, since: Since, position: cursors.Position) -> cursors.StreamPage:
+        """Read on by stamp. `position.after` is (stamp, bookmark): with a bookmark, the first page of that stamp showed nothing later."""
         name, one = stream.record_type, stream.listing
-        start, place = (str(position.after[0]), str(position.after[1])) if position.after else (position.start, "")
+        start, bookmark = (str(position.after[0]), str(position.after[1])) if position.after else (position.start, "")
         moment = cursors.instant(start) if start is not None else None
-        body = self._ask(stream, moment, place)
+        body = self._ask(stream, moment, bookmark)
         items = self._rows.items(stream, body)
-        self._not_again(stream, place, items)
+        self._not_again(stream, bookmark, items)
         stamps, seen = self._rows.read(stream, items, position, back=stream.deleted or stream.listing.newest_first)
         if not self._ascend(stamps):
             raise SourceError(
@@ -56,15 +56,15 @@ class Passes:
         lacking = self._rows.lacking(stream, items)
         newest = stamped(max(stamps)) if stamps else None
         if newest is None or len(items) < one.size:
-            return cursors.Read(seen, (newest, "") if newest else None, complete=True, lacking=lacking)
+            return cursors.StreamPage(seen, (newest, "") if newest else None, complete=True, lacking=lacking)
         if moment is None or is_beyond(stamps[-1], moment, since.format):
-            return cursors.Read(seen, (newest, ""), complete=False, lacking=lacking)
-        behind = self._behind(stream, body, place, len(items))
+            return cursors.StreamPage(seen, (newest, ""), complete=False, lacking=lacking)
+        behind = self._behind(stream, body, bookmark, len(items))
         if behind is None and one.paging is not None:
-            return cursors.Read(seen, (newest, ""), complete=True, lacking=lacking)
+            return cursors.StreamPage(seen, (newest, ""), complete=True, lacking=lacking)
         if behind is None:
             raise SourceError(f"{name}: more than {one.size} records were changed at {start}, and without `paging` the rest cannot be read")
-        return cursors.Read(seen, (str(start), behind), complete=False, lacking=lacking)
+        return cursors.StreamPage(seen, (str(start), behind), complete=False, lacking=lacking)
 
     def _ascend(self, stamps: Sequence[datetime]) -> bool:
         """Whether they stand in order; in the night when a wall clock is set back, give or take what it was set by."""
@@ -76,46 +76,44 @@ class Passes:
                 return False
         return True
 
-    def _walked(self, stream: Stream, position: cursors.Position) -> cursors.Read:
-        """Position.after is (newest, place): the newest stamp of the first page, from which the next pass looks back."""
+    def _walked(self, stream: Stream, position: cursors.Position) -> cursors.StreamPage:
+        """Walk the whole list. `position.after` is (newest, bookmark): from the newest stamp of the first page the next pass looks back."""
         one = stream.listing
-        newest, place = (str(position.after[0]), str(position.after[1])) if position.after else (None, "")
+        newest, bookmark = (str(position.after[0]), str(position.after[1])) if position.after else (None, "")
         start = cursors.instant(position.start) if position.start is not None else None
-        body = self._ask(stream, start, place)
+        body = self._ask(stream, start, bookmark)
         items = self._rows.items(stream, body)
-        self._not_again(stream, place, items)
+        self._not_again(stream, bookmark, items)
         stamps, seen = self._rows.read(stream, items, position, back=stream.deleted or stream.listing.newest_first)
         if newest is None and (stamps or one.changed is None):
             newest = stamped(max(stamps) if one.changed else self._rows.setting.now())
-        known = one.newest_first and start is not None and any(stamp < start for stamp in stamps)
-        behind = self._behind(stream, body, place, len(items)) if items and not known else None
+        reached = one.newest_first and start is not None and any(stamp < start for stamp in stamps)
+        behind = self._behind(stream, body, bookmark, len(items)) if items and not reached else None
         lacking = self._rows.lacking(stream, items)
         if behind is None:
-            return cursors.Read(seen, (newest, "") if newest is not None else None, complete=True, lacking=lacking)
-        return cursors.Read(seen, (newest or "", behind), complete=False, lacking=lacking)
+            return cursors.StreamPage(seen, (newest, "") if newest is not None else None, complete=True, lacking=lacking)
+        return cursors.StreamPage(seen, (newest or "", behind), complete=False, lacking=lacking)
 
-    def _behind(self, stream: Stream, body: Body, place: str, count: int) -> str | None:
-        return self.onward(stream, place, following(stream.listing, body, place, count))
+    def _behind(self, stream: Stream, body: Found, bookmark: str, count: int) -> str | None:
+        return self.onward(stream, bookmark, following(stream.listing, body, bookmark, count))
 
-    def onward(self, stream: Stream, place: str, behind: str | None) -> str | None:
-        """The place of the page behind that at `place`, if there is one. Raises SourceError where this pass has been there already."""
+    def onward(self, stream: Stream, bookmark: str, behind: str | None) -> str | None:
+        """The bookmark of the next page, if there is one. Raises SourceError where this pass has been there already."""
         visited = self._visited.setdefault(stream.name, set())
-        if not place:
+        if not bookmark:
             visited.clear()
-        visited.add(place)
+        visited.add(bookmark)
         if behind in visited:
-            raise SourceError(
-                f"{stream.name}: the API leads in a circle: behind its page {place[:100]} stands the page {behind[:100]} again"
-            )
+            raise SourceError(f"{stream.name}: the API leads in a circle: behind its page {bookmark[:100]} stands {behind[:100]} again")
         return behind
 
-    def _not_again(self, stream: Stream, place: str, items: Sequence[Mapping[str, Any]]) -> None:
+    def _not_again(self, stream: Stream, bookmark: str, items: Sequence[Mapping[str, Any]]) -> None:
         """An API that does not heed where we are gives one page for ever. Raises SourceError."""
         name, ids = stream.name, [identity(look(stream.listing.id, item)) for item in items]
         before = self._before.get(name)
-        self._before[name] = place, ids
-        if place and ids and before is not None and before[0] != place and before[1] == ids:
-            raise SourceError(f"{name}: the API gives the page before once more as the page {place[:100]}")
+        self._before[name] = bookmark, ids
+        if bookmark and ids and before is not None and before[0] != bookmark and before[1] == ids:
+            raise SourceError(f"{name}: the API gives the page before once more as the page {bookmark[:100]}")
 
 
 def _step(moment: datetime, zone: tzinfo) -> timedelta:

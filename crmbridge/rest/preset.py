@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from crmbridge.contract import Connector, Document, DurationOrOff, Options, Secret, Setting
+from crmbridge.contract import Connector, DurationOrOff, Options, Secret, Setting, VendorPage
 from crmbridge.rest.build import build
 from crmbridge.rest.called_options import CalledOptions, Calling
 from crmbridge.rest.options import Quota, Resource, RestOptions
@@ -34,11 +34,11 @@ _OWN: Final = {"url": frozenset({"id"}), "path": frozenset({"id"}), "template": 
 """What the engine fills in later, by the key of a type in which it stands."""
 
 
-class _Strict(BaseModel):
+class _FromPreset(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Asked(_Strict):
+class Asked(_FromPreset):
     """An option that a preset asks its user for."""
 
     about: str = Field(pattern=r"\.$")
@@ -48,7 +48,7 @@ class Asked(_Strict):
     choices: list[str] | None = None
 
 
-class Named(_Strict):
+class Named(_FromPreset):
     """Names that no preset can list: of record types and fields of people's own making."""
 
     named: str
@@ -57,7 +57,7 @@ class Named(_Strict):
     """How they are named, for people."""
 
 
-class Calls(_Strict):
+class Calls(_FromPreset):
     """How it calls when something changed."""
 
     sender: str
@@ -66,7 +66,7 @@ class Calls(_Strict):
     """What it calls the record types in webhooks, where that is another word."""
 
 
-class Page(_Strict):
+class PresetPage(_FromPreset):
     """A page of the vendor that something here is taken from, and when it was read."""
 
     url: str = Field(pattern=r"^https://")
@@ -74,7 +74,7 @@ class Page(_Strict):
     says: str
 
 
-class Preset(_Strict):
+class Preset(_FromPreset):
     """What `preset.yaml` says."""
 
     summary: str
@@ -100,7 +100,7 @@ class Preset(_Strict):
     """What it sends by itself when something changed, if it can."""
     fields: Named | None = None
     """What names of fields look like, where a configuration writes them."""
-    documents: list[Page] = Field(min_length=1)
+    documents: list[PresetPage] = Field(min_length=1)
 
     def resource(self, name: str, values: Mapping[str, str], size: int, deletes_every: Any = None) -> Resource:
         """A record type as the engine is told of it. Raises ValidationError."""
@@ -167,7 +167,7 @@ def preset(module: str, *, shape: Shape | None = None, make: Build = build, more
         options=options,
         build=Built(found, shape, make),
         record_fault=found.fault,
-        documents=tuple(Document(url=one.url, read=one.read, says=one.says) for one in found.documents),
+        documents=tuple(VendorPage(url=one.url, read=one.read, says=one.says) for one in found.documents),
         field_fault=lambda _options, _record, field: found.field_fault(field),
     )
 
@@ -213,9 +213,9 @@ def _whose(own: Any, name: str, loc: Sequence[Any]) -> tuple[str, ...]:
     return ("types", name)
 
 
-def _meant(word: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(word, known, 1)
-    return "there is no such key; " + (f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}")
+def _meant(word: str, words: Collection[str]) -> str:
+    near = difflib.get_close_matches(word, words, 1)
+    return "there is no such key; " + (f"did you mean `{near[0]}`?" if near else f"there are {', '.join(words)}")
 
 
 def _keys(kind: Any, loc: Sequence[Any]) -> list[str]:
@@ -233,21 +233,21 @@ def _faults(found: Preset) -> Iterator[str]:
     for where, text in [("address", found.address), *(("headers", text) for text in found.headers.values())]:
         yield from (f"{where}: {{{hole}}} is no option" for hole in _HOLES.findall(text) if hole not in plain)
     for key, text in found.auth.items():
-        known = found.options.keys() if _HOLES.fullmatch(text) else plain
-        yield from (f"auth.{key}: {{{hole}}} is no option" for hole in _HOLES.findall(text) if hole not in known)
+        allowed = found.options.keys() if _HOLES.fullmatch(text) else plain
+        yield from (f"auth.{key}: {{{hole}}} is no option" for hole in _HOLES.findall(text) if hole not in allowed)
     for name, said in [("each", found.each), *found.types.items()]:
-        yield from (f"{name}.{place}" for place in _strange(said, plain | {_TYPE}))
+        yield from (f"{name}.{path}" for path in _strange(said, plain | {_TYPE}))
 
 
-def _strange(said: Any, known: set[str], key: str = "", place: str = "") -> Iterator[str]:
+def _strange(said: Any, allowed: set[str], key: str = "", path: str = "") -> Iterator[str]:
     if isinstance(said, dict):
         for name, inner in said.items():
-            yield from _strange(inner, known, "body" if key == "body" else name, f"{place}.{name}" if place else name)
+            yield from _strange(inner, allowed, "body" if key == "body" else name, f"{path}.{name}" if path else name)
     elif isinstance(said, list):
         for inner in said:
-            yield from _strange(inner, known, key, place)
-    elif isinstance(said, str) and not (key == "url" and "." not in place):  # a link names what stands in the record
-        yield from (f"{place}: {{{hole}}} is no option" for hole in _HOLES.findall(said) if hole not in known | _OWN.get(key, frozenset()))
+            yield from _strange(inner, allowed, key, path)
+    elif isinstance(said, str) and not (key == "url" and "." not in path):  # a link names what stands in the record
+        yield from (f"{path}: {{{hole}}} is no option" for hole in _HOLES.findall(said) if hole not in allowed | _OWN.get(key, frozenset()))
 
 
 def _joined(each: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -315,8 +315,8 @@ class Built:
 
     def __call__(self, options: Any, setting: Setting) -> RestSource:
         names = [name for name in setting.records if not self.preset.fault(options, name)]  # `check` names the others
-        known = [name for name in self.preset.types if not self.preset.fault(options, name)]
-        told = engine(self.preset, options, names or known or list(self.preset.types))
+        usable = [name for name in self.preset.types if not self.preset.fault(options, name)]
+        told = engine(self.preset, options, names or usable or list(self.preset.types))
         return self.make(told, setting, self.shape, options)
 
 

@@ -15,7 +15,7 @@ from crmbridge.contract import Setting, each
 from crmbridge.errors import SourceError
 from crmbridge.http import look
 from crmbridge.model import Observation, Reading, clean, cursors, filled, identity, marked
-from crmbridge.rest.asking import Body
+from crmbridge.rest.asking import Found
 from crmbridge.rest.options import Deletions, Listing, Resource
 from crmbridge.rest.values import FieldReader
 
@@ -46,7 +46,7 @@ class Stream:
         return self.record_type + self.mark + (DELETED if self.deleted else "")
 
 
-class Rows:
+class Lists:
     """Reads the pages of one source's lists. Raises SourceError, or ValueError where a page holds nothing that can be read."""
 
     def __init__(self, setting: Setting, reading: Reading, fields: FieldReader) -> None:
@@ -54,7 +54,7 @@ class Rows:
         self.reading = reading
         self.fields = fields
 
-    def items(self, stream: Stream, body: Body) -> list[dict[str, Any]]:
+    def items(self, stream: Stream, body: Found) -> list[dict[str, Any]]:
         """The records of a page. Raises SourceError where there is no list of them."""
         one = stream.listing
         if body.json is None:  # a status that says that there is nothing

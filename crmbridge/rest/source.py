@@ -14,13 +14,13 @@ from typing import Any
 
 from crmbridge.contract import FieldInfo, Promise, Right, Setting, Stretch, Walk
 from crmbridge.errors import FieldsGone, SourceError
-from crmbridge.http import Refused, denial, look, reading
+from crmbridge.http import VendorRefused, denial, look, reading
 from crmbridge.model import Cursor, Observation, Page, cursors, identity, marked
 from crmbridge.rest.api import Api
-from crmbridge.rest.asking import Body, Request, following
+from crmbridge.rest.asking import Found, Request, following
 from crmbridge.rest.options import Resource, RestOptions, Single
 from crmbridge.rest.passes import Passes, stamped
-from crmbridge.rest.rows import PROOF, Rows, Stream
+from crmbridge.rest.rows import PROOF, Lists, Stream
 from crmbridge.rest.values import CLOSED, FieldReader, Fields, Names, Shape, described
 
 _log = logging.getLogger(__name__)
@@ -48,9 +48,9 @@ class RestSource:
         """What reads the fields of records."""
         return Fields(self._reading, self._setting.records, self._names, shape)
 
-    def _read_by(self) -> Rows:
+    def _read_by(self) -> Lists:
         """What reads pages."""
-        return Rows(self._setting, self._reading, self._fields)
+        return Lists(self._setting, self._reading, self._fields)
 
     def _of(self, name: str) -> Iterator[Stream]:
         one = self._options.types[name]
@@ -100,10 +100,10 @@ class RestSource:
     def walks(self) -> Mapping[str, Walk]:
         return {name: one.walk for name, one in self._options.types.items()}
 
-    def walk(self, record_type: str, place: str | None, rows: bool) -> Stretch:
+    def walk(self, record_type: str, bookmark: str | None, rows: bool) -> Stretch:
         stream = self._streams[record_type]
         one = stream.resource
-        body = self._page(stream, None, place or "")
+        body = self._page(stream, None, bookmark or "")
         items = self._rows.items(stream, body)
         seen: Sequence[Observation] = ()
         if rows:
@@ -111,8 +111,8 @@ class RestSource:
             _, seen = self._rows.read(stream, items, cursors.Position(start=before.timestamp(), whole=True))
         # One that is shown with the mark of a deletion is there no longer.
         ids = [identity(look(one.id, item)) for item in items if not (one.deleted and marked(look(one.deleted, item)))]
-        behind = following(one, body, place or "", len(items)) if items else None
-        return Stretch(ids=ids, observations=[row for row in seen if row.record_id in set(ids)], place=behind)
+        behind = following(one, body, bookmark or "", len(items)) if items else None
+        return Stretch(ids=ids, observations=[row for row in seen if row.record_id in set(ids)], bookmark=behind)
 
     def close(self) -> None:
         self._api.close()
@@ -142,25 +142,25 @@ class RestSource:
 
     # --- reading
 
-    def _page(self, stream: Stream, since: datetime | None, place: str = "") -> Body:
+    def _page(self, stream: Stream, since: datetime | None, bookmark: str = "") -> Found:
         """A page of a stream; an API that wants to be told which fields is told all that anybody reads."""
         one = stream.resource
         paths = [*self._fields.wanted(stream.record_type), one.id, *filter(None, (one.changed, one.created, one.deleted, one.actor))]
-        return self._api.page(stream.listing, since, place, list(dict.fromkeys(path.partition(".")[0] for path in paths)))
+        return self._api.page(stream.listing, since, bookmark, list(dict.fromkeys(path.partition(".")[0] for path in paths)))
 
-    def _read(self, name: str, position: cursors.Position) -> cursors.Read:
+    def _read(self, name: str, position: cursors.Position) -> cursors.StreamPage:
         stream = self._streams[name]
         if not stream.deleted:
             return self._passes.page(stream, position)
         if position.high is None:  # what was deleted before is no news
-            return cursors.Read((), (stamped(self._setting.now()), ""), complete=True)
+            return cursors.StreamPage((), (stamped(self._setting.now()), ""), complete=True)
         try:
             return self._passes.page(stream, position)
-        except Refused as error:
+        except VendorRefused as error:
             if error.status not in CLOSED:
                 raise
             _log.info("deletions may not be read", extra={"source": self._setting.name, "reason": str(error)})
-            return cursors.Read((), (position.high, ""), complete=True)
+            return cursors.StreamPage((), (position.high, ""), complete=True)
 
 
 class RereadingRestSource(RestSource):
@@ -190,10 +190,10 @@ class DescribingRestSource(RestSource):
     def check(self) -> None:
         self._none_is_strange()
         for name, one in self._options.types.items():
-            known = {info.name for info in self._described(name)}
+            described = {info.name for info in self._described(name)}
             wanted = self._fields.wanted(name)
-            if missing := [field for field in wanted if field not in known and field.partition(".")[0] not in known]:
-                there = ", ".join(sorted(known))[:1000]
+            if missing := [field for field in wanted if field not in described and field.partition(".")[0] not in described]:
+                there = ", ".join(sorted(described))[:1000]
                 raise SourceError(f"{name}: no field {', '.join(missing)} that this login may read; there are {there}")
             self._page(self._streams[name], self._setting.now() if one.since else None)
 

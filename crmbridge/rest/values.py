@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from crmbridge.contract import FieldInfo
 from crmbridge.errors import SourceError
-from crmbridge.http import Kept, Refused, look
+from crmbridge.http import Kept, VendorRefused, look
 from crmbridge.model import Choice, FieldType, FieldValue, Reading, RecordSpec, clean, identity
 from crmbridge.rest.api import Api
 from crmbridge.rest.asking import Request
@@ -67,34 +67,34 @@ class Names:
             if field not in fields:
                 continue
             name = _list(labels)
-            known = self._kept.get(name)
+            kept = self._kept.get(name)
             ids = {id for row in rows for id in _ids(row[field] if field in row else look(field, row))}
             with self._lock:
-                strange = {id for id in ids if id not in known and (name, id) not in self._nameless}
+                strange = {id for id in ids if id not in kept and (name, id) not in self._nameless}
             if strange:
-                known = self._kept.get(name, afresh=True)
+                kept = self._kept.get(name, afresh=True)
                 with self._lock:
-                    self._nameless |= {(name, id) for id in strange if id not in known}
+                    self._nameless |= {(name, id) for id in strange if id not in kept}
 
     def named(self, one: Resource, field: str, raw: Any) -> Any:
         """A raw value with its label, or each of several; as it is where nobody names it."""
         if field not in one.labels:
             return raw
-        known = self._kept.last(_list(one.labels[field])) or {}
+        labels = self._kept.last(_list(one.labels[field])) or {}
         if isinstance(raw, list):
-            return [self._choice(known, value) for value in raw]
-        return self._choice(known, raw)
+            return [self._choice(labels, value) for value in raw]
+        return self._choice(labels, raw)
 
     @staticmethod
-    def _choice(known: Mapping[str, str], raw: Any) -> Any:
+    def _choice(labels: Mapping[str, str], raw: Any) -> Any:
         id = identity(raw)
-        return Choice(id, known[id]) if id in known else raw
+        return Choice(id, labels[id]) if id in labels else raw
 
     def _ask(self, name: str) -> Mapping[str, str]:
         one = self._lists[name]
         try:
             entries = self._entries(one, name)
-        except Refused as error:
+        except VendorRefused as error:
             if error.status not in CLOSED:
                 raise
             _log.warning("labels may not be read", extra={"source": self._source, "reason": str(error)})
@@ -192,8 +192,8 @@ def described(one: Described, found: Any) -> list[FieldInfo]:
         )
         for name, row in rows
     ]
-    known = {info.name for info in infos}
-    return [*infos, *(FieldInfo(name=name, label=name, type=FieldType.TEXT) for name in one.also if name not in known)]
+    labels = {info.name for info in infos}
+    return [*infos, *(FieldInfo(name=name, label=name, type=FieldType.TEXT) for name in one.also if name not in labels)]
 
 
 def has(fields: Mapping[str, Any], name: str) -> bool:

@@ -37,11 +37,11 @@ def _fields(raw: Mapping[str, Any], spec: RecordSpec | None, reading: Reading) -
 
 def run_case(rule: Rule, case: Case, engine: Engine, faults: Callable[[Message], Sequence[str]] = lambda _: ()) -> list[str]:
     """What is wrong; empty if the case holds. Only this rule runs. `faults`: why a message's destination would refuse it."""
-    outcome = engine.alone(rule).run(change(rule, case, engine))
-    if outcome.unrenderable:
-        return [f"step {one.step} cannot be rendered: {one.error}" for one in outcome.unrenderable]
-    verdict = next(iter(outcome.verdicts), None)
-    messages = [one.message for one in outcome.rendered]
+    decided = engine.alone(rule).run(change(rule, case, engine))
+    if decided.unrenderable:
+        return [f"step {one.step} cannot be rendered: {one.error}" for one in decided.unrenderable]
+    verdict = next(iter(decided.verdicts), None)
+    messages = [one.message for one in decided.rendered]
     if not messages and case.expect:
         reason = verdict.reason if verdict else f"the rule does not look at {case.kind} records"
         return [f"expected {len(case.expect)} messages, and the rule was silent: {reason}"]

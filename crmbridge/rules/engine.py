@@ -28,7 +28,7 @@ from crmbridge.model import (
     idempotency_key,
     plain,
 )
-from crmbridge.rules.expression import EVENT_PUBLIC, Scope
+from crmbridge.rules.expression import EVENT_PUBLIC, Bindings
 from crmbridge.rules.match import first_failure, no_longer
 from crmbridge.rules.meter import Meter
 from crmbridge.rules.rule import FixedChannel, Mode, RecordChannel, Rule, Step, Surge, rendered
@@ -40,7 +40,7 @@ NO_LINK: Final = "no_link"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RuleVerdict:
     """Why a rule did or did not run for an event; `failed` means that it could not be decided."""
 
     rule: str
@@ -71,12 +71,12 @@ class Unrenderable:
 
 
 @dataclass(slots=True)
-class Outcome:
+class Decided:
     """All that the rules made of one event."""
 
     rendered: list[Rendered] = field(default_factory=list)
     unrenderable: list[Unrenderable] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
+    verdicts: list[RuleVerdict] = field(default_factory=list)
 
 
 Records = Mapping[tuple[str, str], RecordSpec]
@@ -113,18 +113,18 @@ class Engine:
         """How `source` writes, and in which zone instants are shown."""
         return self.readings.get(source, self._plain)
 
-    def run(self, event: ChangeEvent, generation: int = 0, only: str | None = None) -> Outcome:
+    def run(self, event: ChangeEvent, generation: int = 0, only: str | None = None) -> Decided:
         """Every message that `event` leads to, in the rules' order. A higher `generation` gives them other keys.
 
         `only`: what this rule alone says, where no earlier one stops.
         """
-        outcome = Outcome()
-        for _ in self.running(event, outcome, generation, only):
+        decided = Decided()
+        for _ in self.running(event, decided, generation, only):
             pass
-        return outcome
+        return decided
 
-    def running(self, event: ChangeEvent, outcome: Outcome, generation: int = 0, only: str | None = None) -> Iterator[int]:
-        """The same into `outcome`, piece by piece: yields the units that each decision and each rendering has cost.
+    def running(self, event: ChangeEvent, decided: Decided, generation: int = 0, only: str | None = None) -> Iterator[int]:
+        """The same into `decided`, piece by piece: yields the units that each decision and each rendering has cost.
 
         Who serves others too lets them in between two pieces; none costs more than `meter.LIMIT`.
         """
@@ -136,7 +136,7 @@ class Engine:
             self.evaluations += 1
             meter = Meter()
             verdict = self._decide(rule, event, meter)
-            outcome.verdicts.append(verdict)
+            decided.verdicts.append(verdict)
             yield meter.spent
             if not verdict.matched:
                 continue
@@ -144,9 +144,9 @@ class Engine:
                 key = idempotency_key(event.id, rule.identity, step.identity, generation)
                 meter = Meter()
                 try:
-                    outcome.rendered.append(Rendered(key, self.render(rule, step, event, meter), rule.mode, step.surge))
+                    decided.rendered.append(Rendered(key, self.render(rule, step, event, meter), rule.mode, step.surge))
                 except RenderError as error:
-                    outcome.unrenderable.append(Unrenderable(key, rule.id, step.id, step.destination, str(error)))
+                    decided.unrenderable.append(Unrenderable(key, rule.id, step.id, step.destination, str(error)))
                 yield meter.spent
             if rule.stop:
                 break
@@ -174,28 +174,28 @@ class Engine:
         found = self._by_id.get(rule)
         return no_longer(found.clauses, fields, self.reading(found.source)) if found else ""
 
-    def _decide(self, rule: Rule, event: ChangeEvent, meter: Meter) -> Verdict:
+    def _decide(self, rule: Rule, event: ChangeEvent, meter: Meter) -> RuleVerdict:
         try:
             reading = self.reading(event.source)
             clause = first_failure(rule.clauses, event, meter, reading)
             if clause is not None:
-                return Verdict(rule.id, False, clause.why_not(event, reading))
+                return RuleVerdict(rule.id, False, clause.why_not(event, reading))
             if rule.condition is not None:
-                result = rule.condition.evaluate(self._scope(event, None, meter))
+                result = rule.condition.evaluate(self._bindings(event, None, meter))
                 if result is not True and result is not False and not empty(result):
                     raise RenderError("the condition gives neither true nor false")
                 if result is not True:
-                    return Verdict(rule.id, False, f"if: {rule.condition.source}")
+                    return RuleVerdict(rule.id, False, f"if: {rule.condition.source}")
         except Exception as error:  # an error counts and does not match; it never stops a source
-            return Verdict(rule.id, False, _words(error), failed=True)
-        return Verdict(rule.id, True)
+            return RuleVerdict(rule.id, False, _words(error), failed=True)
+        return RuleVerdict(rule.id, True)
 
     def render(self, rule: Rule, step: Step, event: ChangeEvent, meter: Meter | None = None) -> Message:
         """The message of one step, its cost counted by `meter`. Raises RenderError."""
         meter = meter or Meter()
 
         def said(template: Template) -> Text:
-            return template.render(self._scope(event, step.audience, meter))
+            return template.render(self._bindings(event, step.audience, meter))
 
         try:
             link, lost = _link(step, said)
@@ -226,8 +226,8 @@ class Engine:
             case FixedChannel(key):
                 return Channel(key)
             case RecordChannel(source_id, title):
-                scope = self._scope(event, step.audience, meter)
-                record_id, label = flat(source_id.evaluate(scope)), flat(title.evaluate(scope))
+                bindings = self._bindings(event, step.audience, meter)
+                record_id, label = flat(source_id.evaluate(bindings)), flat(title.evaluate(bindings))
                 if empty(record_id) or shown(record_id) == "":
                     raise RenderError(f"channel.for: {source_id.source} is empty, so the channel has no name")
                 if empty(label) or shown(label) == "":
@@ -235,7 +235,7 @@ class Engine:
                 return Channel(f"{event.source}/{alike(shown(record_id))}", begin(shown(label), 200))
         return None
 
-    def _scope(self, event: ChangeEvent, audience: Audience | None, meter: Meter) -> Scope:
+    def _bindings(self, event: ChangeEvent, audience: Audience | None, meter: Meter) -> Bindings:
         """What a template for `audience` may see; None is a condition, which may see all but secrets."""
         key = (event.source, event.record_type, audience)
         if (projection := self._projections.get(key)) is None:
@@ -248,7 +248,7 @@ class Engine:
         }
         if audience is not Audience.PUBLIC:
             facts |= {"id": event.id, "record_id": event.record_id, "revision": event.revision, "actor": event.actor, "url": event.url}
-        return Scope(projection.of(event.fields), projection.of(event.before), facts, self.reading(event.source), meter=meter)
+        return Bindings(projection.of(event.fields), projection.of(event.before), facts, self.reading(event.source), meter=meter)
 
 
 def _link(step: Step, said: Callable[[Template], Text]) -> tuple[str | None, str]:

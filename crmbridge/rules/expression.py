@@ -59,7 +59,7 @@ EVENT_INTERNAL: Final = frozenset({"actor", "id", "record_id", "revision", "url"
 
 
 @dataclass(slots=True)
-class Scope:
+class Bindings:
     """What an expression may see during one evaluation."""
 
     record: Mapping[str, Any]
@@ -76,11 +76,11 @@ class Scope:
     """Characters of the text so far."""
 
 
-Closure = Callable[[Scope], Any]
+Closure = Callable[[Bindings], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class FieldRead:
     """One value that an expression looks up: `record.Amount` is Read("record", "Amount", 1)."""
 
     root: str
@@ -109,7 +109,7 @@ class Expression:
 
     source: str
     evaluate: Closure
-    reads: tuple[Read, ...]
+    reads: tuple[FieldRead, ...]
     sure: frozenset[str] = frozenset()
     """Lookups, like `record.Name`, that have values whenever it is true."""
 
@@ -137,9 +137,9 @@ def compile_expression(
 def _with_hint(closure: Closure) -> Closure:
     """`closure`, whose complaint about an empty value says how to ask first."""
 
-    def evaluate(scope: Scope) -> Any:
+    def evaluate(bindings: Bindings) -> Any:
         try:
-            return closure(scope)
+            return closure(bindings)
         except Empty as error:
             raise RenderError(f"{error}; ask first: `{error.name} is not none and ...`" if error.name else str(error)) from None
 
@@ -170,7 +170,7 @@ class Compiler:
         self.fields = fields
         self.filters = filters
         self.quote = quote
-        self.reads: list[Read] = []
+        self.reads: list[FieldRead] = []
         self.names: set[str] = set()
         self.mentions = False
         """A person is named by address."""
@@ -186,9 +186,9 @@ class Compiler:
         """A whole expression: its evaluation is charged for every node of it; what a value's size adds, its operators charge."""
         closure, weight = self.expression(node), weigh(node)
 
-        def evaluate(scope: Scope) -> Any:
-            scope.meter.charge(weight)
-            return closure(scope)
+        def evaluate(bindings: Bindings) -> Any:
+            bindings.meter.charge(weight)
+            return closure(bindings)
 
         return evaluate
 
@@ -209,8 +209,8 @@ class Compiler:
     def _list(self, node: nodes.List | nodes.Tuple) -> Closure:
         items = [self.expression(item) for item in node.items]
 
-        def evaluate(scope: Scope) -> tuple[Any, ...]:
-            values = tuple(item(scope) for item in items)
+        def evaluate(bindings: Bindings) -> tuple[Any, ...]:
+            values = tuple(item(bindings) for item in items)
             if any(isinstance(value, tuple) for value in values):
                 raise RenderError("a list cannot hold lists")  # doubled a few times it would outgrow any memory
             return values
@@ -222,7 +222,7 @@ class Compiler:
     def _name(self, node: nodes.Name) -> Closure:
         name = node.name
         if name in self.names:
-            return lambda scope: scope.names[name]
+            return lambda bindings: bindings.names[name]
         if name in ("record", "before", "event"):
             raise CompileError(
                 f"`{name}` alone is not a value; name a field, like `{name}.{'kind' if name == 'event' else 'Name'}`", node.lineno
@@ -252,7 +252,7 @@ class Compiler:
     def _loop(self, path: str, line: int) -> Closure:
         if path not in ("index", "first", "last"):
             raise CompileError("a loop knows loop.index, loop.first and loop.last", line)
-        return lambda scope: scope.names["loop"][path]
+        return lambda bindings: bindings.names["loop"][path]
 
     def _lookup(self, root: str, path: str, line: int) -> Closure:
         if root == "event":
@@ -262,14 +262,14 @@ class Compiler:
             raise CompileError(f"`{root}` is not known here; only record, before and event are", line)
         elif self.fields is not None and path not in self.fields:
             raise CompileError(f"{root}.{path} is not among the configured fields{did_you_mean(path, self.fields)}", line)
-        self.reads.append(Read(root, path, line))
+        self.reads.append(FieldRead(root, path, line))
         missing = Missing(f"{root}.{path}")
         if root == "event":
-            return lambda scope: scope.event.get(path, missing)
+            return lambda bindings: bindings.event.get(path, missing)
         name = f"{root}.{path}"
 
-        def look(scope: Scope) -> Any:
-            value = (scope.record if root == "record" else scope.before).get(path, missing)
+        def look(bindings: Bindings) -> Any:
+            value = (bindings.record if root == "record" else bindings.before).get(path, missing)
             if type(value) is Unread:
                 raise RenderError(f"{name}: {value.words}")  # whatever is asked of it: no answer would be about the record
             return value
@@ -284,12 +284,12 @@ class Compiler:
 
         searches = [operand.op in ("in", "notin") for operand in node.ops]
 
-        def compare(scope: Scope) -> bool:
-            values = [link(scope) for link in links]
+        def compare(bindings: Bindings) -> bool:
+            values = [link(bindings) for link in links]
             for i, test in enumerate(tests):
                 left, right = values[i], values[i + 1]
-                scope.meter.charge(search(right, left) if searches[i] else size(left) + size(right))
-                if not test(left, right, scope.reading):
+                bindings.meter.charge(search(right, left) if searches[i] else size(left) + size(right))
+                if not test(left, right, bindings.reading):
                     return False
             return True
 
@@ -317,36 +317,36 @@ class Compiler:
 
     def _and(self, node: nodes.And) -> Closure:
         left, right = self.expression(node.left), self.expression(node.right)
-        return lambda scope: left(scope) and right(scope)
+        return lambda bindings: left(bindings) and right(bindings)
 
     def _or(self, node: nodes.Or) -> Closure:
         left, right = self.expression(node.left), self.expression(node.right)
-        return lambda scope: left(scope) or right(scope)
+        return lambda bindings: left(bindings) or right(bindings)
 
     def _not(self, node: nodes.Not) -> Closure:
         inner = self.expression(node.node)
-        return lambda scope: not inner(scope)
+        return lambda bindings: not inner(bindings)
 
     def _condexpr(self, node: nodes.CondExpr) -> Closure:
         test, yes = self.expression(node.test), self.expression(node.expr1)
         no = self.expression(node.expr2) if node.expr2 else lambda _: Authored("")
-        return lambda scope: yes(scope) if test(scope) else no(scope)
+        return lambda bindings: yes(bindings) if test(bindings) else no(bindings)
 
     def _concat(self, node: nodes.Concat) -> Closure:
         parts = [self.expression(part) for part in node.nodes]
 
-        def joined(scope: Scope) -> Joined:
-            values = [part(scope) for part in parts]
-            scope.meter.charge(sum(map(size, values)))
-            return Joined(bounded(spans(span for value in values for span in to_spans(value, scope.reading))))
+        def joined(bindings: Bindings) -> Joined:
+            values = [part(bindings) for part in parts]
+            bindings.meter.charge(sum(map(size, values)))
+            return Joined(bounded(spans(span for value in values for span in to_spans(value, bindings.reading))))
 
         return joined
 
     def _arithmetic(self, node: nodes.BinExpr, compute: Callable[[Decimal, Decimal], Decimal]) -> Closure:
         left, right = self.expression(node.left), self.expression(node.right)
 
-        def evaluate(scope: Scope) -> Decimal:
-            return compute(number(left(scope), scope.reading), number(right(scope), scope.reading))
+        def evaluate(bindings: Bindings) -> Decimal:
+            return compute(number(left(bindings), bindings.reading), number(right(bindings), bindings.reading))
 
         return evaluate
 
@@ -361,7 +361,7 @@ class Compiler:
 
     def _neg(self, node: nodes.Neg) -> Closure:
         inner = self.expression(node.node)
-        return lambda scope: -number(inner(scope), scope.reading)
+        return lambda bindings: -number(inner(bindings), bindings.reading)
 
     # --- filters and tests
 
@@ -374,27 +374,29 @@ class Compiler:
         inner = self.expression(node.node)
         args = [self.expression(arg) for arg in node.args]
         named: dict[str, Closure] = {str(pair.key): self.expression(pair.value) for pair in node.kwargs}
-        told: Callable[[Scope], dict[str, Any]] = (lambda scope: {"reading": scope.reading}) if function in READING else (lambda _: {})
+        told: Callable[[Bindings], dict[str, Any]] = (
+            (lambda bindings: {"reading": bindings.reading}) if function in READING else (lambda _: {})
+        )
         lenient, counts = node.name == "default", node.name == "length"
         name, subject = node.name, lookup(node.node)
         self.mentions = self.mentions or name == "mention"
         if name == "money" and not args and not named and (currency := self._currency(node.node)):
             args = [currency]
 
-        def apply(scope: Scope) -> Any:
-            value = inner(scope)
+        def apply(bindings: Bindings) -> Any:
+            value = inner(bindings)
             if lenient:
-                return args[0](scope) if args and (empty(value) or value == "") else value
+                return args[0](bindings) if args and (empty(value) or value == "") else value
             if empty(value):
                 raise Empty(subject, missing=isinstance(value, Missing))
-            given = [flat(arg(scope)) for arg in args]
-            said = {key: flat(arg(scope)) for key, arg in named.items()}
+            given = [flat(arg(bindings)) for arg in args]
+            said = {key: flat(arg(bindings)) for key, arg in named.items()}
             if function in COSTLY:
-                scope.meter.charge(size(value) << _COSTLIER)
+                bindings.meter.charge(size(value) << _COSTLIER)
             if not counts:  # every word that stands between a list's items is written as often as there are items
-                scope.meter.charge(sum(search(value, word) for word in (*given, *said.values())) + size(value))
+                bindings.meter.charge(sum(search(value, word) for word in (*given, *said.values())) + size(value))
             try:
-                result = function(value if function in READING else flat(value), *given, **said, **told(scope))
+                result = function(value if function in READING else flat(value), *given, **said, **told(bindings))
             except RenderError:
                 raise
             except (TypeError, ValueError, ArithmeticError) as error:
@@ -415,8 +417,8 @@ class Compiler:
             return None
         lookup = self._lookup("record", spec.currency, node.lineno)
 
-        def currency(scope: Scope) -> Any:
-            value = lookup(scope)
+        def currency(bindings: Bindings) -> Any:
+            value = lookup(bindings)
             return "" if empty(value) else value
 
         return currency
@@ -425,9 +427,9 @@ class Compiler:
         inner = self.expression(node.node)
         match node.name:
             case "defined":
-                return lambda scope: not isinstance(inner(scope), Missing)
+                return lambda bindings: not isinstance(inner(bindings), Missing)
             case "none":
-                return lambda scope: empty(inner(scope))
+                return lambda bindings: empty(inner(bindings))
         raise CompileError(f"there is no test `is {node.name}`; there are `is defined` and `is none`", node.lineno)
 
 
@@ -452,9 +454,9 @@ READING: Final[set[Callable[..., Any]]] = set()
 """Filters that are told how texts are read, and in which zone instants are shown."""
 
 
-def did_you_mean(word: str, known: Collection[str]) -> str:
+def did_you_mean(word: str, words: Collection[str]) -> str:
     """`; did you mean "x"?` for the closest known word, or what is known if that is little, else nothing."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6) or [
-        name for name in sorted(known) if name.lower() == word.lower() or name.startswith(f"{word}.")
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6) or [
+        name for name in sorted(words) if name.lower() == word.lower() or name.startswith(f"{word}.")
     ]
     return f'; did you mean "{close[0]}"?' if close else ""

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from crmbridge.errors import RenderError
-from crmbridge.model import ChangeEvent, FieldSpec, FieldType, FieldValue, Kind, Literal, Message, RecordSpec, Text
+from crmbridge.model import ChangeEvent, ChangeKind, FieldSpec, FieldType, FieldValue, Literal, Message, RecordSpec, Text
 from crmbridge.rules.engine import Engine
 from crmbridge.rules.rule import Rule, Step
 
@@ -49,7 +49,7 @@ def longest_message(engine: Engine, rule: Rule, step: Step) -> Message | None:
         record_type=rule.record,
         record_id="longest",
         revision=1,
-        kind=Kind.UPDATED,
+        kind=ChangeKind.UPDATED,
         occurred_at=_WHEN,
         fields=fields,
         before=fields,

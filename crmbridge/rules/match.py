@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from crmbridge.errors import RenderError
-from crmbridge.model import ChangeEvent, Fields, FieldSpec, FieldType, FieldValue, Kind, Reading, Unread, alike, as_written
+from crmbridge.model import ChangeEvent, ChangeKind, Fields, FieldSpec, FieldType, FieldValue, Reading, Unread, alike, as_written
 from crmbridge.rules.expression import did_you_mean
 from crmbridge.rules.meter import Meter, search, size
 from crmbridge.rules.values import PLAIN, Authored, contains, empty, equal, ordered, shown, told
@@ -28,14 +28,14 @@ class Sight:
 
     now: FieldValue
     before: FieldValue
-    known: bool
+    before_known: bool
     created: bool
     reading: Reading = PLAIN
     """How the record's source writes."""
 
     @property
     def changed(self) -> bool:
-        if not self.known or self.now == self.before:
+        if not self.before_known or self.now == self.before:
             return False
         if empty(self.before) or empty(self.now):
             return True
@@ -55,7 +55,7 @@ class Sight:
 
 def sight(event: ChangeEvent, field: str, reading: Reading = PLAIN) -> Sight:
     """What `event` shows of `field`."""
-    return Sight(event.fields.get(field), event.before.get(field), field in event.before, event.kind is Kind.CREATED, reading)
+    return Sight(event.fields.get(field), event.before.get(field), field in event.before, event.kind is ChangeKind.CREATED, reading)
 
 
 Test = Callable[[Sight, Any], bool]
@@ -74,7 +74,7 @@ def _order(compare: Callable[[Any, Any], bool]) -> Test:
 
 
 def _becomes(seen: Sight, wanted: Any) -> bool:
-    return seen.is_now(wanted) and (seen.created or (seen.known and not seen.was(wanted)))
+    return seen.is_now(wanted) and (seen.created or (seen.before_known and not seen.was(wanted)))
 
 
 def _starts(seen: Sight, wanted: Any) -> bool:
@@ -84,7 +84,7 @@ def _starts(seen: Sight, wanted: Any) -> bool:
 OPERATORS: Final[Mapping[str, Test]] = {
     "is": Sight.is_now,
     "becomes": _becomes,
-    "changed": lambda seen, wanted: seen.changed is wanted if seen.known or not wanted else False,
+    "changed": lambda seen, wanted: seen.changed is wanted if seen.before_known or not wanted else False,
     "from": lambda seen, wanted: seen.changed and seen.was(wanted),
     "to": lambda seen, wanted: seen.changed and seen.is_now(wanted),
     "ne": lambda seen, wanted: seen.now is not None and not seen.is_now(wanted),
@@ -137,7 +137,7 @@ class Clause:
     def why_not(self, event: ChangeEvent, reading: Reading = PLAIN) -> str:
         """The clause and the values it saw, for people. Call it only after `holds` was false."""
         seen = sight(event, self.field, reading)
-        was = _glimpse(seen.before, reading) if seen.before is not None else "empty" if seen.known else UNKNOWN_BEFORE
+        was = _glimpse(seen.before, reading) if seen.before is not None else "empty" if seen.before_known else UNKNOWN_BEFORE
         now = _glimpse(seen.now, reading) if seen.now is not None else "empty"
         about = f"it is new, and is {now}" if seen.created else f"it was {was} and is {now}"
         values = about if self.operator in _ABOUT_CHANGE else f"it is {now}"

@@ -143,5 +143,5 @@ def lookup(node: nodes.Node | None) -> str:
         else:
             return ""
         node = node.node
-    known = isinstance(node, nodes.Name) and node.name in ("record", "before", "event") and parts
-    return ".".join([node.name, *reversed(parts)]) if known and isinstance(node, nodes.Name) else ""
+    rooted = isinstance(node, nodes.Name) and node.name in ("record", "before", "event") and parts
+    return ".".join([node.name, *reversed(parts)]) if rooted and isinstance(node, nodes.Name) else ""

@@ -8,8 +8,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from crmbridge.model import Audience, Kind
-from crmbridge.rules.expression import Expression, Read
+from crmbridge.model import Audience, ChangeKind
+from crmbridge.rules.expression import Expression, FieldRead
 from crmbridge.rules.match import Clause, assured
 from crmbridge.rules.template import Template
 
@@ -53,7 +53,7 @@ class StepMedia:
     alt: Template
 
     @property
-    def reads(self) -> tuple[Read, ...]:
+    def reads(self) -> tuple[FieldRead, ...]:
         """Everything that reaches the picture's readers."""
         return self.url.reads + self.alt.reads
 
@@ -82,7 +82,7 @@ class Step:
     subject: Template | None = None
     surge: Surge | None = None
 
-    def reads(self) -> Iterator[Read]:
+    def reads(self) -> Iterator[FieldRead]:
         """Everything that reaches the message's readers."""
         yield from self.text.reads
         if self.link:
@@ -131,7 +131,7 @@ class Rule:
     identity: str
     source: str
     record: str
-    kinds: frozenset[Kind]
+    kinds: frozenset[ChangeKind]
     clauses: tuple[Clause, ...]
     condition: Expression | None
     steps: tuple[Step, ...]
@@ -163,5 +163,5 @@ class Case:
     name: str
     record: Mapping[str, Any]
     before: Mapping[str, Any]
-    kind: Kind
+    kind: ChangeKind
     expect: tuple[Expected, ...] = field(default_factory=tuple)

@@ -21,11 +21,11 @@ from crmbridge.rules.expression import (
     MAX_ROUNDS,
     READING,
     TOO_MUCH,
+    Bindings,
     Closure,
     CompileError,
     Compiler,
-    Read,
-    Scope,
+    FieldRead,
     readable,
     words,
 )
@@ -34,7 +34,7 @@ from crmbridge.rules.meter import size
 from crmbridge.rules.needs import needed, outline
 from crmbridge.rules.values import MAX_TEXT, Empty, Missing, to_spans
 
-_Write = Callable[[Scope, list[Literal | Value]], None]
+_Write = Callable[[Bindings, list[Literal | Value]], None]
 _NAMES: Final = {"Macro": "macro", "Include": "include", "Import": "import", "FromImport": "from", "Extends": "extends", "Block": "block",
                  "CallBlock": "call", "FilterBlock": "filter", "With": "with", "AssignBlock": "set block"}  # fmt: skip
 
@@ -44,7 +44,7 @@ class Template:
     """A compiled template."""
 
     source: str
-    reads: tuple[Read, ...]
+    reads: tuple[FieldRead, ...]
     _write: _Write
     outline: tuple[str | None, ...] = ()
     """The words that stand in every text, in order; None for each part that a record fills in, or that may be left out."""
@@ -55,10 +55,10 @@ class Template:
     mentions: bool = False
     """It names people by their addresses."""
 
-    def render(self, scope: Scope) -> Text:
+    def render(self, bindings: Bindings) -> Text:
         """The text for one record. Raises RenderError, naming the line."""
         out: list[Literal | Value] = []
-        self._write(scope, out)
+        self._write(bindings, out)
         return spans(out)
 
 
@@ -123,9 +123,9 @@ class _Writer(Compiler):
     def body(self, body: Sequence[nodes.Node]) -> _Write:
         writes = [self.statement(node) for node in body]
 
-        def write(scope: Scope, out: list[Literal | Value]) -> None:
+        def write(bindings: Bindings, out: list[Literal | Value]) -> None:
             for one in writes:
-                one(scope, out)
+                one(bindings, out)
 
         return write
 
@@ -146,19 +146,19 @@ class _Writer(Compiler):
         parts = [self._part(part) for part in node.nodes]
         self.prints = self.prints or not all(map(self._authored, node.nodes))
 
-        def write(scope: Scope, out: list[Literal | Value]) -> None:
+        def write(bindings: Bindings, out: list[Literal | Value]) -> None:
             for source, closure, subject, shrink in parts:
                 try:
-                    value = closure(scope)
-                    scope.meter.charge(size(value))
-                    found = to_spans(value, scope.reading)
+                    value = closure(bindings)
+                    bindings.meter.charge(size(value))
+                    found = to_spans(value, bindings.reading)
                     out.extend(map(_shrinking, found) if shrink else found)
-                    scope.written += sum(len(span.text) for span in found)
+                    bindings.written += sum(len(span.text) for span in found)
                 except Empty as error:
                     raise RenderError(hint(error, source, self.quote, self._takes_words), f"line {source.lineno}") from None
                 except RenderError as error:
                     raise RenderError(_about(subject, str(error)), f"line {source.lineno}") from None
-                if scope.written > MAX_TEXT:
+                if bindings.written > MAX_TEXT:
                     raise RenderError(f"the text is longer than {MAX_TEXT} characters")
 
         return write
@@ -176,11 +176,11 @@ class _Writer(Compiler):
         branches += [(self.charged(branch.test), self.body(branch.body)) for branch in node.elif_]
         otherwise = self.body(node.else_)
 
-        def write(scope: Scope, out: list[Literal | Value]) -> None:
+        def write(bindings: Bindings, out: list[Literal | Value]) -> None:
             for test, body in branches:
-                if test(scope):
-                    return body(scope, out)
-            return otherwise(scope, out)
+                if test(bindings):
+                    return body(bindings, out)
+            return otherwise(bindings, out)
 
         return write
 
@@ -189,40 +189,40 @@ class _Writer(Compiler):
             raise CompileError("write `{% for item in record.List %}`", node.lineno)
         name = node.target.name
         items, otherwise = self.charged(node.iter), self.body(node.else_)
-        known = self.names
-        self.names = known | {name, "loop"}
+        outer = self.names
+        self.names = outer | {name, "loop"}
         self.foreign |= {name}
         test: Closure = self.charged(node.test) if node.test else lambda _: True
         body = self.body(node.body)
-        self.names = known
+        self.names = outer
 
-        def write(scope: Scope, out: list[Literal | Value]) -> None:
-            values = items(scope)
+        def write(bindings: Bindings, out: list[Literal | Value]) -> None:
+            values = items(bindings)
             if isinstance(values, Missing) or values is None:
                 values = ()
             if not isinstance(values, tuple):
                 raise RenderError("only a list can be looped over", f"line {node.lineno}")
-            outer = scope.names
-            kept = [value for value in values if value is not None and test_one(scope, outer, value)]
+            outer = bindings.names
+            kept = [value for value in values if value is not None and test_one(bindings, outer, value)]
             for index, value in enumerate(kept):
-                scope.rounds += 1
-                scope.meter.charge(1 + len(outer))
-                if scope.rounds > MAX_ROUNDS:
+                bindings.rounds += 1
+                bindings.meter.charge(1 + len(outer))
+                if bindings.rounds > MAX_ROUNDS:
                     raise RenderError(f"more than {MAX_ROUNDS} loop rounds", f"line {node.lineno}")
                 loop = {"index": Decimal(index + 1), "first": index == 0, "last": index == len(kept) - 1}
-                scope.names = {**outer, name: value, "loop": loop}
-                body(scope, out)
-            scope.names = outer
+                bindings.names = {**outer, name: value, "loop": loop}
+                body(bindings, out)
+            bindings.names = outer
             if not kept:
-                otherwise(scope, out)
+                otherwise(bindings, out)
 
-        def test_one(scope: Scope, outer: dict[str, Any], value: Any) -> bool:
-            scope.meter.charge(1 + len(outer))  # an item that is left out was tried too
-            scope.names = {**outer, name: value}
+        def test_one(bindings: Bindings, outer: dict[str, Any], value: Any) -> bool:
+            bindings.meter.charge(1 + len(outer))  # an item that is left out was tried too
+            bindings.names = {**outer, name: value}
             try:
-                return bool(test(scope))
+                return bool(test(bindings))
             finally:
-                scope.names = outer
+                bindings.names = outer
 
         return write
 
@@ -235,9 +235,9 @@ class _Writer(Compiler):
         (self.own if self._authored(node.node) else self.foreign).add(name)
         self.names = self.names | {name}
 
-        def write(scope: Scope, out: list[Literal | Value]) -> None:
-            scope.meter.charge(len(scope.names))
-            scope.names = {**scope.names, name: closure(scope)}
+        def write(bindings: Bindings, out: list[Literal | Value]) -> None:
+            bindings.meter.charge(len(bindings.names))
+            bindings.names = {**bindings.names, name: closure(bindings)}
 
         return write
 

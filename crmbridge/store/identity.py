@@ -27,7 +27,7 @@ class Marker:
     machine: str
 
 
-def place(database: Path) -> Path:
+def mark_file(database: Path) -> Path:
     """Where the marker of a database lies."""
     return database.with_name(database.name + ".instance")
 
@@ -35,7 +35,7 @@ def place(database: Path) -> Path:
 def read(database: Path) -> Marker | None:
     """The marker, or None if there is none that can be read."""
     try:
-        raw: Any = json.loads(place(database).read_text("utf-8"))
+        raw: Any = json.loads(mark_file(database).read_text("utf-8"))
         return Marker(str(raw["instance"]), int(raw["epoch"]), int(raw["inode"]), str(raw["machine"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -44,7 +44,7 @@ def read(database: Path) -> Marker | None:
 def write(database: Path, instance: str, epoch: int) -> None:
     """Put the marker there, whole or not at all."""
     marker = Marker(instance, epoch, database.stat().st_ino, machine())
-    target = place(database)
+    target = mark_file(database)
     draft = target.with_name(target.name + ".new")
     descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:

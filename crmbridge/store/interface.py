@@ -114,7 +114,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class AlreadyKnown:
     """What is known already of some records and observations."""
 
     snapshots: dict[RecordRef, Snapshot]
@@ -227,7 +227,7 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class Selection:
     """Which deliveries a person means; None and an empty list restrict nothing."""
 
     ids: Sequence[int] = ()
@@ -245,7 +245,7 @@ class Scope:
     @property
     def everything(self) -> bool:
         """True if nothing is restricted."""
-        return self == Scope()
+        return self == Selection()
 
 
 class PauseKind(StrEnum):
@@ -332,7 +332,9 @@ class Store(Ledger, Protocol):
     async def accept(self, source: str, headers: Mapping[str, str], query: str, body: bytes, now: datetime) -> InboxRow: ...
     async def waiting(self, source: str, after: int, limit: int) -> list[InboxRow]: ...
     async def position(self, source: str) -> SourcePosition: ...
-    async def known(self, records: Sequence[RecordRef], source: str = "", observations: Sequence[str] = (), bodies: bool = False) -> Known:
+    async def known(
+        self, records: Sequence[RecordRef], source: str = "", observations: Sequence[str] = (), bodies: bool = False
+    ) -> AlreadyKnown:
         """The records as last seen, and which of a source's observation ids were seen before; `bodies`: what told of them last, too."""
 
     async def ids_of(self, source: str, record_type: str, after: str, limit: int) -> list[str]:
@@ -383,24 +385,24 @@ class Store(Ledger, Protocol):
 
     # people
     async def select(
-        self, states: Sequence[State], scope: Scope, *, limit: int = 100, oldest: bool = False, after: int = 0
+        self, states: Sequence[State], selection: Selection, *, limit: int = 100, oldest: bool = False, after: int = 0
     ) -> list[Delivery]:
         """Open or dead deliveries: the newest first, or the oldest; of the oldest those behind the number `after`."""
 
-    async def count(self, states: Sequence[State], scope: Scope) -> int: ...
-    async def hold(self, scope: Scope, reason: str, now: datetime, most: int | None = None) -> int:
+    async def count(self, states: Sequence[State], selection: Selection) -> int: ...
+    async def hold(self, selection: Selection, reason: str, now: datetime, most: int | None = None) -> int:
         """Queued ones wait for a person; returns how many did not before.
 
         As every order: at most MAX_ORDER in one transaction, and no further one once `most` are done.
         """
 
-    async def release(self, scope: Scope, now: datetime, most: int | None = None) -> int:
+    async def release(self, selection: Selection, now: datetime, most: int | None = None) -> int:
         """Held ones are queued; their age goes on from where it stood still."""
 
-    async def drop(self, states: Sequence[State], scope: Scope, reason: str, now: datetime, most: int | None = None) -> int:
+    async def drop(self, states: Sequence[State], selection: Selection, reason: str, now: datetime, most: int | None = None) -> int:
         """They are left unsaid for good."""
 
-    async def drop_older(self, scope: Scope, reason: str, now: datetime) -> int:
+    async def drop_older(self, selection: Selection, reason: str, now: datetime) -> int:
         """Queued ones that have a newer one of the same rule, step, channel and record are left unsaid."""
 
     async def delivery(self, name: str) -> tuple[Delivery, list[Attempt]] | None: ...
@@ -442,8 +444,8 @@ class Store(Ledger, Protocol):
         """The keys of what a network calls `remote_id`."""
 
     async def last_event(self) -> int: ...
-    async def published(self, scope: Scope, limit: int = 100, below: int | None = None) -> list[Published]:
-        """What went out and was not taken back, the highest number first; `since` and `until` of the scope mean the publication."""
+    async def published(self, selection: Selection, limit: int = 100, below: int | None = None) -> list[Published]:
+        """What went out and was not taken back, the highest number first; `since` and `until` of the selection mean the publication."""
 
     async def overview(self) -> Overview: ...
 

@@ -24,7 +24,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ordered:
+class LedgerEntry:
     """An order as it was written down."""
 
     id: int
@@ -57,5 +57,5 @@ class Ledger(Protocol):
     async def orders_cut_short(self, error: str, now: datetime) -> None:
         """End the orders of which there was more to do when the process ended."""
 
-    async def orders(self, since: datetime | None = None, limit: int = 100, id: int | None = None) -> list[Ordered]:
+    async def orders(self, since: datetime | None = None, limit: int = 100, id: int | None = None) -> list[LedgerEntry]:
         """Orders, the newest first: those given since an instant, or the one with a number."""

@@ -10,7 +10,7 @@ from typing import Final
 from crmbridge.config.models import AlertsModel
 from crmbridge.http import Client, describe
 from crmbridge.model import Audience, Channel, Literal, Message, Network, RecordRef, State, digest, to_us
-from crmbridge.store.interface import NewDelivery, Scope, Store
+from crmbridge.store.interface import NewDelivery, Selection, Store
 from crmbridge.troubles.trouble import Severity, Trouble
 
 RULE: Final = "alerts"
@@ -36,10 +36,10 @@ class Alerts:
     async def look(self, troubles: Sequence[Trouble], model: AlertsModel) -> None:
         """Tell of what began and what ended since the last look. Raises StoreError."""
         now = self._now()
-        known = await self._store.alerts()
+        told = await self._store.alerts()
         there = {one.name for one in troubles if one.failing}
-        begun = [one for one in troubles if one.name in there and self._news(one, known) and _lasts(one, now, model)]
-        ended = [name for name in known if name not in there]
+        begun = [one for one in troubles if one.name in there and self._news(one, told) and _lasts(one, now, model)]
+        ended = [name for name in told if name not in there]
         if not begun and not ended:
             return
         for one in begun:
@@ -53,14 +53,14 @@ class Alerts:
         if model.to:
             self._recorded({model.to})
 
-    def _news(self, one: Trouble, known: Collection[str]) -> bool:
+    def _news(self, one: Trouble, told: Collection[str]) -> bool:
         """Whether people do not know it, or know it as what may end by itself."""
-        return one.name not in known or (one.severity is Severity.ERROR and self._told.get(one.name) is Severity.WARNING)
+        return one.name not in told or (one.severity is Severity.ERROR and self._told.get(one.name) is Severity.WARNING)
 
     async def waiting_since(self) -> datetime | None:
         """Since when the oldest message to who looks after us waits; None if none does."""
         open_states = (State.QUEUED, State.SENDING, State.HELD, State.UNKNOWN)  # dead ones are a trouble of their own
-        found = await self._store.select(open_states, Scope(rule=RULE), limit=1, oldest=True)
+        found = await self._store.select(open_states, Selection(rule=RULE), limit=1, oldest=True)
         return found[0].accepted_at if found else None
 
     async def beat(self, model: AlertsModel) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from crmbridge.intake.doubts import Kind
+from crmbridge.intake.doubts import DoubtKind
 from crmbridge.intake.poller import Cause
 from crmbridge.model import State, Why
 from crmbridge.store.interface import PauseKind
@@ -159,26 +159,26 @@ _READ_IT: Final = (
     "mend it in the CRM or its export, or say how it writes (type, numbers, dates) and crmbridge reload, then crmbridge status --seen"
 )
 _DOUBTS: Final = {
-    Kind.UNREAD: (Code.FIELD_UNREAD, _WARNING, "{about} could not be read {count} times, and no rule can use it: {what}", _READ_IT),
-    Kind.GONE: (
+    DoubtKind.UNREAD: (Code.FIELD_UNREAD, _WARNING, "{about} could not be read {count} times, and no rule can use it: {what}", _READ_IT),
+    DoubtKind.GONE: (
         Code.FIELD_GONE,
         _ERROR,
         "{about} is configured, and missing: {what}",
         "rename it here, or give it back there: crmbridge doctor {source}",
     ),
-    Kind.WALK: (
+    DoubtKind.WALK: (
         Code.WALK_FAILING,
         _WARNING,
         "What is deleted in {about}, or changed without its stamp, cannot be seen: {what}",
         "crmbridge doctor {source}",
     ),
-    Kind.AHEAD: (
+    DoubtKind.AHEAD: (
         Code.STAMPS_AHEAD,
         _WARNING,
         "Stamps of {about} lie in the future: {what}",
         "if it writes local times, say `zone:` at the source; else set its clock, then crmbridge status --seen",
     ),
-    Kind.BEHIND: (
+    DoubtKind.BEHIND: (
         Code.STAMPS_BEHIND,
         _WARNING,
         "Changes of {about} come with stamps of long ago: {what}",
@@ -189,7 +189,7 @@ _DOUBTS: Final = {
 
 def _doubts(facts: Facts) -> Iterator[Trouble]:
     for one in facts.doubts:
-        if one.kind in (Kind.UNREAD, Kind.AHEAD) and facts.now - one.at > LASTING:
+        if one.kind in (DoubtKind.UNREAD, DoubtKind.AHEAD) and facts.now - one.at > LASTING:
             continue
         code, severity, words, do = _DOUBTS[one.kind]
         said = words.format(about=one.about, count=one.count, what=one.what)

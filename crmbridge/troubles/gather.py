@@ -27,17 +27,17 @@ def source(
 ) -> SourceFacts:
     """One source. `began`: since when this process reads it; `news`: when something of it was new last; `repeated`: how
     often it said something once more."""
-    known = overview.sources.get(name)
+    read = overview.sources.get(name)
     failing = poller.state.failures if poller else 0
     unread = desk.last_error if desk and desk.failures else ""
     if failing or unread:
         state = SourceState.FAILING
     elif poller is None:
         state = SourceState.LISTENING
-    elif known is None:
+    elif read is None:
         state = SourceState.STARTING
     else:
-        state = SourceState.READING if known.baselined else SourceState.LEARNING
+        state = SourceState.READING if read.baselined else SourceState.LEARNING
     words = ""
     if unread:
         words = f"what webhooks name cannot be read: {unread}"
@@ -55,7 +55,7 @@ def source(
         hook=desk is not None,
         every=poller.every if poller else timedelta(0),
         began=began,
-        polled_at=known.polled_at if known else None,
+        polled_at=read.polled_at if read else None,
         read=poller.state.read if poller else 0,
         failures=failing,
         cause=poller.state.cause if poller else None,

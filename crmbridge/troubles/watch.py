@@ -12,12 +12,12 @@ from crmbridge.troubles.find import find
 from crmbridge.troubles.trouble import Trouble
 
 
-class Watch:
+class Memory:
     """One daemon's memory of its troubles."""
 
-    def __init__(self, known: Mapping[str, datetime] | None = None) -> None:
-        """`known`: what people were told of before, by name, with since when."""
-        self._since = dict(known or {})
+    def __init__(self, told: Mapping[str, datetime] | None = None) -> None:
+        """`told`: what people were told of before, by name, with since when."""
+        self._since = dict(told or {})
         self.last: list[Trouble] = []
         """What the last look found."""
 

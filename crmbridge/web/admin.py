@@ -21,14 +21,14 @@ from aiohttp import web
 
 from crmbridge.errors import CrmbridgeError, InvalidRequest
 from crmbridge.operate.book import Actor
-from crmbridge.operate.desk import Desk
+from crmbridge.operate.verbs import Verbs
 from crmbridge.peers import ACTOR
 from crmbridge.server import Answering, client_of, read_body
 
 _log = logging.getLogger("crmbridge.security")
 
 
-def admin_routes(desk: Desk, exposition: Callable[[], Awaitable[bytes]], token: Callable[[], str] | None = None) -> list[web.RouteDef]:
+def admin_routes(desk: Verbs, exposition: Callable[[], Awaitable[bytes]], token: Callable[[], str] | None = None) -> list[web.RouteDef]:
     """What a verb raises as a CrmbridgeError or ValueError is answered 409 with its words. `token` is read for each request."""
 
     async def metrics(_: web.Request) -> web.Response:

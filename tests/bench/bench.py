@@ -344,7 +344,7 @@ def flatness(seconds: float, rounds: int, events: tuple[int, int] = (1_000, 200_
 
 async def fill(path: Path, count: int) -> None:
     """Store `count` delivered events through the store's own interface; durability is not what this is about."""
-    from crmbridge.model import ChangeEvent, Kind, Literal, Message, Receipt, RecordRef, State, Value, digest, event_id
+    from crmbridge.model import ChangeEvent, ChangeKind, Literal, Message, Receipt, RecordRef, State, Value, digest, event_id
     from crmbridge.store.interface import MAX_BATCH, Batch, Entry, NewDelivery, Settlement, Snapshot
     from crmbridge.store.sqlite import SqliteStore
 
@@ -360,7 +360,7 @@ async def fill(path: Path, count: int) -> None:
             record_type=record.type,
             record_id=record.id,
             revision=1,
-            kind=Kind.UPDATED,
+            kind=ChangeKind.UPDATED,
             occurred_at=now,
             fields=own,
             before={},

@@ -15,7 +15,7 @@ from yarl import URL
 from crmbridge.chirp.embedded import open_feed
 from crmbridge.chirp.guessing import Guesses
 from crmbridge.chirp.passwords import Cost
-from crmbridge.chirp.site import Pace
+from crmbridge.chirp.site import PostingLimit
 
 PROXY = "127.0.0.1"
 ATTACKER, HOME = "203.0.113.7", "198.51.100.1"
@@ -368,10 +368,10 @@ async def test_nobody_posts_faster_than_people_do(world):
     await world.post(post())
     susan = await world.signed_in()
     path = f"/chirp/c/{await channel_code(susan)}"
-    for n in range(Pace.MOST + 1):
+    for n in range(PostingLimit.MOST + 1):
         await susan.get(path)
         status, _ = await susan.send(path, text=f"no {n}")
-        assert status == (200 if n < Pace.MOST else 429)
+        assert status == (200 if n < PostingLimit.MOST else 429)
     world.clock += timedelta(minutes=1)
     await susan.get(path)
     assert (await susan.send(path, text="later"))[0] == 200

@@ -11,7 +11,7 @@ from crmbridge.model import Receipt, State
 from crmbridge.publisher.decide import OnUnknown, Policy
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.simulate import SimulatedStore, Simulation
-from crmbridge.store.interface import Batch, Entry, NewDelivery, Scope
+from crmbridge.store.interface import Batch, Entry, NewDelivery, Selection
 from crmbridge.telemetry import Metrics
 
 RATE = Rate(count=10, seconds=1.0)
@@ -99,7 +99,7 @@ def test_a_dead_destination_slows_no_other(tmp_path):
         windows = zip(sick.at, sick.at[RATE.count :], strict=False)
         assert min(later - first for first, later in windows) >= RATE.seconds - 0.11, "never above the rate"
         assert healed < sick.at[0]
-        assert simulation.run(store.count([State.QUEUED, State.DEAD, State.UNKNOWN], Scope())) == 0
+        assert simulation.run(store.count([State.QUEUED, State.DEAD, State.UNKNOWN], Selection())) == 0
         simulation.close()
         store.close()
     finally:

@@ -22,7 +22,7 @@ from crmbridge.publisher.decide import OnUnknown, Policy
 from crmbridge.publisher.health import Silence
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.simulate import SimulatedStore, Simulation
-from crmbridge.store.interface import Batch, Entry, NewDelivery, Scope
+from crmbridge.store.interface import Batch, Entry, NewDelivery, Selection
 from crmbridge.telemetry import Metrics
 
 OPEN = [State.QUEUED, State.SENDING, State.HELD, State.UNKNOWN]
@@ -215,15 +215,15 @@ class Outbox(RuleBasedStateMachine):
 
     @rule(channel=st.sampled_from(["#a", "#b"]))
     def hold_and_release(self, channel):
-        self.do(self.store.hold(Scope(channel=channel), "by hand", self.simulation.clock.now()))
+        self.do(self.store.hold(Selection(channel=channel), "by hand", self.simulation.clock.now()))
         self.simulation.pass_time(3.0)
-        self.do(self.store.release(Scope(channel=channel), self.simulation.clock.now()))
+        self.do(self.store.release(Selection(channel=channel), self.simulation.clock.now()))
         self.publisher.nudge()
 
     @precondition(lambda self: self.accepted)
     @rule()
     def a_person_resolves_what_is_unknown(self):
-        for one in self.do(self.store.select([State.UNKNOWN], Scope())):
+        for one in self.do(self.store.select([State.UNKNOWN], Selection())):
             if one.key in {key for key, _, _ in self.world.there}:
                 self.do(self.store.confirm(one, Receipt(remote_id="x"), "by hand", self.simulation.clock.now()))
             else:

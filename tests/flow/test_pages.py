@@ -9,7 +9,7 @@ from aiohttp import web
 
 from crmbridge.chirp import SCHEMA
 from crmbridge.db import Database
-from crmbridge.pages import Frame, Look, PageError, Sessions
+from crmbridge.pages import Frame, PageError, Sessions, Theme
 from crmbridge.pages.forms import from_here, proof_of, proves
 from crmbridge.server import Server
 
@@ -34,7 +34,7 @@ class Console:
         self.database = Database(folder / "feed.db", SCHEMA, synchronous="OFF")
         tokens = (f"{number:032}" for number in range(100))
         self.sessions = Sessions(self.database, lambda: NOW, lambda: next(tokens))
-        look = Look(folder, "/console", filters={}, words={"site": "Console"}, now=lambda: NOW)
+        look = Theme(folder, "/console", filters={}, words={"site": "Console"}, now=lambda: NOW)
         self.frame = Frame(
             self.sessions, look, cookie="console", public_url=public_url, now=lambda: NOW, token=lambda: next(tokens), around=self.around
         )

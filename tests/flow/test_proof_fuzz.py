@@ -26,7 +26,7 @@ from shared import ROOT, examples
 from crmbridge.config.load import load
 from crmbridge.errors import ConfigError, RenderError
 from crmbridge.model import Reading
-from crmbridge.rules.expression import CompileError, Scope, compile_expression
+from crmbridge.rules.expression import Bindings, CompileError, compile_expression
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.template import compile_template
 
@@ -196,7 +196,7 @@ def test_whatever_a_template_says_is_rendered_or_refused(figures, count):
     @settings(max_examples=count, suppress_health_check=list(HealthCheck), database=None)
     @given(SOURCES, READ)
     def render(source, value):
-        scope = Scope({"name": value, "x": value}, {"name": value}, {"kind": "updated"}, Reading(days=UTC))
+        scope = Bindings({"name": value, "x": value}, {"name": value}, {"kind": "updated"}, Reading(days=UTC))
         for make in (compile_template, compile_expression):
             with timed(slowest):
                 try:

@@ -13,9 +13,9 @@ import pytest
 from flow.daemon import CRMBRIDGE, STILL, Daemon, until
 from flow.proofs.forms import long_form, short_form
 
-from crmbridge.model import ChangeEvent, Channel, Kind, Literal, Message, Receipt, RecordRef, State, event_id
+from crmbridge.model import ChangeEvent, ChangeKind, Channel, Literal, Message, Receipt, RecordRef, State, event_id
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Aside, Batch, Entry, NewDelivery, Pause, PauseKind, Scope, Settlement
+from crmbridge.store.interface import Aside, Batch, Entry, NewDelivery, Pause, PauseKind, Selection, Settlement
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 STORE = "crmbridge.db"
@@ -37,7 +37,7 @@ def queued(number, channel):
     )  # fmt: skip
     event = ChangeEvent(
         id=event_id(record(number // 2), number + 1, fields), source="crm", record_type="Deal", record_id=str(number // 2),
-        revision=number + 1, kind=Kind.UPDATED, occurred_at=NOW, fields=fields, before={"stage": "open"},
+        revision=number + 1, kind=ChangeKind.UPDATED, occurred_at=NOW, fields=fields, before={"stage": "open"},
     )  # fmt: skip
     return Entry(record=record(number // 2), event=event, deliveries=[NewDelivery(key=f"k{number}", message=said)])
 
@@ -47,7 +47,7 @@ async def messages(store, many, state=State.QUEUED):
         entries = [queued(number, f"c{number % 3}") for number in range(start, min(start + 200, many))]
         await store.record(Batch(source="crm", entries=entries), NOW)
     if state is State.HELD:
-        await store.hold(Scope(), "by hand", NOW)
+        await store.hold(Selection(), "by hand", NOW)
     while state not in (State.QUEUED, State.HELD):
         found = (await store.lease("sink", now=NOW, limit=1000, per_lane=1000, skip=())).deliveries
         if not found:

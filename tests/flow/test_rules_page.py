@@ -6,7 +6,7 @@ import yaml
 from flow.daemon import inside
 from shared import ROOT
 
-from crmbridge.model import Kind
+from crmbridge.model import ChangeKind
 from crmbridge.rules.expression import EVENT_INTERNAL, EVENT_PUBLIC
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.match import OPERATORS
@@ -40,6 +40,6 @@ def test_its_example_is_right(tmp_path):
 
 def test_it_names_all_that_there_is():
     """Operators, filters, kinds of events and what `event` says."""
-    for name in [*OPERATORS.keys() - {"is"}, *FILTERS, *Kind, *EVENT_PUBLIC, *EVENT_INTERNAL]:
+    for name in [*OPERATORS.keys() - {"is"}, *FILTERS, *ChangeKind, *EVENT_PUBLIC, *EVENT_INTERNAL]:
         assert re.search(rf"\b{name}\b", PAGE), name
     assert inside(["doc", "rules"]).stdout.strip() == re.sub(r"<!--.*?-->\n?", "", PAGE, flags=re.DOTALL).strip()

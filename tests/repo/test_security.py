@@ -9,10 +9,9 @@ import pytest
 from shared import ROOT
 
 from crmbridge import registry
-from crmbridge.chirp import api, live, people, text
+from crmbridge.chirp import api, live, people, site, text
 from crmbridge.chirp.guessing import Checking, Guesses
 from crmbridge.chirp.passwords import LONGEST_PASSWORD, OWN_WORDS, SHORTEST_PASSWORD, Cost
-from crmbridge.chirp.site import Pace
 from crmbridge.config import exposure, secrets
 from crmbridge.http import picture, strict, xml
 from crmbridge.model.values import Sensitivity
@@ -148,9 +147,9 @@ def test_the_figures_are_the_codes():
         "time for a whole request, head and body": f"{server.request_deadline:g} s",
         "body of a webhook": f"{server.max_body // 2**20} MiB",
         "body of the feed's API": f"{api._MAX_BODY // 2**20} MiB, {api.MAX_POSTS} posts",
-        "connections to the server; of one place": f"{server.max_connections}; {server.max_per_place}",
+        "connections to the server; of one place": f"{server.max_connections}; {server.max_per_origin}",
         "live pages; of one person": f"{live.MAX_STREAMS}; {live.MAX_PER_PERSON}",
-        "posts of a person in a minute": f"{Pace.MOST}",
+        "posts of a person in a minute": f"{site.PostingLimit.MOST}",
         "length of a post": f"{text.MAX_TEXT:,} characters",
         "passwords that wait to be checked": f"{Checking()._most}, one at a time",
         "work of one rule on one record": f"{meter.LIMIT:,} units",

@@ -14,7 +14,7 @@ from standins.twenty import Twenty
 from standins.zoho import Zoho
 
 from crmbridge.contract import Rereading, WebhookRequest, WebhookSource
-from crmbridge.testing.source.hooks import Hooks
+from crmbridge.testing.source.hooks import HooksContract
 
 OBJECT = "97052eb9-e65e-443f-a297-f2d9a4a7f795"
 """Attio names an object in webhooks by its id."""
@@ -120,7 +120,7 @@ class Called:
         super().__init_subclass__(**facts)
         for name in dir(cls):
             if name.startswith("test") and not hasattr(Called, name):
-                test = getattr(Hooks, name, None)  # what could not be asked of the preset alone is left out there
+                test = getattr(HooksContract, name, None)  # what could not be asked of the preset alone is left out there
                 setattr(cls, name, test if test is not None and test.needed <= cls.can else None)
 
     def stand_in(self, folder):

@@ -21,7 +21,7 @@ class Close(Json):
     def name_id(self, number):
         return f"oppo_{number}"
 
-    def known(self, headers):
+    def admitted(self, headers):
         return headers.get("Authorization") == "Basic " + base64.b64encode(f"{TOKEN}:".encode()).decode()
 
     def refusal(self):

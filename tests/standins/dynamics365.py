@@ -66,7 +66,7 @@ class Dynamics(Json):
         lifetime = int(self.lifetime.total_seconds())
         return self.say(exchange, 200, {"token_type": "Bearer", "expires_in": lifetime, "access_token": self.log_in()})
 
-    def known(self, headers):
+    def admitted(self, headers):
         return self.knows(headers.get("Authorization", ""))
 
     def refusal(self):

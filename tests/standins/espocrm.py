@@ -15,7 +15,7 @@ class Espo(Json):
     BASE = "/api/v1"
     PUBLIC = ""
 
-    def known(self, headers):
+    def admitted(self, headers):
         return headers.get("X-Api-Key") == TOKEN
 
     def refusal(self):

@@ -19,7 +19,7 @@ class Freshsales(Json):
     BASE = "/crm/sales/api"
     PUBLIC = "/crm/sales"
 
-    def known(self, headers):
+    def admitted(self, headers):
         return headers.get("Authorization") == f"Token token={TOKEN}"
 
     def refusal(self):

@@ -6,7 +6,7 @@ from datetime import datetime
 from urllib.parse import parse_qs, urlsplit
 
 from crmbridge.contract import WebhookRequest
-from crmbridge.testing.preset import Json, Said
+from crmbridge.testing.preset import Dialogue, Json
 from crmbridge.testing.standin import PEOPLE
 
 TOKEN, PASSWORD = "canary-pipedrive-token", "canary-pipedrive-hook"
@@ -108,7 +108,7 @@ class Pipedrive(Json):
         begin, size = int(asked.get("cursor", 0)), int(asked.get("limit", 100))
         more = {"next_cursor": str(begin + size) if begin + size < len(rows) else None}
         body = {"success": True, "data": [self.record(row) for row in self.cut(rows, begin, size)], "additional_data": more}
-        self.said.append(Said(urlsplit(exchange.path).path, asked, 200, body))
+        self.said.append(Dialogue(urlsplit(exchange.path).path, asked, 200, body))
         return self.say(exchange, 200, self.odd(body))
 
     def fields(self):

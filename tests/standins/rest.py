@@ -23,7 +23,7 @@ class Rest(StandIn):
             if self.refusing or form.get("client_secret") != CLIENT_SECRET:
                 return self.say(exchange, 400, {"error": "invalid_client", "error_description": "who are you?"})
             return self.say(exchange, 200, {"access_token": self.log_in(), "expires_in": int(self.lifetime.total_seconds())})
-        if not self.known(exchange.headers):
+        if not self.admitted(exchange.headers):
             return self.say(exchange, 401, {"errors": [{"message": "who are you?"}]})
         if f"GET {self.url}{address.path}" in self.withdrawn:
             return self.say(exchange, 403, {"errors": [{"message": "not for you"}]})
@@ -51,7 +51,7 @@ class Rest(StandIn):
         body = {"data": {"items": page, "next": str(begin + size) if more and self.style == "cursor" else None}}
         return self.say(exchange, 200, body, headers)
 
-    def known(self, headers):
+    def admitted(self, headers):
         given = headers.get("Authorization", "")
         match self.auth:
             case "oauth2":

@@ -31,7 +31,7 @@ class Suite(Json):
         token = {"token_type": "Bearer", "expires_in": int(self.lifetime.total_seconds()), "access_token": self.log_in()}
         return self.say(exchange, 200, token)
 
-    def known(self, headers):
+    def admitted(self, headers):
         return self.knows(headers.get("Authorization", ""))
 
     def refusal(self):

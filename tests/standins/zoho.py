@@ -37,7 +37,7 @@ class Zoho(Json):
         }
         return self.say(exchange, 200, token)
 
-    def known(self, headers):
+    def admitted(self, headers):
         word, _, token = headers.get("Authorization", "").partition(" ")
         return word == "Zoho-oauthtoken" and self.knows(f"Bearer {token}")
 

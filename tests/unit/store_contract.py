@@ -12,9 +12,9 @@ from shared import NOW
 from crmbridge.errors import StoreError
 from crmbridge.model import (
     ChangeEvent,
+    ChangeKind,
     Channel,
     Cursor,
-    Kind,
     LastBody,
     Literal,
     Message,
@@ -28,17 +28,17 @@ from crmbridge.model import (
     event_id,
 )
 from crmbridge.store.interface import (
+    AlreadyKnown,
     Aside,
     Batch,
     Conflict,
     Entry,
     Journalled,
-    Known,
     NewDelivery,
     Pause,
     PauseKind,
     Retention,
-    Scope,
+    Selection,
     Settlement,
     Snapshot,
     SourcePosition,
@@ -57,7 +57,7 @@ def event(revision=1, record=RECORD, **fields):
         record_type=record.type,
         record_id=record.id,
         revision=revision,
-        kind=Kind.UPDATED,
+        kind=ChangeKind.UPDATED,
         occurred_at=NOW,
         fields=fields,
         before={"Name": "Old"},
@@ -239,8 +239,8 @@ class StoreContract:
 
         await store.settle([settled(first.deliveries[0], State.UNKNOWN)], [], NOW)
         assert list((await lease(store)).deliveries) == []
-        (unknown,) = await store.select([State.UNKNOWN], Scope())
-        assert await store.drop([State.UNKNOWN], Scope(ids=[unknown.id]), "by hand", NOW) == 1
+        (unknown,) = await store.select([State.UNKNOWN], Selection())
+        assert await store.drop([State.UNKNOWN], Selection(ids=[unknown.id]), "by hand", NOW) == 1
         assert [one.key for one in (await lease(store)).deliveries] == ["b"]
 
     async def test_a_delayed_head_holds_back_its_followers_only(self, store):
@@ -283,7 +283,7 @@ class StoreContract:
         delivery, attempts = await store.delivery("k")
         assert Receipt(remote_id="9", url="u", extra={"c": 1}) == delivery.receipt
         assert [(one.number, one.outcome, one.error) for one in attempts] == [(1, "transient", "refused")]
-        assert [one.delivery.key for one in await store.published(Scope())] == ["k"]
+        assert [one.delivery.key for one in await store.published(Selection())] == ["k"]
 
     async def test_a_reply_finds_the_first_of_its_thread(self, store):
         """Threads belong to channel and record, across rules."""
@@ -302,7 +302,7 @@ class StoreContract:
         await store.record(batch(entry("late", thread="t", error="no"), entry("a", revision=2, thread="t")), NOW)
         (a,) = (await lease(store)).deliveries
         await store.settle([settled(a, State.QUEUED, "unknown", due=NOW)], [], NOW)
-        (dead,) = await store.select([State.DEAD], Scope())
+        (dead,) = await store.select([State.DEAD], Selection())
         await store.requeue(dead, message(thread="t"), NOW)
         (late,) = (await lease(store)).deliveries
         await store.settle([settled(late, State.DELIVERED, receipt=Receipt(remote_id="root"))], [], NOW)
@@ -343,7 +343,7 @@ class StoreContract:
         await store.record(batch(entry("new", 3, thread="t")), NOW)
         (new,) = (await lease(store)).deliveries
         await store.settle([settled(new, State.DELIVERED, receipt=Receipt(remote_id="2", alone=True), anew=True)], [], NOW)
-        (dead,) = await store.select([State.DEAD], Scope())
+        (dead,) = await store.select([State.DEAD], Selection())
         await store.requeue(dead, dead.message, NOW)
 
         (again,) = (await lease(store)).deliveries
@@ -351,7 +351,7 @@ class StoreContract:
         await store.settle([settled(again, State.QUEUED, "head_gone", due=NOW, anew=True)], [], NOW)
         (again,) = (await lease(store)).deliveries
         assert again.parent == Receipt(remote_id="2")
-        (published,) = [one.delivery for one in await store.published(Scope()) if one.delivery.key == "new"]
+        (published,) = [one.delivery for one in await store.published(Selection()) if one.delivery.key == "new"]
         assert published.parent is None
 
     async def test_waits_are_never_shortened(self, store):
@@ -374,7 +374,7 @@ class StoreContract:
     async def test_people_retry_drop_and_confirm(self, store):
         """Only what is dead or unknown can be ordered about, and what was confirmed is never sent again."""
         await store.record(batch(entry("dead", error="cannot"), entry("q", record=other(1)), entry("u", record=other(2))), NOW)
-        (dead,) = await store.select([State.DEAD], Scope())
+        (dead,) = await store.select([State.DEAD], Selection())
         assert (dead.reason, dead.last_error) == ("unrenderable", "cannot")
         assert await store.requeue(dead, message(text="now it can"), NOW)
         assert not await store.requeue(dead, message(), NOW)
@@ -382,7 +382,7 @@ class StoreContract:
         leased = {one.key: one for one in (await lease(store)).deliveries}
         assert leased["dead"].message.text[0].text == "now it can"
         await store.settle([settled(leased["u"], State.UNKNOWN)], [], NOW)
-        assert await store.drop([State.DEAD], Scope(ids=[leased["q"].id]), "no", NOW) == 0
+        assert await store.drop([State.DEAD], Selection(ids=[leased["q"].id]), "no", NOW) == 0
         assert await store.confirm(leased["u"], Receipt(remote_id="", url="u"), "found by hand", NOW)
         assert await store.record(batch(entry("u", revision=9, record=other(2))), NOW) == 0
 
@@ -435,9 +435,9 @@ class StoreContract:
         assert await store.purge(none, NOW + timedelta(seconds=1)) == 5
         assert await store.purge(none, NOW + timedelta(seconds=1)) == 0
         assert None is await store.delivery("a")
-        (dead,) = await store.select([State.DEAD], Scope())
+        (dead,) = await store.select([State.DEAD], Selection())
         assert await store.event(dead.event_id)
-        assert Known({}, {}) == await store.known([RECORD], "crm", ["o"], True)
+        assert AlreadyKnown({}, {}) == await store.known([RECORD], "crm", ["o"], True)
         assert await store.repeats_of(RECORD.id, 10) == []
 
     async def test_many_at_once(self, store):
@@ -466,25 +466,25 @@ class StoreContract:
         """Held ones are not leased; released, they go out, and their age stood still meanwhile."""
         said = replace(message(record=other(1)), expires_at=NOW + timedelta(minutes=10))
         await store.record(batch(Entry(record=said.record, event=event(1, other(1)), deliveries=[NewDelivery(key="a", message=said)])), NOW)
-        assert await store.hold(Scope(rule="r"), "by hand", NOW) == 1
+        assert await store.hold(Selection(rule="r"), "by hand", NOW) == 1
         assert (await lease(store)).deliveries == []
-        (held,) = await store.select([State.HELD], Scope(reason="by"))
+        (held,) = await store.select([State.HELD], Selection(reason="by"))
         assert held.reason == "by hand"
 
         later = NOW + timedelta(hours=5)
-        assert await store.release(Scope(ids=[held.id]), later) == 1
+        assert await store.release(Selection(ids=[held.id]), later) == 1
         (leased,) = (await lease(store, now=later)).deliveries
         assert leased.expires_at == NOW + timedelta(hours=5, minutes=10)
 
     async def test_held_ones_hold_back_only_replies_in_their_thread(self, store):
         """A reply before what it replies to would make no sense; other messages go on."""
         await store.record(batch(entry("root", 1, thread="t")), NOW)
-        await store.hold(Scope(), "by hand", NOW)
+        await store.hold(Selection(), "by hand", NOW)
         await store.record(batch(entry("other", 2), entry("reply", 3, thread="t")), NOW)
         (other_one,) = (await lease(store)).deliveries
         assert other_one.key == "other"
         await store.settle([settled(other_one, State.DELIVERED, receipt=Receipt(remote_id="1"))], [], NOW)
-        await store.release(Scope(), NOW)
+        await store.release(Selection(), NOW)
         assert [one.key for one in (await lease(store)).deliveries] == ["root"]
 
     async def test_nothing_replies_to_what_was_taken_back(self, store):
@@ -504,7 +504,7 @@ class StoreContract:
         found = await lease(store, now=NOW + timedelta(minutes=2))
 
         assert ([one.key for one in found.deliveries], [one.key for one in found.expired]) == ([], ["a"])
-        (dead,) = await store.select([State.DEAD], Scope())
+        (dead,) = await store.select([State.DEAD], Selection())
         assert dead.reason == "expired"
         assert await store.requeue(dead, dead.message, NOW)
         assert [one.key for one in (await lease(store, now=NOW + timedelta(days=1))).deliveries] == ["a"]
@@ -514,25 +514,25 @@ class StoreContract:
         await store.record(batch(entry("a", record=other(1)), entry("b", record=other(2), channel="#b")), NOW)
         await store.record(batch(entry("c", record=other(3), destination="two")), NOW + timedelta(hours=1))
         scopes = {
-            Scope(): ["c", "b", "a"],
-            Scope(destination="two"): ["c"],
-            Scope(channel="#b"): ["b"],
-            Scope(record=str(other(1))): ["a"],
-            Scope(since=NOW + timedelta(minutes=1)): ["c"],
-            Scope(until=NOW + timedelta(minutes=1)): ["b", "a"],
-            Scope(rule="other"): [],
+            Selection(): ["c", "b", "a"],
+            Selection(destination="two"): ["c"],
+            Selection(channel="#b"): ["b"],
+            Selection(record=str(other(1))): ["a"],
+            Selection(since=NOW + timedelta(minutes=1)): ["c"],
+            Selection(until=NOW + timedelta(minutes=1)): ["b", "a"],
+            Selection(rule="other"): [],
         }
         for scope, keys in scopes.items():
             assert keys == [one.key for one in await store.select([State.QUEUED], scope)], scope
             assert len(keys) == await store.count([State.QUEUED], scope)
-        assert [one.key for one in await store.select([State.QUEUED], Scope(), oldest=True, limit=2)] == ["a", "b"]
+        assert [one.key for one in await store.select([State.QUEUED], Selection(), oldest=True, limit=2)] == ["a", "b"]
 
     async def test_only_the_newest_after_a_pause(self, store):
         """Of each record, rule, step and channel; others stay."""
         entries = [entry(f"k{n}", n + 1, other(n % 2)) for n in range(6)]
         await store.record(batch(*entries, entry("elsewhere", 9, other(0), channel="#b")), NOW)
-        assert await store.drop_older(Scope(destination="out"), "newer", NOW) == 4
-        assert {"k4", "k5", "elsewhere"} == {one.key for one in await store.select([State.QUEUED], Scope())}
+        assert await store.drop_older(Selection(destination="out"), "newer", NOW) == 4
+        assert {"k4", "k5", "elsewhere"} == {one.key for one in await store.select([State.QUEUED], Selection())}
 
     async def test_a_paused_rule_is_not_leased(self, store):
         """And a pause outlives the process."""
@@ -570,9 +570,9 @@ class StoreContract:
         assert await store.receipts_named("1699.1") == ["a"]
         assert await store.spent("out", NOW) == 1
         assert await store.spent("out", NOW + timedelta(seconds=1)) == 0
-        assert len(await store.published(Scope(rule="r", since=NOW))) == 1
+        assert len(await store.published(Selection(rule="r", since=NOW))) == 1
         await store.retract("a", NOW)
-        assert await store.published(Scope(rule="r", since=NOW)) == []
+        assert await store.published(Selection(rule="r", since=NOW)) == []
 
     async def test_a_record_and_its_journal(self, store):
         """Newest first; found by its id alone; forgotten whole, except while something of it is being published."""
@@ -602,7 +602,7 @@ class StoreContract:
         assert await store.alerts() == {"disk": NOW}
         await store.told({}, ["disk"], None, NOW)
         assert await store.alerts() == {}
-        assert [one.key for one in await store.select([State.QUEUED], Scope())] == ["alert"]
+        assert [one.key for one in await store.select([State.QUEUED], Selection())] == ["alert"]
 
     async def test_a_clock_that_was_set_back(self, store):
         """What waited five seconds waits five seconds."""
@@ -622,5 +622,5 @@ class StoreContract:
         with pytest.raises(StoreError, match="File exists"):
             await store.backup(tmp_path / "copy" / "store.db")
         copy = self.make(tmp_path / "copy")
-        assert [one.key for one in await copy.select([State.QUEUED], Scope())] == ["a"]
+        assert [one.key for one in await copy.select([State.QUEUED], Selection())] == ["a"]
         copy.close()

@@ -21,7 +21,7 @@ from crmbridge.model import Cursor, FieldSpec, RecordRef, Sensitivity, State, du
 from crmbridge.operate.port import Stopped
 from crmbridge.rules.engine import Engine
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Scope, Settlement, SourcePosition
+from crmbridge.store.interface import Selection, Settlement, SourcePosition
 from crmbridge.store.underway import MOST
 
 POISON = RecordRef("crm", "Deal", "poison")
@@ -97,7 +97,7 @@ async def test_a_record_is_told_as_it_would_have_been_when_a_person_tries_it_aga
     """What was new when it was read is new; what was learnt silently is learnt silently."""
     part = Part(store, poisoned())
     await part.take(seen("new", S="poison"), unseen_is_new=True)
-    await part.take(seen("old", S="poison"), silent=False)
+    await part.take(seen("old", S="poison"), learning=False)
     door = Door(store)
     for row, _ in await store.failed_requests():
         await store.retry_request(row.id)
@@ -196,7 +196,7 @@ async def test_a_message_that_cannot_be_written_costs_only_itself(store):
     await part.take(seen("1", S="a"))
 
     assert await part.said() == ["a"]
-    (dead,) = await store.select([State.DEAD], Scope())
+    (dead,) = await store.select([State.DEAD], Selection())
     assert (dead.reason, dead.message.step, dead.last_error.partition(": ")[0]) == ("unrenderable", "wins", "it cannot be written")
 
 
@@ -514,7 +514,7 @@ async def test_a_message_whose_row_cannot_be_read_is_a_dead_letter_and_the_other
         await until(lambda: _seen(network, 2))
         await until(lambda: _dead(store, 1))
     assert sorted(network.seen) == ["k0", "k2"]
-    (dead,) = await store.select([State.DEAD], Scope())
+    (dead,) = await store.select([State.DEAD], Selection())
     assert (dead.reason, dead.message.rule, dead.message.record) == ("quarantined", "r", other(1))
     assert "cannot be read" in dead.last_error
 
@@ -551,7 +551,7 @@ async def test_a_parcel_s_odd_answers_are_their_own(store):
     await store.record(batch(*(entry(f"k{n}", record=other(n)) for n in range(3))), NOW)
     async with Running(store, network, on_unknown="hold"):
         await until(lambda: _in(store, State.UNKNOWN))
-    (unknown,) = await store.select([State.UNKNOWN], Scope())
+    (unknown,) = await store.select([State.UNKNOWN], Selection())
     assert unknown.key == "k1"
 
 
@@ -597,10 +597,10 @@ async def test_a_message_that_ended_the_process_goes_alone_and_is_then_put_aside
     for _ in range(MOST):
         (last,) = (await store.lease("out", now=NOW, limit=1, per_lane=1, skip=[])).deliveries
         await store.crashed([], [], [last.id], NOW)  # no request of it was out: it is queued again
-    (dead,) = await store.select([State.DEAD], Scope())
+    (dead,) = await store.select([State.DEAD], Selection())
     assert (dead.key, dead.reason) == ("k9", "quarantined")
     assert await store.requeue(dead, dead.message, NOW)
-    (again,) = await store.select([State.QUEUED], Scope())
+    (again,) = await store.select([State.QUEUED], Selection())
     assert again.crashes == 0
 
 
@@ -612,7 +612,7 @@ async def test_an_attempt_that_ends_acquits_its_message(store):
         await store.crashed([], [], [one.id], NOW)
         (one,) = (await store.lease("out", now=NOW, limit=1, per_lane=1, skip=[])).deliveries
         await store.settle([Settlement(delivery=one, state=State.QUEUED, outcome="transient", due=NOW)], [], NOW)
-    assert await store.count([State.QUEUED], Scope()) == 1
+    assert await store.count([State.QUEUED], Selection()) == 1
 
 
 async def test_a_suspect_waits_for_no_network(store):
@@ -652,7 +652,7 @@ async def test_a_suspect_that_has_not_begun_when_we_end_is_queued(store):
         await task
     await running.publisher.close()
     assert network.seen == []
-    assert await store.count([State.QUEUED], Scope()) == 1
+    assert await store.count([State.QUEUED], Selection()) == 1
 
 
 async def test_an_expired_row_that_cannot_be_read_holds_up_no_other(store):
@@ -723,7 +723,7 @@ async def test_it_is_noted_which_message_is_made_ready_until_its_request_is_out(
     await store.record(batch(entry("k0")), NOW)
     async with Running(store, network, on_unknown="hold", under_way=UnderWay(tmp_path / "u")):
         await until(lambda: _in(store, State.UNKNOWN))
-    (unknown,) = await store.select([State.UNKNOWN], Scope())
+    (unknown,) = await store.select([State.UNKNOWN], Selection())
     assert left == [(unknown.id,), ()]
 
 
@@ -740,11 +740,11 @@ async def _seen_or_sent(network, count):
 
 
 async def _dead(store, count):
-    return await store.count([State.DEAD], Scope()) >= count
+    return await store.count([State.DEAD], Selection()) >= count
 
 
 async def _in(store, state):
-    return await store.count([state], Scope()) > 0
+    return await store.count([state], Selection()) > 0
 
 
 async def _receipt(store, key):

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from test_engine import expression, rule, step
 
-from crmbridge.model import Choice, FieldSpec, FieldType, Kind, Literal, Reading, Value, plain
+from crmbridge.model import ChangeKind, Choice, FieldSpec, FieldType, Literal, Reading, Value, plain
 from crmbridge.rules.cases import change, run_case
 from crmbridge.rules.engine import Engine
 from crmbridge.rules.filters import FILTERS
@@ -19,7 +19,7 @@ RECORDS = {("crm", "Deal"): {"Amount": FieldSpec(type=FieldType.MONEY), "Name": 
 GERMAN = {"crm": Reading(numbers="1.234,5")}
 
 
-def wrong(of, *expect, kind=Kind.UPDATED, record=None, before=None, others=()):
+def wrong(of, *expect, kind=ChangeKind.UPDATED, record=None, before=None, others=()):
     case = Case(name="c", record=record or {"Name": "Parkers", "Amount": "250.000"}, before=before or {}, kind=kind, expect=expect)
     return run_case(of, case, Engine([*others, of], RECORDS, readings=GERMAN))
 
@@ -63,10 +63,10 @@ def test_why_a_rule_is_silent():
     clauses, _ = compile_match({"Name": "Other"}, None)
     silent, out = rule(clauses=tuple(clauses)), Expected(destination="out")
     assert wrong(silent, out, out) == ["expected 2 messages, and the rule was silent: Name is Other: it is Parkers"]
-    assert wrong(SAYS, out, kind=Kind.DELETED) == [
+    assert wrong(SAYS, out, kind=ChangeKind.DELETED) == [
         "expected 1 messages, and the rule was silent: the rule does not look at deleted records"
     ]
-    assert wrong(silent) == wrong(SAYS, kind=Kind.DELETED) == []
+    assert wrong(silent) == wrong(SAYS, kind=ChangeKind.DELETED) == []
 
 
 def test_a_case_knows_only_its_rule():
@@ -76,15 +76,15 @@ def test_a_case_knows_only_its_rule():
 
 def test_the_change_of_a_case():
     """A record of no name, changed at noon by nobody, so that a template may use every fact of it."""
-    case = Case(name="c", record={"Amount": "1,5", "Odd": "1,5"}, before={"Amount": "1.000", "Open": "no"}, kind=Kind.UPDATED)
+    case = Case(name="c", record={"Amount": "1,5", "Odd": "1,5"}, before={"Amount": "1.000", "Open": "no"}, kind=ChangeKind.UPDATED)
     of = change(SAYS, case, Engine([SAYS], RECORDS, readings=GERMAN))
     assert (of.fields, of.before) == ({"Amount": Decimal("1.5"), "Odd": "1,5"}, {"Amount": Decimal(1000), "Open": False})
     assert (of.source, of.record_type, of.kind, of.occurred_at) == (
-        "crm", "Deal", Kind.UPDATED, datetime(2026, 1, 15, 12, tzinfo=timezone.utc),
+        "crm", "Deal", ChangeKind.UPDATED, datetime(2026, 1, 15, 12, tzinfo=timezone.utc),
     )  # fmt: skip
     assert (of.id, of.record_id, of.actor, of.url, of.revision) == ("test", "test", "test", "https://crm.example.com/test", 2)
     assert change(SAYS, case, Engine([SAYS], {})).fields == case.record, "of a record type that nobody has described, too"
-    kept = Case(name="c", record={"Name": Choice("a", "A")}, before={}, kind=Kind.UPDATED)
+    kept = Case(name="c", record={"Name": Choice("a", "A")}, before={}, kind=ChangeKind.UPDATED)
     assert change(SAYS, kept, Engine([SAYS], RECORDS)).fields == kept.record
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shared import NOW
 
 from crmbridge.intake.change import Sighting, interpret, older, same
-from crmbridge.model import Choice, Kind, Observation, Ordered, Unread
+from crmbridge.model import ChangeKind, Choice, Observation, Ordered, Unread
 from crmbridge.store.interface import Snapshot
 
 CET = timezone(timedelta(hours=1))
@@ -25,8 +25,8 @@ def known(fields, revision=3, version=None, deleted=False):
     return Snapshot(revision, version, deleted, fields)
 
 
-def look(observation, snapshot=None, *, silent=False, unseen_is_new=False):
-    return interpret(observation, "crm", snapshot, silent=silent, unseen_is_new=unseen_is_new)
+def look(observation, snapshot=None, *, learning=False, unseen_is_new=False):
+    return interpret(observation, "crm", snapshot, learning=learning, unseen_is_new=unseen_is_new)
 
 
 A, B = {"S": "a"}, {"S": "b"}
@@ -92,40 +92,40 @@ def test_what_could_not_be_read_is_the_text_that_it_was():
     ("observation", "snapshot", "sighting", "kind", "revision", "before"),
     [
         # a known record
-        (seen(B), known(A), CHANGE, Kind.UPDATED, 4, A),
+        (seen(B), known(A), CHANGE, ChangeKind.UPDATED, 4, A),
         (seen(A), known(A), UNCHANGED, None, None, None),
         (seen({}), known(A), UNCHANGED, None, None, None),
-        (seen({"S": None}), known(A), CHANGE, Kind.UPDATED, 4, A),
+        (seen({"S": None}), known(A), CHANGE, ChangeKind.UPDATED, 4, A),
         (seen({"S": Decimal("1.50")}), known({"S": Decimal("1.5")}), UNCHANGED, None, None, None),
         (seen({"T": "x"}), known(A), LEARNT, None, 3, None),  # newly configured: learnt, not news
-        (seen({"T": "x"}, before={"T": "w"}), known(A), CHANGE, Kind.UPDATED, 4, {"S": "a", "T": "w"}),
+        (seen({"T": "x"}, before={"T": "w"}), known(A), CHANGE, ChangeKind.UPDATED, 4, {"S": "a", "T": "w"}),
         (seen({"T": "x"}, before={"T": "x"}), known(A), LEARNT, None, 3, None),
-        (seen({"S": "b", "T": "x"}), known(A), CHANGE, Kind.UPDATED, 4, A),
-        (seen(B, before={"S": "z"}), known(A), CHANGE, Kind.UPDATED, 4, {"S": "z"}),  # the source knows better what it was
+        (seen({"S": "b", "T": "x"}), known(A), CHANGE, ChangeKind.UPDATED, 4, A),
+        (seen(B, before={"S": "z"}), known(A), CHANGE, ChangeKind.UPDATED, 4, {"S": "z"}),  # the source knows better what it was
         (seen(A, created=True), known(A), UNCHANGED, None, None, None),
         # versions
         (seen(B, version="5"), known(A, version="6"), STALE, None, None, None),
         (seen(B, version="9"), known(A, version="10"), STALE, None, None, None),
-        (seen(B, version="10"), known(A, version="9"), CHANGE, Kind.UPDATED, 4, A),
-        (seen(B, version="6"), known(A, version="6"), CHANGE, Kind.UPDATED, 4, A),
-        (seen(B), known(A, version="6"), CHANGE, Kind.UPDATED, 4, A),
-        (seen(B, version="6"), known(A), CHANGE, Kind.UPDATED, 4, A),
+        (seen(B, version="10"), known(A, version="9"), CHANGE, ChangeKind.UPDATED, 4, A),
+        (seen(B, version="6"), known(A, version="6"), CHANGE, ChangeKind.UPDATED, 4, A),
+        (seen(B), known(A, version="6"), CHANGE, ChangeKind.UPDATED, 4, A),
+        (seen(B, version="6"), known(A), CHANGE, ChangeKind.UPDATED, 4, A),
         (seen(A, version="7"), known(A, version="6"), UNCHANGED, None, 3, None),
         (seen({}, version="5", deleted=True), known(A, version="6"), STALE, None, None, None),
         # gone and back
-        (seen({}, deleted=True), known(A), CHANGE, Kind.DELETED, 4, A),
+        (seen({}, deleted=True), known(A), CHANGE, ChangeKind.DELETED, 4, A),
         (seen({}, deleted=True), known(A, deleted=True), UNCHANGED, None, None, None),
-        (seen({}, merged_into="2"), known(A), CHANGE, Kind.MERGED, 4, A),
+        (seen({}, merged_into="2"), known(A), CHANGE, ChangeKind.MERGED, 4, A),
         (seen({}, merged_into="2"), known(A, deleted=True), UNCHANGED, None, None, None),
         (seen(A), known(A, deleted=True), LEARNT, None, 3, None),
-        (seen(B), known(A, deleted=True), CHANGE, Kind.UPDATED, 4, A),
+        (seen(B), known(A, deleted=True), CHANGE, ChangeKind.UPDATED, 4, A),
         # first sight
-        (seen(A), None, CHANGE, Kind.UPDATED, 1, {}),
-        (seen(A, created=True), None, CHANGE, Kind.CREATED, 1, {}),
-        (seen(B, before=A), None, CHANGE, Kind.UPDATED, 1, A),
+        (seen(A), None, CHANGE, ChangeKind.UPDATED, 1, {}),
+        (seen(A, created=True), None, CHANGE, ChangeKind.CREATED, 1, {}),
+        (seen(B, before=A), None, CHANGE, ChangeKind.UPDATED, 1, A),
         (seen(A, before=A), None, LEARNT, None, 0, None),
-        (seen({}, deleted=True), None, CHANGE, Kind.DELETED, 1, {}),
-        (seen({}, merged_into="2", before=A), None, CHANGE, Kind.MERGED, 1, A),
+        (seen({}, deleted=True), None, CHANGE, ChangeKind.DELETED, 1, {}),
+        (seen({}, merged_into="2", before=A), None, CHANGE, ChangeKind.MERGED, 1, A),
     ],
 )
 def test_what_it_means(observation, snapshot, sighting, kind, revision, before):
@@ -139,7 +139,7 @@ def test_what_it_means(observation, snapshot, sighting, kind, revision, before):
     else:
         assert (kind, before, revision) == (found.event.kind, found.event.before, found.event.revision)
         assert {**(snapshot.fields if snapshot else {}), **observation.fields} == found.event.fields == found.snapshot.fields
-        assert (kind in (Kind.DELETED, Kind.MERGED)) == found.snapshot.deleted
+        assert (kind in (ChangeKind.DELETED, ChangeKind.MERGED)) == found.snapshot.deleted
 
 
 @pytest.mark.parametrize(
@@ -182,10 +182,10 @@ def test_what_is_known_afterwards(observation, snapshot, sighting, after):
 
 
 def test_a_baseline_keeps_versions():
-    assert look(seen(A, version="7"), silent=True).snapshot == known(A, 0, "7")
-    assert look(seen({}, version="7", merged_into="2"), silent=True).snapshot == known({}, 0, "7", True)
-    assert look(seen(B, deleted=True), known(A, version="6"), silent=True).snapshot == known(B, 3, "6", True)
-    assert look(seen(B, version="7", deleted=True), known(A, version="6"), silent=True).snapshot == known(B, 3, "7", True)
+    assert look(seen(A, version="7"), learning=True).snapshot == known(A, 0, "7")
+    assert look(seen({}, version="7", merged_into="2"), learning=True).snapshot == known({}, 0, "7", True)
+    assert look(seen(B, deleted=True), known(A, version="6"), learning=True).snapshot == known(B, 3, "6", True)
+    assert look(seen(B, version="7", deleted=True), known(A, version="6"), learning=True).snapshot == known(B, 3, "7", True)
 
 
 def test_what_is_new_has_no_old_values():
@@ -198,7 +198,7 @@ def test_what_was_kept_as_text_is_compared_as_it_is_read_by_now():
     """The old value of a change is one of the field's type, as long as it can be read; what is still a text stays as it was."""
 
     def before(old, new, read):
-        found = interpret(seen({"N": new}), "crm", known({"N": old, "T": "x"}), silent=False, unseen_is_new=False, read=read)
+        found = interpret(seen({"N": new}), "crm", known({"N": old, "T": "x"}), learning=False, unseen_is_new=False, read=read)
         return found.event.before
 
     def number(field, text, now):
@@ -218,7 +218,7 @@ def test_a_change_without_a_stamp_of_its_own_happened_now():
     later = NOW + timedelta(hours=3)
 
     def occurred(version, was, now):
-        found = interpret(seen(B, version=version), "crm", known(A, version=was), silent=False, unseen_is_new=False, now=now)
+        found = interpret(seen(B, version=version), "crm", known(A, version=was), learning=False, unseen_is_new=False, now=now)
         return found.event.occurred_at
 
     assert occurred("6", "6", later) == later
@@ -233,7 +233,7 @@ def test_a_change_without_a_stamp_of_its_own_happened_now():
 @pytest.mark.parametrize("snapshot", [None, known(A), known(A, deleted=True), known(A, version="1")])
 def test_a_baseline_is_silent(observation, snapshot):
     """Nothing old is ever published, whatever the source says of it; what is gone is learnt as gone."""
-    found = look(observation, snapshot, silent=True)
+    found = look(observation, snapshot, learning=True)
 
     assert None is found.event
     assert found.sighting in (LEARNT, UNCHANGED)
@@ -250,7 +250,7 @@ def test_what_was_not_there_in_the_baseline_is_new():
     """A source that was read from the beginning: a record without a snapshot did not exist."""
     found = look(seen(A), unseen_is_new=True)
 
-    assert (found.event.kind, found.event.revision) == (Kind.CREATED, 1)
+    assert (found.event.kind, found.event.revision) == (ChangeKind.CREATED, 1)
 
 
 def test_there_and_back_is_three_changes():
@@ -289,7 +289,7 @@ def test_facts_travel():
 
     stale = look(seen(B, version="5", actor="Ann", url="https://crm/1", before=A), known(A, 3, "6")).event
     assert (stale.actor, stale.url, stale.occurred_at, stale.source, stale.record_type, stale.record_id, stale.revision, stale.kind) == (
-        "Ann", "https://crm/1", NOW, "crm", "Deal", "1", 3, Kind.UPDATED,
+        "Ann", "https://crm/1", NOW, "crm", "Deal", "1", 3, ChangeKind.UPDATED,
     )  # fmt: skip
     assert (stale.fields, stale.before) == (B, {})
 

@@ -53,7 +53,7 @@ def look(known, seen, **more):
         Observation(record_type="Deal", record_id="1", fields=seen, **facts),
         "crm",
         snapshot,
-        silent=False,
+        learning=False,
         unseen_is_new=False,
         read=lambda name, kept, now: GERMAN.again(kept, now, SPEC.get(name, FieldSpec())),
         **more,

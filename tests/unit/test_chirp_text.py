@@ -12,7 +12,7 @@ from crmbridge.chirp import text as words
 from crmbridge.chirp.passwords import Cost, hash_password, password_matches
 from crmbridge.chirp.people import normal_login
 from crmbridge.pages.forms import origin_of, own_path
-from crmbridge.pages.look import ago
+from crmbridge.pages.theme import ago
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
 

@@ -374,7 +374,7 @@ def test_patience_then_the_policy():
         assert decide.looked(looks, None, resend, NOW).again_at == NOW + decide.LOOKS[looks + 1]
     last = len(decide.LOOKS) - 1
     assert decide.looked(last, None, resend, NOW).resend
-    assert decide.looked(last, None, hold, NOW) == decide.Verdict()
+    assert decide.looked(last, None, hold, NOW) == decide.Conclusion()
     found = Receipt(remote_id="7")
     assert decide.looked(0, found, hold, NOW).found == found
 
@@ -382,7 +382,7 @@ def test_patience_then_the_policy():
 def test_a_destination_that_cannot_be_asked():
     """One that never will leaves it to the policy; one that cannot just now is asked again, and never before it said."""
     hold = Policy(**ASKED, on_unknown=OnUnknown.HOLD)
-    assert decide.looked(0, Rejected("missing scope", code="find"), hold, NOW) == decide.Verdict(error="missing scope")
+    assert decide.looked(0, Rejected("missing scope", code="find"), hold, NOW) == decide.Conclusion(error="missing scope")
     assert decide.looked(0, Transient("refused"), hold, NOW).again_at > NOW
     limited = decide.looked(0, RateLimited("slow down", LATER), hold, NOW)
     assert (limited.again_at, limited.wait.until) == (LATER, LATER)
@@ -418,7 +418,7 @@ def test_a_destination_that_cannot_be_asked():
 def test_all_that_a_look_leads_to(looks, seen, verdict):
     """The first look has waited two seconds; a look that failed does not shorten the patience, and a hundred of them end it."""
     how = Policy(**ASKED, on_unknown=OnUnknown.RESEND)
-    assert decide.looked(looks, seen, how, NOW) == decide.Verdict(**verdict)
+    assert decide.looked(looks, seen, how, NOW) == decide.Conclusion(**verdict)
     assert decide.LOOKS[0] == timedelta(seconds=2)
     if verdict.get("resend"):
         assert not decide.looked(looks, seen, replace(how, on_unknown=OnUnknown.HOLD), NOW).resend

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from shared import NOW
 
-from crmbridge.intake.doubts import Doubts, Kind
+from crmbridge.intake.doubts import DoubtKind, Doubts
 from crmbridge.model import FieldSpec, FieldType, Observation, Sensitivity, Unread
 
 SPEC = {"amount": FieldSpec(type=FieldType.MONEY), "stage": FieldSpec(), "pin": FieldSpec(sensitivity=Sensitivity.SECRET)}
@@ -30,10 +30,10 @@ def test_a_value_that_does_not_fit(doubts):
     doubts.values("crm", record("7", amount=Unread("250.000", "it can mean two")), {}, NOW)
     doubts.values("crm", record("8", amount=Unread("1.000", "it can mean two")), SPEC, NOW + HOUR)
     (one,) = doubts.found
-    assert (one.kind, one.about, one.count, one.since, one.at) == (Kind.UNREAD, "crm/Deal.amount", 2, NOW, NOW + HOUR)
+    assert (one.kind, one.about, one.count, one.since, one.at) == (DoubtKind.UNREAD, "crm/Deal.amount", 2, NOW, NOW + HOUR)
     assert one.what == "'1.000' of Deal 8 is no money: it can mean two"
     doubts.values("crm", record(amount=5, stage="x", pin="1"), SPEC, NOW)
-    assert kinds(doubts) == [(Kind.UNREAD, "crm/Deal.amount", 2)]
+    assert kinds(doubts) == [(DoubtKind.UNREAD, "crm/Deal.amount", 2)]
 
 
 def test_a_secret_value_is_not_shown(doubts):
@@ -45,12 +45,12 @@ def test_a_secret_value_is_not_shown(doubts):
 def test_what_a_source_says_it_lacks(doubts):
     """At once, by name; over when a look finds it, and not when another type was looked at."""
     doubts.lacking("crm", {"Deal": ["stage"]}, NOW)
-    assert kinds(doubts) == [(Kind.GONE, "crm/Deal.stage", 1)]
+    assert kinds(doubts) == [(DoubtKind.GONE, "crm/Deal.stage", 1)]
     doubts.lacking("crm", {}, NOW)
     doubts.lacking("crm", {"Lead": []}, NOW)
-    assert kinds(doubts) == [(Kind.GONE, "crm/Deal.stage", 1)]
+    assert kinds(doubts) == [(DoubtKind.GONE, "crm/Deal.stage", 1)]
     doubts.lacking("crm", {"Deal": ["amount"]}, NOW)
-    assert kinds(doubts) == [(Kind.GONE, "crm/Deal.amount", 1)]
+    assert kinds(doubts) == [(DoubtKind.GONE, "crm/Deal.amount", 1)]
     doubts.lacking("crm", {"Deal": []}, NOW)
     assert doubts.found == []
 
@@ -65,7 +65,7 @@ def test_a_field_that_was_always_there(doubts):
     assert doubts.found == []
     doubts.values("crm", record(amount=1, pin="1"), SPEC, NOW)
     (one,) = doubts.found
-    assert (one.kind, one.about) == (Kind.GONE, "crm/Deal.stage")
+    assert (one.kind, one.about) == (DoubtKind.GONE, "crm/Deal.stage")
     assert one.what == "it was in each of 10 records, and in none of the last 3"
     doubts.values("crm", record(**whole), SPEC, NOW)
     assert doubts.found == []
@@ -90,7 +90,7 @@ def test_a_sender_of_parts_misses_nothing_after_many_whole_records(doubts):
         doubts.values("crm", record(stage="x"), SPEC, NOW)
     assert doubts.found == []
     doubts.lacking("crm", {"Deal": ["stage"]}, NOW)
-    assert kinds(doubts) == [(Kind.GONE, "crm/Deal.stage", 1)], "what a source says itself is believed"
+    assert kinds(doubts) == [(DoubtKind.GONE, "crm/Deal.stage", 1)], "what a source says itself is believed"
 
 
 def test_what_was_missed_is_over_once_a_sender_is_known_to_send_parts(doubts):
@@ -119,7 +119,7 @@ def test_stamps_of_the_future(doubts):
     doubts.stamps("crm", NOW + 5 * MINUTE, None, MINUTE, NOW)
     assert doubts.found == []
     doubts.stamps("crm", NOW + 2 * HOUR, None, MINUTE, NOW)
-    assert doubts.found[0].kind is Kind.AHEAD
+    assert doubts.found[0].kind is DoubtKind.AHEAD
     assert doubts.found[0].what == "they are 2 h ahead of this machine's clock, like 2026-11-22 14:00 UTC"
 
 
@@ -135,7 +135,7 @@ def test_stamps_of_long_ago(doubts):
     assert doubts.found == []
     doubts.stamps("crm", late, late - HOUR, MINUTE, NOW)
     (one,) = doubts.found
-    assert (one.kind, one.what) == (Kind.BEHIND, "what the last 3 polls brought was at least 7 h 59 min behind this machine's clock")
+    assert (one.kind, one.what) == (DoubtKind.BEHIND, "what the last 3 polls brought was at least 7 h 59 min behind this machine's clock")
     doubts.stamps("crm", NOW, NOW, MINUTE, NOW)
     assert doubts.found == []
 
@@ -149,14 +149,14 @@ def test_what_came_while_nobody_looked_is_not_late(doubts):
 
 def test_what_is_forgotten(doubts):
     """One source's, when it is configured anew; all, when a person knows."""
-    doubts.note(Kind.WALK, "crm/Deal", "why", NOW)
-    doubts.note(Kind.AHEAD, "crm", "why", NOW)
-    doubts.note(Kind.AHEAD, "crm2", "why", NOW)
+    doubts.note(DoubtKind.WALK, "crm/Deal", "why", NOW)
+    doubts.note(DoubtKind.AHEAD, "crm", "why", NOW)
+    doubts.note(DoubtKind.AHEAD, "crm2", "why", NOW)
     doubts.forget("crm")
-    assert kinds(doubts) == [(Kind.AHEAD, "crm2", 1)]
-    doubts.note(Kind.WALK, "crm2/Deal", "why", NOW)
-    doubts.end(Kind.WALK, "crm2/Deal")
-    doubts.end(Kind.WALK, "crm2/Deal")
-    assert kinds(doubts) == [(Kind.AHEAD, "crm2", 1)]
+    assert kinds(doubts) == [(DoubtKind.AHEAD, "crm2", 1)]
+    doubts.note(DoubtKind.WALK, "crm2/Deal", "why", NOW)
+    doubts.end(DoubtKind.WALK, "crm2/Deal")
+    doubts.end(DoubtKind.WALK, "crm2/Deal")
+    assert kinds(doubts) == [(DoubtKind.AHEAD, "crm2", 1)]
     doubts.forget()
     assert doubts.found == []

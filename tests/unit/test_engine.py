@@ -13,11 +13,11 @@ from crmbridge.config.load import load
 from crmbridge.model import (
     Audience,
     ChangeEvent,
+    ChangeKind,
     Channel,
     Choice,
     FieldSpec,
     FieldType,
-    Kind,
     Literal,
     Message,
     Reading,
@@ -30,7 +30,7 @@ from crmbridge.model import (
     load_message,
     plain,
 )
-from crmbridge.rules.engine import Engine, Outcome, Rendered, Unrenderable, Verdict, event_fact_readable, readable
+from crmbridge.rules.engine import Decided, Engine, Rendered, RuleVerdict, Unrenderable, event_fact_readable, readable
 from crmbridge.rules.expression import compile_expression
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.match import compile_match
@@ -53,14 +53,14 @@ def rule(*steps, **changes):
         "identity": "r",
         "source": "crm",
         "record": "Deal",
-        "kinds": frozenset({Kind.UPDATED}),
+        "kinds": frozenset({ChangeKind.UPDATED}),
         "clauses": (),
         "condition": None,
     }
     return Rule(**(facts | {"steps": steps or (step(),)} | changes))
 
 
-def event(kind=Kind.UPDATED, record="Deal", **fields):
+def event(kind=ChangeKind.UPDATED, record="Deal", **fields):
     return ChangeEvent(
         id="e",
         source="crm",
@@ -80,7 +80,7 @@ def run(*rules, of=None, records=None):
 
 def test_only_rules_of_the_event_s_kind_are_looked_at():
     """A thousand rules cost what the matching ones cost: the evaluations are counted."""
-    engine = Engine([rule(record=f"T{number}") for number in range(1000)] + [rule(), rule(kinds=frozenset({Kind.DELETED}))], {})
+    engine = Engine([rule(record=f"T{number}") for number in range(1000)] + [rule(), rule(kinds=frozenset({ChangeKind.DELETED}))], {})
 
     assert len(engine.run(event()).rendered) == 1
     assert engine.evaluations == 1
@@ -274,13 +274,13 @@ def test_all_of_what_cannot_be_said():
 @pytest.mark.parametrize(
     ("condition", "verdict"),
     [
-        ("record.Name == 'Parkers'", Verdict("r", True)),
-        ("record.Name == 'Other'", Verdict("r", False, "if: record.Name == 'Other'")),
-        ("record.Nope", Verdict("r", False, "if: record.Nope")),
-        ("record.Nope | default(none)", Verdict("r", False, "if: record.Nope | default(none)")),
-        ("1", Verdict("r", False, "the condition gives neither true nor false", failed=True)),
-        ("0", Verdict("r", False, "the condition gives neither true nor false", failed=True)),
-        ("record.Name > 1", Verdict("r", False, "cannot compare a text with a number", failed=True)),
+        ("record.Name == 'Parkers'", RuleVerdict("r", True)),
+        ("record.Name == 'Other'", RuleVerdict("r", False, "if: record.Name == 'Other'")),
+        ("record.Nope", RuleVerdict("r", False, "if: record.Nope")),
+        ("record.Nope | default(none)", RuleVerdict("r", False, "if: record.Nope | default(none)")),
+        ("1", RuleVerdict("r", False, "the condition gives neither true nor false", failed=True)),
+        ("0", RuleVerdict("r", False, "the condition gives neither true nor false", failed=True)),
+        ("record.Name > 1", RuleVerdict("r", False, "cannot compare a text with a number", failed=True)),
     ],
 )
 def test_verdicts(condition, verdict):
@@ -292,21 +292,21 @@ def test_verdicts(condition, verdict):
 def test_a_clause_decides_before_the_condition():
     clauses, _ = compile_match({"Name": "Other"}, None)
     broken = rule(clauses=tuple(clauses), condition=expression("record.Name > 1"))
-    assert run(broken).verdicts == [Verdict("r", False, "Name is Other: it is Parkers")]
+    assert run(broken).verdicts == [RuleVerdict("r", False, "Name is Other: it is Parkers")]
     matched, _ = compile_match({"Name": "Parkers"}, None)
-    assert run(rule(clauses=tuple(matched))).verdicts == [Verdict("r", True)]
+    assert run(rule(clauses=tuple(matched))).verdicts == [RuleVerdict("r", True)]
 
 
 def test_every_piece_tells_what_it_cost():
     """One for the decision, one for each step, whether it can be said or not; a decision and a rendering do not share a limit."""
     clauses, _ = compile_match({"Name": "Parkers"}, None)
     of = rule(step("{{ record.Name }}"), step("{{ record.Nope }}"), step("fine"), clauses=tuple(clauses))
-    engine, outcome = Engine([of, rule(id="no", kinds=frozenset({Kind.DELETED}))], {}), Outcome()
+    engine, outcome = Engine([of, rule(id="no", kinds=frozenset({ChangeKind.DELETED}))], {}), Decided()
     assert list(engine.running(event(), outcome)) == [2, 2 + 1, 2 + 1, 1 + 1]
     assert (len(outcome.rendered), len(outcome.unrenderable)) == (2, 1)
     assert outcome.rendered[0].key == engine.run(event()).rendered[0].key == idempotency_key("e", "r", "s", 0)
     stopping = Engine([rule(step("a"), stop=True), rule(step("b"), id="b", identity="b")], {})
-    assert len(list(stopping.running(event(), Outcome(), only="b"))) == 1, "what stops is decided, and says nothing itself"
+    assert len(list(stopping.running(event(), Decided(), only="b"))) == 1, "what stops is decided, and says nothing itself"
     assert stopping.evaluations == 1
 
 

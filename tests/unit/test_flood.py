@@ -5,10 +5,10 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crmbridge.intake.flood import Admission, FloodGuard, Lane
+from crmbridge.intake.flood import Admission, FloodGuard, Share
 from crmbridge.rules.rule import Surge
 
-LANE, SURGE = Lane("won", "wins", "#wins"), Surge(3, timedelta(seconds=10))
+LANE, SURGE = Share("won", "wins", "#wins"), Surge(3, timedelta(seconds=10))
 GO, FIRST, HELD = Admission.GO, Admission.FIRST_HELD, Admission.HELD
 
 
@@ -25,7 +25,7 @@ def test_the_first_go_and_one_is_the_sign():
     guard = FloodGuard()
     assert admitted(guard, 0.0, 5) == [GO, GO, GO, FIRST, HELD]
     assert admitted(guard, 1.0, 2) == [HELD, HELD]
-    assert admitted(guard, 1.0, 1, Lane("won", "wins", "#other")) == [GO]
+    assert admitted(guard, 1.0, 1, Share("won", "wins", "#other")) == [GO]
 
 
 def test_held_ones_count_too():

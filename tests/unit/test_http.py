@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from crmbridge import http
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, RateLimited, Rejected, Transient
-from crmbridge.http import Client, Session, attempt, classify, looking, marked, refusal, retry_after, signed, signing_key, web_link
+from crmbridge.http import Client, HttpSession, attempt, classify, looking, marked, refusal, retry_after, signed, signing_key, web_link
 from crmbridge.model import Network, inside_link, visible
 from crmbridge.telemetry import hide
 from crmbridge.testing import ScriptedServer, answer, cut, dribble, hang, unresponsive
@@ -37,7 +37,7 @@ Outcome = tuple[int | BaseException, bool]
 
 
 def by_session(url: str, network: Network = PATIENT, method: str = "POST") -> Outcome:
-    with Session(network) as session, marked() as mark:
+    with HttpSession(network) as session, marked() as mark:
         try:
             return session.request(method, url, data=b"x").status_code, mark.began
         except Exception as error:
@@ -234,7 +234,7 @@ def test_dribbled_headers_end_too(transport: Transport) -> None:
 
 def test_a_session_outlives_a_deadline(server: ScriptedServer) -> None:
     server.then(answer(200), hang)
-    with Session(QUICK) as session:
+    with HttpSession(QUICK) as session:
         assert session.get(server.url).status_code == 200
         with pytest.raises(requests.Timeout):
             session.get(server.url)
@@ -243,7 +243,7 @@ def test_a_session_outlives_a_deadline(server: ScriptedServer) -> None:
 
 def test_a_kept_connection_is_watched_too(server: ScriptedServer) -> None:
     server.then(answer(200), dribble)
-    with Session(QUICK) as session:
+    with HttpSession(QUICK) as session:
         session.get(server.url)
         began = time.monotonic()
         with pytest.raises(requests.Timeout):
@@ -254,7 +254,7 @@ def test_a_kept_connection_is_watched_too(server: ScriptedServer) -> None:
 def test_calls_leave_no_descriptors_behind(server: ScriptedServer) -> None:
     import os
 
-    with Session(PATIENT) as session:
+    with HttpSession(PATIENT) as session:
         session.get(server.url)
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(20):
@@ -390,7 +390,7 @@ def test_a_proxy_that_refuses_a_tunnel_is_not_our_request(transport: Transport) 
 
 def test_cookies_are_not_kept(server: ScriptedServer) -> None:
     server.then(answer(200, b"", {"Set-Cookie": "a=b"}))
-    with Session(PATIENT) as session:
+    with HttpSession(PATIENT) as session:
         session.get(server.url)
         session.get(server.url)
     assert "cookie" not in server.seen[1].headers
@@ -400,7 +400,7 @@ def test_a_private_ca_is_loaded_once(tmp_path: Any, monkeypatch: pytest.MonkeyPa
     made = []
     monkeypatch.setattr(ssl, "create_default_context", lambda **facts: made.append(facts) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     file = str(tmp_path / "ca.pem")
-    assert Session(Network(ca_file=file)).verify == file
+    assert HttpSession(Network(ca_file=file)).verify == file
 
     async def run() -> None:
         client = Client(Network(ca_file=file, deadline=0.2))
@@ -469,7 +469,7 @@ def test_a_client_answer_is_whole(server: ScriptedServer) -> None:
 )
 def test_reads_are_tried_again_twice(server: ScriptedServer, script: list[Any], status: int, requests_made: int) -> None:
     server.then(*script)
-    with Session(PATIENT) as session:
+    with HttpSession(PATIENT) as session:
         assert http.read(session, server.url).status_code == status
     assert len(server.seen) == requests_made
     assert {seen.method for seen in server.seen} == {"GET"}
@@ -477,7 +477,7 @@ def test_reads_are_tried_again_twice(server: ScriptedServer, script: list[Any], 
 
 def test_reads_give_up_with_the_last_error(server: ScriptedServer) -> None:
     server.default = cut
-    with Session(PATIENT) as session, pytest.raises(requests.ConnectionError):
+    with HttpSession(PATIENT) as session, pytest.raises(requests.ConnectionError):
         http.read(session, server.url)
     assert len(server.seen) == 3
 
@@ -485,7 +485,7 @@ def test_reads_give_up_with_the_last_error(server: ScriptedServer) -> None:
 def test_all_tries_of_a_read_share_the_deadline(server: ScriptedServer) -> None:
     server.then(answer(503))
     server.default = hang
-    with Session(Network(deadline=1)) as session:
+    with HttpSession(Network(deadline=1)) as session:
         began = time.monotonic()
         with pytest.raises(requests.Timeout):
             http.read(session, server.url)
@@ -687,12 +687,12 @@ def test_json_is_read_from_bytes() -> None:
 def test_who_cannot_be_reached_is_told_in_words(url: str, words: str) -> None:
     """The commonest first error; not the inner life of libraries."""
     with pytest.raises(requests.ConnectionError) as told:
-        Session(Network(deadline=3.0)).get(url)
+        HttpSession(Network(deadline=3.0)).get(url)
     assert http.describe(told.value) == words
 
 
 def test_what_does_not_speak_tls_is_told() -> None:
     """A forgotten `s` of https, and the other way round."""
     with ScriptedServer() as server, pytest.raises(requests.ConnectionError) as told:
-        Session(Network(deadline=3.0)).get(server.url.replace("http:", "https:"))
+        HttpSession(Network(deadline=3.0)).get(server.url.replace("http:", "https:"))
     assert http.describe(told.value).startswith("TLS fails, ")

@@ -36,7 +36,7 @@ def test_the_marker_is_whole_or_not_there(tmp_path):
 
     found = identity.read(database)
     assert (found.instance, found.epoch, found.inode) == ("one", 3, database.stat().st_ino)
-    assert identity.place(database).stat().st_mode & 0o777 == 0o600
+    assert identity.mark_file(database).stat().st_mode & 0o777 == 0o600
     for wrong in ("", "[]", "{}", '{"instance": "one"}', "\0"):
-        identity.place(database).write_text(wrong)
+        identity.mark_file(database).write_text(wrong)
         assert identity.read(database) is None

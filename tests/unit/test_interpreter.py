@@ -15,7 +15,7 @@ from crmbridge.intake.deliveries import rerender
 from crmbridge.intake.interpreter import Intake, Interpreter
 from crmbridge.model import Cursor, FieldSpec, Observation, RecordRef, State, load_message, plain
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Batch, Entry, Scope, Snapshot, SourcePosition
+from crmbridge.store.interface import Batch, Entry, Selection, Snapshot, SourcePosition
 from crmbridge.telemetry import Metrics
 
 SPEC = {"Deal": {"S": FieldSpec(), "N": FieldSpec()}}
@@ -199,7 +199,7 @@ async def test_what_cannot_be_rendered_is_a_dead_letter(store):
     await part.take(seen("1", S="a"), seen("2", S="b", N="n"), seen("3", S="", N=""))
 
     assert await part.said() == ["b n"]
-    dead = await store.select([State.DEAD], Scope())
+    dead = await store.select([State.DEAD], Selection())
     assert [(one.reason, one.message.record.id) for one in dead] == [("unrenderable", "3"), ("unrenderable", "1")]
     assert "record.N" in dead[1].last_error
     assert part.metrics.registry.get_sample_value("crmbridge_rule_errors_total", {"rule": "r"}) == 2
@@ -279,7 +279,7 @@ async def test_before_is_narrowed_too(store):
 
 async def test_a_silent_baseline_then_news(part):
     """What exists is learnt; what changes or appears afterwards is said."""
-    await part.take(seen("1", S="a"), seen("2", S="a"), silent=True)
+    await part.take(seen("1", S="a"), seen("2", S="a"), learning=True)
     assert (await part.store.last_event(), await part.said()) == (0, [])
 
     await part.take(seen("1", S="a"), seen("2", S="b"), seen("3", S="new"), unseen_is_new=True)

@@ -11,11 +11,11 @@ from store_contract import batch, entry, other
 from crmbridge import telemetry
 from crmbridge.errors import CrmbridgeError, InvalidRequest, StoreError
 from crmbridge.operate.book import Actor
-from crmbridge.operate.desk import Desk
 from crmbridge.operate.port import Stopped
+from crmbridge.operate.verbs import Verbs
 from crmbridge.rules.engine import Engine
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Retention, Scope
+from crmbridge.store.interface import Retention, Selection
 from crmbridge.store.ledger import Order
 from crmbridge.telemetry import JsonFormatter
 
@@ -37,7 +37,7 @@ def store(tmp_path):
 
 
 def desk(store, **own):
-    return Desk(Stopped(store=store, config=Configured(), clock=lambda: NOW, built=None), {}, own)
+    return Verbs(Stopped(store=store, config=Configured(), clock=lambda: NOW, built=None), {}, own)
 
 
 def order(verb="pause", **facts):
@@ -288,7 +288,7 @@ async def test_a_scope_means_the_same_after_it_was_written_down(store):
     where = {"rule": "r", "names": [], "all": False, "since": None}
     await ask(desk(store), "queue_hold", {"where": where}, ANN)
     assert where == {"rule": "r", "names": [], "all": False, "since": None}
-    assert await store.count(["held"], Scope()) == 3
+    assert await store.count(["held"], Selection()) == 3
 
 
 async def test_what_is_written_down_has_bounds_and_no_secret(store, caplog):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crmbridge.model import FieldSpec, FieldType, Reading, Unread, markup_words
 from crmbridge.model.markup import MOST_MARKUP
-from crmbridge.rules.expression import Scope
+from crmbridge.rules.expression import Bindings
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.template import compile_template
 
@@ -108,7 +108,7 @@ def test_a_field_of_html_holds_words():
 def test_a_filter_for_one_place():
     """`| plain` reads a field that is not configured as HTML; much of it is too much work for one message."""
     template = compile_template("{{ record.Note | plain | truncate(20) }}", fields=None, filters=FILTERS)
-    assert template.render(Scope({"Note": "<p>Hello&nbsp;<b>World</b></p>"}, {}, {}))[0].text == "Hello World"
+    assert template.render(Bindings({"Note": "<p>Hello&nbsp;<b>World</b></p>"}, {}, {}))[0].text == "Hello World"
     many = compile_template("{% for x in record.L %}{{ record.Note | plain | truncate(9) }}{% endfor %}", fields=None, filters=FILTERS)
     with pytest.raises(Exception, match="too much work"):
-        many.render(Scope({"Note": "<p>x</p>" * 1000, "L": ("a",) * 100}, {}, {}))
+        many.render(Bindings({"Note": "<p>x</p>" * 1000, "L": ("a",) * 100}, {}, {}))

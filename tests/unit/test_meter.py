@@ -12,7 +12,7 @@ from shared import NOW
 from test_templates import evaluate, render
 
 from crmbridge.errors import RenderError
-from crmbridge.model import ChangeEvent, Choice, Kind, Literal, Value, plain, spans
+from crmbridge.model import ChangeEvent, ChangeKind, Choice, Literal, Value, plain, spans
 from crmbridge.rules.match import Clause, first_failure
 from crmbridge.rules.meter import LIMIT, Meter, search, size
 from crmbridge.rules.values import Joined
@@ -97,7 +97,15 @@ def test_no_condition_works_for_long(condition):
 def test_no_clause_works_for_long(field, operator, wanted):
     """Clauses of `match` are charged like expressions."""
     event = ChangeEvent(
-        id="e", source="crm", record_type="Deal", record_id="1", revision=1, kind=Kind.UPDATED, occurred_at=None, fields=ODD, before=ODD
+        id="e",
+        source="crm",
+        record_type="Deal",
+        record_id="1",
+        revision=1,
+        kind=ChangeKind.UPDATED,
+        occurred_at=None,
+        fields=ODD,
+        before=ODD,
     )
     clauses = tuple(Clause(field, operator, wanted) for _ in range(10))
 
@@ -118,7 +126,15 @@ def test_honest_rules_have_room():
 def test_why_a_clause_failed_is_told_in_few_words():
     """A record's long value is shown as far as it helps."""
     event = ChangeEvent(
-        id="e", source="crm", record_type="Deal", record_id="1", revision=1, kind=Kind.UPDATED, occurred_at=None, fields=ODD, before={}
+        id="e",
+        source="crm",
+        record_type="Deal",
+        record_id="1",
+        revision=1,
+        kind=ChangeKind.UPDATED,
+        occurred_at=None,
+        fields=ODD,
+        before={},
     )
 
     assert Clause("Names", "contains", "x").why_not(event).endswith("name 8, name 9, ... (20000 items)")

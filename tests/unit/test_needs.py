@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from crmbridge.errors import RenderError
-from crmbridge.rules.expression import Scope, compile_expression
+from crmbridge.rules.expression import Bindings, compile_expression
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.template import compile_template
 
@@ -66,14 +66,14 @@ def test_what_is_not_needed_may_be_empty(source):
     for gone in itertools.product([False, True], repeat=len(free)):
         empty = {name for name, one in zip(free, gone, strict=True) if one}
         record = {name: None if f"record.{name}" in empty else ("y",) if name == "L" else "y" for name in "ABCL"}
-        compiled(source).render(Scope(record, {"A": "y"}, {"url": "https://x/"}))
+        compiled(source).render(Bindings(record, {"A": "y"}, {"url": "https://x/"}))
 
 
 @pytest.mark.parametrize("source", ["{{ record.A }}", "{{ record.A | upper }}", "{{ record.A ~ 'x' }}", "{{ 'x' ~ record.A }}"])
 def test_what_is_needed_may_not(source):
     """That is what makes a dead letter."""
     with pytest.raises(RenderError, match="empty here"):
-        compiled(source).render(Scope({"A": None}, {}, {}))
+        compiled(source).render(Bindings({"A": None}, {}, {}))
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ from store_contract import batch, entry, lease, other, settled
 import crmbridge.operate
 from crmbridge.errors import StoreError
 from crmbridge.model import Audience, Receipt, State
-from crmbridge.operate.desk import orders_of, questions_of
 from crmbridge.operate.port import Running, Stopped
-from crmbridge.operate.scope import Refused
+from crmbridge.operate.selection import OrderRefused
+from crmbridge.operate.verbs import orders_of, questions_of
 from crmbridge.rules.engine import Engine
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Aside, Batch, Pause, PauseKind, Scope, Wait
+from crmbridge.store.interface import Aside, Batch, Pause, PauseKind, Selection, Wait
 
 MANY = 3000
 """More than any page of the store, and than the bites of an order."""
@@ -59,7 +59,7 @@ class Network:
 
     async def delete(self, receipt):
         if int(receipt.remote_id) < self.refuses:
-            raise Refused("too old")
+            raise OrderRefused("too old")
         self.gone.add(receipt.remote_id)
 
 
@@ -121,7 +121,7 @@ async def filled(store, state, count=MANY):
         numbers = range(start, min(start + 200, count))
         await store.record(batch(*[entry(f"k{n}", record=other(n), text=f"no {n}") for n in numbers]), NOW)
     if state is State.HELD:
-        await store.hold(Scope(), "by_hand", NOW)
+        await store.hold(Selection(), "by_hand", NOW)
     elif state is not State.QUEUED:
         while found := (await lease(store, limit=1000, per_lane=1000)).deliveries:
             receipt = (lambda one: Receipt(remote_id=one.key[1:])) if state is State.DELIVERED else (lambda one: None)
@@ -137,7 +137,7 @@ def saying(one, **changes):
 
 
 async def counted(store):
-    return {state: count for state in State if (count := await store.count([state], Scope()))}
+    return {state: count for state in State if (count := await store.count([state], Selection()))}
 
 
 async def put_aside(store, count):
@@ -184,7 +184,7 @@ async def test_an_order_that_ended_in_the_middle_is_finished_by_a_repeat(opened,
         await give(verbs(stopped(store, config())))
     except StoreError:
         store.left = None
-        with contextlib.suppress(Refused):  # All was done but for the answer: it is not paused any more.
+        with contextlib.suppress(OrderRefused):  # All was done but for the answer: it is not paused any more.
             await give(verbs(stopped(store, config())))
     store.left = None
     assert await counted(store) == {state: 1100 if count == MANY else count for state, count in expected.items()}
@@ -195,7 +195,7 @@ async def test_a_summary_tells_how_many_waited(opened, port):
     store = await filled(opened(), State.QUEUED)
     await store.pause(FAIR)
     assert (await verbs(port(store, config()))["resume"]("out", "summary"))["dropped"] == MANY
-    (said,) = await store.select([State.QUEUED], Scope())
+    (said,) = await store.select([State.QUEUED], Selection())
     assert said.message.text[0].text == f"{MANY} messages waited during a pause and are not said one by one: r."
 
 
@@ -204,7 +204,7 @@ async def test_what_was_not_paused_loses_nothing(opened, port, say):
     """An order that is refused has done nothing, whatever `on_resume` says; so a repeat of one that was done does nothing either."""
     store = await filled(opened(), State.QUEUED, 50)
     desk = verbs(port(store, config(on_resume="summary")))
-    with pytest.raises(Refused, match="out was not paused"):
+    with pytest.raises(OrderRefused, match="out was not paused"):
         await desk["resume"]("out", say)
     assert await counted(store) == {State.QUEUED: 50}
 
@@ -302,7 +302,7 @@ async def test_taking_back_goes_on_where_it_ended(opened):
 
 
 async def test_only_a_running_daemon_takes_back(opened):
-    with pytest.raises(Refused, match="no crmbridge runs"):
+    with pytest.raises(OrderRefused, match="no crmbridge runs"):
         await verbs(stopped(opened(), config()))["retract"](["1"])
 
 

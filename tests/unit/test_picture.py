@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 from shared import examples
 
 from crmbridge.errors import DeliveryError, Transient
-from crmbridge.http import NoPicture, Pictures, Session, made_anew
+from crmbridge.http import HttpSession, NoPicture, Pictures, made_anew
 from crmbridge.http import picture as kit
 from crmbridge.http.picture import is_public
 from crmbridge.model import Network
@@ -307,7 +307,7 @@ def test_behind_a_proxy_names_are_judged_as_far_as_they_are_known(monkeypatch: p
     with ScriptedServer() as proxy:
         network = Network(proxy=proxy.url)
         monkeypatch.setattr(socket, "getaddrinfo", resolve)
-        monkeypatch.setattr(Session, "get", lambda self, url, **_: asked.append(url) or pytest.skip("asked"))
+        monkeypatch.setattr(HttpSession, "get", lambda self, url, **_: asked.append(url) or pytest.skip("asked"))
         for host in ("inner.example", "169.254.169.254", "[fd00::1]"):
             assert isinstance(fetched(f"https://{host}/a.png", network=network), NoPicture)
         assert asked == []

@@ -18,7 +18,7 @@ from crmbridge.publisher.decide import Cap, OnUnknown, Policy
 from crmbridge.publisher.pace import Paces
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Scope, Wait
+from crmbridge.store.interface import Selection, Wait
 from crmbridge.telemetry import Metrics
 
 
@@ -430,7 +430,7 @@ async def test_a_message_for_fewer_readers_is_never_said_to_more(store):
     async with Running(store, network, audience=Audience.PUBLIC):
         await until(lambda: _only_dead(store))
     assert network.seen == []
-    (dead,) = await store.select([State.DEAD], Scope())
+    (dead,) = await store.select([State.DEAD], Selection())
     assert dead.last_error == "it was made for out, read by the company; out is read by the public"
 
 

@@ -24,21 +24,21 @@ from crmbridge.intake.parts import Intake, cut
 from crmbridge.intake.repeats import Repeats, repeated
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.model import (
-    Body,
+    ChangeKind,
     Cursor,
     FieldSpec,
-    Kind,
     LastBody,
     Observation,
     RecordRef,
     Repeat,
     Same,
+    Unnamed,
     dump_observation,
     load_observation,
 )
 from crmbridge.rules.engine import Engine
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Known, SourcePosition
+from crmbridge.store.interface import AlreadyKnown, SourcePosition
 from crmbridge.telemetry import Metrics
 
 DEAL = RecordRef("crm", "Deal", "1")
@@ -53,7 +53,7 @@ IMPATIENT = mock.patch("crmbridge.intake.desk.asyncio.sleep", _soon)
 
 
 def body(digest="d", item=0, at=NOW, within=DAY):
-    return Body(digest, item, at, within)
+    return Unnamed(digest, item, at, within)
 
 
 def seen(body=None, **more):
@@ -82,7 +82,7 @@ def test_the_same_bytes(last, now, expected):
 
 def test_the_version_decides_then_the_id_then_the_bytes():
     """And what differs in the first of them is no repeat, however alike the rest is."""
-    known = Known({}, {"o": NOW - DAY}, {DEAL: LastBody("d", 0, NOW - DAY)})
+    known = AlreadyKnown({}, {"o": NOW - DAY}, {DEAL: LastBody("d", 0, NOW - DAY)})
     assert not Repeats(known, NOW).has(DEAL, seen(version="1", observation_id="o"))
     assert Repeats(known, NOW).has(DEAL, seen(observation_id="o"))
     assert not Repeats(known, NOW).has(DEAL, seen(observation_id="p"))
@@ -92,25 +92,25 @@ def test_the_version_decides_then_the_id_then_the_bytes():
 
 def test_a_repeat_is_counted_once_for_what_was_repeated():
     """With when it was new; a request that a kill left half done is none of its sender's."""
-    asked = Repeats(Known({}, {"o": NOW - DAY}, {DEAL: LastBody("d", 0, NOW - DAY)}), NOW)
+    asked = Repeats(AlreadyKnown({}, {"o": NOW - DAY}, {DEAL: LastBody("d", 0, NOW - DAY)}), NOW)
     assert [asked.has(DEAL, one) for one in (seen(observation_id="o"), seen(observation_id="o"), seen(body()))] == [True] * 3
     assert asked.again == [
         Repeat(DEAL, Same.ID, "o", NOW - DAY, NOW, 2),
         Repeat(DEAL, Same.BYTES, "d", NOW - DAY, NOW, 1),
     ]
-    half = Repeats(Known({}, {}, {DEAL: LastBody("d", 3, NOW)}), NOW)
+    half = Repeats(AlreadyKnown({}, {}, {DEAL: LastBody("d", 3, NOW)}), NOW)
     assert (half.has(DEAL, seen(body(item=2))), list(half.again)) == (True, [])
 
 
 def test_anything_else_of_the_record_comes_between():
     """Also what has a version or an id of its own, where a sender gives them only sometimes."""
-    known = Known({}, {}, {DEAL: LastBody("d", 0, NOW)})
+    known = AlreadyKnown({}, {}, {DEAL: LastBody("d", 0, NOW)})
     for other in (seen(body("e")), seen(version="1"), seen(observation_id="o")):
         asked = Repeats(known, NOW)
         asked.note(DEAL, other)
         assert not asked.has(DEAL, seen(body()))
         assert asked.bodies == {DEAL: LastBody("e", 0, NOW) if other.body else None}
-    silent = Repeats(Known({}, {}), NOW)
+    silent = Repeats(AlreadyKnown({}, {}), NOW)
     silent.note(DEAL, seen(version="1"))
     assert silent.bodies == {}  # a sender that always gives one costs nothing
 
@@ -279,7 +279,7 @@ async def test_created_and_deleted_are_told_once_however_often_they_come(store):
         for topic in ("new", "new", "gone", "gone", "gone"):
             await bridge.send(items((1, "A")), x_topic=topic)
             await bridge.settle()
-        assert [one.event.kind for one in await store.events_after(0, 10)] == [Kind.CREATED, Kind.DELETED]
+        assert [one.event.kind for one in await store.events_after(0, 10)] == [ChangeKind.CREATED, ChangeKind.DELETED]
 
 
 async def test_an_id_is_a_repeat_for_as_long_as_ids_are_known(store):

@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 from shared import NOW
 
-from crmbridge.http import Session, Token
+from crmbridge.http import AccessToken, HttpSession
 from crmbridge.model import Network
 from crmbridge.rest.login import Login
-from crmbridge.rest.login_options import OAuth2
+from crmbridge.rest.login_options import OAuth2Login
 from crmbridge.testing import ScriptedServer
 
 CLIENT = {"scheme": "oauth2", "client_id": "app", "client_secret": "canary-client-secret"}
@@ -30,8 +30,8 @@ def asked():
     with ScriptedServer(give) as server:
 
         def login(**options):
-            session = Session(Network(deadline=5.0))
-            return Login(OAuth2(**CLIENT, token_url=f"{server.url}/token", **options), session, lambda: NOW)
+            session = HttpSession(Network(deadline=5.0))
+            return Login(OAuth2Login(**CLIENT, token_url=f"{server.url}/token", **options), session, lambda: NOW)
 
         yield found, login
 
@@ -61,11 +61,11 @@ def test_another_code_is_another_login(asked):
 def test_the_client_alone_is_never_asked_to_refresh(asked):
     """Whatever an answer held beside the token."""
     found, login = asked
-    login().obtain(Token("t", NOW, "r"))
+    login().obtain(AccessToken("t", NOW, "r"))
     assert [form["grant_type"] for form in found] == ["client_credentials"]
 
 
 @pytest.mark.parametrize("options", [{"code": "c", "refresh_token": "r"}, {"redirect_uri": "https://us.example"}])
 def test_what_does_not_go_together(options):
     with pytest.raises(ValidationError, match="code"):
-        OAuth2(**CLIENT, token_url="https://crm.example/token", **options)
+        OAuth2Login(**CLIENT, token_url="https://crm.example/token", **options)

@@ -7,7 +7,7 @@ import yaml
 from shared import NOW, deals
 
 from crmbridge.config.load import load
-from crmbridge.model import ChangeEvent, Kind, Literal, Value, dump_message, load_message
+from crmbridge.model import ChangeEvent, ChangeKind, Literal, Value, dump_message, load_message
 from crmbridge.rules.rule import Mode, Surge
 
 CONFIG = {
@@ -20,7 +20,7 @@ CONFIG = {
     },
 }
 EVENT = ChangeEvent(
-    id="e", source="crm", record_type="Deal", record_id="1", revision=1, kind=Kind.CREATED, occurred_at=NOW,
+    id="e", source="crm", record_type="Deal", record_id="1", revision=1, kind=ChangeKind.CREATED, occurred_at=NOW,
     fields={"Name": "Parkers & Sons", "Note": "secret plans"}, before={},
 )  # fmt: skip
 

@@ -303,7 +303,7 @@ async def test_silent_connections_keep_nobody_out(site):
 
 
 async def test_one_address_has_so_many_connections_and_no_more(site):
-    async with listening(site, max_connections=20, max_per_place=5) as server:
+    async with listening(site, max_connections=20, max_per_origin=5) as server:
         held = await silent(server, 12, "127.0.0.2")
         assert (len(server.connections), await ended(held)) == (5, 7)
         assert await ended(held[:7]) == 7, "the oldest went"
@@ -312,11 +312,11 @@ async def test_one_address_has_so_many_connections_and_no_more(site):
         for _, writer in held + others:
             writer.close()
         await asyncio.sleep(0.05)
-        assert (len(server.connections), dict(server.places)) == (0, {})
+        assert (len(server.connections), dict(server.origins)) == (0, {})
 
 
 async def test_a_trusted_proxy_has_as_many_connections_as_there_are(site):
-    async with listening(site, max_connections=20, max_per_place=5, trusted=["127.0.0.1"]) as server:
+    async with listening(site, max_connections=20, max_per_origin=5, trusted=["127.0.0.1"]) as server:
         held = await silent(server, 12)
         assert (len(server.connections), await ended(held)) == (12, 0)
         for _, writer in held:

@@ -11,7 +11,7 @@ from store_contract import StoreContract, batch, entry, other
 from crmbridge.errors import StoreError
 from crmbridge.model import Receipt, State
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Scope, Settlement
+from crmbridge.store.interface import Selection, Settlement
 from crmbridge.store.sqlite import Q
 
 
@@ -89,7 +89,7 @@ async def test_many_attempts_settled_at_once_are_one_statement_that_fits(tmp_pat
     ended = [Settlement(delivery=one, state=State.DELIVERED, outcome="delivered", receipt=Receipt(remote_id=one.key)) for one in leased]
     await store.settle(ended, [], NOW)
 
-    assert len(await store.published(Scope(), 7000)) == 6000
+    assert len(await store.published(Selection(), 7000)) == 6000
     store.close()
 
 

@@ -12,7 +12,7 @@ from crmbridge.config.load import load
 from crmbridge.contract import Ability
 from crmbridge.errors import ConfigError
 from crmbridge.intake.deliveries import summary
-from crmbridge.model import ChangeEvent, Kind, Literal, Value, dump_message, load_message
+from crmbridge.model import ChangeEvent, ChangeKind, Literal, Value, dump_message, load_message
 from crmbridge.registry import load as connector
 from crmbridge.registry import names
 from crmbridge.rules.rule import Surge
@@ -34,7 +34,15 @@ CONFIG = {
 def event(**fields):
     given = {"Name": "Parkers & Sons", "Face": "x", "Key": "k", **fields}
     return ChangeEvent(
-        id="e", source="crm", record_type="Deal", record_id="1", revision=1, kind=Kind.UPDATED, occurred_at=NOW, fields=given, before={}
+        id="e",
+        source="crm",
+        record_type="Deal",
+        record_id="1",
+        revision=1,
+        kind=ChangeKind.UPDATED,
+        occurred_at=NOW,
+        fields=given,
+        before={},
     )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from crmbridge.errors import RenderError
 from crmbridge.model import Choice, FieldSpec, FieldType, Literal, Reading, Value, plain
-from crmbridge.rules.expression import CompileError, Scope, compile_expression, did_you_mean
+from crmbridge.rules.expression import Bindings, CompileError, compile_expression, did_you_mean
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.template import compile_template
 
@@ -34,7 +34,7 @@ RECORD = {
 
 
 def scope(record=RECORD, **names):
-    return Scope(record, names.get("before", {}), names.get("event", {}), Reading(days=names.get("zone", timezone.utc)))
+    return Bindings(record, names.get("before", {}), names.get("event", {}), Reading(days=names.get("zone", timezone.utc)))
 
 
 def render(source, record=RECORD, fields=None, **names):

@@ -13,12 +13,12 @@ from crmbridge.cli import cli as main
 from crmbridge.config.models import AlertsModel
 from crmbridge.contract import Promise, Right
 from crmbridge.errors import LoginRefused, SourceError, StoreError
-from crmbridge.http import Refused, describe
-from crmbridge.intake.doubts import Doubt, Kind
+from crmbridge.http import VendorRefused, describe
+from crmbridge.intake.doubts import Doubt, DoubtKind
 from crmbridge.intake.poller import Cause, cause
 from crmbridge.model import Network, State, Why, plain
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Pause, PauseKind, Scope, Tally, Waiting
+from crmbridge.store.interface import Pause, PauseKind, Selection, Tally, Waiting
 from crmbridge.supervise import Parts
 from crmbridge.telemetry import Metrics
 from crmbridge.troubles import find as finder
@@ -28,7 +28,7 @@ from crmbridge.troubles.find import failing, find
 from crmbridge.troubles.pulse import Pulse
 from crmbridge.troubles.status import set_gauges, shown
 from crmbridge.troubles.trouble import Code, Severity
-from crmbridge.troubles.watch import Watch
+from crmbridge.troubles.watch import Memory
 
 LACKING = Right(
     name="read mail.tracking.value (ir.model.access)",
@@ -92,11 +92,11 @@ TROUBLES = [
     (Code.REQUESTS_LATE, "crm", inbox(failed=False)),
     (Code.REQUESTS_FAILED, "crm", inbox(failed=True)),
     (Code.RECORDS_ASIDE, "crm", inbox(failed=True, records=True)),
-    (Code.FIELD_UNREAD, "crm/Deal.Amount", doubt(Kind.UNREAD, "crm/Deal.Amount")),
-    (Code.FIELD_GONE, "crm/Deal.Stage", doubt(Kind.GONE, "crm/Deal.Stage")),
-    (Code.WALK_FAILING, "crm/Deal", doubt(Kind.WALK, "crm/Deal")),
-    (Code.STAMPS_AHEAD, "crm", doubt(Kind.AHEAD, "crm")),
-    (Code.STAMPS_BEHIND, "crm", doubt(Kind.BEHIND, "crm")),
+    (Code.FIELD_UNREAD, "crm/Deal.Amount", doubt(DoubtKind.UNREAD, "crm/Deal.Amount")),
+    (Code.FIELD_GONE, "crm/Deal.Stage", doubt(DoubtKind.GONE, "crm/Deal.Stage")),
+    (Code.WALK_FAILING, "crm/Deal", doubt(DoubtKind.WALK, "crm/Deal")),
+    (Code.STAMPS_AHEAD, "crm", doubt(DoubtKind.AHEAD, "crm")),
+    (Code.STAMPS_BEHIND, "crm", doubt(DoubtKind.BEHIND, "crm")),
     (Code.RULE_UNDECIDED, "x", {"undecided": [lately()]}),
     (Code.DESTINATION_UNREACHED, "wins", destination(DestinationState.UNREACHED)),
     (Code.DESTINATION_REFUSED, "wins", destination(DestinationState.REFUSED)),
@@ -222,10 +222,10 @@ def test_the_kind_of_a_failure():
         cause(one)
         for one in (
             LoginRefused("no"),
-            Refused("no", 401),
-            Refused("no", 403),
-            Refused("slow", 429),
-            Refused("gone", 404),
+            VendorRefused("no", 401),
+            VendorRefused("no", 403),
+            VendorRefused("slow", 429),
+            VendorRefused("gone", 404),
             SourceError("wait", later),
             SourceError("no"),
             StoreError("full"),
@@ -240,7 +240,7 @@ def test_the_kind_of_a_failure():
 
 def test_a_trouble_keeps_its_beginning_until_it_is_over():
     """As the facts have it, else when it was found first; one that comes back begins anew."""
-    watch = Watch({"shadow": NOW - HOUR})
+    watch = Memory({"shadow": NOW - HOUR})
     trouble = replace(GOOD, shadow=True, mute="why", **destination(DestinationState.REFUSED))
 
     first = {one.code: one.since for one in watch.look(trouble)}
@@ -306,13 +306,13 @@ class Told:
         self.store = store
         self.nudged = []
         self.alerts = Alerts(store, Network(), now=lambda: self.clock, recorded=self.nudged.append)
-        self.watch = Watch()
+        self.watch = Memory()
 
     async def look(self, **facts):
         await self.alerts.look(self.watch.look(replace(GOOD, now=self.clock, **facts)), self.model)
 
     async def words(self):
-        return [plain(one.message.text) for one in await self.store.select([State.QUEUED], Scope(), oldest=True)]
+        return [plain(one.message.text) for one in await self.store.select([State.QUEUED], Selection(), oldest=True)]
 
 
 @pytest.fixture
@@ -375,7 +375,7 @@ async def test_an_alert_that_does_not_get_out_is_a_trouble_itself(told):
 
 def test_status_says_everything_in_enums_with_words_beside():
     facts = replace(GOOD, **pause(waiting=3), **destination(DestinationState.REFUSED, words="no", counts={"queued": 2}))
-    said = shown(facts, Watch().look(facts))
+    said = shown(facts, Memory().look(facts))
 
     assert said["ok"] is False
     assert [(one["code"], one["severity"], one["about"]) for one in said["troubles"]] == [
@@ -389,7 +389,7 @@ def test_status_says_everything_in_enums_with_words_beside():
 
 
 def test_metrics_hold_each_trouble_as_long_as_it_is_there():
-    metrics, watch = Metrics(), Watch()
+    metrics, watch = Metrics(), Memory()
     trouble = replace(GOOD, **tally(State.DEAD, "rejected"), **destination(DestinationState.REFUSED))
     labels = {"code": "dead_rejected", "severity": "error", "about": "wins"}
 

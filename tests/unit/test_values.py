@@ -9,7 +9,7 @@ import pytest
 from shared import NOW
 
 from crmbridge.errors import RenderError
-from crmbridge.model import Audience, ChangeEvent, Choice, FieldSpec, FieldType, Kind, Literal, Ordered, Reading, Unread, Value, plain
+from crmbridge.model import Audience, ChangeEvent, ChangeKind, Choice, FieldSpec, FieldType, Literal, Ordered, Reading, Unread, Value, plain
 from crmbridge.rules.engine import Engine
 from crmbridge.rules.expression import compile_expression
 from crmbridge.rules.filters import FILTERS, as_date
@@ -319,7 +319,7 @@ def test_quotients():
 # --- through the language
 
 
-def event(fields, before=None, kind=Kind.UPDATED):
+def event(fields, before=None, kind=ChangeKind.UPDATED):
     return ChangeEvent(
         id="e", source="crm", record_type="T", record_id="1", revision=2, kind=kind, occurred_at=NOW, fields=fields, before=before or {}
     )
@@ -333,7 +333,14 @@ def engine(text="x", match=None, condition=None, reading=GERMAN, records=None):
         id="s", identity="s", destination="out", audience=Audience.COMPANY, text=compile_template(text, fields=None, filters=FILTERS)
     )
     rule = Rule(
-        id="r", identity="r", source="crm", record="T", kinds=frozenset(Kind), clauses=tuple(clauses), condition=compiled, steps=(step,)
+        id="r",
+        identity="r",
+        source="crm",
+        record="T",
+        kinds=frozenset(ChangeKind),
+        clauses=tuple(clauses),
+        condition=compiled,
+        steps=(step,),
     )
     return Engine([rule], records or {}, reading.days, {"crm": reading})
 
@@ -450,7 +457,15 @@ def test_never_is_an_instant_too():
 def test_a_rule_that_says_one_of_what_is_true(wanted):
     """Written when SQLite's BOOLEAN was still a number: where the column says what is true, 1 is."""
     clauses, problems = compile_match({"won": {"becomes": wanted}, "lost": 0 * wanted}, {})
-    facts = {"id": "e", "source": "crm", "record_type": "Deal", "record_id": "7", "revision": 2, "kind": Kind.UPDATED, "occurred_at": NOW}
+    facts = {
+        "id": "e",
+        "source": "crm",
+        "record_type": "Deal",
+        "record_id": "7",
+        "revision": 2,
+        "kind": ChangeKind.UPDATED,
+        "occurred_at": NOW,
+    }
     assert not problems
     for won, lost, failed in [(True, False, None), (True, True, "lost"), (False, False, "won")]:
         event = ChangeEvent(**facts, fields={"won": won, "lost": lost}, before={"won": False, "lost": False})

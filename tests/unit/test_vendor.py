@@ -11,7 +11,7 @@ from shared import NOW
 
 from crmbridge import telemetry
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused, Session, Token, Tokens, Vendor, denial, parse_xml
+from crmbridge.http import AccessToken, HttpSession, Tokens, Vendor, VendorRefused, denial, parse_xml
 from crmbridge.model import Network
 from crmbridge.telemetry import redact
 from crmbridge.testing import ScriptedServer, answer, cut
@@ -36,7 +36,7 @@ def issuing(clock, log, seconds=3600):
     def obtain(last):
         log.append(last.refresh if last else None)
         number = len(log)
-        return Token(f"canary-access-{number}", clock() + timedelta(seconds=seconds), f"canary-refresh-{number}", {"at": "here"})
+        return AccessToken(f"canary-access-{number}", clock() + timedelta(seconds=seconds), f"canary-refresh-{number}", {"at": "here"})
 
     return obtain
 
@@ -88,7 +88,7 @@ def test_two_processes_share_what_a_vendor_gives_once(clock, tmp_path):
         assert (last.refresh if last else "canary-refresh-0") == good[-1], "invalid_grant"
         log.append(1)
         good.append(f"canary-refresh-{len(log)}")
-        return Token(f"canary-access-{len(log)}", clock() + timedelta(hours=1), good[-1])
+        return AccessToken(f"canary-access-{len(log)}", clock() + timedelta(hours=1), good[-1])
 
     daemon, verb = (Tokens(obtain, now=clock, keep=file) for _ in range(2))
     assert daemon.get().value == verb.get().value == "canary-access-1"
@@ -129,7 +129,7 @@ def server():
 @pytest.fixture
 def vendor(server, clock):
     made = Vendor(
-        Session(Network(deadline=3.0)),
+        HttpSession(Network(deadline=3.0)),
         Tokens(issuing(clock, []), now=clock),
         words=lambda body: body.get("message", "") if isinstance(body, dict) else "",
         now=clock,
@@ -184,7 +184,7 @@ def test_a_new_token_cures_one_refusal(vendor, server):
     ask(vendor, server)
     assert [one.headers["authorization"] for one in server.seen] == ["Bearer canary-access-1", "Bearer canary-access-2"]
     server.then(answer(401, {"message": "no"}), answer(401, {"message": "still no"}))
-    with pytest.raises(Refused, match="still no") as told:
+    with pytest.raises(VendorRefused, match="still no") as told:
         ask(vendor, server)
     assert (told.value.status, len(server.seen)) == (401, 4)
 
@@ -230,10 +230,10 @@ def test_a_denial_is_told_from_what_only_failed(status, also, said):
     """What is an outage, or a login that is over, says nothing of a right."""
 
     def ask():
-        raise Refused("no", status)
+        raise VendorRefused("no", status)
 
     if said is None:
-        with pytest.raises(Refused):
+        with pytest.raises(VendorRefused):
             denial(ask, also)
     else:
         assert denial(ask, also) == said

@@ -11,7 +11,7 @@ from test_poller import Crm, make, page
 
 from crmbridge.contract import Stretch, Walk
 from crmbridge.errors import SourceError
-from crmbridge.intake.doubts import Kind as Odd
+from crmbridge.intake.doubts import DoubtKind as Odd
 from crmbridge.store import SqliteStore
 
 HOUR = timedelta(hours=1)
@@ -37,7 +37,7 @@ class Table(Crm):
         self.walked.append((place, rows))
         ids = sorted(id for id in self.rows if place is None or id > place)[: self.size]
         found = [seen(id, S=self.rows[id]) for id in ids] if rows else ()
-        return Stretch(ids=ids, observations=found, place=ids[-1] if len(ids) == self.size else None)
+        return Stretch(ids=ids, observations=found, bookmark=ids[-1] if len(ids) == self.size else None)
 
 
 class Clock:
@@ -240,7 +240,7 @@ async def test_a_walk_that_fails_is_told_and_begins_anew(part):
 async def test_a_walk_that_does_not_get_on_ends(part):
     table = Table({"a": "1", "b": "2", "c": "3"})
     _, later = await begun(part, table)
-    table.walk = lambda *_: Stretch(ids=["a"], place="a")
+    table.walk = lambda *_: Stretch(ids=["a"], bookmark="a")
     await later()
     assert "does not get on" in part.interpreter.doubts.found[0].what
     assert await told(part) == []

@@ -12,7 +12,7 @@ from test_interpreter import Part, seen
 from crmbridge.contract import Reply, Setting, WebhookRequest
 from crmbridge.errors import InvalidSignature, SourceError, StoreError
 from crmbridge.hooks import Hook, HookOptions, Map
-from crmbridge.http import Refused
+from crmbridge.http import VendorRefused
 from crmbridge.intake import desk as module
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.model import Reading, RecordRef
@@ -338,7 +338,7 @@ async def test_what_the_crm_never_shows_fails_alone(store):
 
     def fetch_many(record_type, ids):
         if "3" in ids:
-            raise Refused("invalid ID field: 3", 400)
+            raise VendorRefused("invalid ID field: 3", 400)
         return real(record_type, ids)
 
     far.fetch_many = fetch_many

@@ -16,7 +16,7 @@ from connectors.destinations.email.options import EmailOptions
 from connectors.destinations.email.words import plain_words
 from crmbridge.contract import Limits, Rate, Setting
 from crmbridge.errors import AuthFailed, DeliveryError, RateLimited, Rejected, Transient
-from crmbridge.http import Watch, attempt, describe, looking
+from crmbridge.http import SocketGuard, attempt, describe, looking
 from crmbridge.model import Message, Receipt, Text, shortened
 
 # https://www.spamresource.com/2022/01/what-is-gmail-clipping-and-what-to-do.html , read 2026-11-30: Gmail shows a page's first
@@ -94,7 +94,7 @@ class EmailDestination:
     def _connected(self) -> Iterator[Dialogue]:
         """A conversation that ends within the deadline."""
         network = self._setting.network
-        with Watch(network.deadline) as watch:
+        with SocketGuard(network.deadline) as watch:
             server = Dialogue(self._options, self._sender.domain, network, watch, self._setting.now)
             try:
                 server.open()

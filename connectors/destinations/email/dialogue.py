@@ -23,7 +23,7 @@ from connectors.destinations.email.addresses import Mailbox
 from connectors.destinations.email.errors import Reply, Step, meaning
 from connectors.destinations.email.options import PORTS, EmailOptions
 from crmbridge.errors import AuthFailed, Rejected
-from crmbridge.http import Watch, begin, credential
+from crmbridge.http import SocketGuard, begin, credential
 from crmbridge.model import Network
 from crmbridge.telemetry import hide
 
@@ -37,7 +37,7 @@ _PARTING: Final = 1.0  # seconds to say goodbye for
 class Dialogue(smtplib.SMTP):
     """A connection that is opened, used once and closed. Each method raises a DeliveryError for a refusal, else what went wrong."""
 
-    def __init__(self, options: EmailOptions, name: str, network: Network, watch: Watch, now: Callable[[], datetime]) -> None:
+    def __init__(self, options: EmailOptions, name: str, network: Network, watch: SocketGuard, now: Callable[[], datetime]) -> None:
         """Opens nothing. We are called `name`; `watch` ends it; `now` is what a server's wait begins at."""
         super().__init__(local_hostname=name)
         self._options = options

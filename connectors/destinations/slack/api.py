@@ -11,7 +11,7 @@ import requests
 from connectors.destinations.slack.errors import bad_status, details, refused
 from crmbridge.contract import Secret
 from crmbridge.errors import OutcomeUnknown
-from crmbridge.http import Session, credential
+from crmbridge.http import HttpSession, credential
 from crmbridge.model import Network
 
 
@@ -21,7 +21,7 @@ class SlackApi:
     def __init__(self, url: str, token: Secret, network: Network) -> None:
         self._url = url
         self._token = token
-        self._session = Session(network)
+        self._session = HttpSession(network)
 
     def call(self, method: str, arguments: Mapping[str, Any]) -> requests.Response:
         """A method that acts, as a POST of JSON."""

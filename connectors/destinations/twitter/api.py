@@ -13,7 +13,7 @@ from connectors.destinations.twitter.login import Login, login
 from connectors.destinations.twitter.options import TwitterOptions
 from crmbridge.contract import Setting
 from crmbridge.errors import DeliveryError
-from crmbridge.http import Session, attempt
+from crmbridge.http import HttpSession, attempt
 from crmbridge.model import Network
 
 HOST: Final = "https://api.x.com"
@@ -36,7 +36,7 @@ class _Refusal(DeliveryError):
         self.answer = answer
 
 
-class _Beneath(Session):
+class _Beneath(HttpSession):
     """The session that tweepy works on."""
 
     def __init__(self, network: Network, address: str) -> None:
@@ -61,7 +61,7 @@ class Api:
     def __init__(self, options: TwitterOptions, setting: Setting) -> None:
         address = options.api_url or HOST
         self._beneath = _Beneath(setting.network, address)
-        self._beside = Session(setting.network)
+        self._beside = HttpSession(setting.network)
         self.login: Login = login(options, setting, self._beside, address)
 
     def ask(self, call: Call) -> requests.Response:

@@ -10,7 +10,7 @@ import tweepy
 from connectors.destinations.twitter.options import TwitterOptions
 from crmbridge.contract import Secret, Setting
 from crmbridge.errors import AuthFailed
-from crmbridge.http import Denied, Session, Token, Tokens, credential, exchange, login_failed
+from crmbridge.http import AccessToken, Denied, HttpSession, Tokens, credential, exchange, login_failed
 
 RENEWAL: Final = "/2/oauth2/token"  # https://docs.x.com/fundamentals/authentication/oauth-2-0/user-access-token (read 2026-11-30)
 WRITE: Final = "tweet.write"
@@ -38,7 +38,7 @@ class Login(Protocol):
         """All that it may do, where it was told; for people."""
 
 
-def login(options: TwitterOptions, setting: Setting, session: Session, address: str) -> Login:
+def login(options: TwitterOptions, setting: Setting, session: HttpSession, address: str) -> Login:
     """The way that is configured. `address` is X's. Raises ValueError if it is not exactly one."""
     if wrong := options.objections(public=False):
         (path, words), *_ = wrong
@@ -84,7 +84,7 @@ class User:
 
     user_auth = False
 
-    def __init__(self, options: TwitterOptions, setting: Setting, session: Session, address: str) -> None:
+    def __init__(self, options: TwitterOptions, setting: Setting, session: HttpSession, address: str) -> None:
         self._options = options
         self._now = setting.now
         self._session = session
@@ -97,7 +97,7 @@ class User:
         return tweepy.Client(bearer_token=self._token().value, **_MANNERS)
 
     def renew(self, refused: tweepy.Client) -> bool:
-        self._tokens.refused(Token(refused.bearer_token))
+        self._tokens.refused(AccessToken(refused.bearer_token))
         return True
 
     def account(self) -> str | None:
@@ -110,7 +110,7 @@ class User:
     def scopes(self) -> str:
         return self._token().facts.get("scope", "")
 
-    def _token(self) -> Token:
+    def _token(self) -> AccessToken:
         try:
             return self._tokens.get()
         except Exception as error:  # whatever it is, the post was not sent
@@ -125,7 +125,7 @@ class User:
         options = self._options
         return "\0".join([self._url, options.client_id or "", options.refresh_token.reveal() if options.refresh_token else ""])
 
-    def _renewed(self, last: Token | None) -> Token:
+    def _renewed(self, last: AccessToken | None) -> AccessToken:
         """The next token. The configured refresh token is the first one, the kept ones follow."""
         options = self._options
         form = {"grant_type": "refresh_token", "refresh_token": (last.refresh if last else "") or _shown(options.refresh_token)}

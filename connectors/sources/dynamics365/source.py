@@ -17,9 +17,22 @@ from typing import Any, Final
 from connectors.sources.dynamics365.tables import LABELLED, Table, table
 from crmbridge.contract import FieldInfo, Setting, Stretch
 from crmbridge.errors import SourceError
-from crmbridge.http import Kept, Refused, reading
+from crmbridge.http import Kept, VendorRefused, reading
 from crmbridge.model import Cursor, Observation, cursors, digest
-from crmbridge.rest import Body, Listing, Request, RestOptions, Rows, Shape, Single, Stream, WholeRestSource, described, reachable, stamped
+from crmbridge.rest import (
+    Found,
+    Listing,
+    Lists,
+    Request,
+    RestOptions,
+    Shape,
+    Single,
+    Stream,
+    WholeRestSource,
+    described,
+    reachable,
+    stamped,
+)
 
 _log = logging.getLogger(__name__)
 _EXPIRED: Final = "0x80044352"  # ExpiredVersionStamp: older than seven days, or the table's definition has changed
@@ -52,7 +65,7 @@ class _Mark:
         return _Mark(int(number), *rest)
 
 
-class _Rows(Rows):
+class _Rows(Lists):
     """Rows of tables; what was deleted stands among what changed."""
 
     def __init__(self, of: DynamicsSource, *parts: Any) -> None:
@@ -83,7 +96,7 @@ class DynamicsSource(WholeRestSource):
         super().__init__(options, setting, shape)
         self._tables = Kept(self._asked)
 
-    def _read_by(self) -> Rows:
+    def _read_by(self) -> Lists:
         return _Rows(self, self._setting, self._reading, self._fields)
 
     def table(self, name: str) -> Table:
@@ -103,12 +116,12 @@ class DynamicsSource(WholeRestSource):
         """Nothing leads back to an instant: everything is read."""
         return cursors.since({})
 
-    def walk(self, record_type: str, place: str | None, rows: bool) -> Stretch:
+    def walk(self, record_type: str, bookmark: str | None, rows: bool) -> Stretch:
         key = self.table(record_type).key
         stream = self._streams[record_type]
-        body = self._list(stream, place or "", {"$select": key}, f"odata.maxpagesize={stream.listing.size}")
+        body = self._list(stream, bookmark or "", {"$select": key}, f"odata.maxpagesize={stream.listing.size}")
         ids = [str(item[key]) for item in self._raw(stream, body) if item.get(key)]
-        return Stretch(ids=ids, observations=(), place=_text(body.json, "@odata.nextLink") or None)
+        return Stretch(ids=ids, observations=(), bookmark=_text(body.json, "@odata.nextLink") or None)
 
     # --- reading
 
@@ -139,13 +152,13 @@ class DynamicsSource(WholeRestSource):
             return (info,)
         return [FieldInfo(name=f"{info.name}.{part}", label=f"{info.label}: {part}", type=info.type) for part in ("id", "name")]
 
-    def _page(self, stream: Stream, since: datetime | None, place: str = "") -> Body:
+    def _page(self, stream: Stream, since: datetime | None, bookmark: str = "") -> Found:
         """One row, asked for as changes are: that needs the right to read all rows of the table."""
-        return self._list(stream, place, self._select(stream), _preferred(1))
+        return self._list(stream, bookmark, self._select(stream), _preferred(1))
 
-    def _list(self, stream: Stream, place: str, params: Mapping[str, str], prefer: str) -> Body:
-        if place:
-            return self._api.ask(Request(stream.listing.path, headers={"Prefer": prefer}, address=place))
+    def _list(self, stream: Stream, bookmark: str, params: Mapping[str, str], prefer: str) -> Found:
+        if bookmark:
+            return self._api.ask(Request(stream.listing.path, headers={"Prefer": prefer}, address=bookmark))
         return self._api.ask(Request(stream.listing.path, params, headers={"Prefer": prefer}))
 
     def _select(self, stream: Stream) -> dict[str, str]:
@@ -155,19 +168,19 @@ class DynamicsSource(WholeRestSource):
     def _one(self, stream: Stream, single: Single, id: str) -> Any:
         return self._api.record(single, id, more=self._select(stream), headers={"Prefer": f'odata.include-annotations="{LABELLED[1:]}"'})
 
-    def _raw(self, stream: Stream, body: Body) -> list[dict[str, Any]]:
+    def _raw(self, stream: Stream, body: Found) -> list[dict[str, Any]]:
         found = body.json.get("value") if isinstance(body.json, dict) else None
         if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
             raise SourceError(f"{stream.record_type}: no list of rows stands at value")
         return found
 
-    def _read(self, name: str, position: cursors.Position) -> cursors.Read:
+    def _read(self, name: str, position: cursors.Position) -> cursors.StreamPage:
         """Position.start is the mark of the pass before, position.after (the mark of this one, its next page)."""
         stream = self._streams[name]
         last = _Mark.read(position.start) if position.start is not None else _Mark()
         try:
             return self._on(stream, position, last)
-        except Refused as error:
+        except VendorRefused as error:
             if not self._is_out(stream, error, last if position.after is None else _Mark.read(position.after[0])):
                 raise
             _log.warning("a delta link is good no longer: the table is read whole", extra={"source": self._setting.name, "record": name})
@@ -175,7 +188,7 @@ class DynamicsSource(WholeRestSource):
                 stream, cursors.Position(start=position.start, high=position.high, whole=position.whole), _Mark(last.number, last.begun)
             )
 
-    def _is_out(self, stream: Stream, error: Refused, mark: _Mark) -> bool:
+    def _is_out(self, stream: Stream, error: VendorRefused, mark: _Mark) -> bool:
         """Whether a refusal says that a link is too old, or that a column is there no longer: then the table is asked for anew."""
         code = error.body.get("error") if isinstance(error.body, dict) else None
         if error.status == _GONE or (isinstance(code, dict) and str(code.get("code")).lower() == _EXPIRED):
@@ -186,16 +199,16 @@ class DynamicsSource(WholeRestSource):
         self._tables.get(stream.record_type, afresh=True)
         return self._select(stream) != before
 
-    def _on(self, stream: Stream, position: cursors.Position, last: _Mark) -> cursors.Read:
+    def _on(self, stream: Stream, position: cursors.Position, last: _Mark) -> cursors.StreamPage:
         """The next page of a pass, or the first of one: behind the link of the last, if that is about the columns of today."""
         select = self._select(stream)
         columns = digest(select.get("$select", ""))[:16]
         if position.after is not None:
-            mark, place = _Mark.read(position.after[0]), str(position.after[1])
+            mark, bookmark = _Mark.read(position.after[0]), str(position.after[1])
         else:
             mark = _Mark(last.number + 1, stamped(self._setting.now()), columns)
-            place = last.link if last.columns == columns else ""
-        body = self._list(stream, place, select, _preferred(stream.listing.size, tracked=position.after is not None or not place))
+            bookmark = last.link if last.columns == columns else ""
+        body = self._list(stream, bookmark, select, _preferred(stream.listing.size, tracked=position.after is not None or not bookmark))
         items = [self._rows.whole(stream, item) for item in self._raw(stream, body) if not _is_hidden(item)]
         since = None if not last.begun else stamped(_instant(last.begun) - timedelta(seconds=self._options.overlap))
         _, seen = self._rows.read(stream, items, cursors.Position(start=since, whole=position.whole))
@@ -203,13 +216,13 @@ class DynamicsSource(WholeRestSource):
         lacking = self._rows.lacking(stream, there)
         following = _text(body.json, "@odata.nextLink")
         first = position.after is None
-        behind = self._passes.onward(stream, "" if first else place, following or None)
+        behind = self._passes.onward(stream, "" if first else bookmark, following or None)
         if behind is not None:
-            return cursors.Read(seen, (str(mark), behind), complete=False, lacking=lacking)
+            return cursors.StreamPage(seen, (str(mark), behind), complete=False, lacking=lacking)
         link = _text(body.json, "@odata.deltaLink")
         if not link:
             raise SourceError(f"{stream.record_type}: the last page names no delta link: are its changes tracked? See {_PAGE}")
-        return cursors.Read(seen, (str(_Mark(mark.number, mark.begun, mark.columns, link)), ""), complete=True, lacking=lacking)
+        return cursors.StreamPage(seen, (str(_Mark(mark.number, mark.begun, mark.columns, link)), ""), complete=True, lacking=lacking)
 
 
 def make(options: RestOptions, setting: Setting, shape: Shape | None, _given: Any) -> DynamicsSource:

@@ -17,7 +17,7 @@ from connectors.sources.hubspot.options import HubspotOptions, OAuth
 from connectors.sources.hubspot.paths import Paths
 from crmbridge.contract import Setting, login_secret
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused, Session, Token, Tokens, Vendor, log_in
+from crmbridge.http import AccessToken, HttpSession, Tokens, Vendor, VendorRefused, log_in
 
 BATCH: Final = 100
 """Records of one batch read."""
@@ -35,7 +35,7 @@ class Api:
         self.paths = Paths(options.api_url, options.api_version)
         self._options = options
         self._setting = setting
-        self._session = Session(setting.network)
+        self._session = HttpSession(setting.network)
         self._lock = threading.Lock()
         self._vendor: Vendor | None = None
         self._used: tuple[float, datetime] | None = None
@@ -163,11 +163,11 @@ class Api:
 
         return Tokens(lambda last: self._refreshed(oauth, last), now=now, keep=self._setting.token_file, login=login)
 
-    def _given(self, _: Token | None) -> Token:
+    def _given(self, _: AccessToken | None) -> AccessToken:
         assert self._options.token is not None
-        return Token(login_secret(self._options.token))
+        return AccessToken(login_secret(self._options.token))
 
-    def _refreshed(self, oauth: OAuth, last: Token | None) -> Token:
+    def _refreshed(self, oauth: OAuth, last: AccessToken | None) -> AccessToken:
         """https://developers.hubspot.com/docs/api-reference/auth-oauth-v1/tokens/post-oauth-v1-token"""
         form = {
             "grant_type": "refresh_token",
@@ -200,7 +200,7 @@ def _scopes(body: Mapping[str, Any]) -> Iterator[str]:
             yield from map(str, found if isinstance(found, list) else ())
 
 
-def _expired(error: Refused) -> bool:
+def _expired(error: VendorRefused) -> bool:
     return error.status == 401 and not (_WRONG_TOKEN in str(error) and "day(s)" in str(error))
 
 

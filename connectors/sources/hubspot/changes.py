@@ -20,7 +20,7 @@ from connectors.sources.hubspot.values import milliseconds, moment, version
 from crmbridge.contract import Setting, each
 from crmbridge.errors import SourceError
 from crmbridge.model import Observation, clean
-from crmbridge.model.cursors import Position, Read
+from crmbridge.model.cursors import Position, StreamPage
 
 ARCHIVED: Final = " archived"
 """Behind a record type: the stream of its deletions."""
@@ -38,7 +38,7 @@ class Changes:
         self._setting = setting
         self.streams = [stream for name in setting.records for stream in (name, name + ARCHIVED)]
 
-    def read(self, stream: str, position: Position) -> Read:
+    def read(self, stream: str, position: Position) -> StreamPage:
         """One page. Raises SourceError."""
         if stream.endswith(ARCHIVED):
             return self._deleted(stream.removesuffix(ARCHIVED), position)
@@ -47,7 +47,7 @@ class Changes:
 
     # --- changes
 
-    def _changed(self, record_type: str, position: Position) -> Read:
+    def _changed(self, record_type: str, position: Position) -> StreamPage:
         """A page of what changed since Position.start.
 
         Within a pass, Position.after keeps as its id `NEWEST:BEHIND`: the newest stamp there was when the pass began,
@@ -63,18 +63,18 @@ class Changes:
         seen.sort(key=lambda one: one.occurred_at)
         high = newest if position.after is not None else max(_stamps(rows, stamp), default=None)
         if len(rows) < self._options.page:
-            return Read(seen, None if high is None else (high, ""), complete=True)
+            return StreamPage(seen, None if high is None else (high, ""), complete=True)
         last = max(int(one["id"]) for one in rows)
         if last <= int(behind or 0):
             raise SourceError(f"HubSpot's search of {record_type} does not get on behind {behind}")
         if position.after is None:
             latest = self._api.search(record_type, [(stamp, "GTE", str(since))], stamp, [stamp], 1, descending=True)
             high = max(_stamps(latest, stamp), default=high)
-        return Read(seen, (position.high or 0, f"{high}:{last}"), complete=False)
+        return StreamPage(seen, (position.high or 0, f"{high}:{last}"), complete=False)
 
     # --- deletions
 
-    def _deleted(self, record_type: str, position: Position) -> Read:
+    def _deleted(self, record_type: str, position: Position) -> StreamPage:
         """A page of the recycle bin, which has no order but that of ids: it is walked whole, from time to time.
 
         Position.high is when the last whole walk began, by our clock; within a walk, Position.after holds that, and
@@ -86,7 +86,7 @@ class Changes:
         if position.after is None:
             begun = now
             if position.whole and walked <= now < walked + self._options.deletes_every * 1000:
-                return Read((), None, complete=True)
+                return StreamPage((), None, complete=True)
         self._api.spare()
         rows, following = self._api.archived(record_type, after)
         if following and following == after:
@@ -100,8 +100,8 @@ class Changes:
         )
         seen = found.observations(lambda one: (one,) if one else ())
         if following:
-            return Read(seen, (walked, f"{begun}:{following}"), complete=False)
-        return Read(seen, (begun, ""), complete=True)
+            return StreamPage(seen, (walked, f"{begun}:{following}"), complete=False)
+        return StreamPage(seen, (begun, ""), complete=True)
 
 
 def _place(position: Position) -> tuple[int, str]:

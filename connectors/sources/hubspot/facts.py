@@ -11,7 +11,7 @@ from connectors.sources.hubspot.api import Api
 from connectors.sources.hubspot.types import WITH_PIPELINES, number
 from connectors.sources.hubspot.values import Property, properties
 from crmbridge.errors import SourceError
-from crmbridge.http import Kept, Refused
+from crmbridge.http import Kept, VendorRefused
 from crmbridge.model import Reading, clean
 
 _A_DAY: Final = 86_400.0  # seconds
@@ -82,7 +82,7 @@ class Facts:
     def _pipelines(self, record_type: str) -> list[Any]:
         try:
             return list(self._api.listed(self._api.paths.pipelines(record_type)))
-        except Refused as error:
+        except VendorRefused as error:
             if error.status != 403:
                 raise
             return []  # a login without the right to know: stages are called by their ids
@@ -94,7 +94,7 @@ class Facts:
     def _read_address(self, _: str) -> str:
         try:
             account = self._api.account()
-        except Refused as error:
+        except VendorRefused as error:
             if error.status in (401, 403, 404):  # a login without the right to know; all else works
                 return ""
             raise

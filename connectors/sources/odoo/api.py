@@ -14,7 +14,7 @@ from typing import Any, Final
 from connectors.sources.odoo.options import OdooOptions
 from crmbridge.contract import Setting, login_secret
 from crmbridge.errors import LoginRefused, SourceError
-from crmbridge.http import Refused, Session, Token, Tokens, understood
+from crmbridge.http import AccessToken, HttpSession, Tokens, VendorRefused, understood
 from crmbridge.telemetry import redact
 
 Domain = Sequence[Sequence[Any]]
@@ -39,7 +39,7 @@ class Api:
     def __init__(self, options: OdooOptions, setting: Setting) -> None:
         self._options = options
         self._now = setting.now
-        self._session = Session(setting.network)
+        self._session = HttpSession(setting.network)
         self._ids = itertools.count(1)
         rpc = options.api == "jsonrpc"
         self._tokens = Tokens(
@@ -77,10 +77,10 @@ class Api:
         attributes = ["string", "type", "selection", "relation"]
         try:
             found = self._call(model, "fields_get", None, None, {"attributes": attributes})
-        except Refused as error:
+        except VendorRefused as error:
             if error.status in (404, 422):
                 older = ", or no JSON-2, which came with Odoo 19" if self._options.api == "json2" else ""
-                raise Refused(f"there is no model {model} here{older}: {error}"[:400], error.status, error.body) from None
+                raise VendorRefused(f"there is no model {model} here{older}: {error}"[:400], error.status, error.body) from None
             raise
         if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
             raise SourceError(f"{model}: its description has no fields")
@@ -96,13 +96,13 @@ class Api:
         token = self._tokens.get()
         try:
             return self._ask(token, model, method, name, first, more)
-        except Refused as error:
+        except VendorRefused as error:
             if error.status != 401:
                 raise
         self._tokens.refused(token)
         return self._ask(self._tokens.get(), model, method, name, first, more)
 
-    def _ask(self, token: Token, model: str, method: str, name: str | None, first: Any, more: dict[str, Any]) -> Any:
+    def _ask(self, token: AccessToken, model: str, method: str, name: str | None, first: Any, more: dict[str, Any]) -> Any:
         given = {**more, "context": self._context}
         if self._options.api == "json2":
             headers = {"Authorization": f"bearer {token.value}", "X-Odoo-Database": self._options.database}
@@ -116,7 +116,7 @@ class Api:
         answer = self._post("/jsonrpc", {"jsonrpc": "2.0", "method": "call", "id": next(self._ids), "params": params}, {})
         if isinstance(answer, dict) and "error" in answer:
             status = _status(answer["error"])
-            raise Refused(words(answer) or "Odoo says that there was an error, and not which", status, answer)
+            raise VendorRefused(words(answer) or "Odoo says that there was an error, and not which", status, answer)
         if not isinstance(answer, dict) or "result" not in answer:
             raise SourceError("the answer is not Odoo's: is this the right address?")
         return answer["result"]
@@ -130,7 +130,7 @@ class Api:
 
     # --- logging in
 
-    def _logged_in(self, _: Token | None) -> Token:
+    def _logged_in(self, _: AccessToken | None) -> AccessToken:
         """The user's number, which each call of JSON-RPC carries beside the password. It does not expire.
 
         It is no secret, and too short for one: the token's value only says which login it was.
@@ -138,10 +138,10 @@ class Api:
         uid = self._rpc("common", "authenticate", [self._options.database, self._options.user, self._password(), {}])
         if not _is_id(uid):
             raise LoginRefused("the login is refused: the user, the password or the API key is wrong, or this user may not log in")
-        return Token(secrets.token_hex(16), facts={"uid": str(uid)})
+        return AccessToken(secrets.token_hex(16), facts={"uid": str(uid)})
 
-    def _given(self, _: Token | None) -> Token:
-        return Token(self._password())
+    def _given(self, _: AccessToken | None) -> AccessToken:
+        return AccessToken(self._password())
 
     def _login(self) -> str:
         return "\0".join([self._options.url, self._options.database, self._options.user, self._options.password.reveal()])

@@ -20,9 +20,9 @@ from connectors.sources.odoo.records import Records
 from connectors.sources.odoo.trackings import Trackings
 from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused
+from crmbridge.http import VendorRefused
 from crmbridge.model import Cursor, Observation, Page, cursors
-from crmbridge.model.cursors import Position, Read
+from crmbridge.model.cursors import Position, StreamPage
 
 _log = logging.getLogger(__name__)
 DELETED: Final = " deleted"
@@ -49,13 +49,13 @@ class Changes:
         before, _ = cursors.load(cursor)
         known = {name: load(before.get(name + DELETED, Position()).high) or Known(0, 0, None) for name in self._setting.records}
 
-        def read(stream: str, position: Position) -> Read:
+        def read(stream: str, position: Position) -> StreamPage:
             try:
                 if stream.endswith(DELETED):
                     return self._deleted(stream.removesuffix(DELETED), position)
                 found, known[stream] = self._changed(stream, position, known[stream])
-            except Refused as error:
-                raise Refused(f"{stream}: {error}", error.status, error.body, error.retry_at) from None
+            except VendorRefused as error:
+                raise VendorRefused(f"{stream}: {error}", error.status, error.body, error.retry_at) from None
             return found
 
         page = cursors.next_page(cursor, self.streams, read, overlap=self._options.overlap, now=self._setting.now())
@@ -69,7 +69,7 @@ class Changes:
 
     # --- changes
 
-    def _changed(self, model: str, position: Position, known: Known) -> tuple[Read, Known]:
+    def _changed(self, model: str, position: Position, known: Known) -> tuple[StreamPage, Known]:
         """A page of what changed since Position.start, and what is known of the log then.
 
         Within a pass, Position.after keeps as its id `NEWEST|BEHIND`: the newest stamp there was when the pass began, from
@@ -93,18 +93,18 @@ class Changes:
         seen.sort(key=lambda one: one.occurred_at)
         high = newest if position.after is not None else max(_stamps(rows), default="")
         if len(rows) < self._options.page:
-            return Read(seen, (high, "") if high else None, complete=True), replace(known, told=known.found)
+            return StreamPage(seen, (high, "") if high else None, complete=True), replace(known, told=known.found)
         last = rows[-1]["id"]
         if last <= behind:
             raise SourceError(f"Odoo's search of {model} does not get on behind {behind}")
         if position.after is None:
             latest = self._api.search_read(model, [*bound, ["write_date", "!=", False]], ["write_date"], order="write_date desc", limit=1)
             high = max(_stamps(latest), default=high)
-        return Read(seen, (position.high or "", f"{high}|{last}"), complete=False), known
+        return StreamPage(seen, (position.high or "", f"{high}|{last}"), complete=False), known
 
     # --- deletions
 
-    def _deleted(self, model: str, position: Position) -> Read:
+    def _deleted(self, model: str, position: Position) -> StreamPage:
         """A page of a walk through all ids, which is made from time to time; at its end, what an earlier one had is compared.
 
         Position.high is what is known of the ids (`Known`); within a walk, Position.after keeps as its id what was found so far.
@@ -115,7 +115,7 @@ class Changes:
             due = known.walked + self._options.deletes_every * 1000
             if (position.whole and known.walked <= now < due) or not self._options.most_ids:
                 last = None if position.high is not None else (Known(0, now, None).dump(), "")
-                return Read((), last, complete=True)
+                return StreamPage((), last, complete=True)
             sofar = replace(known, walk=known.walk + 1, walked=now, ids=frozenset(), rewound=False)
         else:
             sofar = load(position.after[1]) or Known(known.walk + 1, now, frozenset())
@@ -125,11 +125,13 @@ class Changes:
         if len(ids) > self._options.most_ids:
             facts = {"source": self._setting.name, "record": model, "most_ids": self._options.most_ids}
             _log.warning("deletions are not looked for: there are more records than most_ids", extra=facts)
-            return Read((), (replace(sofar, ids=None).dump(), ""), complete=True)
+            return StreamPage((), (replace(sofar, ids=None).dump(), ""), complete=True)
         if len(found) == WALK:
-            return Read((), (str(position.high or ""), replace(sofar, ids=ids).dump()), complete=False)
+            return StreamPage((), (str(position.high or ""), replace(sofar, ids=ids).dump()), complete=False)
         gone, there = self._gone(model, sorted((known.ids or frozenset()) - ids))
-        return Read([self._observation(model, id) for id in gone], (replace(sofar, ids=ids | frozenset(there)).dump(), ""), complete=True)
+        return StreamPage(
+            [self._observation(model, id) for id in gone], (replace(sofar, ids=ids | frozenset(there)).dump(), ""), complete=True
+        )
 
     def _gone(self, model: str, ids: Sequence[int]) -> tuple[list[int], list[int]]:
         """Of ids that were not found: those that are gone, and those that are there after all, or must be looked at by the next walk.
@@ -151,7 +153,7 @@ class Changes:
             asked += 1
             try:
                 shown = self._api.there(model, part)
-            except Refused as error:
+            except VendorRefused as error:
                 missing = "MissingError" in str(error)  # nobody promises that what is gone is only left out
                 if error.status != 403 and not missing:
                     raise

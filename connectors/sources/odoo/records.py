@@ -10,7 +10,7 @@ from connectors.sources.odoo.api import Api, Domain, Row
 from connectors.sources.odoo.fields import STAMPS, Described
 from crmbridge.contract import Member, Setting, each
 from crmbridge.errors import SourceError
-from crmbridge.http import Kept, Refused
+from crmbridge.http import Kept, VendorRefused
 from crmbridge.model import FieldSpec, FieldValue, Observation, Reading, RecordSpec, clean, cursors, parse_instant
 
 
@@ -156,7 +156,7 @@ class Records:
         asked = [name for name in ("user_id", "member_ids") if name in described.by_name]
         try:
             rows = self._api.search_read(model, [["id", "=", id]], asked)
-        except Refused as error:
+        except VendorRefused as error:
             if error.status != 403:
                 raise
             return {}  # the team is not for this login; the salesperson is known all the same

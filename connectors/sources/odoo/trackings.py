@@ -18,7 +18,7 @@ from connectors.sources.odoo.fields import Described, equal
 from connectors.sources.odoo.known import Known
 from connectors.sources.odoo.records import Records, label, stamp
 from crmbridge.contract import Setting
-from crmbridge.http import Refused
+from crmbridge.http import VendorRefused
 from crmbridge.model import FieldValue, Observation
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Trackings:
         """The number of the last message about any record of a model; 0 if there is none, None if the log is not for us."""
         try:
             rows = self._api.search_read("mail.message", [["model", "=", model]], ["id"], order="id desc", limit=1)
-        except Refused as error:
+        except VendorRefused as error:
             self._without(error)
             return None
         return int(rows[0]["id"]) if rows else 0
@@ -76,7 +76,7 @@ class Trackings:
             return list(seen), None
         try:
             logged = self._logged(model, start, [row["id"] for row in rows])
-        except Refused as error:
+        except VendorRefused as error:
             self._without(error)
             return list(seen), None
         described = self._records.described(model)
@@ -91,7 +91,7 @@ class Trackings:
             found += [*states, one]
         return found, max((step.message for steps in logged.values() for step in steps), default=0)
 
-    def _without(self, error: Refused) -> None:
+    def _without(self, error: VendorRefused) -> None:
         """Go on without the log, and say so once."""
         if error.status not in _REFUSED:
             raise error

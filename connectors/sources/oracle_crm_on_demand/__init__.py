@@ -4,7 +4,7 @@ from datetime import date
 
 from connectors.sources.oracle_crm_on_demand.options import OracleOptions
 from connectors.sources.oracle_crm_on_demand.source import OracleSource
-from crmbridge.contract import Connector, Document
+from crmbridge.contract import Connector, VendorPage
 
 CONNECTOR = Connector(
     name="oracle_crm_on_demand",
@@ -12,7 +12,7 @@ CONNECTOR = Connector(
     options=OracleOptions,
     build=OracleSource,
     documents=(
-        Document(
+        VendorPage(
             url="https://docs.oracle.com/cd/E93683_01/books/OnDemRestAPI/OnDemRestAPITOC.html",
             read=date(2026, 11, 22),
             says="the REST API Developer's Guide, and the pages of the README",

@@ -12,7 +12,7 @@ from connectors.sources.oracle_crm_on_demand.options import OracleOptions
 from connectors.sources.oracle_crm_on_demand.pace import Pace, PacedSession
 from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused, Vendor
+from crmbridge.http import Vendor, VendorRefused
 
 
 class Api:
@@ -57,8 +57,8 @@ class Api:
         if resource not in self._described:
             try:
                 self._described[resource] = dialect.resource_in(self._get(f"{resource}/describe"), resource)
-            except Refused as error:
-                raise Refused(f"{resource} cannot be described: {error}", error.status, error.body, error.retry_at) from None
+            except VendorRefused as error:
+                raise VendorRefused(f"{resource} cannot be described: {error}", error.status, error.body, error.retry_at) from None
         return self._described[resource]
 
     def attributes(self, resource: str) -> dict[str, Mapping[str, Any]]:
@@ -84,9 +84,11 @@ class Api:
         query = urlencode({name: value for name, value in params.items() if value}, quote_via=quote, safe="")
         try:
             return self._vendor.get(lambda _: f"{self._root}/{path}?{query}" if query else f"{self._root}/{path}")
-        except Refused as error:
+        except VendorRefused as error:
             if dialect.too_fast(str(error)):
-                raise Refused(str(error), error.status, error.body, self._setting.now() + dialect.RATE_WINDOW) from None
+                raise VendorRefused(str(error), error.status, error.body, self._setting.now() + dialect.RATE_WINDOW) from None
             if error.status in (401, 403):
-                raise Refused(f"{error}; a new session was refused too: what may the user's role see?", error.status, error.body) from None
+                raise VendorRefused(
+                    f"{error}; a new session was refused too: what may the user's role see?", error.status, error.body
+                ) from None
             raise

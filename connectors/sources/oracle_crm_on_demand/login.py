@@ -15,7 +15,7 @@ from connectors.sources.oracle_crm_on_demand.options import OracleOptions
 from connectors.sources.oracle_crm_on_demand.zone import Zone
 from crmbridge.contract import Setting, login_secret
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused, Session, Token, Tokens, read, understood
+from crmbridge.http import AccessToken, HttpSession, Tokens, VendorRefused, read, understood
 from crmbridge.model import parse_instant
 from crmbridge.telemetry import hide
 
@@ -30,7 +30,7 @@ class Login:
     process (`state_folder`) is used again. https://docs.oracle.com/cd/G30551_01 "Login with Oracle CRM On Demand REST API"
     """
 
-    def __init__(self, options: OracleOptions, setting: Setting, session: Session) -> None:
+    def __init__(self, options: OracleOptions, setting: Setting, session: HttpSession) -> None:
         self._options = options
         self._setting = setting
         self._session = session
@@ -45,7 +45,7 @@ class Login:
         """Whose sessions these are."""
         return "\0".join([self._options.url, self._options.user, self._options.password.reveal()])
 
-    def headers(self, token: Token) -> dict[str, str]:
+    def headers(self, token: AccessToken) -> dict[str, str]:
         """What shows a session, and how answers are wanted."""
         self._shown = token.value
         return {"Accept": dialect.ACCEPT, dialect.LANGUAGE_HEADER: self._options.language, "Cookie": token.value}
@@ -71,14 +71,14 @@ class Login:
         with self._lock:
             cookies, self._shown = self._shown, ""
         if cookies:
-            with contextlib.suppress(requests.RequestException, OSError), Session(self._setting.network) as session:
+            with contextlib.suppress(requests.RequestException, OSError), HttpSession(self._setting.network) as session:
                 session.get(f"{self._address}?action=logoff", headers={"Cookie": cookies}, timeout=_FAREWELL)
 
     @property
     def _address(self) -> str:
         return f"{self._options.url}{dialect.ROOT}/Connection"
 
-    def _obtain(self, last: Token | None) -> Token:
+    def _obtain(self, last: AccessToken | None) -> AccessToken:
         self._shown = (last.value if last else "") or self._shown
         self.log_off()
         now = self._setting.now()
@@ -91,7 +91,7 @@ class Login:
             body = understood(
                 lambda: read(self._session, self._address, headers=asked), words=dialect.error_words, now=now, heard=headers.update
             )
-        except Refused as error:
+        except VendorRefused as error:
             if error.status not in (401, 403) or dialect.too_fast(str(error)):
                 raise
             until = now + dialect.LOCKED_OUT
@@ -103,7 +103,7 @@ class Login:
         for cookie in cookies.split("; "):
             hide(cookie.partition("=")[2])
         self._refused = None
-        return Token(cookies, now + dialect.SESSION_LIFETIME, facts=_clock(body, now))
+        return AccessToken(cookies, now + dialect.SESSION_LIFETIME, facts=_clock(body, now))
 
     def _password(self, now: datetime) -> str:
         password = login_secret(self._options.password)

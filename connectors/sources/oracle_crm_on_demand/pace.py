@@ -11,7 +11,7 @@ import requests
 
 from connectors.sources.oracle_crm_on_demand import dialect
 from crmbridge.errors import SourceError
-from crmbridge.http import Session
+from crmbridge.http import HttpSession
 from crmbridge.model import Network
 
 
@@ -46,7 +46,7 @@ class Pace:
             return 0.0
 
 
-class PacedSession(Session):
+class PacedSession(HttpSession):
     """A session each of whose requests keeps the pace: repeats and logins too."""
 
     def __init__(self, network: Network, pace: Pace) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from connectors.sources.oracle_crm_on_demand import dialect
 from connectors.sources.oracle_crm_on_demand.api import Api
 from crmbridge.contract import Member
-from crmbridge.http import Refused
+from crmbridge.http import VendorRefused
 from crmbridge.model import clean
 
 _KEPT = timedelta(hours=1)  # for which a user's name is not asked for again: each request is one of 30 a minute
@@ -52,7 +52,7 @@ class People:
         if kept is None or kept[1] <= self._now():
             try:
                 member = self._asked(id)
-            except Refused as error:
+            except VendorRefused as error:
                 if error.status not in _NOT_FOR_US or dialect.too_fast(str(error)):
                     raise
                 member = None
@@ -88,7 +88,7 @@ class People:
         fields = [dialect.TEAM_USER, dialect.TEAM_NAME, dialect.TEAM_MAIL, dialect.TEAM_ROLE]
         try:
             rows = self._api.children(record_type, id, child, fields=fields)
-        except Refused as error:
+        except VendorRefused as error:
             if error.status == 404 and child not in dialect.children_in(self._api.describe(record_type)):  # a guess, and a wrong one
                 return []
             raise

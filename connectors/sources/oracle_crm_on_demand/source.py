@@ -18,7 +18,7 @@ from connectors.sources.oracle_crm_on_demand.trackings import FIELDS, QUERY, las
 from connectors.sources.oracle_crm_on_demand.zone import Zone
 from crmbridge.contract import FieldInfo, Member, Promise, Right, Setting, each
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused, reading
+from crmbridge.http import VendorRefused, reading
 from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, filled, parse_instant
 
 _log = logging.getLogger(__name__)
@@ -97,17 +97,17 @@ class OracleSource:
         try:
             tracked(self._api)
             self._untracked = False
-        except Refused as error:
+        except VendorRefused as error:
             self._untrack(error)
 
-    def _untrack(self, error: Refused) -> None:
+    def _untrack(self, error: VendorRefused) -> None:
         """Without it deletions are not told, and all else goes on."""
         if error.status not in CLOSED:
             raise error
         self._untracked = True
         _log.warning("Modification Tracking may not be read", extra={"source": self._setting.name, "reason": str(error)})
 
-    def _read(self, name: str, position: cursors.Position) -> cursors.Read:
+    def _read(self, name: str, position: cursors.Position) -> cursors.StreamPage:
         place = Place.of(position)
         since = self._zone.written(moment) if (moment := parse_instant(place.anchor)) else None
         tracking = name == dialect.TRACKINGS and self._options.modification_trackings
@@ -121,7 +121,7 @@ class OracleSource:
                 limit=self._options.page,
                 offset=place.offset,
             )
-        except Refused as error:
+        except VendorRefused as error:
             if not tracking:
                 raise
             self._untrack(error)
@@ -131,12 +131,12 @@ class OracleSource:
         following, complete = advance(place, page, limit=self._options.page, ended=ended)
         seen = self._changes(found) if tracking else self._observations(name, found, position)
         # Nothing of it counts as read where an empty list was asked from its start.
-        return cursors.Read(seen, following.after() if page or place.count else None, complete)
+        return cursors.StreamPage(seen, following.after() if page or place.count else None, complete)
 
-    def _unread(self, position: cursors.Position) -> cursors.Read:
+    def _unread(self, position: cursors.Position) -> cursors.StreamPage:
         """What was deleted before the first look is no news; what is deleted from now on is told once it may be read."""
         high = position.high if position.whole else f"{self._setting.now().astimezone(timezone.utc):{_STAMP}}"
-        return cursors.Read((), (high, "") if high is not None else None, complete=True)
+        return cursors.StreamPage((), (high, "") if high is not None else None, complete=True)
 
     def _fields(self, name: str) -> list[str]:
         own = [path.partition(".")[0] for path in self._setting.records[name]]

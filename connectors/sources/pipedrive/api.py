@@ -11,7 +11,7 @@ from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
 from crmbridge.http import Kept
 from crmbridge.model import clean
-from crmbridge.rest import Body, Request, RestOptions
+from crmbridge.rest import Found, Request, RestOptions
 
 TYPES: Final[Mapping[str, str]] = {"deals": "deal", "persons": "person", "organizations": "organization"}
 """Record types, as the API calls them, with what webhooks and field lists call one."""
@@ -39,11 +39,11 @@ class Api(rest.Api):
         """The same as far as they were learnt, without asking."""
         return self._fields.last(record_type) or {}
 
-    def ask(self, request: Request) -> Body:
+    def ask(self, request: Request) -> Found:
         """One request of a list; null is an empty one."""
         found = super().ask(request)
         body = self._good(request.path, found.json)
-        return Body({**body, "data": [] if body.get("data") is None else body["data"]}, found.link)
+        return Found({**body, "data": [] if body.get("data") is None else body["data"]}, found.link)
 
     def records(self, record_type: str, *, archived: bool = False, **asked: str) -> list[dict[str, Any]]:
         """Some records; since 2025-07-15 those that are `archived` stand in a list of their own."""

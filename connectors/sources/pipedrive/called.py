@@ -14,7 +14,7 @@ from connectors.sources.pipedrive.source import PipedriveSource, end_of
 from crmbridge.contract import Reply, Setting, WebhookRequest, login_secret
 from crmbridge.errors import InvalidRequest, InvalidSignature
 from crmbridge.hooks import is_basic
-from crmbridge.http import Refused, strict_json
+from crmbridge.http import VendorRefused, strict_json
 from crmbridge.model import Cursor, Observation, Page, clean, parse_instant
 from crmbridge.rest import RestOptions, Shape
 
@@ -103,7 +103,7 @@ class CalledPipedriveSource(PipedriveSource):
             return
         try:
             self._subscribe()
-        except Refused as error:
+        except VendorRefused as error:
             if error.status not in CLOSED:
                 raise
             _log.warning("webhooks cannot be subscribed to", extra={"source": self._setting.name, "reason": str(error)})

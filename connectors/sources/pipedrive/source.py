@@ -14,16 +14,16 @@ from connectors.sources.pipedrive.rights import CLOSED, rights
 from connectors.sources.pipedrive.values import Values
 from crmbridge.contract import FieldInfo, Member, Right, Setting
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused, reading
+from crmbridge.http import VendorRefused, reading
 from crmbridge.model import Cursor, Observation, Page, clean, cursors
-from crmbridge.rest import RestOptions, RestSource, Rows, Shape, Stream, stamped
+from crmbridge.rest import Lists, RestOptions, RestSource, Shape, Stream, stamped
 
 _log = logging.getLogger(__name__)
 _ARCHIVED: Final = " archived"  # behind a record type: the stream of what is in its archive, which the list of all leaves out
 _AT_ONCE: Final = 100  # ids of one request: what Pipedrive takes
 
 
-class _Rows(Rows):
+class _Rows(Lists):
     """Records with their company's address, and versions that a webhook's can be compared with."""
 
     def __init__(self, link: Callable[[str, str], str | None], *parts: Any) -> None:
@@ -67,7 +67,7 @@ class PipedriveSource(RestSource):
     def _told_by(self, _shape: Shape | None) -> Values:
         return Values(self._api, self._reading, self._setting.records)
 
-    def _read_by(self) -> Rows:
+    def _read_by(self) -> Lists:
         return _Rows(self._api.link, self._setting, self._reading, self._fields)
 
     def check(self) -> None:
@@ -130,12 +130,12 @@ class PipedriveSource(RestSource):
         if name == "deals" and missing:
             try:
                 rows += self._api.records(name, archived=True, ids=",".join(missing))
-            except Refused as error:
+            except VendorRefused as error:
                 if error.status not in CLOSED:
                     raise
         return rows
 
-    def _read(self, name: str, position: cursors.Position) -> cursors.Read:
+    def _read(self, name: str, position: cursors.Position) -> cursors.StreamPage:
         if self._streams[name].mark != _ARCHIVED:
             return super()._read(name, position)
         now, looked = self._setting.now(), self._looked.get(name)
@@ -146,16 +146,16 @@ class PipedriveSource(RestSource):
             self._looked[name] = now
         try:
             return super()._read(name, position)
-        except Refused as error:
+        except VendorRefused as error:
             if error.status not in CLOSED:
                 raise
             _log.info("the archive may not be read", extra={"source": self._setting.name, "reason": str(error)})
-            return _unread(position) if position.high is not None else cursors.Read((), (stamped(now), ""), complete=True)
+            return _unread(position) if position.high is not None else cursors.StreamPage((), (stamped(now), ""), complete=True)
 
 
-def _unread(position: cursors.Position) -> cursors.Read:
+def _unread(position: cursors.Position) -> cursors.StreamPage:
     """Nothing was looked at: the stream stays where it is."""
-    return cursors.Read((), (position.high, "") if position.high is not None else None, complete=True)
+    return cursors.StreamPage((), (position.high, "") if position.high is not None else None, complete=True)
 
 
 def end_of(at: datetime) -> str:

@@ -4,7 +4,7 @@ from datetime import date
 
 from connectors.sources.salesforce.options import SalesforceOptions
 from connectors.sources.salesforce.source import build
-from crmbridge.contract import Connector, Document
+from crmbridge.contract import Connector, VendorPage
 
 CONNECTOR = Connector(
     name="salesforce",
@@ -12,7 +12,7 @@ CONNECTOR = Connector(
     options=SalesforceOptions,
     build=build,
     documents=(
-        Document(
+        VendorPage(
             url="https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_query.htm",
             read=date(2026, 11, 30),
             says="the REST API, and the pages of the README",

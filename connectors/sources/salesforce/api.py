@@ -16,7 +16,7 @@ from connectors.sources.salesforce.login import Login, words
 from connectors.sources.salesforce.options import SalesforceOptions
 from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
-from crmbridge.http import Kept, Refused, Session, Tokens, Vendor
+from crmbridge.http import HttpSession, Kept, Tokens, Vendor, VendorRefused
 
 _USAGE: Final = re.compile(r"api-usage=([0-9]{1,12})/([0-9]{1,12})", re.ASCII)
 _PAUSE: Final = timedelta(minutes=15)  # until the quota, which counts the last 24 hours, is looked at again
@@ -34,7 +34,7 @@ class Api:
     """Reads one org. Every method raises SourceError."""
 
     def __init__(self, options: SalesforceOptions, setting: Setting) -> None:
-        session = Session(setting.network)
+        session = HttpSession(setting.network)
         self._options = options
         self._now: Callable[[], datetime] = setting.now
         self._pause_until: datetime | None = None
@@ -59,7 +59,7 @@ class Api:
     def _asked_description(self, record_type: str) -> dict[str, Any]:
         try:
             found = self._get(f"sobjects/{_named(record_type)}/describe")
-        except Refused as error:
+        except VendorRefused as error:
             if error.status == 404:
                 raise SourceError(f"{record_type}: there is no such object, or this login may not read it") from None
             raise
@@ -101,7 +101,7 @@ class Api:
             return self._vendor.get(
                 lambda token: f"{token.facts.get('url', self._options.url)}/services/data/v{self._options.api_version}/{path}", **params
             )
-        except Refused as error:
+        except VendorRefused as error:
             if error.status == 403 and "REQUEST_LIMIT_EXCEEDED" in str(error):
                 # One code for the daily limit and for too many calls at once; only the words differ.
                 again = timedelta(minutes=1) if "Concurrent" in str(error) else _PAUSE
@@ -118,7 +118,7 @@ class Api:
         self._pause_until = self._now() + _PAUSE if most and used / most > self._options.quota_share else None
 
 
-def _expired(error: Refused) -> bool:
+def _expired(error: VendorRefused) -> bool:
     """A new token cures an ended session; nothing but an administrator cures one that may not use the API."""
     return error.status == 401 and "not valid for use" not in str(error)
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from connectors.sources.salesforce.options import JwtBearer, SalesforceOptions
 from crmbridge.errors import SourceError
-from crmbridge.http import Session, Token, claim, log_in
+from crmbridge.http import AccessToken, HttpSession, claim, log_in
 
 _LIFE: Final = timedelta(minutes=60)
 """Nobody says how long a token lasts: the session timeout of the org, two hours by default, each call prolongs it."""
@@ -25,12 +25,12 @@ _SALESFORCE: Final = re.compile(r"https://[A-Za-z0-9.-]+\.(salesforce|force|clou
 class Login:
     """Asks for tokens; each is one login."""
 
-    def __init__(self, options: SalesforceOptions, session: Session, now: Callable[[], datetime]) -> None:
+    def __init__(self, options: SalesforceOptions, session: HttpSession, now: Callable[[], datetime]) -> None:
         self._options = options
         self._session = session
         self._now = now
 
-    def obtain(self, _: Token | None) -> Token:
+    def obtain(self, _: AccessToken | None) -> AccessToken:
         """A new token; `facts` say at which address to use it. Raises SourceError."""
         url = f"{self._options.url}/services/oauth2/token"
         token = log_in(self._session, url, self._form(), now=self._now(), facts=("scope", "instance_url"))

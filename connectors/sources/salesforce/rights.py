@@ -11,7 +11,7 @@ from connectors.sources.salesforce import soql
 from connectors.sources.salesforce.api import Api
 from connectors.sources.salesforce.fields import SYSTEM, Described
 from crmbridge.contract import Promise, Right
-from crmbridge.http import Refused, denial
+from crmbridge.http import VendorRefused, denial
 from crmbridge.model import RecordSpec
 
 _LATELY: Final = timedelta(minutes=2)  # the least span that getDeleted takes is one
@@ -66,7 +66,7 @@ def _everything(api: Api) -> Right:
     """Who may see all records is asked; who may not is often meant not to, so that it is no trouble."""
     try:
         rows = api.query(soql.some("UserPermissionAccess", ["PermissionsViewAllData"])).records
-    except Refused:
+    except VendorRefused:
         rows = []
     given = any(one.get("PermissionsViewAllData") is True for one in rows)
     note = "" if given else "this login lacks it: records that are not shared with it, and their deletions, are never seen"

@@ -14,7 +14,7 @@ from connectors.sources.salesforce.options import OutboundMessages, SalesforceOp
 from connectors.sources.salesforce.rights import rights
 from crmbridge.contract import FieldInfo, Member, Reply, Right, Setting, WebhookRequest, each
 from crmbridge.errors import SourceError
-from crmbridge.http import Refused, reading
+from crmbridge.http import VendorRefused, reading
 from crmbridge.model import Cursor, Observation, Page, RecordSpec, clean, cursors, parse_instant
 
 _log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class SalesforceSource:
         if record_type in ("Account", "Opportunity"):
             try:
                 team = self._query(soql.team(record_type, id))
-            except Refused as error:
+            except VendorRefused as error:
                 if "INVALID_TYPE" not in str(error):  # teams are not switched on in this org
                     raise
                 team = []
@@ -107,13 +107,13 @@ class SalesforceSource:
         names = list(self._records)
         return names + [f"{name}{_DELETIONS}" for name in names if self._described(name).replicateable]
 
-    def _read(self, stream: str, position: cursors.Position) -> cursors.Read:
+    def _read(self, stream: str, position: cursors.Position) -> cursors.StreamPage:
         if stream.endswith(_DELETIONS):
             return self._read_deletions(stream, position)
         described, spec = self._readable(stream), self._records[stream]
         try:
             rows = self._api.query(soql.page(stream, described.selected(spec), position, self._options.page))
-        except Refused as error:
+        except VendorRefused as error:
             if "INVALID_FIELD" in str(error):  # what may be read has changed since it was described
                 self._api.forget()
                 self._readable(stream)
@@ -129,14 +129,14 @@ class SalesforceSource:
             all_or_none=position.start is None or not complete,
         )
         last = (_stamp(found.good[-1][0]), _id(found.good[-1][0])) if found.good else None
-        return cursors.Read(found.observations(), last, complete=complete)
+        return cursors.StreamPage(found.observations(), last, complete=complete)
 
-    def _read_deletions(self, stream: str, position: cursors.Position) -> cursors.Read:
+    def _read_deletions(self, stream: str, position: cursors.Position) -> cursors.StreamPage:
         """All at once: the API has no pages here. Where there is nothing to look for yet, the stream stays as it is."""
         name, now = stream.removesuffix(_DELETIONS), self._setting.now()
-        nothing = cursors.Read((), (position.high, "") if position.high is not None else None, complete=True)
+        nothing = cursors.StreamPage((), (position.high, "") if position.high is not None else None, complete=True)
         if position.high is None:  # what was deleted before the first start is no news
-            return cursors.Read((), (soql.moment(now), ""), complete=True)
+            return cursors.StreamPage((), (soql.moment(now), ""), complete=True)
         looked = self._looked.get(stream)
         if looked is not None and now - looked < timedelta(seconds=self._options.deletes_every):
             return nothing
@@ -151,7 +151,7 @@ class SalesforceSource:
             return nothing
         try:
             answer = self._api.deleted(name, start, now)
-        except Refused as error:
+        except VendorRefused as error:
             if error.status != 403:
                 raise
             _log.info("deletions may not be read", extra={"source": self._setting.name, "record": name, "reason": str(error)})
@@ -173,7 +173,7 @@ class SalesforceSource:
             for id, at in gone.items()
         ]
         covered = parse_instant(str(answer.get("latestDateCovered"))) or start
-        return cursors.Read(observations, (soql.moment(min(covered, now)), ""), complete=True)
+        return cursors.StreamPage(observations, (soql.moment(min(covered, now)), ""), complete=True)
 
     def _winners(self, name: str, ids: Sequence[str]) -> dict[str, str]:
         """Of deleted records that were merged: into which."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from connectors.sources.sql.driver import Driver, Row, open_driver
 from connectors.sources.sql.options import SqlOptions, Table
-from crmbridge.contract import Promise, Right, Rows, Setting, Stretch, Walk, each
+from crmbridge.contract import Promise, ReadRows, Right, Setting, Stretch, Walk, each
 from crmbridge.errors import FieldsGone, SourceError
 from crmbridge.http import reading
 from crmbridge.model import Cursor, FieldSpec, FieldType, FieldValue, Observation, Page, clean, cursors, filled, identity, marked
@@ -103,12 +103,12 @@ class SqlSource:
     def walks(self) -> Mapping[str, Walk]:
         return {name: table.walk for name, table in self._options.tables.items()}
 
-    def walk(self, record_type: str, place: str | None, rows: bool) -> Stretch:
+    def walk(self, record_type: str, bookmark: str | None, rows: bool) -> Stretch:
         table = self._options.tables[record_type]
         id, most = self._name(table.id), self._options.page if rows else _IDS
         where, parameters = f"{id} IS NOT NULL", list[Any]()
-        if place is not None:
-            where, parameters = f"{id} > {self._open().mark}", [_bound(json.loads(place))]
+        if bookmark is not None:
+            where, parameters = f"{id} > {self._open().mark}", [_bound(json.loads(bookmark))]
         found = self._rows(f"SELECT {'*' if rows else id} FROM {self._from(table)} WHERE {where} ORDER BY {id} LIMIT {most}", parameters)  # nosec B608  # values are parameters
         seen: Sequence[Observation] = ()
         if rows:
@@ -117,7 +117,7 @@ class SqlSource:
             before = self._setting.now() - (table.walk.rows_every or timedelta(0)) - timedelta(seconds=self._options.overlap)
             seen = self._read_rows(record_type, table, with_stamps, cursors.Position(start=before.timestamp(), whole=True)).observations()
         following = json.dumps(_stamp(found[-1][table.id])) if len(found) == most else None
-        return Stretch(ids=[identity(row[table.id]) for row in found], observations=seen, place=following)
+        return Stretch(ids=[identity(row[table.id]) for row in found], observations=seen, bookmark=following)
 
     def close(self) -> None:
         if self._driver:
@@ -126,7 +126,7 @@ class SqlSource:
 
     # --- reading
 
-    def _read(self, name: str, position: cursors.Position) -> cursors.Read:
+    def _read(self, name: str, position: cursors.Position) -> cursors.StreamPage:
         table = self._options.tables[name]
         rows = self._page(table, position)
         if rows and (missing := sorted({table.id, table.changed} - rows[0].keys())):
@@ -135,9 +135,9 @@ class SqlSource:
         high = cursors.highest([_stamp(row[table.changed]) for row in rows])
         found = self._read_rows(name, table, rows, position)
         lacking = {name: self._setting.records.get(name, {}).keys() - rows[0].keys()} if rows else {}
-        return cursors.Read(found.observations(), last, complete=len(rows) < self._options.page, lacking=lacking, high=high)
+        return cursors.StreamPage(found.observations(), last, complete=len(rows) < self._options.page, lacking=lacking, high=high)
 
-    def _read_rows(self, name: str, table: Table, rows: Sequence[Row], position: cursors.Position) -> Rows[Row, Observation]:
+    def _read_rows(self, name: str, table: Table, rows: Sequence[Row], position: cursors.Position) -> ReadRows[Row, Observation]:
         declared = self._types(name, rows[0]) if rows else {}
         return each(
             rows,

@@ -11,7 +11,7 @@ from connectors.sources.tryton.options import TrytonOptions
 from connectors.sources.tryton.words import Domain
 from crmbridge.contract import Setting, login_secret
 from crmbridge.errors import SourceError
-from crmbridge.http import Kept, Refused, Session, Token, Tokens, Vendor
+from crmbridge.http import AccessToken, HttpSession, Kept, Tokens, Vendor, VendorRefused
 
 _IDS: Final = 200  # in one address, of which servers read some thousand characters
 _ASKED: Final = 500  # ids in the body of one call
@@ -28,8 +28,8 @@ class Api:
     def __init__(self, options: TrytonOptions, setting: Setting) -> None:
         self._options = options
         self._now: Callable[[], datetime] = setting.now
-        self._session = Session(setting.network)
-        self._tokens = Tokens(lambda _: Token(login_secret(options.key)), now=setting.now)
+        self._session = HttpSession(setting.network)
+        self._tokens = Tokens(lambda _: AccessToken(login_secret(options.key)), now=setting.now)
         self._context: dict[str, Any] = {"active_test": False, "language": options.language}  # what is archived is not deleted
         if options.company is not None:
             self._context["company"] = options.company
@@ -119,7 +119,7 @@ class Api:
         """Tryton's refusals are web pages without words of its own."""
         try:
             return ask()
-        except Refused as error:
+        except VendorRefused as error:
             match error.status:
                 case 401:
                     why = "the key is not one of a validated user application for the REST API in this database"
@@ -129,7 +129,7 @@ class Api:
                     why = f"there is no REST API for a database {self._options.database} here"
                 case _:
                     raise
-            raise Refused(f"{error}: {why}", error.status, error.body, error.retry_at) from None
+            raise VendorRefused(f"{error}: {why}", error.status, error.body, error.retry_at) from None
 
 
 def _said(body: Any) -> str:

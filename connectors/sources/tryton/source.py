@@ -134,7 +134,7 @@ class TrytonSource:
 
     def _read(
         self, stream: str, position: cursors.Position, positions: Mapping[str, cursors.Position], told: dict[str, Told]
-    ) -> cursors.Read:
+    ) -> cursors.StreamPage:
         model, _, kind = stream.rpartition(" ")
         # A record that came and went is found by the look for deletions alone, so that only the one before counts there.
         others = () if f" {kind}" == _DELETED else (positions.get(model + _CREATED), positions.get(model + _WRITTEN))
@@ -155,7 +155,7 @@ class TrytonSource:
 
     # --- what is there
 
-    def _read_rows(self, this: _Pass, stamp: str) -> cursors.Read:
+    def _read_rows(self, this: _Pass, stamp: str) -> cursors.StreamPage:
         fields = self._fields(this.model)
         rows = self._api.search(this.model, fields, words.behind(stamp, this.position), [stamp, "id"], self._options.page)
         complete = len(rows) < self._options.page
@@ -184,7 +184,7 @@ class TrytonSource:
         for row in rows:
             this.told.tell(row["id"], ends[row["id"]])
         last = (ends[rows[-1]["id"]], rows[-1]["id"]) if rows else None
-        return cursors.Read(sorted(seen, key=lambda one: one.occurred_at), last, complete)
+        return cursors.StreamPage(sorted(seen, key=lambda one: one.occurred_at), last, complete)
 
     def _before(self, this: _Pass, revisions: Revisions, instants: Mapping[int, Sequence[int]]) -> dict[int, Record]:
         """Records as they were before the first state that is told now, where that was not told by us a moment ago."""
@@ -209,7 +209,7 @@ class TrytonSource:
 
     # --- what is gone
 
-    def _read_deleted(self, this: _Pass, high: int | None) -> cursors.Read:
+    def _read_deleted(self, this: _Pass, high: int | None) -> cursors.StreamPage:
         """Look at the ids behind the last page's: those that are missing, as many of them as one page may read."""
         model, position, now = this.model, this.position, self._setting.now()
         newest = max(high or 0, int(position.high or 0)) or to_us(now)
@@ -217,7 +217,7 @@ class TrytonSource:
         if position.after is None and position.high is not None:
             looked = self._looked.get(model)
             if looked is not None and now - looked < timedelta(seconds=self._options.deletes_every):
-                return cursors.Read((), (position.high, 0), complete=True)
+                return cursors.StreamPage((), (position.high, 0), complete=True)
         listed = [row["id"] for row in self._api.search(model, [], [["id", ">", after]], ["id"], _LISTED)]
         complete = len(listed) < _LISTED
         upto = max([this.told.top, after, *listed[-1:]]) + _AHEAD if complete else listed[-1]
@@ -237,10 +237,10 @@ class TrytonSource:
         if complete:
             self._looked[model] = now
         if position.after is None and complete:
-            return cursors.Read(seen, (max([newest, *gone.values()]), after), complete=True)
+            return cursors.StreamPage(seen, (max([newest, *gone.values()]), after), complete=True)
         # The ids of the first page may have gone while the others were looked at: the next look goes back to where this one began.
         began = int(position.after[0]) if position.after is not None else newest
-        return cursors.Read(seen, (began, after if complete else upto), complete)
+        return cursors.StreamPage(seen, (began, after if complete else upto), complete)
 
     def _last_words(self, this: _Pass, revisions: Revisions, gone: Mapping[int, int]) -> list[Observation]:
         """What deleted records were since the last poll, and that they are deleted."""

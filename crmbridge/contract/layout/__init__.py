@@ -22,7 +22,7 @@ class Unsaid:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class LayoutFault:
     """What is wrong in a layout, and where: keys and indices from its beginning."""
 
     path: tuple[str | int, ...]
@@ -45,7 +45,7 @@ class LaidOut:
 
     sent: Any
     """As it would go out."""
-    faults: Sequence[Fault] = ()
+    faults: Sequence[LayoutFault] = ()
     """Why the network would refuse it; each names the limit and the vendor's page."""
-    notes: Sequence[Fault] = field(default=())
+    notes: Sequence[LayoutFault] = field(default=())
     """What it takes, and people should know of."""

@@ -51,7 +51,7 @@ class Nothing:
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class Verbatim:
     """Whatever JSON can say, as it is written: nothing is filled in from a record."""
 
 
@@ -68,7 +68,7 @@ class Items:
 class Of:
     """An object of one of these kinds; of the first where it may leave its `type` out."""
 
-    kinds: Sequence[Kind]
+    kinds: Sequence[ObjectKind]
     """A list may be filled later: kinds that hold one another."""
     most: int | None = None
     """For objects that hold one text: its length here, instead of the kind's own."""
@@ -83,7 +83,7 @@ class Either:
     shapes: tuple[Shape, ...]
 
 
-Shape = Words | Number | Truth | Nothing | Constant | Items | Of | Either
+Shape = Words | Number | Truth | Nothing | Verbatim | Items | Of | Either
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Kind:
+class ObjectKind:
     """A kind of object."""
 
     name: str

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar, Final
 
-from crmbridge.contract.layout import Fault, LaidOut, Unsaid
-from crmbridge.contract.layout.shapes import Constant, Either, Items, Kind, Nothing, Number, Of, Path, Shape, Truth, Words
+from crmbridge.contract.layout import LaidOut, LayoutFault, Unsaid
+from crmbridge.contract.layout.shapes import Either, Items, Nothing, Number, ObjectKind, Of, Path, Shape, Truth, Verbatim, Words
 from crmbridge.errors import Rejected
 from crmbridge.model import Literal, Text, Value, clean, shortened, visible
 
@@ -26,7 +26,7 @@ class Holder:
     page: str
 
 
-class Walk:
+class LayoutWalk:
     """What is the same for every network. A subclass says how its texts are written, and what holds beyond its table."""
 
     network: ClassVar[str]
@@ -37,8 +37,8 @@ class Walk:
     """Texts of these kinds are never shortened: an address that is cut leads elsewhere."""
 
     def __init__(self) -> None:
-        self.faults: list[Fault] = []
-        self.notes: list[Fault] = []
+        self.faults: list[LayoutFault] = []
+        self.notes: list[LayoutFault] = []
 
     # --- what a network says itself
 
@@ -50,10 +50,10 @@ class Walk:
         """What people should know of a text that is still to be filled in."""
         return ()
 
-    def enter(self, kind: Kind, path: Path) -> None:
+    def enter(self, kind: ObjectKind, path: Path) -> None:
         """An object begins."""
 
-    def leave(self, kind: Kind, made: Mapping[str, Any], path: Path, own: Holder) -> None:
+    def leave(self, kind: ObjectKind, made: Mapping[str, Any], path: Path, own: Holder) -> None:
         """An object is made."""
 
     def strange(self, said: str, shape: Of, holder: Holder) -> str:
@@ -77,7 +77,7 @@ class Walk:
                 return self._items(raw, shape, path, holder)
             case Of():
                 return self._object(raw, shape, path, holder)
-            case Constant():
+            case Verbatim():
                 return self._constant(raw, path, holder)
         if isinstance(raw, (tuple, Unsaid)):
             wanted = "true or false" if isinstance(shape, Truth) else "a number" if isinstance(shape, Number) else "null"
@@ -88,11 +88,11 @@ class Walk:
 
     def wrong(self, path: Path, complaint: str, holder: Holder) -> None:
         """A fault."""
-        self.faults.append(Fault(path, f"{complaint} ({holder.name}: {holder.page})", self.key))
+        self.faults.append(LayoutFault(path, f"{complaint} ({holder.name}: {holder.page})", self.key))
 
     def note(self, path: Path, words: str) -> None:
         """What is taken, and people should know of."""
-        self.notes.append(Fault(path, words, self.key))
+        self.notes.append(LayoutFault(path, words, self.key))
 
     # --- texts and numbers
 
@@ -190,32 +190,32 @@ class Walk:
             elif kind.open:
                 made[name] = self._constant(value, (*path, name), own)
             else:
-                known = {*kind.fields, *({"type"} if kind.type else ())}
-                self.wrong((*path, name), f"{a(kind.name)} has no such field{meant(name, known)}", own)
+                fields = {*kind.fields, *({"type"} if kind.type else ())}
+                self.wrong((*path, name), f"{a(kind.name)} has no such field{meant(name, fields)}", own)
         self._fields(raw, kind, path, own)
         for place, complaint in (found for rule in kind.rules for found in rule(made)):
             self.wrong((*path, *place), complaint, own)
         self.leave(kind, made, path, own)
         return made
 
-    def _kind(self, raw: Mapping[str, Any], shape: Of, path: Path, holder: Holder) -> Kind | None:
+    def _kind(self, raw: Mapping[str, Any], shape: Of, path: Path, holder: Holder) -> ObjectKind | None:
         """Which of the kinds that may stand here it is; None if none."""
         first = shape.kinds[0]
         if first.type is None or ("type" not in raw and not shape.typed):
             return first
         said = raw.get("type")
-        known = {kind.type: kind for kind in shape.kinds if kind.type}
-        if isinstance(said, str) and said in known:
-            return known[said]
+        kinds = {kind.type: kind for kind in shape.kinds if kind.type}
+        if isinstance(said, str) and said in kinds:
+            return kinds[said]
         if "type" not in raw:
             self.wrong(path, f"has no `type`: {_named(shape.kinds)}", holder)
         elif not isinstance(said, str):
             self.wrong((*path, "type"), f"must be one of {self.network}'s own words, and none that is filled in", holder)
         else:
-            self.wrong((*path, "type"), f"{self.strange(said, shape, holder)}{meant(said, known)}", holder)
+            self.wrong((*path, "type"), f"{self.strange(said, shape, holder)}{meant(said, kinds)}", holder)
         return None
 
-    def _fields(self, raw: Mapping[str, Any], kind: Kind, path: Path, own: Holder) -> None:
+    def _fields(self, raw: Mapping[str, Any], kind: ObjectKind, path: Path, own: Holder) -> None:
         """What must be there, and what must not be there together."""
         for name, field in kind.fields.items():
             if field.required and name not in raw:
@@ -247,11 +247,11 @@ def a(name: str) -> str:
     return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
 
 
-def meant(word: str, known: Collection[str]) -> str:
+def meant(word: str, words: Collection[str]) -> str:
     """What was meant, if that is near; and what there is."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     said = f'; did you mean "{close[0]}"?' if close else ""
-    listed = f" there {'are' if len(known) > 1 else 'is'} {', '.join(sorted(known))}" if len(known) <= _LISTED else ""
+    listed = f" there {'are' if len(words) > 1 else 'is'} {', '.join(sorted(words))}" if len(words) <= _LISTED else ""
     return f"{said or ';'}{listed}" if listed else said
 
 
@@ -295,7 +295,7 @@ def _quoted(raw: Any) -> str:
     return f'"{str(raw).lower() if isinstance(raw, bool) else raw}"' if isinstance(raw, (bool, int, float)) else '"..."'
 
 
-def _named(kinds: Sequence[Kind]) -> str:
+def _named(kinds: Sequence[ObjectKind]) -> str:
     """What may stand somewhere."""
     types = [kind.type for kind in kinds if kind.type]
     if not types:

@@ -12,12 +12,12 @@ from crmbridge.db import repeated
 from crmbridge.model import ChangeEvent, LastBody, RecordRef, Repeat, dump_json, from_us, load_fields, to_us
 from crmbridge.store.interface import (
     MAX_BATCH,
+    AlreadyKnown,
     Batch,
     Conflict,
     Gone,
     InboxRow,
     Journalled,
-    Known,
     Snapshot,
     SourcePosition,
 )
@@ -26,7 +26,7 @@ from crmbridge.store.sqlite.rows import Q, insert, ref
 from crmbridge.store.underway import MOST
 
 
-class Intake(rows.Base):
+class SqliteIntake(rows.Base):
     """The part of the store that intake writes."""
 
     async def accept(self, source: str, headers: Mapping[str, str], query: str, body: bytes, now: datetime) -> InboxRow:
@@ -42,16 +42,18 @@ class Intake(rows.Base):
         row = await self.database.read(lambda db: db.execute(Q["source_get"], (source,)).fetchone())
         return rows.position(row) if row else SourcePosition()
 
-    async def known(self, records: Sequence[RecordRef], source: str = "", observations: Sequence[str] = (), bodies: bool = False) -> Known:
+    async def known(
+        self, records: Sequence[RecordRef], source: str = "", observations: Sequence[str] = (), bodies: bool = False
+    ) -> AlreadyKnown:
         wanted, ids = dump_json([ref(record) for record in records]), dump_json(observations)
 
-        def query(db: sqlite3.Connection) -> Known:
+        def query(db: sqlite3.Connection) -> AlreadyKnown:
             snapshots = {
                 RecordRef(*r[:3]): Snapshot(r[3], r[4], bool(r[5]), load_fields(r[6])) for r in db.execute(Q["snapshots_get"], (wanted,))
             }
             seen = {id: from_us(at) for id, at in db.execute(Q["observations_known"], (source, ids))} if observations else {}
             told = db.execute(Q["bodies_known"], (wanted,)) if bodies else ()
-            return Known(snapshots, seen, {RecordRef(*r[:3]): LastBody(r[3], r[4], from_us(r[5])) for r in told})
+            return AlreadyKnown(snapshots, seen, {RecordRef(*r[:3]): LastBody(r[3], r[4], from_us(r[5])) for r in told})
 
         return await self.database.read(query)
 

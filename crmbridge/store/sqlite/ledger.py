@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from crmbridge.model import dump_json, from_us, load_json, to_us
-from crmbridge.store.ledger import Order, Ordered
+from crmbridge.store.ledger import LedgerEntry, Order
 from crmbridge.store.sqlite import rows
 from crmbridge.store.sqlite.rows import Q
 
 
-class Ledger(rows.Base):
+class SqliteLedger(rows.Base):
     """Implements `crmbridge.store.ledger.Ledger`."""
 
     async def order_begins(self, order: Order, now: datetime) -> int:
@@ -40,7 +40,7 @@ class Ledger(rows.Base):
         values = {"error": error, "now": to_us(now)}
         await self.database.write(lambda db: db.execute(Q["orders_cut_short"], values).rowcount)
 
-    async def orders(self, since: datetime | None = None, limit: int = 100, id: int | None = None) -> list[Ordered]:
+    async def orders(self, since: datetime | None = None, limit: int = 100, id: int | None = None) -> list[LedgerEntry]:
         values = {"since": to_us(since) if since else None, "limit": limit, "id": id}
         return await self.database.read(lambda db: [_ordered(row) for row in db.execute(Q["orders_given"], values)])
 
@@ -49,8 +49,8 @@ def _values(order: Order) -> dict[str, Any]:
     return {"verb": order.verb, "meant": order.meant, "actor": order.actor, "door": order.door}
 
 
-def _ordered(row: sqlite3.Row) -> Ordered:
-    return Ordered(
+def _ordered(row: sqlite3.Row) -> LedgerEntry:
+    return LedgerEntry(
         id=row["id"],
         order=Order(arguments=load_json(row["arguments"]), **{name: row[name] for name in ("verb", "meant", "actor", "door")}),
         began_at=from_us(row["began_at"]),

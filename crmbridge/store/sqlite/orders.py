@@ -8,29 +8,41 @@ from datetime import datetime
 from typing import Any
 
 from crmbridge.model import Delivery, Message, Receipt, RecordRef, State, Why, dump_json, dump_message, from_us, to_us
-from crmbridge.store.interface import MAX_ORDER, Attempt, Entry, NewDelivery, Overview, Pause, PauseKind, Published, Scope, Tally, Waiting
+from crmbridge.store.interface import (
+    MAX_ORDER,
+    Attempt,
+    Entry,
+    NewDelivery,
+    Overview,
+    Pause,
+    PauseKind,
+    Published,
+    Selection,
+    Tally,
+    Waiting,
+)
 from crmbridge.store.sqlite import rows
 from crmbridge.store.sqlite.outbox import begin_anew
 from crmbridge.store.sqlite.rows import Q, insert
 
 
-class Orders(rows.Base):
+class SqliteOrders(rows.Base):
     """The part of the store that the person on call works on."""
 
     # --- looking
 
     async def select(
-        self, states: Sequence[State], scope: Scope, *, limit: int = 100, oldest: bool = False, after: int = 0
+        self, states: Sequence[State], selection: Selection, *, limit: int = 100, oldest: bool = False, after: int = 0
     ) -> list[Delivery]:
         def query(db: sqlite3.Connection) -> list[Delivery]:
-            ids = _chosen(db, states, scope, limit, oldest=oldest, after=after)
+            ids = _chosen(db, states, selection, limit, oldest=oldest, after=after)
             found = [rows.delivery(db, row) for row in db.execute(Q["deliveries_rows"], (dump_json(ids),))]
             return found if oldest else found[::-1]
 
         return await self.database.read(query)
 
-    async def count(self, states: Sequence[State], scope: Scope) -> int:
-        values = {"states": dump_json(states), **rows.scope_values(scope)}
+    async def count(self, states: Sequence[State], selection: Selection) -> int:
+        values = {"states": dump_json(states), **rows.selection_values(selection)}
         return await self.database.read(lambda db: int(db.execute(Q["deliveries_count"], values).fetchone()[0]))
 
     async def delivery(self, name: str) -> tuple[Delivery, list[Attempt]] | None:
@@ -47,8 +59,8 @@ class Orders(rows.Base):
     async def deliveries_of(self, record: RecordRef, limit: int) -> list[Delivery]:
         return await self.database.read(lambda db: [rows.delivery(db, row) for row in db.execute(Q["deliveries_of"], (str(record), limit))])
 
-    async def published(self, scope: Scope, limit: int = 100, below: int | None = None) -> list[Published]:
-        values = {**rows.scope_values(scope), "limit": limit, "below": below}
+    async def published(self, selection: Selection, limit: int = 100, below: int | None = None) -> list[Published]:
+        values = {**rows.selection_values(selection), "limit": limit, "below": below}
         return await self.database.read(
             lambda db: [
                 Published(rows.delivery(db, row), from_us(row["published_at"])) for row in db.execute(Q["deliveries_published"], values)
@@ -75,18 +87,18 @@ class Orders(rows.Base):
 
     # --- deliveries
 
-    async def hold(self, scope: Scope, reason: str, now: datetime, most: int | None = None) -> int:
-        return await self._order("deliveries_hold", [State.QUEUED], scope, now, most, reason)
+    async def hold(self, selection: Selection, reason: str, now: datetime, most: int | None = None) -> int:
+        return await self._order("deliveries_hold", [State.QUEUED], selection, now, most, reason)
 
-    async def release(self, scope: Scope, now: datetime, most: int | None = None) -> int:
-        return await self._order("deliveries_release", [State.HELD], scope, now, most)
+    async def release(self, selection: Selection, now: datetime, most: int | None = None) -> int:
+        return await self._order("deliveries_release", [State.HELD], selection, now, most)
 
-    async def drop(self, states: Sequence[State], scope: Scope, reason: str, now: datetime, most: int | None = None) -> int:
-        return await self._order("deliveries_drop", states, scope, now, most, reason)
+    async def drop(self, states: Sequence[State], selection: Selection, reason: str, now: datetime, most: int | None = None) -> int:
+        return await self._order("deliveries_drop", states, selection, now, most, reason)
 
-    async def drop_older(self, scope: Scope, reason: str, now: datetime) -> int:
+    async def drop_older(self, selection: Selection, reason: str, now: datetime) -> int:
         def unit(db: sqlite3.Connection) -> tuple[int, int]:
-            ids = _chosen(db, [State.QUEUED], scope, MAX_ORDER, oldest=True, after=last)
+            ids = _chosen(db, [State.QUEUED], selection, MAX_ORDER, oldest=True, after=last)
             older = [row[0] for row in db.execute(Q["deliveries_older"], (dump_json(ids),))]
             values = {"chosen": dump_json(older), "now": to_us(now), "why": reason}
             return db.execute(Q["deliveries_drop"], values).rowcount, ids[-1] if ids else 0
@@ -98,11 +110,13 @@ class Orders(rows.Base):
             if not last:
                 return done
 
-    async def _order(self, name: str, states: Sequence[State], scope: Scope, now: datetime, most: int | None, reason: str = "") -> int:
+    async def _order(
+        self, name: str, states: Sequence[State], selection: Selection, now: datetime, most: int | None, reason: str = ""
+    ) -> int:
         """Carry an order out in bites, so that nobody waits long for the writer."""
 
         def unit(db: sqlite3.Connection) -> int:
-            values: dict[str, Any] = {"chosen": dump_json(_chosen(db, states, scope, MAX_ORDER, oldest=True)), "now": to_us(now)}
+            values: dict[str, Any] = {"chosen": dump_json(_chosen(db, states, selection, MAX_ORDER, oldest=True)), "now": to_us(now)}
             return db.execute(Q[name], values | ({"why": reason} if ":why" in Q[name] else {})).rowcount
 
         done = 0
@@ -164,7 +178,15 @@ class Orders(rows.Base):
         await self.database.write(unit)
 
 
-def _chosen(db: sqlite3.Connection, states: Sequence[State], scope: Scope, limit: int, *, oldest: bool, after: int = 0) -> list[int]:
-    """The ids of a scope's deliveries, the oldest or the newest first."""
-    values = {"states": dump_json(states), "direction": 1 if oldest else -1, "limit": limit, "after": after, **rows.scope_values(scope)}
+def _chosen(
+    db: sqlite3.Connection, states: Sequence[State], selection: Selection, limit: int, *, oldest: bool, after: int = 0
+) -> list[int]:
+    """The ids of a selection's deliveries, the oldest or the newest first."""
+    values = {
+        "states": dump_json(states),
+        "direction": 1 if oldest else -1,
+        "limit": limit,
+        "after": after,
+        **rows.selection_values(selection),
+    }
     return [row[0] for row in db.execute(Q["deliveries_in"], values)]

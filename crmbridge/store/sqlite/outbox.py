@@ -15,7 +15,7 @@ from crmbridge.store.sqlite import rows
 from crmbridge.store.sqlite.rows import Q, insert
 
 
-class Outbox(rows.Base):
+class SqliteOutbox(rows.Base):
     """The part of the store that publishers work on."""
 
     async def lease(self, destination: str, *, now: datetime, limit: int, per_lane: int, skip: Sequence[str], after: str = "") -> Lease:

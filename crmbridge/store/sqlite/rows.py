@@ -12,11 +12,11 @@ from typing import Any, Final
 from crmbridge.db import Database, Schema, repeated, statements
 from crmbridge.model import (
     ChangeEvent,
+    ChangeKind,
     Channel,
     Cursor,
     Delivery,
     Fields,
-    Kind,
     Message,
     Receipt,
     RecordRef,
@@ -38,7 +38,7 @@ from crmbridge.store.interface import (
     InboxRow,
     Journalled,
     NewDelivery,
-    Scope,
+    Selection,
     Settlement,
     Snapshot,
     SourcePosition,
@@ -146,7 +146,7 @@ def event(row: sqlite3.Row) -> ChangeEvent:
         record_type=row["record_type"],
         record_id=row["record_id"],
         revision=row["revision"],
-        kind=Kind.UPDATED if row["kind"] == STALE else Kind(row["kind"]),
+        kind=ChangeKind.UPDATED if row["kind"] == STALE else ChangeKind(row["kind"]),
         occurred_at=from_us(row["occurred_at"]),
         fields=load_fields(row["fields"]),
         before=load_fields(row["before"]),
@@ -303,7 +303,7 @@ def lanes(db: sqlite3.Connection, destination: str, after: str, skip: str, limit
             yield load_json(heads)
 
 
-# --- waits and scopes
+# --- waits and selections
 
 
 def wait_row(wait: Wait) -> dict[str, Any]:
@@ -326,14 +326,14 @@ def wait(row: sqlite3.Row) -> Wait:
     )
 
 
-def scope_values(scope: Scope) -> dict[str, Any]:
+def selection_values(selection: Selection) -> dict[str, Any]:
     return {
-        "ids": dump_json(scope.ids) if scope.ids else None,
-        "destination": scope.destination,
-        "channel": scope.channel,
-        "rule": scope.rule,
-        "record": scope.record,
-        "reason": scope.reason,
-        "since": to_us(scope.since) if scope.since else None,
-        "until": to_us(scope.until) if scope.until else None,
+        "ids": dump_json(selection.ids) if selection.ids else None,
+        "destination": selection.destination,
+        "channel": selection.channel,
+        "rule": selection.rule,
+        "record": selection.record,
+        "reason": selection.reason,
+        "since": to_us(selection.since) if selection.since else None,
+        "until": to_us(selection.until) if selection.until else None,
     }

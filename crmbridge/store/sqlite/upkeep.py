@@ -16,7 +16,7 @@ _SUSPICIOUS = timedelta(days=1)
 _RECENT = 20_000  # deliveries looked at after a restart
 
 
-class Upkeep(rows.Base):
+class SqliteUpkeep(rows.Base):
     """The part of the store that nobody asks for by name."""
 
     async def purge(self, retention: Retention, now: datetime, limit: int = 500) -> int:

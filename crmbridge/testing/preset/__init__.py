@@ -6,7 +6,7 @@ from crmbridge.testing.preset import Json, PresetContract
 from __future__ import annotations
 
 from crmbridge.testing.preset.judge import Fact, fits
-from crmbridge.testing.preset.standin import TOKEN, Json, Said
+from crmbridge.testing.preset.standin import TOKEN, Dialogue, Json
 from crmbridge.testing.preset.suite import PresetContract
 
-__all__ = ["TOKEN", "Fact", "Json", "PresetContract", "Said", "fits"]
+__all__ = ["TOKEN", "Dialogue", "Fact", "Json", "PresetContract", "fits"]

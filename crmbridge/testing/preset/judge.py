@@ -22,29 +22,29 @@ class Fact:
     """The parameters that there are, in the query or in the body."""
     answer: Shape
     """Of a good answer."""
-    closed: Mapping[str, Collection[str]] = field(default_factory=dict)
+    choices: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Values that a parameter may have, where the description lists them."""
 
 
-def fits(shape: Shape, value: Any, place: str = "the answer") -> Iterator[str]:
-    """What does not fit, each with its place."""
+def fits(shape: Shape, value: Any, path: str = "the answer") -> Iterator[str]:
+    """What does not fit, each with its path."""
     if isinstance(shape, Mapping):
         if not isinstance(value, Mapping):
-            yield f"{place} is {_kind(value)}, and not an object with {', '.join(shape)}"
+            yield f"{path} is {_kind(value)}, and not an object with {', '.join(shape)}"
             return
         for name, inner in shape.items():
             if name not in value:
-                yield f"{place} has no {name}"
+                yield f"{path} has no {name}"
             else:
-                yield from fits(inner, value[name], f"{place}.{name}")
+                yield from fits(inner, value[name], f"{path}.{name}")
     elif isinstance(shape, list):
         if not isinstance(value, list):
-            yield f"{place} is {_kind(value)}, and not an array"
+            yield f"{path} is {_kind(value)}, and not an array"
             return
         for number, item in enumerate(value):
-            yield from fits(shape[0], item, f"{place}[{number}]")
+            yield from fits(shape[0], item, f"{path}[{number}]")
     elif not any(_is(kind, value) for kind in str(shape).split("|")):
-        yield f"{place} is {_kind(value)}, {value!r:.100}, and not {shape}"
+        yield f"{path} is {_kind(value)}, {value!r:.100}, and not {shape}"
 
 
 def _kind(value: Any) -> str:

@@ -17,7 +17,7 @@ Answer = tuple[int, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Dialogue:
     """What was asked, and what was answered."""
 
     path: str
@@ -44,22 +44,22 @@ class Json(StandIn):
         """What becomes of each good answer before it is given."""
         self.touched = 0
         """How many records it has changed."""
-        self.said: list[Said] = []
+        self.said: list[Dialogue] = []
 
     def respond(self, exchange: Exchange) -> None:
         address = urlsplit(exchange.path)
         asked = {name: values[-1] for name, values in parse_qs(address.query, keep_blank_values=True).items()}
         path = address.path.removeprefix(self.BASE)
-        if self.refusing or not self.known(exchange.headers):
+        if self.refusing or not self.admitted(exchange.headers):
             return self.say(exchange, *self.refusal())
         if f"{exchange.seen.method} {self.url}{address.path}" in self.withdrawn:
             return self.say(exchange, *self.denial())
         body = exchange.seen.json() if exchange.seen.body and exchange.seen.method == "POST" else None
         status, found = self.answer(path, asked, body, exchange.headers)
-        self.said.append(Said(path, {**asked, **(body or {})}, status, found))
+        self.said.append(Dialogue(path, {**asked, **(body or {})}, status, found))
         return self.say(exchange, status, self.odd(found) if status < 300 else found)
 
-    def known(self, headers: Any) -> bool:
+    def admitted(self, headers: Any) -> bool:
         """Whether somebody may ask at all."""
         return bool(headers.get("Authorization") == f"Bearer {TOKEN}")
 

@@ -19,7 +19,7 @@ from crmbridge.testing.preset.judge import Fact, fits
 from crmbridge.testing.preset.standin import Json
 from crmbridge.testing.server import answer
 from crmbridge.testing.source import SourceContract
-from crmbridge.testing.source.troubles import Troubles
+from crmbridge.testing.source.troubles import TroublesContract
 from crmbridge.testing.world import World
 
 Make = Callable[..., Any]
@@ -67,11 +67,11 @@ class PresetContract(SourceContract):
 
     def test_a_maintenance_page_and_other_troubles_change_nothing(self, world: World, crm: Any) -> None:
         """Whether the login ends or not."""
-        Troubles.test_troubles_change_nothing_and_are_told(self, world, crm)
+        TroublesContract.test_troubles_change_nothing_and_are_told(self, world, crm)
 
     def test_a_limit_is_waited_for_by_all(self, world: World, crm: Any) -> None:
         """For as long as Retry-After says."""
-        Troubles.test_a_limit_is_waited_for(self, world, crm)
+        TroublesContract.test_a_limit_is_waited_for(self, world, crm)
 
     def test_an_empty_crm_is_no_trouble(self, world: World, crm: Any) -> None:
         """Nor is a poll that finds nothing; what comes then is told."""
@@ -303,7 +303,7 @@ class PresetContract(SourceContract):
                     wrong = [
                         f"it knows no parameter {name}, only {', '.join(sorted(fact.asks))}" for name in one.asked if name not in fact.asks
                     ]
-                    for name, values in fact.closed.items():
+                    for name, values in fact.choices.items():
                         if one.asked.get(name, "") not in {"", *values}:
                             wrong.append(f"{name} is {one.asked[name]}, and not one of {', '.join(sorted(values))}")
                     wrong += itertools.islice(fits(fact.answer, one.body), 10)

@@ -7,15 +7,15 @@ and an owner; `fields` says what this vendor calls them.
 
 from __future__ import annotations
 
-from crmbridge.testing.source.entitled import Rights
-from crmbridge.testing.source.hooks import Hooks
-from crmbridge.testing.source.logins import Logins
+from crmbridge.testing.source.entitled import RightsContract
+from crmbridge.testing.source.hooks import HooksContract
+from crmbridge.testing.source.logins import LoginsContract
 from crmbridge.testing.source.parts import Can
-from crmbridge.testing.source.reading import Reading
-from crmbridge.testing.source.troubles import Troubles
+from crmbridge.testing.source.reading import ReadingContract
+from crmbridge.testing.source.troubles import TroublesContract
 
 __all__ = ["Can", "SourceContract"]
 
 
-class SourceContract(Logins, Rights, Reading, Hooks, Troubles):
+class SourceContract(LoginsContract, RightsContract, ReadingContract, HooksContract, TroublesContract):
     """What holds for every source."""

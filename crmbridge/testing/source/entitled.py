@@ -16,7 +16,7 @@ def lacking(world: World) -> dict[str, Right]:
     return {one.name: one for one in world.call(world.source.rights) if one.refused or one.note}
 
 
-class Rights(SourceParts):
+class RightsContract(SourceParts):
     """What a source says of its login's rights."""
 
     def test_who_claims_rights_can_prove_them(self, world: World) -> None:

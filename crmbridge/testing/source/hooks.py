@@ -11,7 +11,7 @@ import pytest
 
 from crmbridge.contract import WebhookRequest
 from crmbridge.errors import InvalidRequest
-from crmbridge.model import Kind
+from crmbridge.model import ChangeKind
 from crmbridge.testing.source.parts import OVERLAP, Can, SourceParts, needs
 from crmbridge.testing.standin import StandIn
 from crmbridge.testing.world import World
@@ -19,7 +19,7 @@ from crmbridge.testing.world import World
 LEAST_FORGERIES = 200
 
 
-class Hooks(SourceParts):
+class HooksContract(SourceParts):
     """What holds for a source that is called."""
 
     @needs(Can.WEBHOOK, Can.POLL)
@@ -51,7 +51,7 @@ class Hooks(SourceParts):
             assert world.hear(request) < 300
         heard = world.news()
         (event,) = [*heard, *self.changes(crm, world)]
-        assert (event.record_id, event.kind, event.before) == (id, Kind.CREATED, {})
+        assert (event.record_id, event.kind, event.before) == (id, ChangeKind.CREATED, {})
         assert (self.says(event, "title"), self.says(event, "amount")) == ("Acme", Decimal("100.50"))
         assert self.changes(crm, world) == []
         if Can.POLL in self.can:
@@ -73,7 +73,7 @@ class Hooks(SourceParts):
         crm.update(old, stage="won")
         for request in crm.told():
             world.hear(request)
-        assert [one.kind for one in [*world.news(), *world.poll()] if one.kind is Kind.CREATED] == []
+        assert [one.kind for one in [*world.news(), *world.poll()] if one.kind is ChangeKind.CREATED] == []
 
     @needs(Can.WEBHOOK)
     def test_a_redelivery_says_nothing(self, world: World, crm: StandIn) -> None:
@@ -111,7 +111,7 @@ class Hooks(SourceParts):
         for request in crm.told():
             world.hear(request)
         (event,) = world.news()
-        assert (event.kind, self.says(event, "stage"), self.says(event, "stage", before=True)) == (Kind.UPDATED, "won", "open")
+        assert (event.kind, self.says(event, "stage"), self.says(event, "stage", before=True)) == (ChangeKind.UPDATED, "won", "open")
 
     @needs(Can.WEBHOOK)
     def test_an_empty_or_strange_body_is_refused(self, world: World, crm: StandIn) -> None:

@@ -20,7 +20,7 @@ from crmbridge.testing.standin import StandIn
 from crmbridge.testing.world import World
 
 
-class Logins(SourceParts):
+class LoginsContract(SourceParts):
     """Shape, credentials, tokens."""
 
     def test_its_abilities_are_those_it_has(self, make: Callable[..., Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crmbridge.contract import Baseline, Rewindable
-from crmbridge.model import Kind
+from crmbridge.model import ChangeKind
 from crmbridge.model import Reading as Values
 from crmbridge.testing.source.parts import OVERLAP, Can, SourceParts, needs
 from crmbridge.testing.standin import StandIn
@@ -30,7 +30,7 @@ def _poison(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Values, "value", poisoned)
 
 
-class Reading(SourceParts):
+class ReadingContract(SourceParts):
     """What every poll must find."""
 
     @needs(Can.POLL)
@@ -49,14 +49,14 @@ class Reading(SourceParts):
         id = self.begun(crm, world)
         crm.update(id, stage="won")
         (changed,) = world.poll()
-        assert (changed.kind, changed.record_type, changed.record_id) == (Kind.UPDATED, self.record_type, id)
+        assert (changed.kind, changed.record_type, changed.record_id) == (ChangeKind.UPDATED, self.record_type, id)
         assert (self.says(changed, "stage"), self.says(changed, "stage", before=True)) == ("won", "open")
         assert (self.says(changed, "title"), self.says(changed, "amount")) == ("Parkers", Decimal("100.50"))
         assert abs(changed.occurred_at - crm.now) < timedelta(seconds=2)
         crm.tick(5)
         new = crm.create(title="Acme", amount="7")
         (made,) = world.poll()
-        assert (made.kind, made.record_id, self.says(made, "title")) == (Kind.CREATED, new, "Acme")
+        assert (made.kind, made.record_id, self.says(made, "title")) == (ChangeKind.CREATED, new, "Acme")
         assert world.poll() == []
 
     @needs(Can.POLL)
@@ -161,7 +161,7 @@ class Reading(SourceParts):
         crm.merge(loser, winner)
         crm.tick(120)
         told = [one for one in world.poll() if one.record_id == loser]
-        assert [one.kind for one in told] == [Kind.MERGED]
+        assert [one.kind for one in told] == [ChangeKind.MERGED]
 
     @needs(Can.POLL)
     def test_what_leaves_our_sight_is_not_deleted(self, world: World, crm: StandIn) -> None:
@@ -182,7 +182,7 @@ class Reading(SourceParts):
         crm.tick(1)
         assert world.poll() == []
         crm.update(old, stage="won")
-        assert [(one.kind, one.record_id) for one in world.poll()] == [(Kind.UPDATED, old)]
+        assert [(one.kind, one.record_id) for one in world.poll()] == [(ChangeKind.UPDATED, old)]
 
     @needs(Can.POLL)
     def test_it_is_read_again_from_an_instant(self, worlds: Any, make: Any, world: World, crm: StandIn) -> None:

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from crmbridge.errors import SourceError
-from crmbridge.model import FieldType, Kind
+from crmbridge.model import ChangeKind, FieldType
 from crmbridge.testing.server import answer, cut
 from crmbridge.testing.source.parts import Can, SourceParts, needs
 from crmbridge.testing.standin import PEOPLE, StandIn
 from crmbridge.testing.world import World
 
 
-class Troubles(SourceParts):
+class TroublesContract(SourceParts):
     """Errors are told and change nothing; facts are right; secrets stay secret."""
 
     @needs(Can.LOGIN)
@@ -80,7 +80,7 @@ class Troubles(SourceParts):
         crm.delete(id)
         crm.tick(120)
         (gone,) = self.changes(crm, world)
-        assert (gone.kind, gone.record_id, self.says(gone, "title")) == (Kind.DELETED, id, "Parkers")
+        assert (gone.kind, gone.record_id, self.says(gone, "title")) == (ChangeKind.DELETED, id, "Parkers")
         crm.tick(120)
         assert self.changes(crm, world) == []
         crm.restore(id)
@@ -88,7 +88,7 @@ class Troubles(SourceParts):
         assert [one.kind for one in self.changes(crm, world)] == []
         crm.update(id, stage="won")
         (back,) = self.changes(crm, world)
-        assert (back.kind, self.says(back, "stage")) == (Kind.UPDATED, "won")
+        assert (back.kind, self.says(back, "stage")) == (ChangeKind.UPDATED, "won")
 
     @needs(Can.LINKS)
     def test_a_change_links_to_its_record(self, world: World, crm: StandIn) -> None:

@@ -22,7 +22,7 @@ from connectors.destinations.email import CONNECTOR
 from connectors.destinations.email.errors import SESSION, TABLE, Reply, Step, Then, answer_table, meaning, named_wait, row
 from crmbridge.contract import Setting
 from crmbridge.errors import AuthFailed, DeliveryError, OutcomeUnknown, RateLimited, Rejected, Transient
-from crmbridge.http import Watch, marked
+from crmbridge.http import SocketGuard, marked
 from crmbridge.model import Literal, Network, Receipt
 from crmbridge.testing.server import unresponsive
 
@@ -293,9 +293,9 @@ def test_an_answer_to_the_last_line_that_is_lost_is_unknown(server: Mail, act: A
 @pytest.mark.parametrize("act", [cut, hang], ids=called)
 def test_a_message_that_did_not_leave_whole_is_tried_again(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
     """Without its last line no server may deliver it. Little of it fits into the buffers between the two."""
-    connect = Watch.connect
+    connect = SocketGuard.connect
     small = [(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)]
-    monkeypatch.setattr(Watch, "connect", lambda self, addresses, options=(): connect(self, addresses, small))
+    monkeypatch.setattr(SocketGuard, "connect", lambda self, addresses, options=(): connect(self, addresses, small))
     with Mail(narrow=True) as server, marked() as mark:
         server.then("WITHIN", act)
         destination = made(server, Setting(name="mail", network=Network(deadline=3)))

@@ -18,7 +18,7 @@ from connectors.destinations.teams.layout.base import ACTIONS, ELEMENTS, PAGES, 
 from connectors.destinations.teams.layout.card import CARD
 from connectors.destinations.teams.layout.check import MOST
 from crmbridge.contract import Unsaid
-from crmbridge.contract.layout.shapes import Either, Items, Kind, Of, Shape, Words
+from crmbridge.contract.layout.shapes import Either, Items, ObjectKind, Of, Shape, Words
 from crmbridge.errors import Rejected
 from crmbridge.model import Literal, Text, Value
 
@@ -360,7 +360,7 @@ def test_what_people_should_know_is_a_note() -> None:
 # --- the table -------------------------------------------------------------------------------------
 
 
-def kinds() -> Iterator[Kind]:
+def kinds() -> Iterator[ObjectKind]:
     todo, seen = [CARD], set()
     while todo:
         kind = todo.pop()

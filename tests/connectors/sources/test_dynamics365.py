@@ -10,7 +10,7 @@ from standins.dynamics365 import CLIENT_ID, CLIENT_SECRET, STATUSES, TENANT, WOR
 
 from connectors.sources.dynamics365 import CONNECTOR
 from crmbridge.errors import SourceError
-from crmbridge.model import Choice, FieldSpec, Kind, cursors
+from crmbridge.model import ChangeKind, Choice, FieldSpec, cursors
 from crmbridge.testing import Can
 from crmbridge.testing.preset import Fact, PresetContract
 
@@ -82,13 +82,13 @@ class TestDynamics(PresetContract):
         crm.delete(same[0])
         crm.oldest = crm.version + 1
         told = world.poll()
-        assert sorted((one.kind, one.record_id) for one in told) == sorted([(Kind.UPDATED, id), (Kind.CREATED, new)])
+        assert sorted((one.kind, one.record_id) for one in told) == sorted([(ChangeKind.UPDATED, id), (ChangeKind.CREATED, new)])
         assert self.says(next(one for one in told if one.record_id == id), "stage", before=True) == "open"
-        found, place = [], None
-        while stretch := world.source.walk(self.record_type, place, False):
+        found, bookmark = [], None
+        while stretch := world.source.walk(self.record_type, bookmark, False):
             found += stretch.ids
-            place = stretch.place
-            if place is None:
+            bookmark = stretch.bookmark
+            if bookmark is None:
                 break
         assert set(found) == {*same[1:], id, new}
         crm.oldest = 0
@@ -162,7 +162,7 @@ class TestDynamics(PresetContract):
         id = crm.create()
         crm.delete(id)
         (told,) = world.poll()
-        assert (told.kind, told.record_id, dict(told.fields)) == (Kind.DELETED, id, {})
+        assert (told.kind, told.record_id, dict(told.fields)) == (ChangeKind.DELETED, id, {})
 
     def test_choices_and_lookups_are_named(self, make, worlds, crm):
         """A choice has its label, several are a set, a lookup has its parts; a number is a number."""

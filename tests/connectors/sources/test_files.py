@@ -14,7 +14,7 @@ import pytest
 
 from connectors.sources.files import CONNECTOR
 from crmbridge.errors import SourceError
-from crmbridge.model import FieldSpec, Kind
+from crmbridge.model import ChangeKind, FieldSpec
 from crmbridge.testing import Can, SourceContract, StandIn
 
 COLUMNS = ("id", "title", "stage", "amount", "owner", "changed", "made", "gone")
@@ -269,7 +269,7 @@ class TestFiles(Contract):
         id = self.begun(crm, world)
         new = crm.create()
         crm.delete(id)
-        assert [(one.record_id, one.kind) for one in world.poll()] == [(new, Kind.CREATED), (id, Kind.DELETED)]
+        assert [(one.record_id, one.kind) for one in world.poll()] == [(new, ChangeKind.CREATED), (id, ChangeKind.DELETED)]
 
 
 def test_a_million_rows_in_bounded_memory(tmp_path):

@@ -16,7 +16,7 @@ from connectors.sources.hubspot.paths import Paths
 from connectors.sources.hubspot.types import stamp_property
 from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
-from crmbridge.model import Choice, FieldSpec, FieldType, Kind, RecordRef
+from crmbridge.model import ChangeKind, Choice, FieldSpec, FieldType, RecordRef
 from crmbridge.testing import answer
 
 
@@ -373,7 +373,7 @@ class TestDeleting(HubspotParts):
         crm.tick(200)
         told = world.poll()
         assert sorted(one.record_id for one in told) == sorted(ids)
-        assert {one.kind for one in told} == {Kind.DELETED}
+        assert {one.kind for one in told} == {ChangeKind.DELETED}
         crm.tick(86_400 * 3)
         assert world.poll() == []
         crm.tick(200)

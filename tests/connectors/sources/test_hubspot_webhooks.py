@@ -12,7 +12,7 @@ from standins.hubspot import CLIENT_SECRET, HOOK, PORTAL, HubspotParts, ms, sign
 from connectors.sources.hubspot.signature import signed_address, verify
 from crmbridge.contract import Secret, WebhookRequest
 from crmbridge.errors import InvalidRequest, InvalidSignature
-from crmbridge.model import Choice, FieldSpec, FieldType, Kind
+from crmbridge.model import ChangeKind, Choice, FieldSpec, FieldType
 
 
 def signed_request(body, proof, stamp, query="", late=0):
@@ -169,7 +169,7 @@ class TestHooks(HubspotParts):
         crm.tick()
         crm.delete(learnt)
         gone = crm.event("deletion", learnt) | {"subscriptionType": "object.deletion", "objectTypeId": "0-3"}
-        assert [one.kind for one in self.heard(crm, world, gone, gone)] == [Kind.DELETED]
+        assert [one.kind for one in self.heard(crm, world, gone, gone)] == [ChangeKind.DELETED]
 
     def test_what_is_not_configured_is_left_alone(self, learnt, world, crm):
         """Other types, kinds of events we know nothing of, properties we do not look at; no request to HubSpot either."""
@@ -213,12 +213,15 @@ class TestHooks(HubspotParts):
             crm.rows[id].deleted, crm.rows[id].merged_into = crm.now, survivor
         more = {"primaryObjectId": int(learnt), "mergedObjectIds": [int(other)], "newObjectId": int(survivor)}
         told = self.heard(crm, world, crm.event("merge", learnt, **more)) + world.poll()
-        assert [(one.kind, one.record_id) for one in told if one.kind is Kind.MERGED] == [(Kind.MERGED, other), (Kind.MERGED, learnt)]
+        assert [(one.kind, one.record_id) for one in told if one.kind is ChangeKind.MERGED] == [
+            (ChangeKind.MERGED, other),
+            (ChangeKind.MERGED, learnt),
+        ]
         assert survivor in {one.record_id for one in told}
 
     def test_erased_is_deleted(self, learnt, world, crm):
         crm.rows[learnt].visible = False
-        assert [one.kind for one in self.heard(crm, world, crm.event("privacyDeletion", learnt))] == [Kind.DELETED]
+        assert [one.kind for one in self.heard(crm, world, crm.event("privacyDeletion", learnt))] == [ChangeKind.DELETED]
 
     @pytest.mark.parametrize(
         "event",

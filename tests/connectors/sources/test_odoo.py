@@ -46,6 +46,7 @@ class TestOdoo(Contract):
 class TestPolled(Contract):
     """Odoo 14, which has no webhooks; the states between two polls come out of its log."""
 
+    secrets = (PASSWORD,)
     can = frozenset({Can.POLL, Can.OLD_VALUES, Can.DELETES, Can.TEAMS, Can.SCHEMA, Can.LOGIN, Can.LINKS, Can.RIGHTS})
     proven = "stand-in that answers as a recorded Odoo 14 did"
 

@@ -15,8 +15,8 @@ from connectors.sources.odoo.changes import DELETED
 from connectors.sources.odoo.known import Known
 from crmbridge.contract import Setting
 from crmbridge.errors import InvalidRequest, InvalidSignature, SourceError
-from crmbridge.http import Refused
-from crmbridge.model import Choice, FieldSpec, FieldType, Kind, cursors
+from crmbridge.http import VendorRefused
+from crmbridge.model import ChangeKind, Choice, FieldSpec, FieldType, cursors
 from crmbridge.testing import Can, answer
 from crmbridge.testing.source.parts import SourceParts
 
@@ -173,7 +173,7 @@ class TestTime(Parts):
         id = self.begun(crm, world)
         crm.archive(id)
         (lost,) = world.poll()
-        assert (lost.kind, lost.fields["active"], lost.before["active"]) == (Kind.UPDATED, False, True)
+        assert (lost.kind, lost.fields["active"], lost.before["active"]) == (ChangeKind.UPDATED, False, True)
         crm.tick(5)
         crm.update(id, amount="7")
         assert [one.fields["expected_revenue"] for one in world.poll()] == [Decimal(7)]
@@ -249,8 +249,8 @@ class TestOldValues(Parts):
         crm.tick(5)
         crm.update(id, stage="won", amount="7")
         made, won = world.poll()
-        assert (made.kind, self.says(made, "stage"), self.says(made, "amount")) == (Kind.CREATED, "open", Decimal("100.5"))
-        assert (won.kind, self.says(won, "stage"), self.says(won, "amount")) == (Kind.UPDATED, "won", Decimal(7))
+        assert (made.kind, self.says(made, "stage"), self.says(made, "amount")) == (ChangeKind.CREATED, "open", Decimal("100.5"))
+        assert (won.kind, self.says(won, "stage"), self.says(won, "amount")) == (ChangeKind.UPDATED, "won", Decimal(7))
         assert (self.says(made, "title"), won.occurred_at - made.occurred_at) == ("Parkers", timedelta(seconds=5))
         assert world.poll() == []
 
@@ -354,7 +354,7 @@ class TestDeletions(Parts):
             crm.delete(id)
         crm.tick(120)
         told = world.poll()
-        assert sorted((one.kind, one.record_id) for one in told) == sorted((Kind.DELETED, id) for id in ids[1::2])
+        assert sorted((one.kind, one.record_id) for one in told) == sorted((ChangeKind.DELETED, id) for id in ids[1::2])
         assert world.poll() == []
 
     def test_losers_of_merges_are_deleted(self, world, crm):
@@ -363,7 +363,7 @@ class TestDeletions(Parts):
         world.poll()
         crm.tick(5)
         crm.merge(loser, winner)
-        assert [(one.kind, one.record_id) for one in world.poll()] == [(Kind.DELETED, loser)]
+        assert [(one.kind, one.record_id) for one in world.poll()] == [(ChangeKind.DELETED, loser)]
 
     def test_ids_are_walked_no_more_often_than_wanted(self, make, worlds, crm):
         """A record that came and went between two walks is missed as well."""
@@ -424,7 +424,7 @@ class TestDeletions(Parts):
             told += world.poll()
             assert len(asked(crm, "read")) <= 100 * walk
         assert "many records are gone or out of sight" in caplog.text
-        assert [(one.kind, one.record_id) for one in told] == [(Kind.DELETED, ids[3])]
+        assert [(one.kind, one.record_id) for one in told] == [(ChangeKind.DELETED, ids[3])]
         asked_by_now = len(asked(crm, "read"))
         world.poll()
         assert len(asked(crm, "read")) == asked_by_now
@@ -463,7 +463,7 @@ class TestTroubles(Parts):
         """What Odoo answers with 200 has the status that its name says."""
         for name, status in (("odoo.exceptions.UserError", 422), ("odoo.exceptions.AccessError", 403), ("psycopg2.OperationalError", 500)):
             crm.method = lambda *_, name=name: (_ for _ in ()).throw(Fault(name, "oops"))
-            with pytest.raises(Refused, match="oops") as told:
+            with pytest.raises(VendorRefused, match="oops") as told:
                 world.call(world.source.fetch_many, MODEL, ["1"])
             assert told.value.status == status
             assert PASSWORD not in str(told.value)
@@ -558,7 +558,7 @@ class TestWebhooks(Parts):
         crm.delete(id)
         assert world.hear(crm.webhook(id)) == 204
         assert (world.news(), world.failed()) == ([], [])
-        assert [one.kind for one in world.poll()] == [Kind.DELETED]
+        assert [one.kind for one in world.poll()] == [ChangeKind.DELETED]
 
     def test_without_the_option_there_is_no_door(self, crm):
         options = CONNECTOR.options(url=crm.url, database=DATABASE, user=USER, password=PASSWORD)

@@ -15,7 +15,7 @@ from connectors.sources.oracle_crm_on_demand import CONNECTOR, dialect
 from connectors.sources.oracle_crm_on_demand.pace import Pace
 from connectors.sources.oracle_crm_on_demand.trackings import last_words
 from crmbridge.errors import SourceError
-from crmbridge.model import FieldSpec, FieldType, Kind
+from crmbridge.model import ChangeKind, FieldSpec, FieldType
 from crmbridge.telemetry import redact
 from crmbridge.testing import answer
 
@@ -208,7 +208,9 @@ class TestZones(OracleParts):
             crm.update(id, stage=stage)
             new = crm.create()
             crm.tick(20)
-            assert sorted((one.kind, one.record_id) for one in world.poll()) == sorted([(Kind.UPDATED, id), (Kind.CREATED, new)])
+            assert sorted((one.kind, one.record_id) for one in world.poll()) == sorted(
+                [(ChangeKind.UPDATED, id), (ChangeKind.CREATED, new)]
+            )
             crm.tick(400)
         assert world.poll() == []
 
@@ -224,8 +226,8 @@ class TestZones(OracleParts):
             crm.tick(120)
         crm.delete(gone)
         told = world.poll()
-        assert sorted(one.record_id for one in told if one.kind is Kind.CREATED) == sorted(ids)
-        assert [one.record_id for one in told if one.kind is Kind.DELETED] == [gone]
+        assert sorted(one.record_id for one in told if one.kind is ChangeKind.CREATED) == sorted(ids)
+        assert [one.record_id for one in told if one.kind is ChangeKind.DELETED] == [gone]
         assert world.poll() == []
 
     def test_an_instant_among_the_fields_leaves_the_zone(self, make, crm):
@@ -447,7 +449,7 @@ class TestTracking(OracleParts):
         assert (world.poll(), crm.logins) == ([], logins)
         crm.give("Manage Modification Tracking")
         world.call(world.source.rights)  # as from time to time
-        assert [(one.kind, one.record_id) for one in world.poll()] == [(Kind.DELETED, id)]
+        assert [(one.kind, one.record_id) for one in world.poll()] == [(ChangeKind.DELETED, id)]
 
 
 class TestPeople(OracleParts):

@@ -11,7 +11,7 @@ from standins.pipedrive import CUSTOM, HOOK, PASSWORD, STAGES, TOKEN, WORDS, Pip
 
 from connectors.sources.pipedrive import CONNECTOR
 from crmbridge.errors import InvalidRequest, SourceError
-from crmbridge.model import Choice, FieldSpec, Kind, cursors
+from crmbridge.model import ChangeKind, Choice, FieldSpec, cursors
 from crmbridge.testing import Can, answer
 from crmbridge.testing.preset import Fact, PresetContract
 
@@ -77,7 +77,7 @@ class TestPipedrive(PresetContract):
         for request in crm.told():
             world.hear(request)
         told = [(one.kind, one.record_id) for one in world.news()]
-        assert told == [(Kind.MERGED, loser)]
+        assert told == [(ChangeKind.MERGED, loser)]
         crm.tick(120)
         assert [one for one in world.poll() if one.record_id == loser] == []
 
@@ -100,7 +100,7 @@ class TestPipedrive(PresetContract):
         assert world.poll() == []
         crm.update(id, stage="won")
         (told,) = world.poll()
-        assert (told.kind, self.says(told, "stage")) == (Kind.UPDATED, "won")
+        assert (told.kind, self.says(told, "stage")) == (ChangeKind.UPDATED, "won")
 
     @pytest.mark.parametrize("stamped", [True, False])
     def test_what_changed_just_before_it_was_archived_is_told(self, world, crm, stamped):
@@ -111,7 +111,7 @@ class TestPipedrive(PresetContract):
         for one in (id, new):
             crm.archive(one, stamped=stamped)
         crm.tick(5)
-        assert sorted((one.record_id, one.kind) for one in world.poll()) == [(id, Kind.UPDATED), (new, Kind.CREATED)]
+        assert sorted((one.record_id, one.kind) for one in world.poll()) == [(id, ChangeKind.UPDATED), (new, ChangeKind.CREATED)]
         crm.tick(120)
         assert world.poll() == []
 
@@ -125,7 +125,7 @@ class TestPipedrive(PresetContract):
         assert [one.name for one in world.call(world.source.members, "deals", old)] == ["Susan Vale"]
         crm.delete(old)
         crm.tick(120)
-        assert [(one.kind, one.record_id) for one in world.poll()] == [(Kind.DELETED, old)]
+        assert [(one.kind, one.record_id) for one in world.poll()] == [(ChangeKind.DELETED, old)]
 
     def test_an_archive_that_comes_into_sight_is_no_news(self, world, crm):
         """With a cursor of before it was read, or where it was not for this user."""
@@ -138,7 +138,7 @@ class TestPipedrive(PresetContract):
         late = crm.create(title="Late")
         crm.archive(late)
         crm.tick(5)
-        assert [(one.kind, one.record_id) for one in world.poll()] == [(Kind.CREATED, late)]
+        assert [(one.kind, one.record_id) for one in world.poll()] == [(ChangeKind.CREATED, late)]
         crm.tick(120)
         assert world.poll() == []
 
@@ -264,7 +264,7 @@ class TestPipedrive(PresetContract):
         assert world.poll() == []
         crm.tick(600)
         crm.create()
-        assert [one.kind for one in world.poll()] == [Kind.CREATED]
+        assert [one.kind for one in world.poll()] == [ChangeKind.CREATED]
 
     def test_a_poll_that_knows_seconds_only_is_not_older_than_a_webhook(self, make, worlds, crm):
         """A webhook says milliseconds; what came later in that second, by a webhook that was lost, a poll still tells."""
@@ -318,7 +318,7 @@ class TestPipedrive(PresetContract):
         id = crm.create(title="New")
         crm.odd = self._on_rows(crm, lambda rows: [row | {"update_time": None} if row["title"] == "New" else row for row in rows])
         ((told,), (whole,)) = world.poll(), make().fetch_many("deals", [id])
-        assert (told.record_id, told.kind, told.occurred_at, whole.occurred_at) == (id, Kind.CREATED, crm.now, crm.now)
+        assert (told.record_id, told.kind, told.occurred_at, whole.occurred_at) == (id, ChangeKind.CREATED, crm.now, crm.now)
 
     def test_a_wrong_token_is_told(self, make, worlds):
         """In the vendor's words, and without it."""

@@ -14,7 +14,7 @@ from crmbridge.contract import Setting
 from crmbridge.errors import SourceError
 from crmbridge.model import FieldSpec, Network, parse_instant
 from crmbridge.rest import RestOptions, described
-from crmbridge.rest.asking import Body, written
+from crmbridge.rest.asking import Found, written
 from crmbridge.rest.options import Described
 from crmbridge.rest.source import RestSource
 from crmbridge.testing import Can, ScriptedServer, SourceContract, answer
@@ -210,7 +210,7 @@ def test_a_field_that_few_records_leave_out_is_not_gone(monkeypatch, omits_empty
     )
     source = RestSource(options, Setting(name="crm", records={"Deal": {"name": FieldSpec(), "phone": FieldSpec()}}))
     items = []
-    monkeypatch.setattr(source._api, "page", lambda *_: Body(items, ""))
+    monkeypatch.setattr(source._api, "page", lambda *_: Found(items, ""))
     for count, phone, lacking in [(1, True, {"Deal": []}), (1, False, {}), (9, False, {}), (10, False, {"Deal": ["phone"]})]:
         items[:] = [{"id": n, "u": "2026-11-22T11:00:00Z", "name": "x"} | ({"phone": "1"} if phone else {}) for n in range(count)]
         assert source.poll(None).lacking == lacking

@@ -16,7 +16,7 @@ from connectors.sources.salesforce.options import SalesforceOptions
 from connectors.sources.salesforce.outbound import long_id
 from crmbridge.contract import Setting
 from crmbridge.errors import InvalidRequest, SourceError
-from crmbridge.model import Choice, FieldSpec, Kind, cursors
+from crmbridge.model import ChangeKind, Choice, FieldSpec, cursors
 from crmbridge.testing import Can, SourceContract, answer
 
 
@@ -63,7 +63,7 @@ class TestSalesforce(SourceContract):
         assert world.poll() == []
         crm.give("getDeleted of Opportunity")
         crm.tick(120)
-        assert [(one.kind, one.record_id) for one in world.poll()] == [(Kind.DELETED, id)]
+        assert [(one.kind, one.record_id) for one in world.poll()] == [(ChangeKind.DELETED, id)]
 
     # --- fields
 
@@ -169,7 +169,7 @@ class TestSalesforce(SourceContract):
         crm.tick(100)
         assert world.poll() == []
         crm.tick(250)
-        assert [one.kind for one in world.poll()] == [Kind.DELETED]
+        assert [one.kind for one in world.poll()] == [ChangeKind.DELETED]
         assert sum("/deleted/" in one.path for one in crm.requests) == asked + 1
         crm.tick(40 * 86_400)
         other = crm.create()
@@ -184,7 +184,7 @@ class TestSalesforce(SourceContract):
         crm.members[id] = crm.now
         crm.tick(120)
         (gone,) = world.poll()
-        assert (gone.kind, gone.fields["Name"]) == (Kind.DELETED, "Parkers")
+        assert (gone.kind, gone.fields["Name"]) == (ChangeKind.DELETED, "Parkers")
 
     # --- Outbound Messages
 

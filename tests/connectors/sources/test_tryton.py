@@ -12,7 +12,7 @@ from standins.tryton import KEY, MODEL, PLAIN, WORDS, Tryton
 
 from connectors.sources.tryton import CONNECTOR, fields, history, source, told, words
 from crmbridge.errors import SourceError
-from crmbridge.model import Choice, Cursor, FieldSpec, FieldType, Kind, Reading, cursors, from_us
+from crmbridge.model import ChangeKind, Choice, Cursor, FieldSpec, FieldType, Reading, cursors, from_us
 from crmbridge.testing import Can, SourceContract, answer, cut
 
 
@@ -137,9 +137,9 @@ class TestTryton(Contract):
         crm.tick()
         found = world.poll()
         assert [(one.kind, self.says(one, "stage")) for one in found if one.record_id == id] == [
-            (Kind.CREATED, "open"), (Kind.UPDATED, "moved"), (Kind.UPDATED, "won"), (Kind.DELETED, "won"),
+            (ChangeKind.CREATED, "open"), (ChangeKind.UPDATED, "moved"), (ChangeKind.UPDATED, "won"), (ChangeKind.DELETED, "won"),
         ]  # fmt: skip
-        assert [one.kind for one in found if one.record_id == known] == [Kind.UPDATED, Kind.UPDATED, Kind.DELETED]
+        assert [one.kind for one in found if one.record_id == known] == [ChangeKind.UPDATED, ChangeKind.UPDATED, ChangeKind.DELETED]
         crm.tick(10)
         assert world.poll() == []
 
@@ -168,7 +168,7 @@ class TestTryton(Contract):
         crm.tick(0.000_001)
         crm.update(ids[3], stage="won")
         (event,) = world.poll()
-        assert (event.record_id, event.kind, event.occurred_at) == (ids[3], Kind.UPDATED, crm.now)
+        assert (event.record_id, event.kind, event.occurred_at) == (ids[3], ChangeKind.UPDATED, crm.now)
 
     def test_old_values_come_from_history(self, make, world, crm):
         """Of records of which nothing is remembered here: what Tryton says they were."""
@@ -243,20 +243,20 @@ class TestTryton(Contract):
             match chance.choice("cuuuuudllppr"):
                 case "c":
                     alive.append(crm.create(amount=str(number)))
-                    wanted[alive[-1]] = [(Kind.CREATED, Decimal(number))]
+                    wanted[alive[-1]] = [(ChangeKind.CREATED, Decimal(number))]
                 case "u" if alive:
                     id = chance.choice(alive)
                     crm.update(id, amount=str(number))
-                    wanted[id].append((Kind.UPDATED, Decimal(number)))
+                    wanted[id].append((ChangeKind.UPDATED, Decimal(number)))
                 case "l" if alive:  # a transaction that began before, and is seen only now
                     id, began = chance.choice(alive), crm.now - timedelta(seconds=chance.uniform(0, 55))
                     if crm.rows[id].modified < began:
                         crm.update(id, at=began, amount=str(number))
-                        wanted[id].append((Kind.UPDATED, Decimal(number)))
+                        wanted[id].append((ChangeKind.UPDATED, Decimal(number)))
                 case "d" if alive:
                     id = alive.pop(chance.randrange(len(alive)))
                     crm.delete(id)
-                    wanted[id].append((Kind.DELETED, None))
+                    wanted[id].append((ChangeKind.DELETED, None))
                 case "p":
                     world.poll()
                 case "r":
@@ -267,7 +267,7 @@ class TestTryton(Contract):
             world.poll()
         told, entries = {id: [] for id in wanted}, world.run(world.store.events_after(0, 100_000))
         for event in (one.event for one in entries):
-            told[event.record_id].append((event.kind, None if event.kind is Kind.DELETED else self.says(event, "amount")))
+            told[event.record_id].append((event.kind, None if event.kind is ChangeKind.DELETED else self.says(event, "amount")))
         assert told == wanted
         assert not any(one.stale for one in entries)
 

@@ -30,7 +30,7 @@ from connectors.sources.webhook.options import WebhookOptions
 from connectors.sources.webhook.source import WebhookSource
 from crmbridge.contract import Setting, WebhookRequest
 from crmbridge.http import strict_json
-from crmbridge.model import ChangeEvent, Choice, FieldSpec, FieldType, Kind, Reading, cursors, plain
+from crmbridge.model import ChangeEvent, ChangeKind, Choice, FieldSpec, FieldType, Reading, cursors, plain
 from crmbridge.rest import RestOptions
 from crmbridge.rest.source import RestSource
 from crmbridge.rules.engine import Engine
@@ -258,8 +258,8 @@ def shown(text, value, zone):
     step = Step(
         id="s", identity="s", destination="out", audience=Audience.COMPANY, text=compile_template(text, fields=None, filters=FILTERS)
     )
-    rule = Rule(id="r", identity="r", source="crm", record="Deal", kinds=frozenset(Kind), clauses=(), condition=None, steps=(step,))
-    facts = {"id": "e", "source": "crm", "record_type": "Deal", "record_id": "1", "revision": 1, "kind": Kind.UPDATED}
+    rule = Rule(id="r", identity="r", source="crm", record="Deal", kinds=frozenset(ChangeKind), clauses=(), condition=None, steps=(step,))
+    facts = {"id": "e", "source": "crm", "record_type": "Deal", "record_id": "1", "revision": 1, "kind": ChangeKind.UPDATED}
     event = ChangeEvent(**facts, occurred_at=NOW, fields={"x": value}, before={})
     return plain(Engine([rule], {}, ZoneInfo(zone)).render(rule, step, event).text)
 

@@ -20,7 +20,7 @@ from crmbridge.contract import Setting, WebhookRequest
 from crmbridge.errors import InvalidRequest, InvalidSignature
 from crmbridge.hooks import verify
 from crmbridge.http import strict_json
-from crmbridge.model import Body, Choice, FieldSpec, FieldType, Unread, dump_fields, load_fields
+from crmbridge.model import Choice, FieldSpec, FieldType, Unnamed, Unread, dump_fields, load_fields
 
 KEY = base64.b64encode(bytes(range(24))).decode()
 SECRET = f"whsec_{KEY}"
@@ -612,7 +612,7 @@ def test_what_nothing_names_is_named_by_its_bytes():
     digest = hashlib.sha256(json.dumps(EVENT).encode()).hexdigest()
     first, second = parse(EVENT, **FULL)
     assert (first.version, first.body) == ("12", None)
-    assert second.body == Body(digest, 1, NOW, timedelta(days=4))
+    assert second.body == Unnamed(digest, 1, NOW, timedelta(days=4))
 
     def named(headers, **map_):
         return parse({"id": 1}, headers=headers, **map_)[0].body.digest

@@ -54,14 +54,14 @@ def test_every_sender_has_its_proof():
 def test_a_file_says_nothing_that_is_not_heard(name):
     """Of all its keys each is one of ours: the options refuse others, and so does what stands about them."""
     raw = yaml.load((known.files(known.__package__) / "senders" / f"{name}.yaml").read_text("utf-8"), yaml.BaseLoader)
-    known.Known.model_validate(raw)
+    known.KnownSender.model_validate(raw)
     for part in ("signature", "challenge", "map"):
         if part in raw:
             with pytest.raises(ValueError, match="nonsense"):
                 source(name, **{part: (options(name).get(part) or {}) | {"nonsense": "x"}})
     for unknown in ({"nonsense": "x"}, {"about": raw["about"] | {"nonsense": "x"}}):
         with pytest.raises(ValueError, match="nonsense"):
-            known.Known.model_validate(raw | unknown)
+            known.KnownSender.model_validate(raw | unknown)
 
 
 def test_the_user_goes_before():
@@ -314,7 +314,7 @@ def test_a_late_event_of_stripe_is_old():
 
 def test_published_means_published():
     """The table says of no sender more than this file shows."""
-    assert {name for name in known.names() if known.known(name).about.proved == "published vector"} == set(PUBLISHED)
+    assert {name for name in known.names() if known.read_sender(name).about.proved == "published vector"} == set(PUBLISHED)
 
 
 def test_what_dataverse_sends(vectors):

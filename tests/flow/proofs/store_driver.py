@@ -26,9 +26,9 @@ from crmbridge import db
 from crmbridge.errors import StoreError
 from crmbridge.model import (
     ChangeEvent,
+    ChangeKind,
     Channel,
     Cursor,
-    Kind,
     LastBody,
     Literal,
     Message,
@@ -47,7 +47,7 @@ from crmbridge.store.interface import (
     Pause,
     PauseKind,
     Retention,
-    Scope,
+    Selection,
     Settlement,
     Snapshot,
     SourcePosition,
@@ -88,7 +88,7 @@ def entries(number: int, count: int) -> list[Entry]:
             record_type="Deal",
             record_id=record.id,
             revision=1,
-            kind=Kind.CREATED,
+            kind=ChangeKind.CREATED,
             occurred_at=NOW,
             fields=fields,
             before={},
@@ -150,17 +150,17 @@ def steps() -> list[Step]:
             await store.settle(ended, [wait], moment)
 
         async def requeue(store: SqliteStore, moment: datetime = moment) -> None:
-            (dead,) = await store.select([State.DEAD], Scope())
+            (dead,) = await store.select([State.DEAD], Selection())
             await store.requeue(dead, dead.message, moment)
 
         async def drop(store: SqliteStore, moment: datetime = moment) -> None:
-            await store.drop([State.UNKNOWN], Scope(destination="out"), "dropped", moment)
+            await store.drop([State.UNKNOWN], Selection(destination="out"), "dropped", moment)
 
         async def hold(store: SqliteStore, moment: datetime = moment) -> None:
-            await store.hold(Scope(channel="#c"), "by hand", moment)
+            await store.hold(Selection(channel="#c"), "by hand", moment)
 
         async def release(store: SqliteStore, moment: datetime = moment) -> None:
-            await store.release(Scope(channel="#c"), moment + timedelta(seconds=1))
+            await store.release(Selection(channel="#c"), moment + timedelta(seconds=1))
 
         async def pause_(store: SqliteStore, number: int = number, moment: datetime = moment) -> None:
             await store.pause(Pause(kind=PauseKind.RULE, name=f"r{number}", reason="why", since=moment))

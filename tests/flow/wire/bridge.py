@@ -23,7 +23,7 @@ from crmbridge.intake.webhooks import Webhooks
 from crmbridge.model import ChangeEvent, Choice, Delivery, RecordRef, State
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Scope
+from crmbridge.store.interface import Selection
 from crmbridge.store.ledger import Order
 from crmbridge.telemetry import Metrics
 from crmbridge.testing import ScriptedServer
@@ -268,7 +268,7 @@ class Stage:
 
     def outbox(self, *states: State) -> list[Delivery]:
         """Deliveries in these states, or all, in the order of acceptance."""
-        found = self._run(self.store.select(states or tuple(State), Scope(), limit=10_000, oldest=True))
+        found = self._run(self.store.select(states or tuple(State), Selection(), limit=10_000, oldest=True))
         return sorted(found, key=lambda one: one.id)
 
 

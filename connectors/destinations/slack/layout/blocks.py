@@ -11,17 +11,17 @@ from connectors.destinations.slack.layout.objects import HTTPS_URL, URL, plain, 
 from connectors.destinations.slack.layout.rich_text import RICH_TEXT
 from connectors.destinations.slack.layout.shapes import REFERENCE, Takes, shown
 from crmbridge.contract import Unsaid
-from crmbridge.contract.layout.shapes import Complaint, Field, Items, Kind, Number, Of, Path, Truth, Words, may, needed, one_of
+from crmbridge.contract.layout.shapes import Complaint, Field, Items, Number, ObjectKind, Of, Path, Truth, Words, may, needed, one_of
 
 _PAGES: Final = f"{REFERENCE}blocks/"
 _ID: Final = {"block_id": may(Words(most=255))}
 _SHOWN: Final = Words(takes=Takes.PLAIN)
 
 
-def _block(type: str, fields: Mapping[str, Field], *, elsewhere: str = "", **more: Any) -> Kind:
+def _block(type: str, fields: Mapping[str, Field], *, elsewhere: str = "", **more: Any) -> ObjectKind:
     page = f"{_PAGES}{type.replace('_', '-')}-block"
     more |= {"note": shown(f"{type} block", elsewhere)} if elsewhere else {}
-    return Kind(name=f"{type} block", page=page, type=type, fields={**fields, **_ID}, **more)
+    return ObjectKind(name=f"{type} block", page=page, type=type, fields={**fields, **_ID}, **more)
 
 
 def _words(most: int, takes: Takes = Takes.PLAIN) -> Words:
@@ -54,11 +54,11 @@ def _alike(raw: Mapping[str, Any]) -> Iterator[Complaint]:
 
 
 _CELL_PAGE: Final = f"{_PAGES}data-table-block"
-RAW_TEXT: Final = Kind(name="raw_text cell", page=_CELL_PAGE, type="raw_text", fields={"text": needed(_SHOWN)})
-RAW_NUMBER: Final = Kind(
+RAW_TEXT: Final = ObjectKind(name="raw_text cell", page=_CELL_PAGE, type="raw_text", fields={"text": needed(_SHOWN)})
+RAW_NUMBER: Final = ObjectKind(
     name="raw_number cell", page=_CELL_PAGE, type="raw_number", fields={"value": needed(Number(whole=False)), "text": may(_SHOWN)}
 )
-_COLUMN: Final = Kind(
+_COLUMN: Final = ObjectKind(
     name="column setting",
     page=f"{_PAGES}table-block",
     fields={"align": may(one_of("left", "center", "right")), "is_wrapped": may(Truth())},
@@ -85,14 +85,14 @@ DATA_TABLE: Final = _block(
 # --- charts
 
 _CHARTS: Final = f"{_PAGES}data-visualization-block"
-_SEGMENT: Final = Kind(
+_SEGMENT: Final = ObjectKind(
     name="segment of a pie", page=_CHARTS, fields={"label": needed(_words(20)), "value": needed(Number(above=0, whole=False))}
 )
-_POINT: Final = Kind(name="data point", page=_CHARTS, fields={"label": needed(_words(20)), "value": needed(Number(whole=False))})
-_SERIES: Final = Kind(
+_POINT: Final = ObjectKind(name="data point", page=_CHARTS, fields={"label": needed(_words(20)), "value": needed(Number(whole=False))})
+_SERIES: Final = ObjectKind(
     name="data series", page=_CHARTS, fields={"name": needed(_words(20)), "data": needed(Items(of=Of((_POINT,)), most=20))}
 )
-_AXES: Final = Kind(
+_AXES: Final = ObjectKind(
     name="axis config",
     page=_CHARTS,
     fields={
@@ -126,12 +126,12 @@ def _plotted(raw: Mapping[str, Any]) -> Iterator[Complaint]:
             yield ("series", index, "data"), "needs exactly one point for each of axis_config.categories"
 
 
-def _plot(type: str) -> Kind:
+def _plot(type: str) -> ObjectKind:
     fields = {"series": needed(Items(of=Of((_SERIES,)), most=12)), "axis_config": needed(Of((_AXES,)))}
-    return Kind(name=f"{type} chart", page=_CHARTS, type=type, fields=fields, rules=(_plotted,))
+    return ObjectKind(name=f"{type} chart", page=_CHARTS, type=type, fields=fields, rules=(_plotted,))
 
 
-_PIE: Final = Kind(name="pie chart", page=_CHARTS, type="pie", fields={"segments": needed(Items(of=Of((_SEGMENT,)), most=12))})
+_PIE: Final = ObjectKind(name="pie chart", page=_CHARTS, type="pie", fields={"segments": needed(Items(of=Of((_SEGMENT,)), most=12))})
 DATA_VISUALIZATION: Final = _block(
     "data_visualization", {"title": needed(_words(50)), "chart": needed(Of((_PIE, _plot("bar"), _plot("area"), _plot("line"))))}
 )

@@ -9,9 +9,9 @@ from typing import Any, Final
 from connectors.destinations.slack.escape import address, misnamed, mrkdwn, plain_words, unnamed
 from connectors.destinations.slack.layout.blocks import BLOCKS, LAYOUT, whole
 from connectors.destinations.slack.layout.shapes import REFERENCE, Takes
-from crmbridge.contract import Fault, LaidOut, Unsaid
-from crmbridge.contract.layout.shapes import Kind, Of, Path
-from crmbridge.contract.layout.walk import Holder, Walk, a, bare, refused
+from crmbridge.contract import LaidOut, LayoutFault, Unsaid
+from crmbridge.contract.layout.shapes import ObjectKind, Of, Path
+from crmbridge.contract.layout.walk import Holder, LayoutWalk, a, bare, refused
 from crmbridge.errors import Rejected
 from crmbridge.model import Text, clean
 
@@ -24,7 +24,7 @@ def laid_out(layout: Any, people: Mapping[str, str] | None = None) -> LaidOut:
     walk = _Blocks(people or {})
     made = walk.laid_out(layout, LAYOUT, _MESSAGE)
     for path, complaint, page in whole(made.sent) if isinstance(made.sent, list) else ():
-        walk.faults.append(Fault(path, f"{complaint} ({page})"))
+        walk.faults.append(LayoutFault(path, f"{complaint} ({page})"))
     return made
 
 
@@ -37,7 +37,7 @@ def flattened(layout: Any, people: Mapping[str, str] | None = None) -> list[Any]
     return sent
 
 
-class _Blocks(Walk):
+class _Blocks(LayoutWalk):
     network = "Slack"
     key = "blocks"
     uncut = frozenset({Takes.ADDRESS})
@@ -64,11 +64,11 @@ class _Blocks(Walk):
         where = "a message" if shape.kinds == BLOCKS else a(holder.name)
         return f"{a(said)} block cannot stand in {where}" if said in _TYPES else f'there is no "{clean(said)[:40]}" in {where}'
 
-    def enter(self, kind: Kind, path: Path) -> None:
+    def enter(self, kind: ObjectKind, path: Path) -> None:
         if kind in BLOCKS:
             self._actions = set()
 
-    def leave(self, kind: Kind, made: Mapping[str, Any], path: Path, own: Holder) -> None:
+    def leave(self, kind: ObjectKind, made: Mapping[str, Any], path: Path, own: Holder) -> None:
         """Each block has an id of its own, and each element of a block one within it."""
         action = made.get("action_id")
         if isinstance(action, str):

@@ -11,7 +11,7 @@ from connectors.destinations.slack.layout import objects
 from connectors.destinations.slack.layout.objects import CONFIRM, DISPATCH, FILTER, URL, among, plain
 from connectors.destinations.slack.layout.rich_text import RICH_TEXT, RICH_TEXT_INLINE
 from connectors.destinations.slack.layout.shapes import REFERENCE, Takes, shown
-from crmbridge.contract.layout.shapes import Complaint, Field, Items, Kind, Number, Of, Truth, Words, may, needed, one_of
+from crmbridge.contract.layout.shapes import Complaint, Field, Items, Number, ObjectKind, Of, Truth, Words, may, needed, one_of
 
 _PAGES: Final = f"{REFERENCE}block-elements/"
 _MODALS: Final = "in modals"
@@ -29,11 +29,11 @@ _SENT_BACK: Final = Words(most=2000, takes=Takes.BARE)
 _GIVEN: Final = {"initial_value": may(Words(takes=Takes.PLAIN))}
 
 
-def _element(type: str, page: str, *parts: Mapping[str, Field], name: str = "", elsewhere: str = "", **more: Any) -> Kind:
+def _element(type: str, page: str, *parts: Mapping[str, Field], name: str = "", elsewhere: str = "", **more: Any) -> ObjectKind:
     fields = {key: one for part in parts for key, one in part.items()}
     name = name or f"{type} element"
     note = shown(name, elsewhere) if elsewhere else ""
-    return Kind(name=name, page=f"{_PAGES}{page}-element", type=type, fields=fields, note=note, **more)
+    return ObjectKind(name=name, page=f"{_PAGES}{page}-element", type=type, fields=fields, note=note, **more)
 
 
 BUTTON: Final = _element(
@@ -54,7 +54,7 @@ WORKFLOW_BUTTON: Final = _element(
     _CONFIRM,
     _LABEL,
 )
-_FEEDBACK: Final = Kind(
+_FEEDBACK: Final = ObjectKind(
     name="feedback button",
     page=f"{_PAGES}feedback-buttons-element",
     fields={"text": needed(plain(75)), "value": needed(_SENT_BACK), **_LABEL},
@@ -91,7 +91,7 @@ IMAGE: Final = _element(
 )
 
 
-def _boxes(type: str, page: str, chosen: str, *, many: bool) -> Kind:
+def _boxes(type: str, page: str, chosen: str, *, many: bool) -> ObjectKind:
     initial = Items(of=Of((objects.BOX_OPTION,)), most=10) if many else Of((objects.BOX_OPTION,))
     options = {"options": needed(Items(of=Of((objects.BOX_OPTION,)), most=10)), chosen: may(initial)}
     return _element(type, page, options, _ACTION, _CONFIRM, _FOCUS, rules=(among(chosen, many=many),))
@@ -133,13 +133,13 @@ TIMEPICKER: Final = _element(
 )
 
 
-def _select(type: str, parts: Mapping[str, Field], **more: Any) -> Kind:
+def _select(type: str, parts: Mapping[str, Field], **more: Any) -> ObjectKind:
     many = type.startswith("multi_")
     page = "multi-select-menu" if many else "select-menu"
     return _element(type, page, parts, _ACTION, _CONFIRM, _FOCUS, _PLACEHOLDER, _MOST_SELECTED if many else {}, **more)
 
 
-def _static(type: str, chosen: str, *, many: bool) -> Kind:
+def _static(type: str, chosen: str, *, many: bool) -> ObjectKind:
     return _select(
         type,
         {

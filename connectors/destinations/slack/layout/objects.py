@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from connectors.destinations.slack.layout.shapes import REFERENCE, Takes
-from crmbridge.contract.layout.shapes import Complaint, Items, Kind, Of, Truth, Words, may, needed, one_of
+from crmbridge.contract.layout.shapes import Complaint, Items, ObjectKind, Of, Truth, Words, may, needed, one_of
 
 _PAGES: Final = f"{REFERENCE}composition-objects/"
 URL: Final = Words(most=3000, takes=Takes.ADDRESS)
@@ -16,13 +16,13 @@ HTTPS_URL: Final = Words(
 )
 TEXT: Final = 3000  # characters of a text object, where its place has no limit of its own
 
-PLAIN_TEXT: Final = Kind(
+PLAIN_TEXT: Final = ObjectKind(
     name="plain_text object",
     page=f"{_PAGES}text-object",
     type="plain_text",
     fields={"text": needed(Words(most=TEXT, takes=Takes.PLAIN)), "emoji": may(Truth())},
 )
-MRKDWN: Final = Kind(
+MRKDWN: Final = ObjectKind(
     name="mrkdwn object",
     page=f"{_PAGES}text-object",
     type="mrkdwn",
@@ -41,7 +41,7 @@ def text(most: int = TEXT) -> Of:
 
 
 _STYLE: Final = one_of("primary", "danger")
-CONFIRM: Final = Kind(
+CONFIRM: Final = ObjectKind(
     name="confirmation dialog",
     page=f"{_PAGES}confirmation-dialog-object",
     fields={
@@ -56,21 +56,21 @@ CONFIRM: Final = Kind(
 _VALUE: Final = Words(most=150, takes=Takes.BARE)
 
 
-def _option(name: str, shown: Of, **more: Any) -> Kind:
+def _option(name: str, shown: Of, **more: Any) -> ObjectKind:
     fields = {"text": needed(shown), "value": needed(_VALUE), "description": may(text(75) if len(shown.kinds) > 1 else plain(75))}
-    return Kind(name=name, page=f"{_PAGES}option-object", fields={**fields, **more})
+    return ObjectKind(name=name, page=f"{_PAGES}option-object", fields={**fields, **more})
 
 
 OPTION: Final = _option("option", plain(75))
 BOX_OPTION: Final = _option("option", text(75))  # of checkboxes and radio buttons
 OVERFLOW_OPTION: Final = _option("option", plain(75), url=may(URL))
-OPTION_GROUP: Final = Kind(
+OPTION_GROUP: Final = ObjectKind(
     name="option group",
     page=f"{_PAGES}option-group-object",
     fields={"label": needed(plain(75)), "options": needed(Items(of=Of((OPTION,)), most=100))},
 )
 
-FILTER: Final = Kind(
+FILTER: Final = ObjectKind(
     name="conversation filter",
     page=f"{_PAGES}conversation-filter-object",
     fields={
@@ -80,19 +80,19 @@ FILTER: Final = Kind(
     },
     any_of=(("include", "exclude_external_shared_channels", "exclude_bot_users"),),
 )
-DISPATCH: Final = Kind(
+DISPATCH: Final = ObjectKind(
     name="dispatch action configuration",
     page=f"{_PAGES}dispatch-action-configuration-object",
     fields={"trigger_actions_on": may(Items(of=one_of("on_enter_pressed", "on_character_entered"), most=2))},
 )
-SLACK_FILE: Final = Kind(
+SLACK_FILE: Final = ObjectKind(
     name="Slack file",
     page=f"{_PAGES}slack-file-object",
     fields={"id": may(Words()), "url": may(URL)},
     any_of=(("id", "url"),),
     only_one=(("id", "url"),),
 )
-SLACK_ICON: Final = Kind(
+SLACK_ICON: Final = ObjectKind(
     name="Slack icon",
     page=f"{_PAGES}slack-icon-object",
     type="icon",
@@ -158,17 +158,17 @@ SLACK_ICON: Final = Kind(
         )
     },
 )
-_PARAMETER: Final = Kind(
+_PARAMETER: Final = ObjectKind(
     name="input parameter",
     page=f"{_PAGES}trigger-object",
     fields={"name": needed(Words()), "value": needed(Words(least=0))},
 )
-_TRIGGER: Final = Kind(
+_TRIGGER: Final = ObjectKind(
     name="trigger",
     page=f"{_PAGES}trigger-object",
     fields={"url": needed(Words()), "customizable_input_parameters": may(Items(of=Of((_PARAMETER,)), least=0))},
 )
-WORKFLOW: Final = Kind(name="workflow", page=f"{_PAGES}workflow-object", fields={"trigger": needed(Of((_TRIGGER,)))})
+WORKFLOW: Final = ObjectKind(name="workflow", page=f"{_PAGES}workflow-object", fields={"trigger": needed(Of((_TRIGGER,)))})
 
 
 def among(selected: str, *, many: bool) -> Any:

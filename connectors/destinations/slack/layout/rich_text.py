@@ -7,21 +7,23 @@ from typing import Any, Final
 
 from connectors.destinations.slack.layout.objects import URL
 from connectors.destinations.slack.layout.shapes import REFERENCE, Takes
-from crmbridge.contract.layout.shapes import Field, Items, Kind, Number, Of, Truth, Words, may, needed, one_of
+from crmbridge.contract.layout.shapes import Field, Items, Number, ObjectKind, Of, Truth, Words, may, needed, one_of
 
 _PAGES: Final = f"{REFERENCE}block-elements/"
 _STYLES: Final = ("bold", "italic", "strike", "highlight", "client_highlight", "underline", "unlink", "code")
-_STYLE: Final = may(Of((Kind(name="style of rich text", page=f"{_PAGES}text-element", fields={name: may(Truth()) for name in _STYLES}),)))
+_STYLE: Final = may(
+    Of((ObjectKind(name="style of rich text", page=f"{_PAGES}text-element", fields={name: may(Truth()) for name in _STYLES}),))
+)
 _SHOWN: Final = Words(takes=Takes.PLAIN)
 _NAME: Final = Words()  # an id, or a word of Slack's own
 _PLACE: Final = {"channel_id": may(_NAME), "ts": may(_NAME)}
 
 
-def _part(type: str, fields: dict[str, Field], page: str = "") -> Kind:
-    return Kind(name=f"{type} of rich text", page=f"{_PAGES}{page or type.replace('_', '-')}-element", type=type, fields=fields)
+def _part(type: str, fields: dict[str, Field], page: str = "") -> ObjectKind:
+    return ObjectKind(name=f"{type} of rich text", page=f"{_PAGES}{page or type.replace('_', '-')}-element", type=type, fields=fields)
 
 
-def _inline(type: str, /, **fields: Field) -> Kind:
+def _inline(type: str, /, **fields: Field) -> ObjectKind:
     return _part(type, {**fields, "style": _STYLE})
 
 
@@ -32,7 +34,7 @@ _SOURCES: Final[dict[str, dict[str, Field]]] = {
     "message": {"channel": may(_NAME), "message_ts": may(_NAME)},
     "memory": {"memory_id": may(_NAME)},
 }
-_CITED: Final = Kind(
+_CITED: Final = ObjectKind(
     name="details of a citation",
     page=f"{_PAGES}citation-element",
     fields={"citation_type": needed(one_of(*_SOURCES)), **{name: one for fields in _SOURCES.values() for name, one in fields.items()}},
@@ -145,16 +147,16 @@ RICH_TEXT_INLINE: Final = (
 _BORDER: Final = may(Number(least=0, most=1))
 
 
-def _lines(kinds: tuple[Kind, ...]) -> Field:
+def _lines(kinds: tuple[ObjectKind, ...]) -> Field:
     return needed(Items(of=Of(kinds), least=0))
 
 
-def _section(type: str, page: str, elements: Field, **more: Any) -> Kind:
+def _section(type: str, page: str, elements: Field, **more: Any) -> ObjectKind:
     return _part(type, {"elements": elements, **more}, page)
 
 
 SECTION: Final = _section("rich_text_section", "rich-text-section", _lines(RICH_TEXT_INLINE))
-RICH_TEXT: Final = Kind(
+RICH_TEXT: Final = ObjectKind(
     name="rich_text block",
     page=f"{REFERENCE}blocks/rich-text-block",
     type="rich_text",

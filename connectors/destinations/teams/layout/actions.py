@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from connectors.destinations.teams.layout.base import ACTION, NAME, OPENED, TEAMS, URL, kind, or_null, word
-from crmbridge.contract.layout.shapes import Complaint, Constant, Either, Items, Of, Truth, may, needed
+from crmbridge.contract.layout.shapes import Complaint, Either, Items, Of, Truth, Verbatim, may, needed
 
 _TARGET: Final = kind(
     "TargetElement",
@@ -18,7 +18,7 @@ SHOW_CARD: Final = kind("Action.ShowCard", ACTION, {"card": may(Of(OPENED, typed
 TOGGLE: Final = kind(
     "Action.ToggleVisibility", ACTION, {"targetElements": needed(Items(of=Either((NAME, Of((_TARGET,), typed=False))), least=0))}
 )
-_SENT: Final = {"data": may(Constant()), "associatedInputs": may(word("auto", "none"))}
+_SENT: Final = {"data": may(Verbatim()), "associatedInputs": may(word("auto", "none"))}
 
 
 def _not_from_a_webhook(raw: Mapping[str, Any]) -> Iterator[Complaint]:

@@ -9,7 +9,21 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final
 
-from crmbridge.contract.layout.shapes import Constant, Either, Field, Items, Kind, Nothing, Number, Of, Shape, Truth, Words, may, one_of
+from crmbridge.contract.layout.shapes import (
+    Either,
+    Field,
+    Items,
+    Nothing,
+    Number,
+    ObjectKind,
+    Of,
+    Shape,
+    Truth,
+    Verbatim,
+    Words,
+    may,
+    one_of,
+)
 
 PAGES: Final = "https://adaptivecards.io/explorer/"
 TEAMS: Final = "https://learn.microsoft.com/en-us/microsoftteams/platform/task-modules-and-cards/cards/"
@@ -25,10 +39,10 @@ class Takes(Enum):
 
 
 # Kinds that hold one another: `card` fills these, once all of them are there.
-ELEMENTS: Final[list[Kind]] = []
-ACTIONS: Final[list[Kind]] = []
-SELECT_ACTIONS: Final[list[Kind]] = []  # all but Action.ShowCard
-OPENED: Final[list[Kind]] = []  # the card of an Action.ShowCard
+ELEMENTS: Final[list[ObjectKind]] = []
+ACTIONS: Final[list[ObjectKind]] = []
+SELECT_ACTIONS: Final[list[ObjectKind]] = []  # all but Action.ShowCard
+OPENED: Final[list[ObjectKind]] = []  # the card of an Action.ShowCard
 
 
 def word(*words: str) -> Words:
@@ -68,7 +82,7 @@ FONT: Final = {
 }
 _WIDTHS: Final = ("veryNarrow", "narrow", "standard", "wide")
 
-_REQUIRES: Final = {"requires": may(Constant())}  # features of the one who shows it, and their versions
+_REQUIRES: Final = {"requires": may(Verbatim())}  # features of the one who shows it, and their versions
 # Of Teams alone, from https://learn.microsoft.com/en-us/javascript/api/teams-sdk-typescript/@microsoft/teams.cards
 _OF_TEAMS: Final = {
     "targetWidth": may(word(*_WIDTHS, *(f"{bound}:{width}" for bound in ("atLeast", "atMost") for width in _WIDTHS))),
@@ -101,7 +115,7 @@ ACTION: Final[Mapping[str, Field]] = {
 }
 SELECT: Final = {"selectAction": may(Of(SELECT_ACTIONS))}
 
-BACKGROUND: Final = Kind(
+BACKGROUND: Final = ObjectKind(
     name="background image",
     page=f"{PAGES}BackgroundImage.html",
     type="BackgroundImage",
@@ -121,7 +135,7 @@ BOX: Final[Mapping[str, Field]] = {
     "backgroundImage": may(Either((PICTURE, Of((BACKGROUND,), typed=False)))),
     "minHeight": may(PIXELS),
     "rtl": may(or_null(Truth())),
-    "layouts": may(Constant()),
+    "layouts": may(Verbatim()),
     "roundedCorners": may(Truth()),
     "showBorder": may(Truth()),
 }
@@ -132,10 +146,10 @@ def held(least: int = 0) -> Items:
     return Items(of=Of(ELEMENTS), least=least)
 
 
-def kind(type: str, *parts: Mapping[str, Field], page: str = "", name: str = "", **more: Any) -> Kind:
+def kind(type: str, *parts: Mapping[str, Field], page: str = "", name: str = "", **more: Any) -> ObjectKind:
     """A kind that the explorer has a page of."""
     fields = {key: one for part in parts for key, one in part.items()}
-    return Kind(name=name or type, page=page or f"{PAGES}{type}.html", type=type, fields=fields, **more)
+    return ObjectKind(name=name or type, page=page or f"{PAGES}{type}.html", type=type, fields=fields, **more)
 
 
 WHOLE_NUMBER: Final = Number(least=0)

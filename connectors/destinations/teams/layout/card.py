@@ -21,14 +21,14 @@ from connectors.destinations.teams.layout.base import (
     kind,
     word,
 )
-from crmbridge.contract.layout.shapes import Complaint, Constant, Field, Items, Kind, Of, Words, may, needed
+from crmbridge.contract.layout.shapes import Complaint, Field, Items, ObjectKind, Of, Verbatim, Words, may, needed
 
 # "Teams platform supports v1.5 or earlier of Adaptive Card features" (cards-reference#support-for-adaptive-cards). "If a client is lower
 # than this version, the fallbackText will be rendered" (the explorer).
 VERSIONS: Final = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.5")
 
 _REFRESH: Final = kind("Refresh", {"action": may(Of((EXECUTE,))), "userIds": may(Items(of=NAME, least=0)), "expires": may(NAME)})
-_AUTHENTICATION: Final = Kind(
+_AUTHENTICATION: Final = ObjectKind(
     name="authentication",
     page=f"{PAGES}Authentication.html",
     type="Authentication",
@@ -36,14 +36,14 @@ _AUTHENTICATION: Final = Kind(
     open=True,
     note="an authentication needs a bot, and a webhook is none",
 )
-_MENTIONED: Final = Kind(name="mentioned", page=f"{TEAMS}cards-format", fields={"id": needed(NAME), "name": needed(NAME)}, open=True)
-_ENTITY: Final = Kind(
+_MENTIONED: Final = ObjectKind(name="mentioned", page=f"{TEAMS}cards-format", fields={"id": needed(NAME), "name": needed(NAME)}, open=True)
+_ENTITY: Final = ObjectKind(
     name="mention",
     page=f"{TEAMS}cards-format",
     type="mention",
     fields={"text": needed(Words(least=9)), "mentioned": needed(Of((_MENTIONED,)))},
 )
-_MSTEAMS: Final = Kind(
+_MSTEAMS: Final = ObjectKind(
     name="msteams",
     page=f"{TEAMS}cards-format",
     fields={"width": may(word("full")), "entities": may(Items(of=Of((_ENTITY,)), most=20, least=0))},  # 20 people: the connector's page
@@ -60,7 +60,7 @@ _COMMON: Final[Mapping[str, Field]] = {
     "speak": may(Words(least=0)),  # SSML: a record's words could be mark-up
     "lang": may(NAME),
     "msteams": may(Of((_MSTEAMS,))),
-    "metadata": may(Constant()),
+    "metadata": may(Verbatim()),
 }
 
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 from connectors.destinations.teams.escape import address, markdown, misled, plain_words
 from connectors.destinations.teams.layout.base import PAGES, TEAMS, Takes
 from connectors.destinations.teams.layout.card import LAYOUT
-from crmbridge.contract import Fault, LaidOut, Unsaid
-from crmbridge.contract.layout.shapes import Kind, Path
-from crmbridge.contract.layout.walk import Holder, Walk, bare, refused
+from crmbridge.contract import LaidOut, LayoutFault, Unsaid
+from crmbridge.contract.layout.shapes import ObjectKind, Path
+from crmbridge.contract.layout.walk import Holder, LayoutWalk, bare, refused
 from crmbridge.errors import Rejected
 from crmbridge.model import Text, dump_json
 
@@ -30,7 +30,7 @@ def laid_out(layout: Any) -> LaidOut:
     walk = _Card()
     made = walk.laid_out(layout, LAYOUT, _MESSAGE)
     if not walk.faults and (fault := too_large(_least(made.sent))):
-        walk.faults.append(Fault((), fault, walk.key))
+        walk.faults.append(LayoutFault((), fault, walk.key))
     return made
 
 
@@ -64,7 +64,7 @@ def _least(sent: Any) -> Any:
     return [_least(value) for value in sent] if isinstance(sent, list) else sent
 
 
-class _Card(Walk):
+class _Card(LayoutWalk):
     network = "Teams"
     key = "card"
     uncut = frozenset({Takes.ADDRESS})
@@ -80,7 +80,7 @@ class _Card(Walk):
         if takes is Takes.MARKDOWN:
             yield from misled(text.own)
 
-    def leave(self, kind: Kind, made: Mapping[str, Any], path: Path, own: Holder) -> None:
+    def leave(self, kind: ObjectKind, made: Mapping[str, Any], path: Path, own: Holder) -> None:
         """Each id is there once; buttons beyond the sixth are not shown."""
         name = made.get("id")
         if isinstance(name, str) and kind.type is not None and "fallback" not in path:  # what it falls back to may be called the same

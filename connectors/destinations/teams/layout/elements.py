@@ -30,7 +30,7 @@ from connectors.destinations.teams.layout.base import (
     or_null,
     word,
 )
-from crmbridge.contract.layout.shapes import Constant, Either, Items, Kind, Number, Of, Truth, Words, may, needed
+from crmbridge.contract.layout.shapes import Either, Items, Number, ObjectKind, Of, Truth, Verbatim, Words, may, needed
 
 TEXT_BLOCK: Final = kind(
     "TextBlock",
@@ -81,8 +81,8 @@ _IMAGE: Final = kind(
         "horizontalAlignment": may(LEFT_RIGHT),
         "size": may(_IMAGE_SIZE),
         "style": may(word("default", "person", "roundedCorners")),
-        "msTeams": may(Constant()),  # {allowExpand: true}: cards-format#stageview-for-images-in-adaptive-cards
-        "msteams": may(Constant()),
+        "msTeams": may(Verbatim()),  # {allowExpand: true}: cards-format#stageview-for-images-in-adaptive-cards
+        "msteams": may(Verbatim()),
     },
 )
 _IMAGE_SET: Final = kind(
@@ -109,7 +109,7 @@ _SIZE: Final = Words(
     pattern=re.compile(r"auto|stretch|\d+(?:\.\d+)?(?:px)?", re.IGNORECASE), like="auto, stretch, a weight, or pixels, like 50px"
 )
 _WIDTH: Final = may(Either((_SIZE, Number(above=0, whole=False))))
-_COLUMNS: Final[list[Kind]] = []
+_COLUMNS: Final[list[ObjectKind]] = []
 _COLUMN: Final = kind(
     "Column", COLUMN, BOX, {"items": may(held()), "width": _WIDTH, "fallback": may(Either((word("drop"), Of(_COLUMNS, typed=False))))}
 )
@@ -152,7 +152,7 @@ _TABLE: Final = kind(
 _UNHEARD: Final = "an input needs a bot that takes what is typed: from a webhook's card it goes nowhere"
 
 
-def _input(type: str, **fields: Any) -> Kind:
+def _input(type: str, **fields: Any) -> ObjectKind:
     own = {"id": needed(NAME), "label": may(MARKDOWN), "errorMessage": may(MARKDOWN), "isRequired": may(Truth())}
     return kind(type, ELEMENT, fields, own, note=_UNHEARD)
 
@@ -191,9 +191,9 @@ INPUTS: Final = (
 _SDK: Final = "https://learn.microsoft.com/en-us/javascript/api/teams-sdk-typescript/@microsoft/teams.cards"
 
 
-def _beyond(type: str) -> Kind:
+def _beyond(type: str) -> ObjectKind:
     """An element that Teams shows and the schema does not have."""
-    return Kind(
+    return ObjectKind(
         name=type,
         page=_SDK,
         type=type,

@@ -11,17 +11,17 @@ from typing import Any, Final, TypedDict
 from crmbridge.config.load import DestinationConfig
 from crmbridge.errors import CrmbridgeError
 from crmbridge.model import parse_instant
-from crmbridge.store.interface import Scope
+from crmbridge.store.interface import Selection
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-class Refused(CrmbridgeError):
+class OrderRefused(CrmbridgeError):
     """An order that cannot be carried out; the message says why."""
 
 
-class Where(TypedDict, total=False):
-    """A scope in JSON, as the command line and the admin API give it."""
+class SelectionWords(TypedDict, total=False):
+    """A selection in JSON, as the command line and the admin API give it."""
 
     names: Sequence[str]
     destination: str | None
@@ -34,7 +34,7 @@ class Where(TypedDict, total=False):
     all: bool
 
 
-_KEYS: Final = frozenset(Where.__annotations__)
+_KEYS: Final = frozenset(SelectionWords.__annotations__)
 
 
 def instant(words: str, now: datetime) -> datetime:
@@ -44,15 +44,15 @@ def instant(words: str, now: datetime) -> datetime:
             return now - timedelta(seconds=int(match[1]) * _UNITS[match[2]])
     moment = parse_instant(words)
     if moment is None:
-        raise Refused(f"{words} is neither a time ago, like 2h or 7d, nor an instant, like 2026-01-31T12:00")
+        raise OrderRefused(f"{words} is neither a time ago, like 2h or 7d, nor an instant, like 2026-01-31T12:00")
     return moment.astimezone(timezone.utc)
 
 
-def read(where: Mapping[str, Any], now: datetime, *, whole: bool = False) -> Scope:
-    """The scope that `where` means, without its names. Raises Refused for one that says nothing, unless `whole` is meant by that."""
+def read(where: Mapping[str, Any], now: datetime, *, whole: bool = False) -> Selection:
+    """The selection that `where` means, without its names. Raises Refused for one that says nothing, unless `whole` is meant by that."""
     if unknown := where.keys() - _KEYS:
-        raise Refused(f"a scope has no {', '.join(sorted(unknown))}")
-    scope = Scope(
+        raise OrderRefused(f"a selection has no {', '.join(sorted(unknown))}")
+    selection = Selection(
         destination=where.get("destination"),
         channel=where.get("channel"),
         rule=where.get("rule"),
@@ -61,9 +61,9 @@ def read(where: Mapping[str, Any], now: datetime, *, whole: bool = False) -> Sco
         since=instant(where["since"], now) if where.get("since") else None,
         until=instant(where["until"], now) if where.get("until") else None,
     )
-    if scope.everything and not (whole or where.get("all") or where.get("names")):
-        raise Refused("say which: their numbers, --rule, --destination, --channel, --record, --since, --until or --all")
-    return scope
+    if selection.everything and not (whole or where.get("all") or where.get("names")):
+        raise OrderRefused("say which: their numbers, --rule, --destination, --channel, --record, --since, --until or --all")
+    return selection
 
 
 def remote_ids(name: str, destinations: Mapping[str, DestinationConfig]) -> list[str]:

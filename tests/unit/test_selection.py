@@ -7,8 +7,8 @@ import pytest
 from shared import NOW
 
 from crmbridge import registry
-from crmbridge.operate.scope import Refused, instant, read, remote_ids
-from crmbridge.store.interface import Scope
+from crmbridge.operate.selection import OrderRefused, instant, read, remote_ids
+from crmbridge.store.interface import Selection
 
 AT = {name: SimpleNamespace(connector=registry.load("destinations", name)) for name in ("slack", "twitter", "chirp")}
 
@@ -18,19 +18,19 @@ def test_times():
     assert instant("2h", NOW) == NOW - timedelta(hours=2)
     assert instant("2026-11-22T10:00", NOW) == datetime(2026, 11, 22, 10, tzinfo=timezone.utc)
     for wrong in ("999999d", "yesterday", "", "-2h", "2 h", "2y"):
-        with pytest.raises(Refused, match="neither a time ago"):
+        with pytest.raises(OrderRefused, match="neither a time ago"):
             instant(wrong, NOW)
 
 
 def test_a_scope_that_says_nothing_is_refused():
     """An order must not touch everything because somebody forgot a word."""
     for nothing in ({}, {"names": []}, {"destination": None}, {"all": False}):
-        with pytest.raises(Refused, match="say which"):
+        with pytest.raises(OrderRefused, match="say which"):
             read(nothing, NOW)
-    assert read({"all": True}, NOW) == Scope()
-    assert read({}, NOW, whole=True) == Scope()
-    assert read({"rule": "won", "since": "1d"}, NOW) == Scope(rule="won", since=NOW - timedelta(days=1))
-    with pytest.raises(Refused, match="no destinatoin"):
+    assert read({"all": True}, NOW) == Selection()
+    assert read({}, NOW, whole=True) == Selection()
+    assert read({"rule": "won", "since": "1d"}, NOW) == Selection(rule="won", since=NOW - timedelta(days=1))
+    with pytest.raises(OrderRefused, match="no destinatoin"):
         read({"destinatoin": "x"}, NOW)
 
 

@@ -11,7 +11,7 @@ from crmbridge.operate.asking import Asking
 from crmbridge.operate.book import Actor, Book
 from crmbridge.operate.dead import Dead
 from crmbridge.operate.explain import Explain
-from crmbridge.operate.look import Look
+from crmbridge.operate.look import Answers
 from crmbridge.operate.pauses import Pauses
 from crmbridge.operate.port import Port
 from crmbridge.operate.queue import Queue
@@ -25,7 +25,7 @@ Verb = Callable[..., Awaitable[Any]]
 
 def questions_of(port: Port) -> Mapping[str, Verb]:
     """What changes nothing, by name."""
-    look, asking, queue = Look(port), Asking(port), Queue(port, Look(port))
+    look, asking, queue = Answers(port), Asking(port), Queue(port, Answers(port))
     return _named(
         *(look.overview, look.queue_list, look.dead_list, look.unknown_list, look.show, look.tail, look.emptiness, look.orders),
         *(Explain(port, look).explain, queue.count, asking.audit, asking.state_show),
@@ -34,7 +34,7 @@ def questions_of(port: Port) -> Mapping[str, Verb]:
 
 def orders_of(port: Port) -> Mapping[str, Verb]:
     """What changes something, by name."""
-    look, pauses, asking, undo = Look(port), Pauses(port), Asking(port), Retract(port)
+    look, pauses, asking, undo = Answers(port), Pauses(port), Asking(port), Retract(port)
     queue = Queue(port, look)
     dead = Dead(port, queue)
     return _named(
@@ -48,7 +48,7 @@ def orders_of(port: Port) -> Mapping[str, Verb]:
     )
 
 
-class Desk:
+class Verbs:
     """Answers questions and carries out orders. Nothing else can be called from outside."""
 
     def __init__(self, port: Port, questions: Mapping[str, Verb] | None = None, orders: Mapping[str, Verb] | None = None) -> None:

@@ -22,7 +22,7 @@ class File:
         self.version = hashlib.sha256(self.data).hexdigest()[:12]
 
 
-class Look:
+class Theme:
     """Templates and files of one site, from the folders `templates` and `static` in `folder`.
 
     Its templates extend `page.html` of this package, which holds what a page may not lack. `error.html` is shown for errors, with
