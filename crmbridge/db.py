@@ -137,10 +137,11 @@ class Database:
             self._check(connection, unclean)  # before anything is written: the file may be somebody else's
             connection.executescript(
                 f"PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};"
-                "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0;"
+                "PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0;"
                 f"PRAGMA journal_size_limit={_LOG_GROWTH};"
             )
             self._migrate(connection)
+            connection.execute("PRAGMA foreign_keys=ON")  # behind the migrations: one may build a table anew that others refer to
         except sqlite3.DatabaseError as error:
             connection.close()
             raise StoreError(
@@ -186,8 +187,11 @@ class Database:
             # One script is one transaction: executescript stops at the first error, and we roll back.
             try:
                 connection.executescript(
-                    f"BEGIN IMMEDIATE;{script};PRAGMA application_id={self._schema.application_id};PRAGMA user_version={number};COMMIT;"
+                    f"BEGIN IMMEDIATE;{script};PRAGMA application_id={self._schema.application_id};PRAGMA user_version={number};"
                 )
+                if connection.execute("PRAGMA foreign_key_check").fetchone():
+                    raise StoreError(f"{self.path}: rows refer to what is not there. Put the newest backup in its place")
+                connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")

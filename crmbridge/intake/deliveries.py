@@ -18,7 +18,7 @@ PIECE = 10_000
 def restrained(one: Rendered, *, shadow: bool = False) -> NewDelivery:
     """A message whose rule is not live: a draft waits for a person, a shadow is only recorded."""
     if shadow or one.mode is Mode.SHADOW:
-        return NewDelivery(key=one.key, message=one.message, state=State.SUPERSEDED, reason="shadow")
+        return NewDelivery(key=one.key, message=one.message, state=State.UNSAID, reason="shadow")
     return NewDelivery(key=one.key, message=one.message, state=State.HELD, reason=Why.DRAFT)
 
 

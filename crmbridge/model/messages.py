@@ -153,7 +153,7 @@ class State(StrEnum):
     HELD = "held"  # waits for a person
     UNKNOWN = "unknown"  # may or may not be published
     DEAD = "dead"  # will not be tried again by itself
-    SUPERSEDED = "superseded"  # a later message took its place
+    UNSAID = "unsaid"  # it ended without being said: a shadow's, dropped, or summed up
 
 
 class Why(StrEnum):

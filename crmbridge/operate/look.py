@@ -54,7 +54,7 @@ class Answers:
     async def queue_list(self, where: SelectionWords | None = None, state: str | None = None, limit: int = 100) -> dict[str, Any]:
         """What waits, newest first, and how many there are; or `shadow`: what was only recorded."""
         if state == "shadow":
-            return await self._listed([State.SUPERSEDED], {**(where or {}), "reason": "shadow"}, limit)
+            return await self._listed([State.UNSAID], {**(where or {}), "reason": "shadow"}, limit)
         if state is not None and state not in set(OPEN):
             raise OrderRefused(f"{state} is not a state of what waits; there are {', '.join(OPEN)}, shadow")
         return await self._listed([State(state)] if state else OPEN, where or {}, limit)

@@ -388,7 +388,7 @@ WITH open AS (
   SELECT * FROM deliveries INDEXED BY deliveries_watched WHERE state IN ('sending', 'held', 'unknown', 'dead')
   UNION ALL SELECT * FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued'
   UNION ALL SELECT * FROM deliveries INDEXED BY deliveries_settled
-    WHERE instr(:states, 'superseded') AND settled_at IS NOT NULL AND state = 'superseded')
+    WHERE instr(:states, 'unsaid') AND settled_at IS NOT NULL AND state = 'unsaid')
 SELECT id FROM open
 WHERE state IN (SELECT value FROM json_each(:states))
   AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
@@ -408,7 +408,7 @@ WITH open AS (
   SELECT * FROM deliveries INDEXED BY deliveries_watched WHERE state IN ('sending', 'held', 'unknown', 'dead')
   UNION ALL SELECT * FROM deliveries INDEXED BY deliveries_queued WHERE state = 'queued'
   UNION ALL SELECT * FROM deliveries INDEXED BY deliveries_settled
-    WHERE instr(:states, 'superseded') AND settled_at IS NOT NULL AND state = 'superseded')
+    WHERE instr(:states, 'unsaid') AND settled_at IS NOT NULL AND state = 'unsaid')
 SELECT count(*) FROM open
 WHERE state IN (SELECT value FROM json_each(:states))
   AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
@@ -428,7 +428,7 @@ WHERE id IN (SELECT value FROM json_each(:chosen)) AND state = 'held'
 
 -- name: deliveries_drop
 -- A person says: leave it.
-UPDATE deliveries SET state = 'superseded', reason = :why, settled_at = :now, look_at = NULL
+UPDATE deliveries SET state = 'unsaid', reason = :why, settled_at = :now, look_at = NULL
 WHERE id IN (SELECT value FROM json_each(:chosen)) AND state IN ('queued', 'held', 'unknown', 'dead')
 
 -- name: deliveries_older

@@ -294,7 +294,7 @@ def test_orders_ask_first(tmp_path):
         assert "there is no delivery 99" in daemon.cli("dead", "retry", "99").stderr
         assert daemon.cli("dead", "drop", "--destination", "sink", "-y").returncode == 0
         gone = daemon.cli("dead", "retry", "1")
-        assert (gone.returncode, "is superseded, not dead" in gone.stderr or "not dead" in gone.stderr) == (1, True)
+        assert (gone.returncode, "is unsaid, not dead" in gone.stderr or "not dead" in gone.stderr) == (1, True)
 
 
 def test_tail_shows_changes(tmp_path):

@@ -157,7 +157,7 @@ def test_drafts_and_shadows(daemon, networks):
     (held,) = listed(daemon, "queue", "list", "--state", "held")
     assert (held["rule"], held["reason"]) == ("draft", "draft")
     (told,) = json.loads(daemon.cli("explain", "crm/Deal/1", "-o", "json").stdout)["records"]
-    assert {("draft", "held"), ("shadow", "superseded"), ("live", "delivered")} == {
+    assert {("draft", "held"), ("shadow", "unsaid"), ("live", "delivered")} == {
         (one["rule"], one["state"]) for one in told["changes"][0]["deliveries"]
     }
 

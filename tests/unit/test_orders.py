@@ -150,13 +150,13 @@ async def put_aside(store, count):
 
 ORDERS = {
     "dead retry": (State.DEAD, lambda desk: desk["dead_retry"]({"all": True}), {State.QUEUED: MANY}),
-    "dead drop": (State.DEAD, lambda desk: desk["dead_drop"]({"all": True}), {State.SUPERSEDED: MANY}),
+    "dead drop": (State.DEAD, lambda desk: desk["dead_drop"]({"all": True}), {State.UNSAID: MANY}),
     "queue hold": (State.QUEUED, lambda desk: desk["queue_hold"]({"all": True}), {State.HELD: MANY}),
     "queue release": (State.HELD, lambda desk: desk["queue_release"]({"all": True}), {State.QUEUED: MANY}),
-    "queue drop": (State.HELD, lambda desk: desk["queue_drop"]({"all": True}), {State.SUPERSEDED: MANY}),
-    "resume nothing": (State.QUEUED, lambda desk: desk["resume"]("out", "nothing"), {State.SUPERSEDED: MANY}),
+    "queue drop": (State.HELD, lambda desk: desk["queue_drop"]({"all": True}), {State.UNSAID: MANY}),
+    "resume nothing": (State.QUEUED, lambda desk: desk["resume"]("out", "nothing"), {State.UNSAID: MANY}),
     "resume latest": (State.QUEUED, lambda desk: desk["resume"]("out", "latest"), {State.QUEUED: MANY}),
-    "resume summary": (State.QUEUED, lambda desk: desk["resume"]("out", "summary"), {State.QUEUED: 1, State.SUPERSEDED: MANY}),
+    "resume summary": (State.QUEUED, lambda desk: desk["resume"]("out", "summary"), {State.QUEUED: 1, State.UNSAID: MANY}),
     "resume all": (State.QUEUED, lambda desk: desk["resume"]("out", "all"), {State.QUEUED: MANY}),
 }
 
@@ -219,7 +219,7 @@ async def test_a_summary_after_a_destination_paused_itself_is_said_once_too(open
         await desk["resume"]("out", "summary")
     store.left, moment = None, NOW + timedelta(minutes=1)
     await desk["resume"]("out", "summary")
-    assert await counted(store) == {State.QUEUED: 1, State.SUPERSEDED: 1100}
+    assert await counted(store) == {State.QUEUED: 1, State.UNSAID: 1100}
     assert await store.waits() == []
 
 
@@ -231,7 +231,7 @@ async def test_a_summary_is_said_in_as_many_channels_as_there_are(opened, port):
         await store.record(batch(*some), NOW)
     await store.pause(FAIR)
     assert (await verbs(port(store, config()))["resume"]("out", "summary"))["dropped"] == 500
-    assert await counted(store) == {State.QUEUED: 250, State.SUPERSEDED: 500}
+    assert await counted(store) == {State.QUEUED: 250, State.UNSAID: 500}
 
 
 async def test_what_waited_for_the_public_is_neither_summed_up_nor_let_go(opened, port):
@@ -321,7 +321,7 @@ async def test_what_a_destination_says_after_a_pause_is_asked_of_its_configurati
     store = await filled(opened(), State.QUEUED, 5)
     await store.pause(FAIR)
     assert await verbs(port(store, config(on_resume="nothing")))["resume"]("out") == {"resumed": "out", "dropped": 5}
-    assert await counted(store) == {State.SUPERSEDED: 5}
+    assert await counted(store) == {State.UNSAID: 5}
 
 
 # --- the house ----------------------------------------------------------------------------------

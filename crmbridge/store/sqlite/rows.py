@@ -192,12 +192,12 @@ def delivery_row(entry: Entry, new: NewDelivery, moment: int) -> tuple[Any, ...]
         moment,
         to_us(message.expires_at) if message.expires_at else None,
         moment if state is State.HELD else None,
-        moment if state is State.SUPERSEDED else None,
+        moment if state is State.UNSAID else None,
     )
 
 
 def settled_row(one: Settlement, moment: int) -> tuple[Any, ...]:
-    ended = one.state in (State.DELIVERED, State.SUPERSEDED)
+    ended = one.state in (State.DELIVERED, State.UNSAID)
     due = to_us(one.due) if one.due else moment
     doubt, look = (to_us(at) if at else None for at in (one.doubt_from, one.look_at))
     return (one.delivery.id, one.state, one.reason, due, one.error, int(not one.counted), moment if ended else None, doubt, look)

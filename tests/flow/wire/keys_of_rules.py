@@ -128,7 +128,7 @@ def a_later_rule(stage):
     return stage.texts()
 
 
-@proves("rules.mode", ("live", [1]), ("draft", [0, "held draft"]), ("shadow", [0, "superseded shadow"]))
+@proves("rules.mode", ("live", [1]), ("draft", [0, "held draft"]), ("shadow", [0, "unsaid shadow"]))
 def what_the_mode_lets_out(stage):
     """What becomes of the message."""
     stage.start().change()
