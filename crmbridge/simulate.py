@@ -139,13 +139,13 @@ class Simulation:
         """Begin something that goes on while time passes."""
         return self.loop.create_task(work)
 
-    def until(self, condition: Callable[[], bool], most: float = 3600.0, step: float = 1.0) -> None:
+    def until(self, condition: Callable[[], bool], most: float = 3600.0, beat: float = 1.0) -> None:
         """Let time pass until `condition` holds. Raises AssertionError after `most` seconds."""
         end = self.loop.time() + most
         while not condition():
             if self.loop.time() > end:
                 raise AssertionError(f"it did not come to that within {most:g} simulated seconds")
-            self.pass_time(step)
+            self.pass_time(beat)
 
     def cancel_all(self) -> None:
         """Cut everything off where it is, as a crash does."""

@@ -261,10 +261,10 @@ def config_show(path: Path) -> None:
 def _options(options: Any) -> dict[str, Any]:
     data: dict[str, Any] = options.model_dump(mode="json", by_alias=True)
     for key, secret in secrets_in(options):
-        place: Any = data
+        holder: Any = data
         for part in key[:-1]:
-            place = place[part]
-        place[key[-1]] = secret.origin
+            holder = holder[part]
+        holder[key[-1]] = secret.origin
     return data
 
 

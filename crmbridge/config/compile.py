@@ -112,8 +112,8 @@ class _Compiler:
         self._known_record = True
         self._disclosed: frozenset[str] = frozenset()
 
-    def rule(self, source: RuleSource) -> Rule | None:
-        model, place = source.model, source.place
+    def rule(self, given: RuleSource) -> Rule | None:
+        model, place = given.model, given.place
         before = len(self.problems)
         fields = self._fields(model, place)
         self._known_record = model.when.source in self.sources and len(self.problems) == before  # else every word would look undisclosed

@@ -31,7 +31,7 @@ class Turn:
     """How many messages may begin."""
     batch: int = 1
     """How many of them may go together."""
-    pause: float | None = None
+    rest: float | None = None
     """Where none may: the seconds for which that stands."""
 
     def at_most(self, room: int) -> Turn:
@@ -40,7 +40,7 @@ class Turn:
 
     def not_for(self, seconds: float) -> Turn:
         """Leave none."""
-        return replace(self, room=0, pause=seconds)
+        return replace(self, room=0, rest=seconds)
 
 
 class Gates:
@@ -71,7 +71,7 @@ class Gates:
         """How much room this turn has, after all gates or the first one that is shut. Raises StoreError."""
         for gate in self._gates:
             turn = await gate(turn)
-            if turn.pause is not None:
+            if turn.rest is not None:
                 return turn
         return turn
 

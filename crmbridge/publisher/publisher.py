@@ -193,8 +193,8 @@ class Publisher:
     async def _turn(self) -> float:
         """Begin what may begin now; returns for how many seconds nothing else can (0: look again at once)."""
         turn = await self._gates.room(Turn(self._now(), self._monotonic()))
-        if turn.pause is not None:
-            return max(turn.pause, _SHORTEST_SLEEP)
+        if turn.rest is not None:
+            return max(turn.rest, _SHORTEST_SLEEP)
         resting, asked = self._lanes.resting(turn.tick), self.health.asked(turn.tick)
         try:
             lease = await self._store.lease(

@@ -451,7 +451,7 @@ class Store(Ledger, Protocol):
 
     # alerts
     async def alerts(self) -> dict[str, datetime]: ...
-    async def told(self, begun: Mapping[str, datetime], ended: Sequence[str], message: NewDelivery | None, now: datetime) -> None:
+    async def told(self, begun: Mapping[str, datetime], ended: Sequence[str], alert: NewDelivery | None, now: datetime) -> None:
         """People are told of troubles that began and of those that ended, in one message, once."""
 
     # upkeep

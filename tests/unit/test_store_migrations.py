@@ -20,8 +20,8 @@ def fifth(tmp_path):
         db.execute("PRAGMA user_version=5")
         for id, state in ((1, "superseded"), (2, "dead"), (9, "queued")):
             db.execute(
-                "INSERT INTO deliveries (id, key, event_id, destination, channel, record, rule, step, message, state, reason, due, accepted_at)"
-                " VALUES (?, ?, 'e', 'out', '', 'crm/Deal/1', 'r', 's', '{}', ?, 'shadow', 1, 1)",
+                "INSERT INTO deliveries (id, key, event_id, destination, channel, record, rule, step, message, state, due, accepted_at)"
+                " VALUES (?, ?, 'e', 'out', '', 'crm/Deal/1', 'r', 's', '{}', ?, 1, 1)",
                 (id, f"key{id}", state),
             )
         db.executemany("INSERT INTO attempts VALUES (2, ?, 1, 'rejected', 'no')", [(1,), (2,)])

@@ -166,14 +166,14 @@ class SqliteOrders(rows.Base):
         found = await self.database.read(lambda db: db.execute(Q["alerts_all"]).fetchall())
         return {name: from_us(since) for name, since in found}
 
-    async def told(self, begun: Mapping[str, datetime], ended: Sequence[str], message: NewDelivery | None, now: datetime) -> None:
+    async def told(self, begun: Mapping[str, datetime], ended: Sequence[str], alert: NewDelivery | None, now: datetime) -> None:
         def unit(db: sqlite3.Connection) -> None:
             for name, since in begun.items():
                 db.execute(Q["alert_put"], (name, to_us(since)))
             for name in ended:
                 db.execute(Q["alert_drop"], (name,))
-            if message:
-                insert(db, "deliveries_insert", [rows.delivery_row(Entry(record=message.message.record), message, to_us(now))])
+            if alert:
+                insert(db, "deliveries_insert", [rows.delivery_row(Entry(record=alert.message.record), alert, to_us(now))])
 
         await self.database.write(unit)
 
