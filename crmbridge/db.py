@@ -362,7 +362,19 @@ class Database:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))  # VACUUM INTO takes an empty file
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}") from error
-        await self.alone(lambda connection: connection.execute("VACUUM INTO ?", (str(path),)))
+
+        def copy(connection: sqlite3.Connection) -> None:
+            try:
+                connection.execute("VACUUM INTO ?", (str(path),))
+            except sqlite3.Error as error:  # of the place of the copy, as a rule: it says nothing of whether we can be written
+                raise StoreError(f"{path}: {error}") from error
+
+        await self.alone(copy)
+
+    @property
+    def schema(self) -> Schema:
+        """What kind of database it is."""
+        return self._schema
 
     async def read(self, query: Unit[T]) -> T:
         """Run `query` on a read-only connection; it must be short, for it holds back the checkpoint."""

@@ -434,6 +434,9 @@ class Store(Ledger, Protocol):
     async def records_named(self, id: str, limit: int) -> list[RecordRef]:
         """Every known record with this id, whatever its source and type."""
 
+    async def snapshots_with(self, words: str, after: RecordRef | None, limit: int) -> tuple[dict[RecordRef, Snapshot], RecordRef | None]:
+        """Of the next `limit` records behind `after`, those that hold `words` (casefolded) anywhere; and the last one, None at the end."""
+
     async def deliveries_of(self, record: RecordRef, limit: int) -> list[Delivery]:
         """What was said of a record or waits to be, newest first."""
 
