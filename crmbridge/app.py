@@ -32,7 +32,7 @@ from crmbridge.operate.verbs import Verbs
 from crmbridge.reload import Reload
 from crmbridge.server import Server
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Retention
+from crmbridge.store.terms import Retention
 from crmbridge.store.underway import Left, UnderWay
 from crmbridge.supervise import Parts
 from crmbridge.telemetry import Metrics, tell_systemd, watchdog_interval

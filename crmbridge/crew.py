@@ -18,7 +18,8 @@ from crmbridge.intake.poller import Poller
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.publisher.health import Silence
 from crmbridge.publisher.publisher import Publisher
-from crmbridge.store.interface import Batch, Pause, PauseKind, SourcePosition, Store
+from crmbridge.store.interface import Store
+from crmbridge.store.terms import Batch, Pause, PauseKind, SourcePosition
 from crmbridge.store.underway import UnderWay
 from crmbridge.supervise import Parts
 from crmbridge.telemetry import Metrics

@@ -20,7 +20,8 @@ from crmbridge.intake.webhooks import Webhooks
 from crmbridge.model import State
 from crmbridge.operate.backups import Backups
 from crmbridge.operate.custody import Custody
-from crmbridge.store.interface import Overview, Pause, PauseKind, Selection, Store
+from crmbridge.store.interface import Store
+from crmbridge.store.terms import Overview, Pause, PauseKind, Selection
 from crmbridge.supervise import Parts
 from crmbridge.telemetry import Metrics
 from crmbridge.troubles import gather

@@ -16,7 +16,7 @@ from crmbridge.errors import CrmbridgeError
 from crmbridge.http import describe
 from crmbridge.lookout import Lookout
 from crmbridge.model import State
-from crmbridge.store.interface import Overview
+from crmbridge.store.terms import Overview
 from crmbridge.telemetry import Metrics, configure_logging, tell_systemd
 
 _log = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from crmbridge.cli.common import Failure, shipped
 from crmbridge.cli.daemon import loop_factory
 from crmbridge.cli.terminal import say
 from crmbridge.config.load import load
-from crmbridge.store.interface import Selection
+from crmbridge.store.terms import Selection
 from crmbridge.telemetry import configure_logging
 
 FILES: Final = ("crmbridge.yaml", "crm.sql", "story.sql")

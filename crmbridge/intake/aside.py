@@ -8,7 +8,7 @@ from dataclasses import replace
 from crmbridge.contract import without
 from crmbridge.http import describe
 from crmbridge.model import Observation, RecordRef, RecordSpec, Sensitivity, digest, dump_fields, dump_observation, load_observation
-from crmbridge.store.interface import Aside, Entry
+from crmbridge.store.terms import Aside, Entry
 
 _SEEN = 64 * 1024  # characters that are kept of what cannot even be written down
 

@@ -28,7 +28,7 @@ from crmbridge.model import (
     number_text,
     parse_instant,
 )
-from crmbridge.store.interface import Snapshot
+from crmbridge.store.terms import Snapshot
 
 
 class Sighting(StrEnum):

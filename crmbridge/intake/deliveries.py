@@ -9,7 +9,7 @@ from crmbridge.errors import RenderError
 from crmbridge.model import ChangeEvent, Literal, Message, State, Why, digest
 from crmbridge.rules.engine import Decided, Engine, Rendered
 from crmbridge.rules.rule import Mode, Surge
-from crmbridge.store.interface import NewDelivery
+from crmbridge.store.terms import NewDelivery
 
 PIECE = 10_000
 """Units of work (rules.meter) after which others may go on."""

@@ -22,7 +22,8 @@ from crmbridge.intake.poller import backoff
 from crmbridge.intake.reread import completed, wanting
 from crmbridge.model import Observation, RecordRef, load_observation
 from crmbridge.store import underway
-from crmbridge.store.interface import AlreadyKnown, InboxRow, Store, Waiting
+from crmbridge.store.interface import Store
+from crmbridge.store.terms import AlreadyKnown, InboxRow, Waiting
 from crmbridge.store.underway import UnderWay
 from crmbridge.waiting import until_stored
 

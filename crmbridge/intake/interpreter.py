@@ -39,7 +39,8 @@ from crmbridge.rules.engine import Decided, Engine, Rendered
 from crmbridge.rules.meter import LIMIT, size
 from crmbridge.rules.rule import Mode
 from crmbridge.store import underway
-from crmbridge.store.interface import MAX_BATCH, AlreadyKnown, Aside, Batch, Conflict, Entry, Gone, NewDelivery, Snapshot, Store
+from crmbridge.store.interface import Store
+from crmbridge.store.terms import MAX_BATCH, AlreadyKnown, Aside, Batch, Conflict, Entry, Gone, NewDelivery, Snapshot
 from crmbridge.store.underway import MOST, Slot, UnderWay
 from crmbridge.telemetry import Metrics
 

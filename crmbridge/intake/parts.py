@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from crmbridge.model import Observation
-from crmbridge.store.interface import SourcePosition
+from crmbridge.store.terms import SourcePosition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

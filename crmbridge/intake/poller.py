@@ -19,7 +19,8 @@ from crmbridge.intake.parts import Intake
 from crmbridge.intake.rights import Rights
 from crmbridge.intake.walker import Walker
 from crmbridge.model import Page
-from crmbridge.store.interface import SourcePosition, Store
+from crmbridge.store.interface import Store
+from crmbridge.store.terms import SourcePosition
 from crmbridge.telemetry import Metrics
 from crmbridge.waiting import rest
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from crmbridge.model import LastBody, Observation, RecordRef, Repeat, Same, Unnamed
-from crmbridge.store.interface import AlreadyKnown
+from crmbridge.store.terms import AlreadyKnown
 
 
 def repeated(last: LastBody | None, body: Unnamed) -> bool:

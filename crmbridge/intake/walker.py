@@ -21,7 +21,8 @@ from crmbridge.intake.doubts import DoubtKind, Doubts
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.parts import Intake
 from crmbridge.model import Observation
-from crmbridge.store.interface import MAX_BATCH, Store
+from crmbridge.store.interface import Store
+from crmbridge.store.terms import MAX_BATCH
 
 _log = logging.getLogger(__name__)
 _PAGE: Final = 5_000  # ids of one read of the store

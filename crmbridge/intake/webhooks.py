@@ -15,7 +15,8 @@ from crmbridge.contract import CREDENTIALS, Discreet, Greeting, Reply, WebhookRe
 from crmbridge.errors import InvalidRequest, StoreError
 from crmbridge.intake.desk import Desk, desks_needed
 from crmbridge.intake.interpreter import Interpreter
-from crmbridge.store.interface import Store, Waiting
+from crmbridge.store.interface import Store
+from crmbridge.store.terms import Waiting
 from crmbridge.store.underway import UnderWay
 from crmbridge.telemetry import Metrics
 from crmbridge.waiting import until_stored

@@ -21,7 +21,7 @@ from crmbridge.operate.look import LIMIT
 from crmbridge.operate.port import Port
 from crmbridge.operate.replay import again_said, example, refuse_if_mute
 from crmbridge.operate.selection import OrderRefused
-from crmbridge.store.interface import Batch, Conflict, Entry, Snapshot, SourcePosition
+from crmbridge.store.terms import Batch, Conflict, Entry, Snapshot, SourcePosition
 
 _BITE: Final = 500  # records read in one answer, or one page if that is more
 _PAGE: Final = 200  # records recorded at once

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from crmbridge.model import Delivery, State
 from crmbridge.operate.look import LIMIT
-from crmbridge.store.interface import Selection, Store
+from crmbridge.store.interface import Store
+from crmbridge.store.terms import Selection
 
 _SHOWN: Final = 100  # problems that one answer names
 

@@ -17,8 +17,8 @@ from crmbridge.operate import copies
 from crmbridge.publisher import decide
 from crmbridge.publisher.decide import OnUnknown, Policy
 from crmbridge.store import SqliteStore, identity
-from crmbridge.store.interface import Selection
 from crmbridge.store.reserve import Reserve
+from crmbridge.store.terms import Selection
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from crmbridge.operate.look import LIMIT, Answers
 from crmbridge.operate.port import Port
 from crmbridge.operate.selection import OrderRefused, remote_ids
 from crmbridge.rules.engine import Engine
-from crmbridge.store.interface import Journalled
+from crmbridge.store.terms import Journalled
 
 _CHANGES, _DELIVERIES, _RECORDS, _REPEATS = 20, 200, 10, 20
 
@@ -173,7 +173,7 @@ class Explain:
         return notes
 
 
-def _several(name: str, named: names.Found) -> list[str]:
+def _several(name: str, named: names.Finding) -> list[str]:
     """What to do where a name is that of many."""
     shown, first = len(named.hits), named.hits[0].record
     more = (
@@ -182,7 +182,7 @@ def _several(name: str, named: names.Found) -> list[str]:
     return [f'{named.count} records have "{name}" in their names{more}. Next: `crmbridge explain {first}`', *_partly(named)]
 
 
-def _partly(named: names.Found) -> list[str]:
+def _partly(named: names.Finding) -> list[str]:
     """That there are more records than one question looks through."""
     return [] if named.whole else ["not all records were looked through: one that is not here may be there, by its id"]
 

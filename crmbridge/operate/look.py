@@ -11,7 +11,7 @@ from crmbridge.operate import selection as selections
 from crmbridge.operate import shapes
 from crmbridge.operate.port import Port
 from crmbridge.operate.selection import OrderRefused, SelectionWords
-from crmbridge.store.interface import Attempt, InboxRow
+from crmbridge.store.terms import Attempt, InboxRow
 
 LIMIT = 1000
 """Rows that one answer holds, at most."""

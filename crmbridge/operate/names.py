@@ -8,7 +8,7 @@ from typing import Any, Final
 from crmbridge.model import RecordRef
 from crmbridge.operate import shapes
 from crmbridge.operate.port import Port
-from crmbridge.store.interface import Snapshot
+from crmbridge.store.terms import Snapshot
 
 SHOWN: Final = 20
 _PAGE: Final = 1000  # records of one read
@@ -38,7 +38,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Finding:
     """The best hits, how many there are, and whether all records were looked through."""
 
     hits: list[Hit]
@@ -46,18 +46,18 @@ class Found:
     whole: bool
 
 
-async def find(port: Port, name: str) -> Found:
+async def find(port: Port, name: str) -> Finding:
     """The records with `name` in a field that is configured and not secret, however it is written. Others wait for no part of it."""
     words, hits, after, looked = name.casefold(), list[Hit](), None, 0
     if len(words) < _SHORTEST:
-        return Found([], 0, True)
+        return Finding([], 0, True)
     while looked < _LOOKED and len(hits) < _RANKED:
         page, after = await port.store.snapshots_with(words, after, _PAGE)
         looked += _PAGE
         hits += [hit for ref, one in page.items() if (hit := _hit(port, ref, one, words))]
         if after is None:
             break
-    return Found(sorted(hits, key=lambda one: one.rank(words))[:SHOWN], len(hits), after is None)
+    return Finding(sorted(hits, key=lambda one: one.rank(words))[:SHOWN], len(hits), after is None)
 
 
 def _hit(port: Port, ref: RecordRef, one: Snapshot, words: str) -> Hit | None:

@@ -11,7 +11,7 @@ from crmbridge.model import Audience, Channel, Literal, Message, State, Why, dig
 from crmbridge.operate.bites import bites, portions
 from crmbridge.operate.port import Port, by_order
 from crmbridge.operate.selection import OrderRefused
-from crmbridge.store.interface import MAX_BATCH, Batch, Entry, NewDelivery, Pause, PauseKind, Selection
+from crmbridge.store.terms import MAX_BATCH, Batch, Entry, NewDelivery, Pause, PauseKind, Selection
 
 WAYS: Final = ("all", "latest", "summary", "nothing")
 """What may be said of what waited."""

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from crmbridge.config.load import Config
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.rules.engine import Engine
-from crmbridge.store.interface import Batch, SourcePosition, Store
+from crmbridge.store.interface import Store
+from crmbridge.store.terms import Batch, SourcePosition
 
 
 class Port(Protocol):

@@ -11,7 +11,7 @@ from crmbridge.operate import selection as selections
 from crmbridge.operate.look import LIMIT, Answers
 from crmbridge.operate.port import Port, by_order
 from crmbridge.operate.selection import OrderRefused, SelectionWords
-from crmbridge.store.interface import Selection
+from crmbridge.store.terms import Selection
 
 DROPPABLE: Final = (State.QUEUED, State.HELD)
 

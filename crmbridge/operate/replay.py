@@ -12,7 +12,7 @@ from crmbridge.operate.port import Port
 from crmbridge.operate.selection import OrderRefused
 from crmbridge.rules.engine import Decided
 from crmbridge.rules.rule import Mode
-from crmbridge.store.interface import Batch, Entry, NewDelivery
+from crmbridge.store.terms import Batch, Entry, NewDelivery
 
 _PAGE: Final = 200  # changes replayed at once
 _BITE: Final = 2000  # changes replayed in one answer

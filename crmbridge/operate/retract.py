@@ -15,7 +15,7 @@ from crmbridge.operate.port import Port, by_order
 from crmbridge.operate.queue import DROPPABLE
 from crmbridge.operate.selection import OrderRefused, SelectionWords
 from crmbridge.publisher.publisher import Publisher
-from crmbridge.store.interface import Published, Selection
+from crmbridge.store.terms import Published, Selection
 
 _DOUBTFUL: Final = (State.SENDING, State.UNKNOWN)
 """Nobody knows yet whether it is published."""

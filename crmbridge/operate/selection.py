@@ -11,7 +11,7 @@ from typing import Any, Final, TypedDict
 from crmbridge.config.load import DestinationConfig
 from crmbridge.errors import CrmbridgeError
 from crmbridge.model import parse_instant
-from crmbridge.store.interface import Selection
+from crmbridge.store.terms import Selection
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

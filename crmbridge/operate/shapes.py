@@ -9,8 +9,8 @@ from typing import Any
 from crmbridge.model import Audience, ChangeEvent, Channel, Delivery, Fields, Reading, Receipt, RecordSpec, Repeat, Sensitivity, plain
 from crmbridge.rules.engine import NO_LINK, Engine
 from crmbridge.rules.values import told
-from crmbridge.store.interface import Attempt
 from crmbridge.store.ledger import LedgerEntry
+from crmbridge.store.terms import Attempt
 
 Records = Mapping[tuple[str, str], RecordSpec]
 

@@ -9,7 +9,7 @@ from crmbridge.operate.look import Answers
 from crmbridge.operate.port import Port, by_order
 from crmbridge.operate.selection import OrderRefused
 from crmbridge.publisher.decide import RESENT
-from crmbridge.store.interface import Selection
+from crmbridge.store.terms import Selection
 
 
 class Unknown:

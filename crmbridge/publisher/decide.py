@@ -14,7 +14,7 @@ from typing import Final
 
 from crmbridge.errors import AuthFailed, DeliveryError, Duplicate, HeadGone, OutcomeUnknown, RateLimited, Rejected
 from crmbridge.model import Audience, Delivery, Receipt, State, Why
-from crmbridge.store.interface import Settlement, Wait
+from crmbridge.store.terms import Settlement, Wait
 
 RESENT: Final = "resent: an earlier attempt may have been published"
 IN_DOUBT: Final = "it may or may not be published"

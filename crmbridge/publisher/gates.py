@@ -13,7 +13,8 @@ from crmbridge.model import Why
 from crmbridge.publisher.decide import Cap
 from crmbridge.publisher.health import Health
 from crmbridge.publisher.pace import Pace
-from crmbridge.store.interface import Selection, Store
+from crmbridge.store.interface import Store
+from crmbridge.store.terms import Selection
 
 _log = logging.getLogger(__name__)
 LONGEST_SLEEP: Final = 30.0  # seconds; then we look again, whatever we were told

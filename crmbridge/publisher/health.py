@@ -10,7 +10,7 @@ from typing import Final
 
 from crmbridge.publisher.breaker import Breaker
 from crmbridge.publisher.decide import Decision
-from crmbridge.store.interface import Wait
+from crmbridge.store.terms import Wait
 
 _log = logging.getLogger(__name__)
 _OF_THE_MESSAGE: Final = frozenset({"expired", "head_gone", "rejected"})  # outcomes that say nothing of the destination

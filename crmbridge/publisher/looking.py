@@ -13,7 +13,8 @@ from crmbridge.errors import DeliveryError, StoreError
 from crmbridge.model import Receipt
 from crmbridge.publisher import decide
 from crmbridge.publisher.decide import Policy
-from crmbridge.store.interface import Doubted, Store, Wait
+from crmbridge.store.interface import Store
+from crmbridge.store.terms import Doubted, Wait
 from crmbridge.telemetry import Metrics
 from crmbridge.waiting import rest
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from crmbridge.errors import DeliveryError, OutcomeUnknown
 from crmbridge.model import Delivery, Receipt, State
-from crmbridge.store.interface import Settlement
+from crmbridge.store.terms import Settlement
 
 
 def clear(answer: object) -> Receipt | DeliveryError:

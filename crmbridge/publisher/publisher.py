@@ -27,7 +27,8 @@ from crmbridge.publisher.health import Health
 from crmbridge.publisher.looking import Looker
 from crmbridge.publisher.pace import Pace, Paces
 from crmbridge.publisher.parcels import channel_of, parcels, told
-from crmbridge.store.interface import Lease, Store
+from crmbridge.store.interface import Store
+from crmbridge.store.terms import Lease
 from crmbridge.store.underway import UnderWay
 from crmbridge.telemetry import Metrics
 from crmbridge.waiting import rest, until_stored

@@ -10,7 +10,8 @@ from typing import Final
 from crmbridge.config.models import AlertsModel
 from crmbridge.http import Client, describe
 from crmbridge.model import Audience, Channel, Literal, Message, Network, RecordRef, State, digest, to_us
-from crmbridge.store.interface import NewDelivery, Selection, Store
+from crmbridge.store.interface import Store
+from crmbridge.store.terms import NewDelivery, Selection
 from crmbridge.troubles.trouble import Severity, Trouble
 
 RULE: Final = "alerts"

@@ -10,7 +10,7 @@ from enum import StrEnum
 from crmbridge.contract import Right
 from crmbridge.intake.doubts import Doubt
 from crmbridge.intake.poller import Cause
-from crmbridge.store.interface import Pause, Tally, Waiting
+from crmbridge.store.terms import Pause, Tally, Waiting
 
 
 class SourceState(StrEnum):

@@ -9,7 +9,7 @@ from typing import Final
 from crmbridge.intake.doubts import DoubtKind
 from crmbridge.intake.poller import Cause
 from crmbridge.model import State, Why
-from crmbridge.store.interface import PauseKind
+from crmbridge.store.terms import PauseKind
 from crmbridge.troubles.facts import DestinationFacts, DestinationState, Facts, SourceFacts
 from crmbridge.troubles.trouble import Code, Severity, Trouble
 

@@ -9,7 +9,7 @@ from crmbridge.intake.poller import Poller
 from crmbridge.intake.webhooks import Heard
 from crmbridge.publisher.health import Health
 from crmbridge.publisher.publisher import Publisher
-from crmbridge.store.interface import Overview
+from crmbridge.store.terms import Overview
 from crmbridge.troubles.facts import DestinationFacts, DestinationState, SourceFacts, SourceState
 
 

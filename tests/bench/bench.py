@@ -345,8 +345,8 @@ def flatness(seconds: float, rounds: int, events: tuple[int, int] = (1_000, 200_
 async def fill(path: Path, count: int) -> None:
     """Store `count` delivered events through the store's own interface; durability is not what this is about."""
     from crmbridge.model import ChangeEvent, ChangeKind, Literal, Message, Receipt, RecordRef, State, Value, digest, event_id
-    from crmbridge.store.interface import MAX_BATCH, Batch, Entry, NewDelivery, Settlement, Snapshot
     from crmbridge.store.sqlite import SqliteStore
+    from crmbridge.store.terms import MAX_BATCH, Batch, Entry, NewDelivery, Settlement, Snapshot
 
     now = datetime.now(timezone.utc)
     fields: dict[str, Any] = {f"Field{n}": f"a value of field {n} as a CRM holds it" for n in range(22)} | {"Amount": Decimal("245000.5")}

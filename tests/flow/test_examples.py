@@ -21,7 +21,7 @@ from crmbridge.intake.poller import Poller
 from crmbridge.model import Receipt, State, plain
 from crmbridge.rules.cases import run_case
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Settlement
+from crmbridge.store.terms import Settlement
 from crmbridge.telemetry import Metrics
 
 EXAMPLES = sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())

@@ -11,7 +11,7 @@ from crmbridge.model import Receipt, State
 from crmbridge.publisher.decide import OnUnknown, Policy
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.simulate import SimulatedStore, Simulation
-from crmbridge.store.interface import Batch, Entry, NewDelivery, Selection
+from crmbridge.store.terms import Batch, Entry, NewDelivery, Selection
 from crmbridge.telemetry import Metrics
 
 RATE = Rate(count=10, seconds=1.0)

@@ -22,7 +22,7 @@ from crmbridge.publisher.decide import OnUnknown, Policy
 from crmbridge.publisher.health import Silence
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.simulate import SimulatedStore, Simulation
-from crmbridge.store.interface import Batch, Entry, NewDelivery, Selection
+from crmbridge.store.terms import Batch, Entry, NewDelivery, Selection
 from crmbridge.telemetry import Metrics
 
 OPEN = [State.QUEUED, State.SENDING, State.HELD, State.UNKNOWN]

@@ -15,7 +15,7 @@ from flow.proofs.forms import long_form, short_form
 
 from crmbridge.model import ChangeEvent, ChangeKind, Channel, Literal, Message, Receipt, RecordRef, State, event_id
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Aside, Batch, Entry, NewDelivery, Pause, PauseKind, Selection, Settlement
+from crmbridge.store.terms import Aside, Batch, Entry, NewDelivery, Pause, PauseKind, Selection, Settlement
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 STORE = "crmbridge.db"

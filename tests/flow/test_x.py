@@ -9,7 +9,7 @@ from flow.wire.core import Core
 
 from crmbridge.model import State
 from crmbridge.operate import shapes
-from crmbridge.store.interface import Overview
+from crmbridge.store.terms import Overview
 from crmbridge.testing import answer
 from crmbridge.troubles.facts import DestinationState
 from crmbridge.troubles.gather import destination

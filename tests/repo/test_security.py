@@ -192,6 +192,7 @@ def test_every_table_of_the_databases_has_its_level():
         for path in (ROOT / "crmbridge").glob("*/migrations/*.sql")
         for name in re.findall(r"^CREATE TABLE (\w+)", path.read_text("utf-8"), re.MULTILINE)
     }
+    made -= {name for name in made if name.endswith("_new")}  # a migration builds a table anew, and gives it the old name
     rows = [row for row in table(section("What is kept")) if row[0].startswith("`")]
     listed = {name: row for row in rows for name in re.findall(r"`(\w+)`", row[0])}
     assert made == set(listed)

@@ -27,7 +27,7 @@ from crmbridge.model import (
     Why,
     event_id,
 )
-from crmbridge.store.interface import (
+from crmbridge.store.terms import (
     AlreadyKnown,
     Aside,
     Batch,

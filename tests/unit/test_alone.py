@@ -21,7 +21,7 @@ from crmbridge.model import Cursor, FieldSpec, RecordRef, Sensitivity, State, du
 from crmbridge.operate.port import Stopped
 from crmbridge.rules.engine import Engine
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Selection, Settlement, SourcePosition
+from crmbridge.store.terms import Selection, Settlement, SourcePosition
 from crmbridge.store.underway import MOST
 
 POISON = RecordRef("crm", "Deal", "poison")

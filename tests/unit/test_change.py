@@ -11,7 +11,7 @@ from shared import NOW
 
 from crmbridge.intake.change import Sighting, interpret, older, same
 from crmbridge.model import ChangeKind, Choice, Observation, Ordered, Unread
-from crmbridge.store.interface import Snapshot
+from crmbridge.store.terms import Snapshot
 
 CET = timezone(timedelta(hours=1))
 CHANGE, UNCHANGED, LEARNT, STALE = Sighting.CHANGE, Sighting.UNCHANGED, Sighting.LEARNT, Sighting.STALE

@@ -9,7 +9,7 @@ from shared import NOW
 
 from crmbridge.intake.change import Sighting, interpret, same
 from crmbridge.model import Choice, FieldSpec, FieldType, Observation, Ordered, Reading, Unread
-from crmbridge.store.interface import Snapshot
+from crmbridge.store.terms import Snapshot
 
 GERMAN = Reading(numbers="1.234,5", dates="31/12/2026", zone=ZoneInfo("Europe/Berlin"))
 SPEC = {"n": FieldSpec(type=FieldType.MONEY), "d": FieldSpec(type=FieldType.DATE), "s": FieldSpec(type=FieldType.SET)}

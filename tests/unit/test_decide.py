@@ -17,7 +17,7 @@ from crmbridge.publisher import decide
 from crmbridge.publisher.breaker import THRESHOLD, Breaker
 from crmbridge.publisher.decide import RESENT, Decision, OnUnknown, Policy
 from crmbridge.publisher.pace import Pace, Paces
-from crmbridge.store.interface import Settlement, Wait
+from crmbridge.store.terms import Settlement, Wait
 
 EARLIER = NOW - timedelta(seconds=3)
 LATER = NOW + timedelta(minutes=7)

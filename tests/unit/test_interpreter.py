@@ -15,7 +15,7 @@ from crmbridge.intake.deliveries import rerender
 from crmbridge.intake.interpreter import Intake, Interpreter
 from crmbridge.model import Cursor, FieldSpec, Observation, RecordRef, State, load_message, plain
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Batch, Entry, Selection, Snapshot, SourcePosition
+from crmbridge.store.terms import Batch, Entry, Selection, Snapshot, SourcePosition
 from crmbridge.telemetry import Metrics
 
 SPEC = {"Deal": {"S": FieldSpec(), "N": FieldSpec()}}

@@ -15,8 +15,8 @@ from crmbridge.operate.port import Stopped
 from crmbridge.operate.verbs import Verbs
 from crmbridge.rules.engine import Engine
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Retention, Selection
 from crmbridge.store.ledger import Order
+from crmbridge.store.terms import Retention, Selection
 from crmbridge.telemetry import JsonFormatter
 
 ANN = Actor("ann", "socket, user crm")

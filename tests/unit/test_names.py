@@ -8,7 +8,7 @@ import pytest
 from crmbridge.model import FieldSpec, Reading, RecordRef, Sensitivity
 from crmbridge.operate import names
 from crmbridge.operate.explain import _several
-from crmbridge.store.interface import Snapshot
+from crmbridge.store.terms import Snapshot
 
 SPEC = {"Name": FieldSpec(), "Owner": FieldSpec(), "Pin": FieldSpec(sensitivity=Sensitivity.SECRET)}
 
@@ -64,5 +64,5 @@ async def test_what_is_no_name(fields):
 async def test_a_single_letter_is_no_question():
     """It would be in everything."""
     store = Many(3, lambda _: {"Name": "a"})
-    assert await names.find(port(store), "a") == names.Found([], 0, True)
+    assert await names.find(port(store), "a") == names.Finding([], 0, True)
     assert store.reads == []

@@ -19,7 +19,7 @@ from crmbridge.operate.selection import OrderRefused
 from crmbridge.operate.verbs import orders_of, questions_of
 from crmbridge.rules.engine import Engine
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Aside, Batch, Pause, PauseKind, Selection, Wait
+from crmbridge.store.terms import Aside, Batch, Pause, PauseKind, Selection, Wait
 
 MANY = 3000
 """More than any page of the store, and than the bites of an order."""

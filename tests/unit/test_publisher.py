@@ -18,7 +18,7 @@ from crmbridge.publisher.decide import Cap, OnUnknown, Policy
 from crmbridge.publisher.pace import Paces
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Selection, Wait
+from crmbridge.store.terms import Selection, Wait
 from crmbridge.telemetry import Metrics
 
 
@@ -372,7 +372,7 @@ async def test_a_sick_destination_slows_no_other(store):
     sick, well = Hanging(concurrency=2), Network()
     from store_contract import message
 
-    from crmbridge.store.interface import Entry, NewDelivery
+    from crmbridge.store.terms import Entry, NewDelivery
 
     entries = [Entry(record=other(n), deliveries=[NewDelivery(key=f"s{n}", message=message("sick", record=other(n)))]) for n in range(4)]
     entries += [entry(f"k{n}", record=other(100 + n)) for n in range(20)]

@@ -38,7 +38,7 @@ from crmbridge.model import (
 )
 from crmbridge.rules.engine import Engine
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import AlreadyKnown, SourcePosition
+from crmbridge.store.terms import AlreadyKnown, SourcePosition
 from crmbridge.telemetry import Metrics
 
 DEAL = RecordRef("crm", "Deal", "1")

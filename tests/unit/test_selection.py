@@ -8,7 +8,7 @@ from shared import NOW
 
 from crmbridge import registry
 from crmbridge.operate.selection import OrderRefused, instant, read, remote_ids
-from crmbridge.store.interface import Selection
+from crmbridge.store.terms import Selection
 
 AT = {name: SimpleNamespace(connector=registry.load("destinations", name)) for name in ("slack", "twitter", "chirp")}
 

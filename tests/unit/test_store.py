@@ -11,8 +11,8 @@ from store_contract import StoreContract, batch, entry, other
 from crmbridge.errors import StoreError
 from crmbridge.model import Receipt, State
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Selection, Settlement
 from crmbridge.store.sqlite import Q
+from crmbridge.store.terms import Selection, Settlement
 
 
 class TestSqliteStore(StoreContract):

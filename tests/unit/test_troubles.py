@@ -18,7 +18,7 @@ from crmbridge.intake.doubts import Doubt, DoubtKind
 from crmbridge.intake.poller import Cause, cause
 from crmbridge.model import Network, State, Why, plain
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Pause, PauseKind, Selection, Tally, Waiting
+from crmbridge.store.terms import Pause, PauseKind, Selection, Tally, Waiting
 from crmbridge.supervise import Parts
 from crmbridge.telemetry import Metrics
 from crmbridge.troubles import find as finder

@@ -17,7 +17,7 @@ from crmbridge.intake import desk as module
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.model import Reading, RecordRef
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Batch, Entry, Snapshot
+from crmbridge.store.terms import Batch, Entry, Snapshot
 
 
 class Sender:

@@ -8,22 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from crmbridge.model import Delivery, Message, Receipt, RecordRef, State, Why, dump_json, dump_message, from_us, to_us
-from crmbridge.store.interface import (
-    MAX_ORDER,
-    Attempt,
-    Entry,
-    NewDelivery,
-    Overview,
-    Pause,
-    PauseKind,
-    Published,
-    Selection,
-    Tally,
-    Waiting,
-)
 from crmbridge.store.sqlite import rows
 from crmbridge.store.sqlite.outbox import begin_anew
 from crmbridge.store.sqlite.rows import Q, insert
+from crmbridge.store.terms import MAX_ORDER, Attempt, Entry, NewDelivery, Overview, Pause, PauseKind, Published, Selection, Tally, Waiting
 
 
 class SqliteOrders(rows.Base):

@@ -10,9 +10,9 @@ from typing import Any
 
 from crmbridge.errors import StoreError
 from crmbridge.model import Delivery, dump_json, from_us, to_us
-from crmbridge.store.interface import Doubted, Lease, Settlement, Wait
 from crmbridge.store.sqlite import rows
 from crmbridge.store.sqlite.rows import Q, insert
+from crmbridge.store.terms import Doubted, Lease, Settlement, Wait
 
 
 class SqliteOutbox(rows.Base):

@@ -33,17 +33,7 @@ from crmbridge.model import (
     load_message,
     to_us,
 )
-from crmbridge.store.interface import (
-    Entry,
-    InboxRow,
-    Journalled,
-    NewDelivery,
-    Selection,
-    Settlement,
-    Snapshot,
-    SourcePosition,
-    Wait,
-)
+from crmbridge.store.terms import Entry, InboxRow, Journalled, NewDelivery, Selection, Settlement, Snapshot, SourcePosition, Wait
 
 _HERE: Final = Path(__file__).parent
 SCHEMA: Final = Schema("crmbridge store", 0x63726D62, _HERE.with_name("migrations"))  # "crmb"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from crmbridge.errors import StoreError
 from crmbridge.model import RecordRef, from_us, to_us
-from crmbridge.store.interface import Retention
 from crmbridge.store.sqlite import rows
 from crmbridge.store.sqlite.rows import Q, ref
+from crmbridge.store.terms import Retention
 
 _SUSPICIOUS = timedelta(days=1)
 _RECENT = 20_000  # deliveries looked at after a restart

@@ -40,7 +40,7 @@ from crmbridge.model import (
     event_id,
 )
 from crmbridge.store import SqliteStore, sqlite
-from crmbridge.store.interface import (
+from crmbridge.store.terms import (
     Batch,
     Entry,
     NewDelivery,

@@ -23,8 +23,8 @@ from crmbridge.intake.webhooks import Webhooks
 from crmbridge.model import ChangeEvent, Choice, Delivery, RecordRef, State
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.store import SqliteStore
-from crmbridge.store.interface import Selection
 from crmbridge.store.ledger import Order
+from crmbridge.store.terms import Selection
 from crmbridge.telemetry import Metrics
 from crmbridge.testing import ScriptedServer
 
