@@ -173,7 +173,7 @@ class Explain:
         return notes
 
 
-def _several(name: str, named: names.Finding) -> list[str]:
+def _several(name: str, named: names.ByName) -> list[str]:
     """What to do where a name is that of many."""
     shown, first = len(named.hits), named.hits[0].record
     more = (
@@ -182,7 +182,7 @@ def _several(name: str, named: names.Finding) -> list[str]:
     return [f'{named.count} records have "{name}" in their names{more}. Next: `crmbridge explain {first}`', *_partly(named)]
 
 
-def _partly(named: names.Finding) -> list[str]:
+def _partly(named: names.ByName) -> list[str]:
     """That there are more records than one question looks through."""
     return [] if named.whole else ["not all records were looked through: one that is not here may be there, by its id"]
 

@@ -38,7 +38,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ByName:
     """The best hits, how many there are, and whether all records were looked through."""
 
     hits: list[Hit]
@@ -46,18 +46,18 @@ class Finding:
     whole: bool
 
 
-async def find(port: Port, name: str) -> Finding:
+async def find(port: Port, name: str) -> ByName:
     """The records with `name` in a field that is configured and not secret, however it is written. Others wait for no part of it."""
     words, hits, after, looked = name.casefold(), list[Hit](), None, 0
     if len(words) < _SHORTEST:
-        return Finding([], 0, True)
+        return ByName([], 0, True)
     while looked < _LOOKED and len(hits) < _RANKED:
         page, after = await port.store.snapshots_with(words, after, _PAGE)
         looked += _PAGE
         hits += [hit for ref, one in page.items() if (hit := _hit(port, ref, one, words))]
         if after is None:
             break
-    return Finding(sorted(hits, key=lambda one: one.rank(words))[:SHOWN], len(hits), after is None)
+    return ByName(sorted(hits, key=lambda one: one.rank(words))[:SHOWN], len(hits), after is None)
 
 
 def _hit(port: Port, ref: RecordRef, one: Snapshot, words: str) -> Hit | None:

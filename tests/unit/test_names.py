@@ -64,5 +64,5 @@ async def test_what_is_no_name(fields):
 async def test_a_single_letter_is_no_question():
     """It would be in everything."""
     store = Many(3, lambda _: {"Name": "a"})
-    assert await names.find(port(store), "a") == names.Finding([], 0, True)
+    assert await names.find(port(store), "a") == names.ByName([], 0, True)
     assert store.reads == []

@@ -339,7 +339,7 @@ async def test_who_waits_for_an_answer_is_not_put_out(site):
 
 
 async def test_a_connection_that_says_nothing_at_first_is_closed_soon(site, monkeypatch):
-    monkeypatch.setattr("crmbridge.server._FIRST_BYTE", 0.1)
+    monkeypatch.setattr("crmbridge.server.connection._FIRST_BYTE", 0.1)
     async with listening(site) as server:
         ((reader, writer),) = await silent(server, 1)
         async with asyncio.timeout(5):
