@@ -12,63 +12,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import queue
-import re
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from crmbridge.errors import StoreError
+from crmbridge.schema import Schema, lock, log_of, open_writer
 
 T = TypeVar("T")
 A = TypeVar("A")
 Unit = Callable[[sqlite3.Connection], T]
 Together = Callable[[sqlite3.Connection, Sequence[A]], Sequence[T]]
 
-_ONE_ROW = re.compile(r"(?<=VALUES )(\([?, ]+\))")
 _GROUP = 128  # units in one transaction, at most
-_QUICK_CHECK_BELOW = 64 * 1024 * 1024  # bytes; a larger file is checked only after an unclean end
 _CHECKPOINT_IDLE, _CHECKPOINT_BUSY = 100, 50_000  # rows changed since the last one
 _QUIET = 0.25  # seconds without a unit
 _LOG_GROWTH = 16 * 1024 * 1024  # bytes by which the log may grow before it is moved, whatever the rows; it is cut to so many
 _LARGE_LOG = 64 * 1024 * 1024  # bytes; then readers, which are short, are waited for, and the log starts anew
 _RECOVERABLE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY})
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """One kind of database: its name for messages, its SQLite application id, its numbered migrations."""
-
-    name: str
-    application_id: int
-    migrations: Path
-    """A folder of `0001_<what>.sql` and onward."""
-
-    def steps(self) -> list[tuple[int, str]]:
-        return [(int(path.name[:4]), path.read_text("utf-8")) for path in sorted(self.migrations.glob("[0-9]" * 4 + "_*.sql"))]
-
-
-def statements(path: Path) -> Mapping[str, str]:
-    """The named statements of a .sql file: each begins with a line `-- name: NAME`, and its comments stay with it."""
-    parts = re.split(r"^-- name: (\w+)$", path.read_text("utf-8"), flags=re.MULTILINE)
-    return dict(zip(parts[1::2], (text.strip() for text in parts[2::2]), strict=True))
-
-
-def repeated(statement: str, count: int) -> str:
-    """A statement for one row of `VALUES (?, ...)` as one for `count` rows.
-
-    SQLite hands the interpreter lock over at every row of `executemany`, and a busy loop may keep it for milliseconds.
-    """
-    head, row, tail = _ONE_ROW.split(statement)
-    return head + ", ".join([row] * count) + tail
 
 
 @dataclass(slots=True)
@@ -107,11 +76,11 @@ class Database:
         self.refusing: str = ""
         """Why the last write was refused (disk full, read-only); empty while all is well."""
         self._schema = schema
-        self._lock = _lock(path)
+        self._lock = lock(path)
         try:
-            unclean = _wal(path).exists()
+            unclean = log_of(path).exists()
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-            self._writer = self._open_writer(synchronous, unclean)
+            self._writer = open_writer(path, schema, synchronous, unclean=unclean, log_growth=_LOG_GROWTH)
         except BaseException as error:
             os.close(self._lock)
             if isinstance(error, OSError):
@@ -126,76 +95,6 @@ class Database:
         self._readers = ThreadPoolExecutor(2, thread_name_prefix=f"{schema.name} reader")
         self._reader_connections: list[sqlite3.Connection] = []
         self._closed = False
-
-    # --- opening
-
-    def _open_writer(self, synchronous: str, unclean: bool) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
-        try:
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA busy_timeout=5000")
-            self._check(connection, unclean)  # before anything is written: the file may be somebody else's
-            connection.executescript(
-                f"PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};"
-                "PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0;"
-                f"PRAGMA journal_size_limit={_LOG_GROWTH};"
-            )
-            self._migrate(connection)
-            connection.execute("PRAGMA foreign_keys=ON")  # behind the migrations: one may build a table anew that others refer to
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            raise StoreError(
-                f"{self.path} cannot be used: {error}. If it is damaged, move it away and put the newest backup in its place"
-            ) from error
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _check(self, connection: sqlite3.Connection, unclean: bool) -> None:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        newest = self._schema.steps()[-1][0]
-        if (version or application or tables) and application != self._schema.application_id:
-            raise StoreError(f"{self.path} is not a {self._schema.name} database; give another path")
-        if version > newest:
-            raise StoreError(
-                f"{self.path} was written by a newer crmbridge (schema {version}; this one knows {newest}). "
-                f"Install that version again, or put the backup made before its migration ({self._backup_name(newest).name}) in its place"
-            )
-        if version and (unclean or self.path.stat().st_size < _QUICK_CHECK_BELOW):
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(verdict)
-
-    def _backup_name(self, version: int) -> Path:
-        return self.path.with_name(f"{self.path.name}.schema{version}.bak")
-
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        pending = [(number, script) for number, script in self._schema.steps() if number > version]
-        if not pending:
-            return
-        if version:
-            backup = self._backup_name(version)
-            backup.unlink(missing_ok=True)
-            os.close(os.open(backup, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))  # VACUUM INTO takes an empty file
-            connection.execute("VACUUM INTO ?", (str(backup),))
-            _log.info("backup made before migration", extra={"path": str(backup)})
-        for number, script in pending:
-            # One script is one transaction: executescript stops at the first error, and we roll back.
-            try:
-                connection.executescript(
-                    f"BEGIN IMMEDIATE;{script};PRAGMA application_id={self._schema.application_id};PRAGMA user_version={number};"
-                )
-                if connection.execute("PRAGMA foreign_key_check").fetchone():
-                    raise StoreError(f"{self.path}: rows refer to what is not there. Put the newest backup in its place")
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
 
     # --- writing
 
@@ -265,7 +164,7 @@ class Database:
         reader keeps the log from starting anew: ten times slower, measured.
         """
         try:
-            size = _wal(self.path).stat().st_size
+            size = log_of(self.path).stat().st_size
             self._log_size = min(self._log_size, size)
             if self._writer.total_changes - self._checkpointed < least and size - self._log_size < _LOG_GROWTH:
                 return
@@ -438,29 +337,3 @@ def _all_at_once(connection: sqlite3.Connection, group: Sequence[_Waiter]) -> No
 def _resolve(waiters: Sequence[_Waiter]) -> None:
     for waiter in waiters:
         waiter.resolve()
-
-
-def _wal(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
-
-
-def _lock(path: Path) -> int:
-    """Hold PATH.lock for this process; the kernel releases it however the process ends."""
-    lock = path.with_name(path.name + ".lock")
-    try:
-        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(f"{lock}: {error.strerror}; the folder must exist and be writable by this user") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-        os.close(descriptor)
-        raise StoreError(f"{path} is in use by another crmbridge (process {holder}); stop that one first") from None
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    except OSError as error:
-        os.close(descriptor)
-        raise StoreError(f"{lock}: {error.strerror}; the database cannot be opened before its disk can be written") from error
-    return descriptor

@@ -18,8 +18,9 @@ from crmbridge.chirp.passwords import Cost
 from crmbridge.chirp.people import Account, People
 from crmbridge.chirp.posts import Posts
 from crmbridge.chirp.site import Site
-from crmbridge.db import Database, Schema
+from crmbridge.db import Database
 from crmbridge.pages import Frame, Person, Sessions, Theme
+from crmbridge.schema import Schema
 from crmbridge.telemetry import Metrics
 
 _HERE: Final = Path(__file__).parent

@@ -15,8 +15,9 @@ from datetime import datetime
 from pathlib import Path
 
 from crmbridge.chirp import text as words
-from crmbridge.db import Database, statements
+from crmbridge.db import Database
 from crmbridge.model import digest, from_us, to_us
+from crmbridge.schema import statements
 
 SQL = statements(Path(__file__).with_name("queries.sql"))
 PAGE = 30  # posts on a page

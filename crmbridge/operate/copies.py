@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from crmbridge import __version__
-from crmbridge.db import Database, Schema
+from crmbridge.db import Database
 from crmbridge.errors import CrmbridgeError
+from crmbridge.schema import Schema
 from crmbridge.store.sqlite import SCHEMA
 
 MANIFEST: Final = "backup.json"

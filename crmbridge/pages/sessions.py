@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from crmbridge.db import Database, statements
+from crmbridge.db import Database
 from crmbridge.errors import StoreError
 from crmbridge.model import from_us, to_us, visible
+from crmbridge.schema import statements
 
 IDLE: Final = timedelta(days=7)
 LONGEST: Final = timedelta(days=30)

@@ -16,9 +16,10 @@ from flow.feed import PROMPT, SECRET, World, channel, channel_code, post, runnin
 from connectors.destinations.chirp import CONNECTOR
 from crmbridge.chirp import SCHEMA
 from crmbridge.contract import Secret, Setting
-from crmbridge.db import Database, Schema
+from crmbridge.db import Database
 from crmbridge.errors import Rejected
 from crmbridge.model import Channel, Literal, Receipt, Value
+from crmbridge.schema import Schema
 from crmbridge.testing import message
 
 

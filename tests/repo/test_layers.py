@@ -23,6 +23,7 @@ LAYERS = [
     {"rest"},
     {"hooks"},
     {"contract", "http", "db", "server", "supervise", "waiting"},
+    {"schema"},
     {"model", "errors", "telemetry", "peers"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -14,8 +14,9 @@ import threading
 import pytest
 
 from crmbridge import db as module
-from crmbridge.db import Database, Schema, repeated, statements
+from crmbridge.db import Database
 from crmbridge.errors import StoreError
+from crmbridge.schema import Schema, repeated, statements
 
 ID = 0x74657374
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from crmbridge.db import repeated
 from crmbridge.model import ChangeEvent, LastBody, RecordRef, Repeat, dump_json, from_us, load_fields, to_us
+from crmbridge.schema import repeated
 from crmbridge.store.sqlite import rows
 from crmbridge.store.sqlite.rows import Q, insert, ref
 from crmbridge.store.terms import MAX_BATCH, AlreadyKnown, Batch, Conflict, Gone, InboxRow, Journalled, Snapshot, SourcePosition

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from crmbridge.db import Database, Schema, repeated, statements
+from crmbridge.db import Database
 from crmbridge.model import (
     ChangeEvent,
     ChangeKind,
@@ -33,6 +33,7 @@ from crmbridge.model import (
     load_message,
     to_us,
 )
+from crmbridge.schema import Schema, repeated, statements
 from crmbridge.store.terms import Entry, InboxRow, Journalled, NewDelivery, Selection, Settlement, Snapshot, SourcePosition, Wait
 
 _HERE: Final = Path(__file__).parent

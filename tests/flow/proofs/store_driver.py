@@ -39,6 +39,7 @@ from crmbridge.model import (
     State,
     event_id,
 )
+from crmbridge.schema import Schema
 from crmbridge.store import SqliteStore, sqlite
 from crmbridge.store.terms import (
     Batch,
@@ -71,7 +72,7 @@ def migrations(folder: Path) -> Path:
 
 def open_store(path: Path, folder: Path, synchronous: str = "FULL") -> SqliteStore:
     """The store with the migrations in `folder`."""
-    schema = db.Schema(sqlite.SCHEMA.name, sqlite.SCHEMA.application_id, folder)
+    schema = Schema(sqlite.SCHEMA.name, sqlite.SCHEMA.application_id, folder)
     with mock.patch.object(sqlite, "SCHEMA", schema):
         return SqliteStore(path, synchronous=synchronous)
 
