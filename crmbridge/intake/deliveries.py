@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import replace
 
 from crmbridge.errors import RenderError
-from crmbridge.model import ChangeEvent, Literal, Message, State, Why, digest
+from crmbridge.intake.flood import ALL, WIDER, Admission, Share, Trial
+from crmbridge.model import Audience, ChangeEvent, Literal, Message, State, Why, digest
 from crmbridge.rules.engine import Decided, Engine, Rendered
 from crmbridge.rules.rule import Mode, Surge
 from crmbridge.store.terms import NewDelivery
@@ -68,3 +69,27 @@ def rerender(engine: Engine, event: ChangeEvent, key: str, generation: int = 0) 
         if failed.key == key:
             raise RenderError(failed.error)
     raise RenderError("the present rules no longer say anything for this change")
+
+
+def admitted(one: Rendered, event: ChangeEvent, trial: Trial, *, shadow: bool) -> list[NewDelivery]:
+    """A message as its rule's mode and the flood guard let it in, with the summary that begins a flood.
+
+    `shadow`: nothing is published at all.
+    """
+    message = one.message
+    if shadow or one.mode is not Mode.LIVE:
+        return [restrained(one, shadow=shadow)]
+    if one.surge is None:
+        return [NewDelivery(key=one.key, message=message)]
+    share = Share(message.rule, message.destination, message.channel.key if message.channel else "")
+    admission = trial.admit(share, one.surge)
+    held = NewDelivery(key=one.key, message=message, state=State.HELD, reason=Why.SURGE)
+    if message.channel is not None and message.channel.title:  # made from a record
+        wide = trial.admit(share._replace(channel=ALL), replace(one.surge, over=one.surge.over * WIDER))
+        if wide is not Admission.GO:
+            return [held]  # no summary: there is no channel in which it would be read
+    if admission is Admission.GO:
+        return [NewDelivery(key=one.key, message=message)]
+    if admission is Admission.HELD or message.audience is Audience.PUBLIC:
+        return [held]
+    return [summary(message, one.surge, event), held]

@@ -18,26 +18,21 @@ from crmbridge.contract import wanted
 from crmbridge.errors import StoreError
 from crmbridge.http import describe
 from crmbridge.intake.aside import Asides, put_aside
-from crmbridge.intake.change import Interpretation, Read, Sighting, interpret
-from crmbridge.intake.deliveries import PIECE, restrained, summary, unrenderable
+from crmbridge.intake.change import Read, Sighting, interpret
+from crmbridge.intake.deliveries import PIECE, admitted, unrenderable
 from crmbridge.intake.doubts import Doubts
-from crmbridge.intake.flood import ALL, WIDER, Admission, FloodGuard, Share, Trial
+from crmbridge.intake.entries import bearable, entry_of, merged, weight
+from crmbridge.intake.flood import ALL, FloodGuard, Share, Trial
 from crmbridge.intake.parts import Intake, cut
 from crmbridge.intake.repeats import Repeats
 from crmbridge.model import (
-    Audience,
     ChangeEvent,
-    Fields,
     FieldSpec,
     Observation,
     RecordRef,
     RecordSpec,
-    State,
-    Why,
 )
-from crmbridge.rules.engine import Decided, Engine, Rendered
-from crmbridge.rules.meter import LIMIT, size
-from crmbridge.rules.rule import Mode
+from crmbridge.rules.engine import Decided, Engine
 from crmbridge.store import underway
 from crmbridge.store.interface import Store
 from crmbridge.store.terms import MAX_BATCH, AlreadyKnown, Aside, Batch, Conflict, Entry, Gone, NewDelivery, Snapshot
@@ -152,14 +147,14 @@ class Interpreter:
     def parts(self, intake: Intake) -> deque[Intake]:
         """What is recorded at once: not too many, not too heavy, and what ended a process before by itself."""
         ends: list[int] = []
-        begin = weight = 0
+        begin = heavy = 0
         alone = False
         for index, one in enumerate(intake.observations):
             was_alone, alone = alone, _ref(intake.source, one) in self._suspects
-            weight += _weight(one.fields)
-            if index > begin and (index - begin >= MAX_BATCH or weight > _HEAVY or alone or was_alone):
+            heavy += weight(one.fields)
+            if index > begin and (index - begin >= MAX_BATCH or heavy > _HEAVY or alone or was_alone):
                 ends.append(index)
-                begin, weight = index, _weight(one.fields)
+                begin, heavy = index, weight(one.fields)
         return deque(cut(intake, [*ends, len(intake.observations)]))
 
     async def _take_part(self, intake: Intake) -> Sequence[Intake]:
@@ -264,7 +259,7 @@ class Interpreter:
             name = requests or underway.record(record)
             slot.begin(name)
             try:
-                spent += _bearable(observation)
+                spent += bearable(observation)
                 narrowed = self._narrowed(intake.source, observation)
                 one = interpret(
                     narrowed,
@@ -283,7 +278,7 @@ class Interpreter:
                         await asyncio.sleep(0)
                         spent = 0
                         slot.begin(name)
-                entry = self._entry(record, snapshot, one, decided, observation, trial)
+                entry = entry_of(observation, record, snapshot, one, self._messages(decided, one.event, trial))
             except _ENVIRONMENT:
                 raise
             except Exception as error:  # whatever it is, it is about this record: the others go on
@@ -299,7 +294,7 @@ class Interpreter:
             if decided:
                 found.decisions.append(decided)
             found.entries.append(entry)
-        found.entries = _merged(found.entries)
+        found.entries = merged(found.entries)
         return found
 
     def _put_aside(self, intake: Intake, one: Observation, why: Exception | str, known: Snapshot | None) -> Aside:
@@ -337,49 +332,11 @@ class Interpreter:
             return observation  # its source has narrowed it already
         return replace(observation, fields=fields, before=before)
 
-    def _entry(
-        self,
-        record: RecordRef,
-        known: Snapshot | None,
-        found: Interpretation,
-        decided: Decided | None,
-        observation: Observation,
-        trial: Trial,
-    ) -> Entry:
-        deliveries: list[NewDelivery] = []
-        if decided and found.event:
-            for one in decided.rendered:
-                deliveries += self._admitted(one, found.event, trial)
-            deliveries += unrenderable(decided, found.event)
-        return Entry(
-            record=record,
-            snapshot=found.snapshot,
-            assumed=known.revision if known else None,
-            event=found.event,
-            stale=found.sighting is Sighting.STALE,
-            deliveries=deliveries,
-            observation_id=observation.observation_id if observation.version is None else None,
-        )
-
-    def _admitted(self, one: Rendered, event: ChangeEvent, trial: Trial) -> list[NewDelivery]:
-        """A message as its rule's mode and the flood guard let it in, and the summary that begins a flood."""
-        message = one.message
-        if self._shadow or one.mode is not Mode.LIVE:
-            return [restrained(one, shadow=self._shadow)]
-        if one.surge is None:
-            return [NewDelivery(key=one.key, message=message)]
-        share = Share(message.rule, message.destination, message.channel.key if message.channel else "")
-        admission = trial.admit(share, one.surge)
-        held = NewDelivery(key=one.key, message=message, state=State.HELD, reason=Why.SURGE)
-        if message.channel is not None and message.channel.title:  # made from a record
-            wide = trial.admit(share._replace(channel=ALL), replace(one.surge, over=one.surge.over * WIDER))
-            if wide is not Admission.GO:
-                return [held]  # no summary: there is no channel in which it would be read
-        if admission is Admission.GO:
-            return [NewDelivery(key=one.key, message=message)]
-        if admission is Admission.HELD or message.audience is Audience.PUBLIC:
-            return [held]
-        return [summary(message, one.surge, event), held]
+    def _messages(self, decided: Decided | None, event: ChangeEvent | None, trial: Trial) -> list[NewDelivery]:
+        if decided is None or event is None:
+            return []
+        let_in = [new for one in decided.rendered for new in admitted(one, event, trial, shadow=self._shadow)]
+        return let_in + unrenderable(decided, event)
 
     def _tell(self, source: str, entries: Sequence[Entry], sightings: Counter[Sighting], decisions: Sequence[Decided]) -> None:
         for sighting, count in sightings.items():
@@ -420,38 +377,3 @@ def _again(before: Undecided | None, reason: str, now: datetime) -> Undecided:
 
 def _ref(source: str, one: Observation) -> RecordRef:
     return RecordRef(source, one.record_type, one.record_id)
-
-
-def _weight(fields: Fields) -> int:
-    return sum([1 + (len(value) >> 6) if type(value) is str else size(value) for value in fields.values()])  # most are short texts
-
-
-def _bearable(one: Observation) -> int:
-    """What an observation weighs. Raises ValueError for what cannot be interpreted, or would be worked on for too long."""
-    if one.unreadable:
-        raise ValueError(one.unreadable)
-    weight = _weight(one.fields)
-    if weight > LIMIT or (one.before and _weight(one.before) > LIMIT):
-        raise ValueError(f"its fields hold more than {LIMIT:,} items")
-    return weight
-
-
-def _merged(entries: list[Entry]) -> list[Entry]:
-    """Entries whose snapshots can be written in one go: of several changes to one record, the last snapshot stands
-    against the revision that the first one assumed."""
-    first: dict[RecordRef, Entry] = {}
-    last: dict[RecordRef, int] = {}
-    for index, entry in enumerate(entries):
-        if entry.snapshot:
-            first.setdefault(entry.record, entry)
-            last[entry.record] = index
-    if len(last) == sum(entry.snapshot is not None for entry in entries):
-        return entries  # no record changes twice
-    return [
-        replace(
-            entry,
-            snapshot=entry.snapshot if last.get(entry.record) == index else None,
-            assumed=first[entry.record].assumed if entry.record in first else entry.assumed,
-        )
-        for index, entry in enumerate(entries)
-    ]

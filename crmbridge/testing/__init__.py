@@ -14,9 +14,10 @@ from __future__ import annotations
 import pytest
 
 # An assertion of a contract says what it saw, in a distribution of somebody else's too.
-pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in ("destination", "preset", "source")))
+pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in ("destination", "driver", "preset", "source")))
 
-from crmbridge.testing.destination import DestinationContract, NetworkDestinationContract, message  # noqa: E402
+from crmbridge.testing.destination import DestinationContract, NetworkDestinationContract  # noqa: E402
+from crmbridge.testing.driver import message  # noqa: E402
 from crmbridge.testing.server import Behaviour, ScriptedServer, Seen, answer, cut, dribble, hang, unresponsive  # noqa: E402
 from crmbridge.testing.source import Can, SourceContract  # noqa: E402
 from crmbridge.testing.standin import StandIn  # noqa: E402

@@ -98,7 +98,7 @@ NO_SECRETS = {
     },
     "crmbridge/chirp/signing.py": {'"""The key in a secret `whsec_<base64>`': "how a secret is written"},
     "crmbridge/model/values.py": {'SECRET = "secret"': "a word of the configuration"},
-    "crmbridge/testing/destination.py": {'KEY = "0123456789abcdef0123456789abcdef"': "the idempotency key of a made-up message"},
+    "crmbridge/testing/driver.py": {'KEY = "0123456789abcdef0123456789abcdef"': "the idempotency key of a made-up message"},
     "crmbridge/troubles/trouble.py": {'SECRET_UNREADABLE = "secret_unreadable"': "the name of a trouble"},
     "tests/connectors/destinations/test_slack_orders.py": {
         'HOOK = "https://hooks.slack.com/': "a made-up webhook: no workspace has such an id"

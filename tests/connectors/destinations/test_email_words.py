@@ -22,7 +22,7 @@ from connectors.destinations.email.message import subject, written
 from connectors.destinations.email.words import HAIR, SUBJECT, ZW, html_words, plain_words, subject_line
 from crmbridge.errors import Rejected
 from crmbridge.model import Literal, Receipt, Text, Value
-from crmbridge.testing.destination import HOSTILE
+from crmbridge.testing.driver import HOSTILE
 
 HEADERS = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Auto-Response-Suppress", "List-Id"]
 HEADERS += ["MIME-Version", "Content-Type"]
