@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -15,10 +16,11 @@ from pathlib import Path
 
 import click
 
-from crmbridge.cli.common import ask_daemon, config_option
+from crmbridge.cli.common import Failure, ask_daemon, config_option
 from crmbridge.cli.terminal import say
 from crmbridge.config.load import load
 from crmbridge.errors import CrmbridgeError
+from crmbridge.model import counted
 from crmbridge.telemetry import configure_logging
 
 
@@ -60,7 +62,16 @@ def run(path: Path, shadow: bool) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, app.stop)
-        await app.start()
+        try:
+            await app.start()
+        except OSError as error:
+            from crmbridge.cli.holder import stranger
+
+            if error.errno == errno.EADDRINUSE and (other := stranger(config)) is not None:
+                raise Failure(
+                    f"cannot listen on {config.model.server.listen}: it is held by {other}; stop that, or change server.listen"
+                ) from error
+            raise
         loop.add_signal_handler(signal.SIGHUP, hang_up)
         if early:
             hang_up()  # the file may have changed since it was read
@@ -87,4 +98,4 @@ def run(path: Path, shadow: bool) -> None:
 def reload(path: Path, wait: bool) -> None:
     """Apply the changed configuration of the running daemon, and say how it went. Nothing under way is dropped."""
     answer = ask_daemon(path, "reload")
-    say(f"reloaded: {answer['rules']} rules")
+    say(f"reloaded: {counted(answer['rules'], 'rule')}")

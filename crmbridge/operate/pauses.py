@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from crmbridge.model import Audience, Channel, Literal, Message, State, Why, digest, to_us
+from crmbridge.model import Audience, Channel, Literal, Message, State, Why, counted, digest, to_us, verbs
 from crmbridge.operate.bites import bites, portions
 from crmbridge.operate.port import Port, by_order
 from crmbridge.operate.selection import OrderRefused
@@ -138,9 +138,11 @@ class Pauses:
 
 
 def _summary(waiting: _Waiting, since: str) -> NewDelivery:
-    """The message that stands for all that waited in a waiting."""
+    """The message that stands for all that waited in a lane."""
     last = waiting.last
-    text = f"{len(waiting.ids)} messages waited during a pause and are not said one by one: {', '.join(sorted(waiting.rules))}."
+    count = len(waiting.ids)
+    rules = ", ".join(sorted(waiting.rules))
+    text = f"{counted(count, 'message')} waited during a pause and {verbs(count)['are']} not said one by one: {rules}."
     message = replace(
         last,
         step="pause",

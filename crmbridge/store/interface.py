@@ -54,7 +54,6 @@ class Store(Ledger, Protocol):
         """The record types that were walked through to the end once; True: comparing whole records, False: by their ids."""
 
     async def walk_ended(self, source: str, record_type: str, *, compared: bool, now: datetime) -> None: ...
-
     async def record(self, batch: Batch, now: datetime) -> int:
         """Record a batch of at most MAX_BATCH entries; returns how many deliveries were new. Raises Conflict."""
 
@@ -83,7 +82,6 @@ class Store(Ledger, Protocol):
 
     async def waits(self) -> list[Wait]: ...
     async def end_pause(self, destination: str) -> bool: ...
-
     async def doubted(self, destination: str, now: datetime, limit: int) -> tuple[list[Doubted], datetime | None]:
         """What is to be looked for at `now`, and when the next is (None: nothing)."""
 
