@@ -17,7 +17,7 @@ from crmbridge import __version__, assemble
 from crmbridge.chirp.embedded import feed_orders, feed_questions, feed_secret, open_feed
 from crmbridge.chirp.feed import Feed
 from crmbridge.config import files
-from crmbridge.config.load import Config
+from crmbridge.config.config import Config
 from crmbridge.crew import Crew
 from crmbridge.errors import StoreError
 from crmbridge.http import describe

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from crmbridge.config.load import Config, DestinationConfig, SourceConfig
+from crmbridge.config.config import Config, DestinationConfig, SourceConfig
 from crmbridge.contract import Destination, Secret, Setting, WebhookSource
 from crmbridge.errors import CrmbridgeError
 from crmbridge.model import RecordSpec

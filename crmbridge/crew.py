@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from crmbridge import assemble
-from crmbridge.config.load import Config, DestinationConfig, SourceConfig
+from crmbridge.config.config import Config, DestinationConfig, SourceConfig
 from crmbridge.contract import Destination, Secret, Source
 from crmbridge.http import describe
 from crmbridge.intake.interpreter import Interpreter

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from crmbridge.config import files
-from crmbridge.config.load import Config
+from crmbridge.config.config import Config
 from crmbridge.crew import Crew
 from crmbridge.errors import StoreError
 from crmbridge.http import describe

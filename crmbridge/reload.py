@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from crmbridge.config import files
-from crmbridge.config.load import Config, load
+from crmbridge.config.config import Config
+from crmbridge.config.load import load
 from crmbridge.crew import Crew
 from crmbridge.errors import CrmbridgeError
 from crmbridge.http import describe

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from crmbridge.chirp.feed import SCHEMA, Feed
-from crmbridge.config.load import Config
+from crmbridge.config.config import Config
 from crmbridge.contract import Secret
 from crmbridge.db import Database
 from crmbridge.telemetry import Metrics

@@ -16,7 +16,8 @@ from crmbridge.cli import evidence
 from crmbridge.cli.common import Failure, config_option, output_option, picture_line, table
 from crmbridge.cli.common import show as show_data
 from crmbridge.cli.terminal import say, say_problem
-from crmbridge.config.load import Config, load, measured
+from crmbridge.config.config import Config
+from crmbridge.config.load import load, measured
 from crmbridge.config.secrets import secrets_in
 from crmbridge.errors import ConfigError, Problem
 from crmbridge.model import ChangeEvent, ChangeKind, FieldSpec, Text, did_you_mean, plain

@@ -10,7 +10,8 @@ import click
 
 from crmbridge.cli.common import Failure, NotRunning, ask_daemon, config_option, here, output_option, show, table
 from crmbridge.cli.terminal import say
-from crmbridge.config.load import Config, load
+from crmbridge.config.config import Config
+from crmbridge.config.load import load
 
 
 @click.group()

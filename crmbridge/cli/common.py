@@ -18,8 +18,9 @@ import click
 
 import crmbridge
 from crmbridge.cli.terminal import say, say_entry, say_over
+from crmbridge.config.config import Config
 from crmbridge.config.document import read
-from crmbridge.config.load import Config, admin_door, load
+from crmbridge.config.load import admin_door, load
 from crmbridge.config.models import is_address
 from crmbridge.contract import Secret
 from crmbridge.peers import ACTOR
@@ -87,10 +88,10 @@ def _config_option(callback: Callable[..., Any]) -> Callable[[F], F]:
 def written(path: Path) -> Any:
     """What the configuration file of a verb holds, read once for all that the verb asks of it; it may have problems."""
     context = click.get_current_context(silent=True)
-    known: dict[Path, Any] = context.meta.setdefault("crmbridge.written", {}) if context else {}
-    if path not in known:
-        known[path] = read(path.absolute(), path.name).data
-    return known[path]
+    files: dict[Path, Any] = context.meta.setdefault("crmbridge.written", {}) if context else {}
+    if path not in files:
+        files[path] = read(path.absolute(), path.name).data
+    return files[path]
 
 
 def output_option(function: F) -> F:

@@ -19,7 +19,8 @@ from crmbridge.cli.common import Failure, config_option, output_option
 from crmbridge.cli.common import show as show_data
 from crmbridge.cli.holder import stranger
 from crmbridge.cli.terminal import say
-from crmbridge.config.load import Config, load
+from crmbridge.config.config import Config
+from crmbridge.config.load import load
 from crmbridge.contract import Caller, Describing, Entitled, FieldInfo, Right, Secret, Source
 from crmbridge.errors import AuthFailed, CrmbridgeError, DeliveryError, LoginRefused, OutcomeUnknown, SourceError
 from crmbridge.http import attempt, describe

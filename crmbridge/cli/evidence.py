@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from crmbridge.cli.common import Failure, ask_daemon
-from crmbridge.config.load import Config
+from crmbridge.config.config import Config
 from crmbridge.config.models import is_address
 from crmbridge.contract import FieldInfo
 from crmbridge.errors import CrmbridgeError

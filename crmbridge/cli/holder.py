@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from crmbridge.cli.common import DEFAULTS
+from crmbridge.config.config import Config
 from crmbridge.config.document import read
-from crmbridge.config.load import Config
 from crmbridge.config.models import StoreModel
 from crmbridge.server import parse_listen
 from crmbridge.store import identity

@@ -23,7 +23,8 @@ from crmbridge import registry
 from crmbridge.cli.common import Failure, table
 from crmbridge.cli.holder import holder
 from crmbridge.cli.terminal import say, say_problem
-from crmbridge.config.load import Config, load
+from crmbridge.config.config import Config
+from crmbridge.config.load import load
 from crmbridge.config.reference import json_schema
 from crmbridge.config.secrets import configured_secrets
 from crmbridge.errors import ConfigError

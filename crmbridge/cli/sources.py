@@ -13,7 +13,8 @@ from crmbridge.cli.common import Failure, call, config_option, going_on, output_
 from crmbridge.cli.common import show as show_data
 from crmbridge.cli.moments import moment
 from crmbridge.cli.terminal import say, say_entry
-from crmbridge.config.load import Config, load
+from crmbridge.config.config import Config
+from crmbridge.config.load import load
 from crmbridge.contract import Caller, Describing, FieldInfo, Member, Source, Teams
 from crmbridge.errors import SourceError
 from crmbridge.model import FieldSpec, FieldValue, Observation, as_written, counted, type_of, verbs

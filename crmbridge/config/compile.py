@@ -3,92 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
 
-from crmbridge.config.document import Document, KeyPath
-from crmbridge.config.models import CaseModel, DefaultsModel, MediaModel, RecordChannelModel, RuleModel, StepModel, SurgeModel
+from crmbridge.config.rule_models import CaseModel, MediaModel, RecordChannelModel, RuleModel, StepModel
 from crmbridge.config.speech import fixed, link_fault, unborn, unfilled
+from crmbridge.config.surroundings import Place, RuleSource, Speech, Surroundings
+from crmbridge.config.values import SurgeModel
 from crmbridge.contract import Ability, LaidOut, Unsaid
 from crmbridge.errors import Problem
-from crmbridge.model import Audience, FieldSpec, RecordSpec, Sensitivity, Text, did_you_mean, plain
-from crmbridge.rules.engine import Records, event_fact_readable, readable
-from crmbridge.rules.expression import CompileError, Expression, FieldRead, compile_expression
+from crmbridge.model import Audience, FieldSpec, RecordSpec, Sensitivity, did_you_mean, plain
+from crmbridge.rules.compiler import CompileError, FieldRead
+from crmbridge.rules.engine import event_fact_readable, readable
+from crmbridge.rules.expression import Expression, compile_expression
 from crmbridge.rules.filters import FILTERS
-from crmbridge.rules.hints import INNER
 from crmbridge.rules.match import Clause, compile_match
 from crmbridge.rules.rule import Blocks, Case, Expected, FixedChannel, RecordChannel, Rule, Step, StepMedia, Surge, rendered, templates_in
 from crmbridge.rules.template import Template, compile_template, own_words
 
 T = TypeVar("T", Template, Expression)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a part of the configuration stands."""
-
-    document: Document
-    path: KeyPath
-
-    def at(self, *parts: str | int) -> Place:
-        return Place(self.document, (*self.path, *parts))
-
-    @property
-    def inner_quote(self) -> str:
-        """The mark that a text within this one can stand in."""
-        found = self.document.values.get(self.path)
-        return INNER.get(found.quote if found else "", '"')
-
-    def problem(self, message: str, line: int = 1) -> Problem:
-        return self.document.problem(self.path, message, line=line)
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSource:
-    """A rule as written, and where."""
-
-    model: RuleModel
-    place: Place
-
-
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """What rules must know of a destination."""
-
-    audience: Audience
-    record_channels: bool
-    """It can make channels about records."""
-    needs_channel: bool
-    """It has no channel of its own."""
-    can: frozenset[Ability] = frozenset({Ability.THREAD, Ability.CHANNEL})
-    max_age: timedelta | None = None
-    surge: Surge | None = None
-    too_long: Callable[[Text], str] = lambda _: ""
-    """How long a text is there and how long it may be, if it is too long; empty if it fits."""
-    lacks: Mapping[Ability, str] = field(default_factory=dict)
-    """What it could do if something were installed, and what."""
-    lay_out: Callable[[Any], LaidOut] | None = None
-    """What a layout comes to there."""
-    channel_example: str = "#wins"
-    """What a channel of its may look like."""
-    channel_fault: Callable[[str], str] = lambda _: ""
-    """Why it can have no such channel; empty if it may."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What rules may refer to."""
-
-    sources: Mapping[str, Set[str]]
-    """The configured record types by source."""
-    destinations: Mapping[str, Speech]
-    unusable: frozenset[str]
-    """Sources and destinations that were complained about already."""
-    records: Records
-    defaults: DefaultsModel
-    strict_conditions: bool
 
 
 def compile_rules(rules: Sequence[RuleSource], surroundings: Surroundings) -> tuple[list[Rule], list[Problem], list[Problem]]:

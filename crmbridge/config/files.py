@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crmbridge.config.load import Config
+from crmbridge.config.config import Config
 from crmbridge.config.secrets import secrets_in
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crmbridge.config.compile import RuleSource
-from crmbridge.config.models import DefaultsModel, StepModel
+from crmbridge.config.rule_models import DefaultsModel, StepModel
+from crmbridge.config.surroundings import RuleSource
 from crmbridge.contract import Spoken
 from crmbridge.errors import Problem
 from crmbridge.rules.template import own_words

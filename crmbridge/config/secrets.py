@@ -13,7 +13,7 @@ from crmbridge.contract import Secret
 from crmbridge.errors import Problem
 
 if TYPE_CHECKING:
-    from crmbridge.config.load import Config, DestinationConfig, SourceConfig
+    from crmbridge.config.config import Config, DestinationConfig, SourceConfig
 
 _SHORTEST_TOKEN: Final = 20  # characters: `openssl rand -hex 32` makes 64
 

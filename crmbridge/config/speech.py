@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from crmbridge.config.document import KeyPath
 from crmbridge.model import ChangeKind, Literal, Text, Value, address
-from crmbridge.rules.expression import CompileError
+from crmbridge.rules.compiler import CompileError
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.match import Clause, assured
 from crmbridge.rules.template import Template, compile_template

@@ -11,7 +11,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from crmbridge.config.backup import KeepModel
-from crmbridge.config.load import Config
+from crmbridge.config.config import Config
 from crmbridge.http import describe
 from crmbridge.operate import copies
 from crmbridge.operate.copies import Made

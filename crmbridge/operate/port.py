@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from crmbridge.config.load import Config
+from crmbridge.config.config import Config
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.rules.engine import Engine
 from crmbridge.store.interface import Store

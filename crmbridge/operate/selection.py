@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, TypedDict
 
-from crmbridge.config.load import DestinationConfig
+from crmbridge.config.config import DestinationConfig
 from crmbridge.errors import CrmbridgeError
 from crmbridge.model import parse_instant
 from crmbridge.store.terms import Selection

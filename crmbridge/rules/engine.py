@@ -28,7 +28,7 @@ from crmbridge.model import (
     idempotency_key,
     plain,
 )
-from crmbridge.rules.expression import EVENT_PUBLIC, Bindings
+from crmbridge.rules.compiler import EVENT_PUBLIC, Bindings
 from crmbridge.rules.match import first_failure, no_longer
 from crmbridge.rules.meter import Meter
 from crmbridge.rules.rule import FixedChannel, Mode, RecordChannel, Rule, Step, Surge, rendered

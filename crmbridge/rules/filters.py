@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
 from crmbridge.model import Ambiguous, Literal, Reading, Value, begin, local, markup_words
-from crmbridge.rules.expression import COSTLY, READING
+from crmbridge.rules.compiler import COSTLY, READING
 from crmbridge.rules.values import MAX_TEXT, PLAIN, Joined, flat, shown
 from crmbridge.rules.values import number as to_number
 

@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from crmbridge.model import Audience, ChangeKind
-from crmbridge.rules.expression import Expression, FieldRead
+from crmbridge.rules.compiler import FieldRead
+from crmbridge.rules.expression import Expression
 from crmbridge.rules.match import Clause, assured
 from crmbridge.rules.template import Template
 

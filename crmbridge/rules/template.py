@@ -16,19 +16,8 @@ from jinja2 import nodes
 
 from crmbridge.errors import RenderError
 from crmbridge.model import FieldSpec, Literal, Text, Value, spans
-from crmbridge.rules.expression import (
-    ENVIRONMENT,
-    MAX_ROUNDS,
-    READING,
-    TOO_MUCH,
-    Bindings,
-    Closure,
-    CompileError,
-    Compiler,
-    FieldRead,
-    readable,
-    words,
-)
+from crmbridge.rules.compiler import MAX_ROUNDS, READING, Bindings, Closure, CompileError, Compiler, FieldRead, words
+from crmbridge.rules.expression import ENVIRONMENT, TOO_MUCH, readable
 from crmbridge.rules.hints import hint
 from crmbridge.rules.meter import size
 from crmbridge.rules.needs import needed, outline

@@ -26,7 +26,8 @@ from shared import ROOT, examples
 from crmbridge.config.load import load
 from crmbridge.errors import ConfigError, RenderError
 from crmbridge.model import Reading
-from crmbridge.rules.expression import Bindings, CompileError, compile_expression
+from crmbridge.rules.compiler import Bindings, CompileError
+from crmbridge.rules.expression import compile_expression
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.template import compile_template
 

@@ -7,7 +7,7 @@ from flow.daemon import inside
 from shared import ROOT
 
 from crmbridge.model import ChangeKind
-from crmbridge.rules.expression import EVENT_INTERNAL, EVENT_PUBLIC
+from crmbridge.rules.compiler import EVENT_INTERNAL, EVENT_PUBLIC
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.match import OPERATORS
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crmbridge.model import FieldSpec, FieldType, Reading, Unread, markup_words
 from crmbridge.model.markup import MOST_MARKUP
-from crmbridge.rules.expression import Bindings
+from crmbridge.rules.compiler import Bindings
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.template import compile_template
 

@@ -7,7 +7,8 @@ import itertools
 import pytest
 
 from crmbridge.errors import RenderError
-from crmbridge.rules.expression import Bindings, compile_expression
+from crmbridge.rules.compiler import Bindings
+from crmbridge.rules.expression import compile_expression
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.template import compile_template
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crmbridge.errors import RenderError
-from crmbridge.model import Choice, FieldSpec, FieldType, Literal, Reading, Value, plain
-from crmbridge.rules.expression import Bindings, CompileError, compile_expression, did_you_mean
+from crmbridge.model import Choice, FieldSpec, FieldType, Literal, Reading, Value, did_you_mean, plain
+from crmbridge.rules.compiler import Bindings, CompileError
+from crmbridge.rules.expression import compile_expression
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.template import compile_template
 

@@ -386,8 +386,7 @@ def named_wait(words: str) -> timedelta | None:
 def meaning(reply: Reply, now: datetime) -> DeliveryError:
     """A refusal, or an answer that is none."""
     kind = row(reply)
-    said = f"{reply.words} (to {reply.step})"
-    text = f"{kind.says}: {said}" if kind.says else said
+    text = ": ".join(filter(None, (kind.says, f"{reply.words} (to {reply.step})")))
     match kind.then:
         case Then.PAUSE:
             return AuthFailed(text, code=kind.code)

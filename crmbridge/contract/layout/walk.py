@@ -18,7 +18,7 @@ _LISTED: Final = 60  # words that a complaint still lists
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class Within:
     """What a part stands in, for people."""
 
     name: str
@@ -52,20 +52,20 @@ class LayoutWalk:
     def enter(self, kind: ObjectKind, path: Path) -> None:
         """An object begins."""
 
-    def leave(self, kind: ObjectKind, made: Mapping[str, Any], path: Path, own: Holder) -> None:
+    def leave(self, kind: ObjectKind, made: Mapping[str, Any], path: Path, own: Within) -> None:
         """An object is made."""
 
-    def strange(self, said: str, shape: Of, holder: Holder) -> str:
+    def strange(self, said: str, shape: Of, holder: Within) -> str:
         """Why there is no such `type` here."""
         return f'there is no "{clean(said)[:40]}" in {a(holder.name)}'
 
     # --- the walk
 
-    def laid_out(self, layout: Any, shape: Shape, holder: Holder) -> LaidOut:
+    def laid_out(self, layout: Any, shape: Shape, holder: Within) -> LaidOut:
         """The whole of a layout."""
         return LaidOut(sent=self.part(layout, shape, (), holder), faults=self.faults, notes=self.notes)
 
-    def part(self, raw: Any, shape: Shape, path: Path, holder: Holder) -> Any:
+    def part(self, raw: Any, shape: Shape, path: Path, holder: Within) -> Any:
         """One part as it is sent."""
         match shape:
             case Either():
@@ -85,7 +85,7 @@ class LayoutWalk:
             return None if raw is None else self.wrong(path, "must be null", holder)
         return self._truth(raw, path, holder) if isinstance(shape, Truth) else self._number(raw, shape, path, holder)
 
-    def wrong(self, path: Path, complaint: str, holder: Holder) -> None:
+    def wrong(self, path: Path, complaint: str, holder: Within) -> None:
         """A fault."""
         self.faults.append(LayoutFault(path, f"{complaint} ({holder.name}: {holder.page})", self.key))
 
@@ -95,7 +95,7 @@ class LayoutWalk:
 
     # --- texts and numbers
 
-    def _words(self, raw: Any, shape: Words, path: Path, holder: Holder) -> Any:
+    def _words(self, raw: Any, shape: Words, path: Path, holder: Within) -> Any:
         if isinstance(raw, Unsaid):
             if raw.words and shape.takes is None:
                 self.wrong(path, _NO_WORDS, holder)
@@ -119,7 +119,7 @@ class LayoutWalk:
             self.wrong(path, f"must be {shape.like}", holder)
         return raw
 
-    def _said(self, text: Text, shape: Words, path: Path, holder: Holder) -> str:
+    def _said(self, text: Text, shape: Words, path: Path, holder: Within) -> str:
         """A rendered text, written for its place, and shortened where the rule allows that."""
         takes, most = shape.takes, shape.most
         if takes is None:
@@ -134,10 +134,10 @@ class LayoutWalk:
             self.wrong(path, str(error), holder)
             return bare(text)
 
-    def _truth(self, raw: Any, path: Path, holder: Holder) -> Any:
+    def _truth(self, raw: Any, path: Path, holder: Within) -> Any:
         return raw if isinstance(raw, bool) else self.wrong(path, "must be true or false", holder)
 
-    def _number(self, raw: Any, shape: Number, path: Path, holder: Holder) -> Any:
+    def _number(self, raw: Any, shape: Number, path: Path, holder: Within) -> Any:
         if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not math.isfinite(raw):
             return self.wrong(path, "must be a number, without quotes", holder)
         if shape.whole and raw != int(raw):
@@ -150,7 +150,7 @@ class LayoutWalk:
             self.wrong(path, f"is {raw}, {self.network} takes at most {shape.most:g}", holder)
         return raw
 
-    def _constant(self, raw: Any, path: Path, holder: Holder) -> Any:
+    def _constant(self, raw: Any, path: Path, holder: Within) -> Any:
         """Whatever is written: its texts hold the rule's own words alone."""
         if isinstance(raw, Mapping):
             return {name: self._constant(value, (*path, name), holder) for name, value in raw.items()}
@@ -160,7 +160,7 @@ class LayoutWalk:
 
     # --- lists and objects
 
-    def _items(self, raw: Any, shape: Items, path: Path, holder: Holder) -> Any:
+    def _items(self, raw: Any, shape: Items, path: Path, holder: Within) -> Any:
         if not isinstance(raw, list):
             return self.wrong(path, "must be a list", holder)
         if len(raw) < shape.least:
@@ -169,14 +169,14 @@ class LayoutWalk:
             self.wrong(path, f"{_entries(len(raw))}, {self.network} takes at most {shape.most}", holder)
         return [self.part(one, shape.of, (*path, index), holder) for index, one in enumerate(raw)]
 
-    def _object(self, raw: Any, shape: Of, path: Path, holder: Holder) -> Any:
+    def _object(self, raw: Any, shape: Of, path: Path, holder: Within) -> Any:
         if not isinstance(raw, Mapping):
             return self.wrong(path, f"must be an object: {_named(shape.kinds)}", holder)
         kind = self._kind(raw, shape, path, holder)
         if kind is None:
             return None
         self.enter(kind, path)
-        own = holder if shape.most is not None else Holder(kind.name, kind.page)
+        own = holder if shape.most is not None else Within(kind.name, kind.page)
         made: dict[str, Any] = {}
         for name, value in raw.items():
             if name == "type" and kind.type is not None:
@@ -197,7 +197,7 @@ class LayoutWalk:
         self.leave(kind, made, path, own)
         return made
 
-    def _kind(self, raw: Mapping[str, Any], shape: Of, path: Path, holder: Holder) -> ObjectKind | None:
+    def _kind(self, raw: Mapping[str, Any], shape: Of, path: Path, holder: Within) -> ObjectKind | None:
         """Which of the kinds that may stand here it is; None if none."""
         first = shape.kinds[0]
         if first.type is None or ("type" not in raw and not shape.typed):
@@ -214,7 +214,7 @@ class LayoutWalk:
             self.wrong((*path, "type"), f"{self.strange(said, shape, holder)}{meant(said, kinds)}", holder)
         return None
 
-    def _fields(self, raw: Mapping[str, Any], kind: ObjectKind, path: Path, own: Holder) -> None:
+    def _fields(self, raw: Mapping[str, Any], kind: ObjectKind, path: Path, own: Within) -> None:
         """What must be there, and what must not be there together."""
         for name, field in kind.fields.items():
             if field.required and name not in raw:

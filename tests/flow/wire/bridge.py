@@ -14,7 +14,8 @@ import yaml
 from shared import NOW
 
 from crmbridge import assemble
-from crmbridge.config.load import Config, load
+from crmbridge.config.config import Config
+from crmbridge.config.load import load
 from crmbridge.contract import Reply, WebhookRequest
 from crmbridge.errors import InvalidRequest
 from crmbridge.intake.interpreter import Interpreter

@@ -11,7 +11,8 @@ from pydantic.fields import FieldInfo
 
 from crmbridge import registry
 from crmbridge.config.load import options_model
-from crmbridge.config.models import ConfigModel, DestinationModel, IncludeModel, RuleModel, SourceModel
+from crmbridge.config.models import ConfigModel, DestinationModel, IncludeModel, SourceModel
+from crmbridge.config.rule_models import RuleModel
 from crmbridge.contract import Options
 from crmbridge.hooks import Way
 

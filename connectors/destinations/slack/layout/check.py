@@ -11,11 +11,11 @@ from connectors.destinations.slack.layout.blocks import BLOCKS, LAYOUT, whole
 from connectors.destinations.slack.layout.shapes import REFERENCE, Takes
 from crmbridge.contract import LaidOut, LayoutFault, Unsaid
 from crmbridge.contract.layout.shapes import ObjectKind, Of, Path
-from crmbridge.contract.layout.walk import Holder, LayoutWalk, a, bare, refused
+from crmbridge.contract.layout.walk import LayoutWalk, Within, a, bare, refused
 from crmbridge.errors import Rejected
 from crmbridge.model import Text, clean
 
-_MESSAGE: Final = Holder("message", f"{REFERENCE}blocks")
+_MESSAGE: Final = Within("message", f"{REFERENCE}blocks")
 _TYPES: Final = frozenset(kind.type for kind in BLOCKS if kind.type)
 
 
@@ -60,7 +60,7 @@ class _Blocks(LayoutWalk):
         if takes is Takes.MRKDWN:
             yield from misnamed(text.own)
 
-    def strange(self, said: str, shape: Of, holder: Holder) -> str:
+    def strange(self, said: str, shape: Of, holder: Within) -> str:
         where = "a message" if shape.kinds == BLOCKS else a(holder.name)
         return f"{a(said)} block cannot stand in {where}" if said in _TYPES else f'there is no "{clean(said)[:40]}" in {where}'
 
@@ -68,7 +68,7 @@ class _Blocks(LayoutWalk):
         if kind in BLOCKS:
             self._actions = set()
 
-    def leave(self, kind: ObjectKind, made: Mapping[str, Any], path: Path, own: Holder) -> None:
+    def leave(self, kind: ObjectKind, made: Mapping[str, Any], path: Path, own: Within) -> None:
         """Each block has an id of its own, and each element of a block one within it."""
         action = made.get("action_id")
         if isinstance(action, str):

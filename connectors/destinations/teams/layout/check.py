@@ -11,7 +11,7 @@ from connectors.destinations.teams.layout.base import PAGES, TEAMS, Takes
 from connectors.destinations.teams.layout.card import LAYOUT
 from crmbridge.contract import LaidOut, LayoutFault, Unsaid
 from crmbridge.contract.layout.shapes import ObjectKind, Path
-from crmbridge.contract.layout.walk import Holder, LayoutWalk, bare, refused
+from crmbridge.contract.layout.walk import LayoutWalk, Within, bare, refused
 from crmbridge.errors import Rejected
 from crmbridge.model import Text, dump_json
 
@@ -20,7 +20,7 @@ from crmbridge.model import Text, dump_json
 # one of 28,897 ("max allowed size is 28672 bytes", MicrosoftDocs/msteams-docs#11274). The frame around a card takes the rest.
 MOST: Final = 28_672 - 1_024
 _ACTIONS: Final = 6  # maxActions in Microsoft's host configuration for Teams (AdaptiveCards: samples/HostConfig/microsoft-teams-light.json)
-_MESSAGE: Final = Holder("message", f"{PAGES}AdaptiveCard.html")
+_MESSAGE: Final = Within("message", f"{PAGES}AdaptiveCard.html")
 _WRITERS: Final = {Takes.MARKDOWN: markdown, Takes.PLAIN: plain_words, Takes.BARE: bare, Takes.ADDRESS: address}
 _SIZE_PAGE: Final = "https://learn.microsoft.com/en-us/connectors/teams/#known-issues-and-limitations-with-actions"
 
@@ -80,7 +80,7 @@ class _Card(LayoutWalk):
         if takes is Takes.MARKDOWN:
             yield from misled(text.own)
 
-    def leave(self, kind: ObjectKind, made: Mapping[str, Any], path: Path, own: Holder) -> None:
+    def leave(self, kind: ObjectKind, made: Mapping[str, Any], path: Path, own: Within) -> None:
         """Each id is there once; buttons beyond the sixth are not shown."""
         name = made.get("id")
         if isinstance(name, str) and kind.type is not None and "fallback" not in path:  # what it falls back to may be called the same
