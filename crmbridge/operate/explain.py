@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from crmbridge.intake.deliveries import run
-from crmbridge.model import ChangeEvent, Delivery, RecordRef, Repeat, Same, counted, times, verbs
+from crmbridge.model import ChangeEvent, Delivery, RecordRef, Repeat, Same, counted, verbs
 from crmbridge.operate import names, shapes
 from crmbridge.operate.look import LIMIT, Answers
 from crmbridge.operate.port import Port
@@ -190,7 +190,7 @@ def _partly(named: names.ByName) -> list[str]:
 def said_again(one: Repeat) -> str:
     """Who sent something once more, when, and why it was taken for a repeat."""
     first, last = one.first_at.isoformat()[:19], one.last_at.isoformat()[:19]
-    when = f"at {last}" if one.count == 1 else f"{times(one.count)}, last at {last},"
+    when = f"at {last}" if one.count == 1 else f"{one.count} times, last at {last},"
     if one.same is Same.ID:
         why = f"has the id {one.name}, which came at {first} already"
     else:

@@ -227,7 +227,7 @@ def test_a_destination_with_open_messages_cannot_be_removed(daemon, networks):
     daemon.keep("wins")
     refused = daemon.cli("reload")
     assert refused.returncode == 1
-    assert "the destination sink has 1 queued messages: it cannot be removed yet" in refused.stderr
+    assert "the destination sink has 1 queued message: it cannot be removed yet" in refused.stderr
 
     networks.sink.default = answer(200)
     daemon.quiet()
@@ -321,7 +321,7 @@ def test_a_taken_port_is_said(daemon):
         other.listen()
         ended = daemon.cli("run")
     assert ended.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{daemon.port}: something else listens there" in ended.stderr
+    assert f"cannot listen on 127.0.0.1:{daemon.port}: it is held by " in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

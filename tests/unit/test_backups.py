@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from datetime import datetime, time, timedelta, timezone
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
@@ -204,6 +205,18 @@ async def test_a_copy_that_finds_no_room_shuts_no_door(store, tmp_path, monkeypa
     assert list((tmp_path / "kept").iterdir()) == []
 
 
+async def test_what_is_written_meanwhile_does_not_wait(store, tmp_path):
+    """A large database takes seconds to be copied; the writer is asked for nothing."""
+    go = threading.Event()
+    held = asyncio.ensure_future(store.database.alone(lambda _: go.wait(30)))
+    try:
+        await make({"crmbridge.db": store.database}, tmp_path / "kept" / "one", instance="one" * 10, now=NOW)
+    finally:
+        go.set()
+        await held
+    assert verify(tmp_path / "kept" / "one", SCHEMAS).wrong == []
+
+
 DRIVER = """
     import asyncio, os, signal, sys
     from datetime import datetime, timezone
@@ -227,7 +240,14 @@ DRIVER = """
         async def work():
             store = SqliteStore(folder / "crmbridge.db", synchronous="OFF")
             await store.identify("one", 1)
-            store.database._writer.set_progress_handler(step, 300)
+            real = store.database._open_reader
+
+            def watched():
+                connection = real()
+                connection.set_progress_handler(step, 300)
+                return connection
+
+            store.database._open_reader = watched
             sys.addaudithook(lambda event, arguments: step() if event in WATCHED else None)
             await make({"crmbridge.db": store.database}, folder / "kept" / name, instance="one", now=datetime.now(timezone.utc))
             os._exit(0)
