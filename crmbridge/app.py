@@ -25,6 +25,7 @@ from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.soon import Soon
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.lookout import Lookout
+from crmbridge.operate.backups import Backups
 from crmbridge.operate.custody import Custody
 from crmbridge.operate.desk import Desk
 from crmbridge.operate.port import Running
@@ -153,10 +154,12 @@ class App:
             feed=lambda one: (self.server.url, feed_secret(one)) if self.feed else None,
             pauses=await self.store.pauses(),
         )
+        self.backups = Backups(self.custody, lambda: self.crew.config, self._now)
         self.alerts = Alerts(self.store, config.network, now=self._now, recorded=self.crew.nudge)
         self.lookout = Lookout(
             store=self.store,
             custody=self.custody,
+            backups=self.backups,
             interpreter=self.interpreter,
             webhooks=self.webhooks,
             crew=self.crew,
@@ -219,6 +222,7 @@ class App:
         self._scheduler.add_job(self._retain, "interval", hours=1, next_run_time=self._now(), **_AT_TIMES)
         self._scheduler.add_job(self.lookout.alert, "interval", seconds=alert_every, **_AT_TIMES)
         self._scheduler.add_job(self.lookout.beat, "interval", minutes=1, next_run_time=self._now(), **_AT_TIMES)
+        self._scheduler.add_job(self._back_up, "interval", minutes=1, next_run_time=self._now(), **_AT_TIMES)
         self._scheduler.start()
 
     # --- running
@@ -285,6 +289,13 @@ class App:
             if not self._stopping.is_set():
                 raise
             # We end: APScheduler would log this as an error, with a traceback.
+
+    async def _back_up(self) -> None:
+        try:
+            await self.backups.look()
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
 
     # --- looking
 

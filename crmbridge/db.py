@@ -353,12 +353,28 @@ class Database:
     # --- reading
 
     async def backup(self, path: Path) -> None:
-        """A copy as it is now, in a file that does not exist yet (mode 0600). Raises StoreError."""
+        """A copy as it is now, in a file that does not exist yet (mode 0600). Raises StoreError.
+
+        It is read on a connection of its own: a copy of a large database takes seconds, and what is written meanwhile does not wait.
+        """
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))  # VACUUM INTO takes an empty file
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}") from error
-        await self.alone(lambda connection: connection.execute("VACUUM INTO ?", (str(path),)))
+
+        def copy() -> None:
+            try:
+                with contextlib.closing(self._open_reader()) as connection:
+                    connection.execute("VACUUM INTO ?", (str(path),))
+            except sqlite3.Error as error:  # of the place of the copy, as a rule: it says nothing of whether we can be written
+                raise StoreError(f"{path}: {error}") from error
+
+        await asyncio.to_thread(copy)
+
+    @property
+    def schema(self) -> Schema:
+        """What kind of database it is."""
+        return self._schema
 
     async def read(self, query: Unit[T]) -> T:
         """Run `query` on a read-only connection; it must be short, for it holds back the checkpoint."""
@@ -379,13 +395,16 @@ class Database:
         """This thread's connection."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(
-                f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-            )
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA busy_timeout=5000")
+            connection = self._open_reader()
             self._local.connection = connection
             self._reader_connections.append(connection)
+        return connection
+
+    def _open_reader(self) -> sqlite3.Connection:
+        uri = f"{self.path.absolute().as_uri()}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA busy_timeout=5000")
         return connection
 
     # --- ending

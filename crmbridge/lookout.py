@@ -18,6 +18,7 @@ from crmbridge.http import describe
 from crmbridge.intake.interpreter import Interpreter
 from crmbridge.intake.webhooks import Webhooks
 from crmbridge.model import State
+from crmbridge.operate.backups import Backups
 from crmbridge.operate.custody import Custody
 from crmbridge.store.interface import Overview, Pause, PauseKind, Scope, Store
 from crmbridge.supervise import Parts
@@ -38,6 +39,7 @@ class Lookout:
 
     store: Store
     custody: Custody
+    backups: Backups
     interpreter: Interpreter
     webhooks: Webhooks
     crew: Crew
@@ -146,6 +148,7 @@ class Lookout:
                 for name, one in self.custody.databases.items()
             ],
             free=free,
+            backup=self.backups.facts,
             clock=self.pulse.clock,
             loop=self.pulse.loop,
             parts=[Happened(name, one.what, one.at, one.count) for name, one in self.parts.faults.items()],

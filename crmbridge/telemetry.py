@@ -208,6 +208,8 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._classes: dict[tuple[str, int], Counter] = {}
         self.polled_at = self._gauge("last_poll_timestamp_seconds", "When a source was last read", "source")
+        self.backup_made = self._gauge("backup_last_good_timestamp_seconds", "When the last good scheduled backup was made; 0 if none was")
+        self.backup_size = self._gauge("backup_last_good_bytes", "The size of its databases")
         self.latency = Histogram(
             "crmbridge_delivery_seconds",
             "From acceptance to receipt",

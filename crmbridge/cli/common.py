@@ -46,26 +46,41 @@ _PATIENCE = 900.0  # seconds: an order on a hundred thousand deliveries, or a re
 DEFAULTS = ("crmbridge.yaml", "/etc/crmbridge/crmbridge.yaml")
 
 
-def _found(_: click.Context, __: click.Parameter, value: str | None) -> Path:
-    if value:
-        return Path(value)
-    for name in DEFAULTS:
-        if Path(name).exists():
-            return Path(name)
-    raise click.UsageError(f"no configuration: give --config FILE, or make {DEFAULTS[0]} here")
+def _given(_: click.Context, __: click.Parameter, value: str | None) -> Path | None:
+    return Path(value) if value else next((Path(name) for name in DEFAULTS if Path(name).exists()), None)
+
+
+def _found(context: click.Context, parameter: click.Parameter, value: str | None) -> Path:
+    return required(_given(context, parameter, value))
+
+
+def required(path: Path | None) -> Path:
+    """The configuration, for a verb that can do without only in part."""
+    if path is None:
+        raise click.UsageError(f"no configuration: give --config FILE, or make {DEFAULTS[0]} here")
+    return path
 
 
 def config_option(function: F) -> F:
     """`--config FILE`."""
+    return _config_option(_found)(function)
+
+
+def optional_config_option(function: F) -> F:
+    """`--config FILE`, for a verb that is understood without one: see `required`."""
+    return _config_option(_given)(function)
+
+
+def _config_option(callback: Callable[..., Any]) -> Callable[[F], F]:
     return click.option(
         "--config",
         "-c",
         "path",
         envvar="CRMBRIDGE_CONFIG",
-        callback=_found,
+        callback=callback,
         metavar="FILE",
         help="The configuration; default ./crmbridge.yaml.",
-    )(function)
+    )
 
 
 def output_option(function: F) -> F:

@@ -51,7 +51,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "team": ("crmbridge team crm/Deal/42",),
     "state show": ("crmbridge state show crm",),
     "state set": ("crmbridge state set crm --since 2d",),
-    "backup": ("crmbridge backup backups/today",),
+    "backup": ("crmbridge backup backups/today", "crmbridge backup --verify backups/today"),
     "restore": ("crmbridge restore backups/today",),
     "adopt": ("crmbridge adopt", "crmbridge adopt --hold"),
     "forget": ("crmbridge forget crm/Contact/7",),

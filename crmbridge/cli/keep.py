@@ -6,23 +6,70 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from crmbridge.cli.common import Failure, ask_daemon, call, config_option, shipped
+from crmbridge.cli.common import (
+    Failure,
+    ask_daemon,
+    call,
+    config_option,
+    optional_config_option,
+    output_option,
+    required,
+    shipped,
+    show,
+)
+from crmbridge.cli.moments import moment
 from crmbridge.cli.terminal import say
 from crmbridge.config.load import load
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@config_option
-def backup(folder: Path, path: Path) -> None:
-    """Copy the databases, as they are at one moment, into a new FOLDER. The daemon goes on."""
-    answer = ask_daemon(path, "backup", folder=str(folder.absolute()))
-    say(f"{', '.join(answer['files'])} in {answer['folder']}")
+@click.option(
+    "--verify", is_flag=True, help="Read the backup in FOLDER, and say what is in it and whether it can be restored. Needs no daemon."
+)
+@optional_config_option
+@output_option
+def backup(folder: Path, verify: bool, path: Path | None, output: str) -> None:
+    """Copy the databases, as they are at one moment, into a new FOLDER. The daemon goes on. `--verify` looks at one that is there."""
+    if verify:
+        found = _verified(folder)
+        show(found, output, _verdict)
+        if not found["ok"]:
+            raise SystemExit(1)
+        return
+    answer = ask_daemon(required(path), "backup", folder=str(folder.absolute()))
+    show(answer, output, lambda _: [f"{', '.join(answer['files'])} in {answer['folder']}, verified"])
+
+
+def _verified(folder: Path) -> dict[str, Any]:
+    """What is in the backup, and what is wrong with it. Raises Failure where there is none."""
+    from crmbridge.chirp.feed import SCHEMA as FEED
+    from crmbridge.operate.copies import verify
+    from crmbridge.store.sqlite import SCHEMA as STORE
+
+    if not folder.is_dir():
+        raise Failure(f"{folder}: no such folder")
+    return verify(folder, [STORE, FEED]).shown()
+
+
+def _verdict(found: Mapping[str, Any]) -> Iterator[str]:
+    """The backup for people."""
+    made = f"{moment(found['made'])}" if found["made"] else "nobody knows when"
+    yield f"{found['folder']}: made {made}" + (f" by crmbridge {found['version']}" if found["version"] else "")
+    for one in found["databases"]:
+        rows = ", ".join(f"{name} {count:,}" for name, count in one["rows"].items() if count)
+        yield f"  {one['name']}: {one['kind'] or 'unknown'}, schema {one['schema']}, {one['size']:,} bytes" + (f"; {rows}" if rows else "")
+    if found["instance"]:
+        yield f"  instance {found['instance']}"
+    yield from (f"note: {one}" for one in found["notes"])
+    yield from (f"wrong: {one}" for one in found["wrong"])
+    yield "it cannot be restored" if found["wrong"] else f"it is whole: `crmbridge restore {found['folder']}` takes it"
 
 
 @click.command()
@@ -30,12 +77,20 @@ def backup(folder: Path, path: Path) -> None:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @config_option
 def restore(folder: Path, yes: bool, path: Path) -> None:
-    """Put the databases of a backup in place of the present ones, which are kept beside them. No daemon may run."""
+    """Put the databases of a backup in place of the present ones, which are kept beside them. No daemon may run. What
+    `backup --verify` refuses is not taken."""
     config = load(path, secrets=False)
     pairs = [(folder / target.name, target) for target in (config.store_path, config.feed_path) if (folder / target.name).exists()]
     if not any(target == config.store_path for _, target in pairs):
         raise Failure(f"{folder} holds no {config.store_path.name}")
     _no_daemon(config.store_path)
+    found = _verified(folder)
+    if wrong := found["wrong"]:
+        raise Failure(
+            f"{folder} cannot be restored: {'; '.join(wrong)}. Take another backup; `crmbridge backup --verify FOLDER` looks at each"
+        )
+    for line in list(_verdict(found))[:-1]:
+        say(line)
     for source, target in pairs:
         say(f"{source} -> {target}")
     if not yes:

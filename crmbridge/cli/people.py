@@ -51,6 +51,8 @@ def _status(data: dict[str, Any]) -> Iterator[str]:
         if one["repeated"]:
             repeats = f"{one['repeated']} repeat{'s' if one['repeated'] != 1 else ''}"
             yield f"{repeats} of {one['name']} since {moment(one['since'])}: `crmbridge explain SOURCE/TYPE/ID` tells of a record's"
+    if kept := data["backup"]:
+        yield f"backup: {moment(kept['made'])}, {kept['size']:,} bytes" if kept["made"] else f"backup: none yet in {kept['folder']}"
     for one in data["inbox"]:
         if not one["failed"]:
             yield f"{one['count']} {'records' if one['records'] else 'requests'} of {one['source']} wait to be interpreted"

@@ -96,6 +96,11 @@ class Config:
     def feed_path(self) -> Path:
         return self.store_path.parent / self.model.chirp.path
 
+    @property
+    def backup_folder(self) -> Path | None:
+        """Where scheduled backups go, if any are made."""
+        return self.folder / self.model.backup.folder if self.model.backup else None
+
     def uses(self, name: str) -> Uses:
         """What the rules ask of a destination, its layouts and mentions too."""
         steps = [step for rule in self.rules for step in rule.steps if step.destination == name]

@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from crmbridge.config.backup import BackupModel
 from crmbridge.contract import Duration, DurationOrOff, Options, Secret, ZoneName
 from crmbridge.model import Audience, FieldType, Kind, Sensitivity
 from crmbridge.peers import network
@@ -434,6 +435,7 @@ class ConfigModel(Options):
     chirp: ChirpModel = Field(ChirpModel(), description=ChirpModel.__doc__)
     alerts: AlertsModel = Field(AlertsModel(), description=AlertsModel.__doc__)
     retention: RetentionModel = Field(RetentionModel(), description=RetentionModel.__doc__)
+    backup: BackupModel | None = Field(None, description=f"{BackupModel.__doc__} Without it none is made.")
     include: list[str] = Field([], description="More files with `rules:`; patterns, relative to this file. They hold no secrets.")
     strict_conditions: bool = Field(
         True, description="Conditions too may use only fields that the message's audience may read, or that the rule discloses."

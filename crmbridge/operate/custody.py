@@ -13,6 +13,7 @@ from typing import Any
 from crmbridge.db import Database
 from crmbridge.errors import CrmbridgeError, StoreError
 from crmbridge.model import Why
+from crmbridge.operate import copies
 from crmbridge.publisher import decide
 from crmbridge.publisher.decide import OnUnknown, Policy
 from crmbridge.store import SqliteStore, identity
@@ -33,6 +34,7 @@ class Custody:
         self.databases = databases
         self._now = now
         self._reserve = Reserve(store.database.path)
+        self._copying = asyncio.Lock()
 
     @property
     def own(self) -> Database:
@@ -80,13 +82,18 @@ class Custody:
         target = Path(folder)
         if not target.is_absolute():
             raise CrmbridgeError("give an absolute path: the daemon runs in another folder")
-        try:
-            await asyncio.to_thread(target.mkdir, mode=0o700, parents=True)
-        except OSError as error:
-            raise CrmbridgeError(f"{target}: {error.strerror}; name a folder that does not exist yet") from error
-        for name, database in self.databases.items():
-            await database.backup(target / name)
+        await self.copy(target)
         return {"folder": str(target), "files": list(self.databases)}
+
+    async def copy(self, target: Path, *, scheduled: bool = False) -> copies.Made:
+        """A verified backup in the new folder `target`; one at a time. Raises CrmbridgeError."""
+        async with self._copying:
+            return await copies.make(self.databases, target, instance=await self.instance(), now=self._now(), scheduled=scheduled)
+
+    async def instance(self) -> str:
+        """The name of the store, which its backups carry too."""
+        stored = await self._store.identity()
+        return stored[0] if stored else ""
 
     @property
     def full(self) -> bool:

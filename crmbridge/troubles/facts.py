@@ -114,6 +114,19 @@ class DatabaseFacts:
     full: bool
 
 
+@dataclass(frozen=True, slots=True)
+class BackupFacts:
+    """The backups that are made by themselves."""
+
+    folder: str
+    made: datetime | None
+    """The last good one."""
+    size: int
+    failure: str = ""
+    since: datetime | None = None
+    """Since when none succeeds."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Everything at one instant."""
@@ -141,6 +154,7 @@ class Facts:
     databases: Sequence[DatabaseFacts] = ()
     free: int | None = None
     """Bytes left on the disk of the databases."""
+    backup: BackupFacts | None = None
     clock: Happened | None = None
     loop: Happened | None = None
     parts: Sequence[Happened] = ()

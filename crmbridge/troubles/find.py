@@ -68,6 +68,12 @@ def _daemon(facts: Facts) -> Iterator[Trouble]:
     if facts.free is not None and facts.free < LOW_DISK and not any(one.full for one in facts.databases):
         words = f"Only {facts.free // 2**20} MB are left on the disk of the database"
         yield _trouble(Code.DISK_LOW, _WARNING, "", words, "make room on the disk")
+    if (backup := facts.backup) and backup.failure:
+        made = backup.made
+        good = f"the last good one is of {made:%Y-%m-%d %H:%M} UTC" if made else "there is no good one yet"
+        words = f"The backup failed: {backup.failure}; {good}"
+        do = f"see that {backup.folder} can be written and has room; it is tried again by itself every 15 minutes"
+        yield _trouble(Code.BACKUP_FAILED, _ERROR, "", words, do, since=backup.since)
     if facts.clock and facts.now - facts.clock.at < LATELY:
         words, do = (
             f"The clock of this machine jumped {facts.clock.what}",

@@ -28,6 +28,7 @@ def shown(facts: Facts, troubles: Sequence[Trouble]) -> dict[str, Any]:
             {"kind": one.kind.value, "name": one.name, "reason": one.reason, "since": one.since.isoformat(), "waiting": waiting}
             for one, waiting in facts.pauses
         ],
+        "backup": {"folder": facts.backup.folder, "made": _moment(facts.backup.made), "size": facts.backup.size} if facts.backup else None,
         "sources": [_source(one) for one in facts.sources],
         "destinations": [_destination(one) for one in facts.destinations],
         "inbox": [
@@ -69,6 +70,9 @@ def set_gauges(metrics: Metrics, facts: Facts, troubles: Sequence[Trouble]) -> N
         metrics.paused.labels(one.name).set(one.state in _STILL)
         for state in OPEN_STATES:
             metrics.waiting.labels(one.name, state).set(one.counts.get(state, 0))
+    if facts.backup and facts.backup.made:
+        metrics.backup_made.set(facts.backup.made.timestamp())
+        metrics.backup_size.set(facts.backup.size)
     metrics.troubles.clear()
     metrics.trouble_since.clear()
     for trouble in troubles:

@@ -73,6 +73,7 @@ class Code(StrEnum):
     DISK_LOW = "disk_low"
     DISK_FULL = "disk_full"
     DATABASE_REFUSES = "database_refuses"
+    BACKUP_FAILED = "backup_failed"
     CLOCK_JUMPED = "clock_jumped"
     LOOP_HELD = "loop_held"
     PART_FAILED = "part_failed"

@@ -1,11 +1,13 @@
 """What the person on call does with a running daemon: hold, release, pause, replay, take back, ask why, back up, adopt, forget."""
 
+import contextlib
 import json
 import re
+import sqlite3
 import time
 
 import requests
-from flow.daemon import until
+from flow.daemon import inside, until
 
 from crmbridge.testing.server import answer
 
@@ -302,6 +304,65 @@ def test_a_restored_database_is_silent_until_it_is_adopted(daemon, networks, tmp
     assert daemon.stop() == 0
     daemon.start()
     assert "Nothing is published" not in daemon.cli("status").stdout
+
+
+def test_a_backup_is_verified_and_one_that_is_spoilt_is_not_restored(daemon, networks, tmp_path):
+    """Made by the schedule at the first start and by order; looked at with no daemon and no configuration."""
+    daemon.keep("sink")
+    daemon.config["backup"] = {"folder": str(tmp_path / "nightly")}
+    daemon.write()
+    daemon.start()
+    daemon.post(daemon.body(1))
+    daemon.quiet()
+    until(lambda: daemon.ask("status")["backup"]["made"], "the first is made")
+    fine(daemon.cli("backup", str(tmp_path / "kept")))
+    assert "\nbackup: 20" in daemon.cli("status").stdout
+    assert daemon.stop() == 0
+    (nightly,) = (tmp_path / "nightly").iterdir()
+
+    for one in (nightly, tmp_path / "kept"):
+        said = fine(inside(["backup", "--verify", one]))
+        assert "crmbridge store, schema" in said
+        assert said.endswith(f"it is whole: `crmbridge restore {one}` takes it\n")
+    assert ", events 1," in said
+    assert json.loads(inside(["backup", "--verify", tmp_path / "kept", "-o", "json"]).stdout)["ok"] is True
+    assert inside(["backup", "--verify", tmp_path / "nowhere"]).returncode == 1
+
+    spoilt = tmp_path / "kept" / "crmbridge.db"
+    spoilt.write_bytes(spoilt.read_bytes()[:-4096])
+    said = inside(["backup", "--verify", tmp_path / "kept"])
+    assert (said.returncode, "wrong: crmbridge.db: it has" in said.stdout) == (1, True)
+    before = (tmp_path / "data" / "crmbridge.db").read_bytes()
+    refused = daemon.cli("restore", str(tmp_path / "kept"), "--yes")
+    assert (refused.returncode, "cannot be restored: crmbridge.db: " in refused.stderr) == (1, True)
+    assert (tmp_path / "data" / "crmbridge.db").read_bytes() == before
+
+    (nightly / "backup.json").unlink()
+    assert "an earlier crmbridge made it" in fine(daemon.cli("restore", str(nightly), "--yes"))
+    daemon.start()
+    assert "Nothing is published" in daemon.cli("status").stdout
+
+
+def test_a_kill_in_the_midst_of_a_backup_leaves_none_that_looks_whole(daemon, networks, tmp_path):
+    """`kill -9` once the copy is begun; the next daemon makes it, and clears away the half."""
+    daemon.keep("sink")
+    daemon.config["backup"] = {"folder": str(tmp_path / "nightly")}
+    daemon.start()
+    daemon.stop()
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "crmbridge.db")) as db:
+        db.execute("CREATE TABLE ballast (b BLOB)")
+        db.executemany("INSERT INTO ballast VALUES (randomblob(1000000))", [()] * 60)
+        db.commit()
+    daemon.write()
+    daemon.spawn()
+    until(lambda: list(tmp_path.glob("nightly/.*/*/crmbridge.db")) or list(tmp_path.glob("nightly/crmbridge-*")), "it is begun")
+    daemon.kill()
+    for one in tmp_path.glob("nightly/crmbridge-*"):
+        fine(inside(["backup", "--verify", one]))
+    daemon.start()
+    until(lambda: daemon.ask("status")["backup"]["made"], "it is made")
+    (whole,) = (tmp_path / "nightly").iterdir()
+    fine(inside(["backup", "--verify", whole]))
 
 
 def test_a_rolled_back_database_is_noticed(daemon, networks, tmp_path):

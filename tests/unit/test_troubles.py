@@ -23,7 +23,16 @@ from crmbridge.supervise import Parts
 from crmbridge.telemetry import Metrics
 from crmbridge.troubles import find as finder
 from crmbridge.troubles.alerts import Alerts
-from crmbridge.troubles.facts import DatabaseFacts, DestinationFacts, DestinationState, Facts, Happened, SourceFacts, SourceState
+from crmbridge.troubles.facts import (
+    BackupFacts,
+    DatabaseFacts,
+    DestinationFacts,
+    DestinationState,
+    Facts,
+    Happened,
+    SourceFacts,
+    SourceState,
+)
 from crmbridge.troubles.find import failing, find
 from crmbridge.troubles.pulse import Pulse
 from crmbridge.troubles.status import set_gauges, shown
@@ -127,6 +136,8 @@ TROUBLES = [
     (Code.DISK_LOW, "", {"free": 10**6}),
     (Code.DISK_FULL, "a.db", {"databases": [DatabaseFacts("a.db", "full", True)], "free": 0}),
     (Code.DATABASE_REFUSES, "a.db", {"databases": [DatabaseFacts("a.db", "read-only", False)]}),
+    (Code.BACKUP_FAILED, "", {"backup": BackupFacts("/mnt/backups", NOW - HOUR, 7, "No space left on device", NOW - MINUTE)}),
+    (Code.BACKUP_FAILED, "", {"backup": BackupFacts("/mnt/backups", None, 0, "why", NOW - MINUTE)}),
     (Code.CLOCK_JUMPED, "", {"clock": lately()}),
     (Code.LOOP_HELD, "", {"loop": lately()}),
     (Code.PART_FAILED, "x", {"parts": [lately()]}),
@@ -164,7 +175,7 @@ def test_what_to_do_is_a_command_that_there_is(code, about, facts):
 
 
 BY_HAND = {
-    *(Code.DISK_LOW, Code.DISK_FULL, Code.DATABASE_REFUSES),
+    *(Code.DISK_LOW, Code.DISK_FULL, Code.DATABASE_REFUSES, Code.BACKUP_FAILED),
     *(Code.SHADOW, Code.HEARTBEAT_FAILED, Code.DESTINATION_FAULTY),
 }
 """What no command of ours can end: room, rights, another address, another way to start it."""
@@ -200,6 +211,7 @@ def test_where_all_is_well_nothing_is_found():
         {"clock": lately(HOUR), "loop": lately(HOUR), "parts": [lately(HOUR)], "unclean": lately(HOUR), "undecided": [lately(HOUR)]},
         {"alerts_to": "ops", "alerts_waiting": NOW - MINUTE},
         {"free": finder.LOW_DISK},
+        {"backup": BackupFacts("/mnt/backups", None, 0)},
     ],
 )
 def test_what_is_no_trouble(facts):
