@@ -18,6 +18,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "show": ("crmbridge show 17",),
     "explain": (
         "crmbridge explain crm/Deal/42",
+        "crmbridge explain Parkers",
         "crmbridge explain https://crm.example/deals/42",
         "crmbridge explain crm/Deal/42 --changes 10 -o json",
     ),

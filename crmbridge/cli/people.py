@@ -135,8 +135,8 @@ def delivery_lines(one: dict[str, Any]) -> Iterator[str]:
 def explain(name: str, changes: int, path: Path, output: str) -> None:
     """Why something was said, or not.
 
-    NAME is what you have: an address in the CRM, a record (source/type/id, or its id), a change, a delivery, a Slack permalink, an X
-    link, a post on Chirp.
+    NAME is what you have: an address in the CRM, a record (source/type/id, its id, or a part of its name), a change, a delivery, a
+    Slack permalink, an X link, a post on Chirp.
     """
     show_data(call(path, "explain", name=name, changes=changes), output, _explained)
 
@@ -150,6 +150,9 @@ def _explained(data: dict[str, Any]) -> Iterator[str]:
             yield from _explained_change(change)
         for note in one["notes"]:
             yield f"  note: {note}"
+    if data["found"]:
+        rows = [[one["record"], f"{one['field']}: {one['value']}", "deleted" if one["deleted"] else ""] for one in data["found"]]
+        yield from table(rows, ["RECORD", "IS CALLED", ""])
     yield from data["notes"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from crmbridge.intake.deliveries import run
 from crmbridge.model import ChangeEvent, Delivery, RecordRef, Repeat, Same
-from crmbridge.operate import shapes
+from crmbridge.operate import names, shapes
 from crmbridge.operate.look import LIMIT, Look
 from crmbridge.operate.port import Port
 from crmbridge.operate.scope import Refused, remote_ids
@@ -26,11 +26,29 @@ class Explain:
         self._look = look
 
     async def explain(self, name: str, changes: int = _CHANGES) -> dict[str, Any]:
-        """What is known of a CRM address, a record (`source/type/id`, or its id alone), a change, a delivery, or a published message."""
-        records, wanted = await self._meant_by(name.strip())
+        """What is known of a CRM address, a record (`source/type/id`, its id alone, or a part of its name), a change, a delivery, or a
+        published message. `found`: the records that a name may mean, where there are several."""
+        asked = name.strip()
+        records, wanted = await self._meant_by(asked)
+        notes = await self._meant_too(asked, records)
+        if not records and asked and not asked.startswith("http"):
+            named = await names.find(self._port, asked)
+            if len(named.hits) != 1:
+                said = _several(asked, named) if named.hits else await self._never_seen(name)
+                return {"records": [], "found": [one.shown() for one in named.hits], "notes": said}
+            (hit,) = named.hits
+            records, notes = [hit.record], [f"found by its name: {hit.field} is {hit.value}", *_partly(named)]
         if not records:
-            return {"records": [], "notes": await self._never_seen(name)}
-        return {"records": [await self._explained(record, wanted, min(changes, 100)) for record in records], "notes": []}
+            return {"records": [], "found": [], "notes": await self._never_seen(name)}
+        explained = [await self._explained(record, wanted, min(changes, 100)) for record in records]
+        return {"records": explained, "found": [], "notes": notes}
+
+    async def _meant_too(self, name: str, records: list[RecordRef]) -> list[str]:
+        """Where a number is that of a delivery, which goes first: the records that have it as their id."""
+        if not (name.isascii() and name.isdigit()) or not await self._store.delivery(name):
+            return []
+        others = [one for one in await self._store.records_named(name, _RECORDS) if one not in records]
+        return [f"{name} is delivery {name} here; it is also the id of {one}: `crmbridge explain {one}`" for one in others]
 
     async def _meant_by(self, name: str) -> tuple[list[RecordRef], str | None]:
         """The records that `name` is about, and the change it names, if it names one."""
@@ -153,6 +171,20 @@ class Explain:
         for source in sorted(sources):
             notes += await self._source_notes(source)
         return notes
+
+
+def _several(name: str, named: names.Found) -> list[str]:
+    """What to do where a name is that of many."""
+    shown, first = len(named.hits), named.hits[0].record
+    more = (
+        "" if named.count == shown else f"; these are {shown} of {named.count}{'' if named.whole else ' or more'}: write more of the name"
+    )
+    return [f'{named.count} records have "{name}" in their names{more}. Next: `crmbridge explain {first}`', *_partly(named)]
+
+
+def _partly(named: names.Found) -> list[str]:
+    """That there are more records than one question looks through."""
+    return [] if named.whole else ["not all records were looked through: one that is not here may be there, by its id"]
 
 
 def said_again(one: Repeat) -> str:

@@ -342,7 +342,6 @@ class Store(Ledger, Protocol):
         """The record types that were walked through to the end once; True: comparing whole records, False: by their ids."""
 
     async def walk_ended(self, source: str, record_type: str, *, compared: bool, now: datetime) -> None: ...
-
     async def record(self, batch: Batch, now: datetime) -> int:
         """Record a batch of at most MAX_BATCH entries; returns how many deliveries were new. Raises Conflict."""
 
@@ -371,7 +370,6 @@ class Store(Ledger, Protocol):
 
     async def waits(self) -> list[Wait]: ...
     async def end_pause(self, destination: str) -> bool: ...
-
     async def doubted(self, destination: str, now: datetime, limit: int) -> tuple[list[Doubted], datetime | None]:
         """What is to be looked for at `now`, and when the next is (None: nothing)."""
 
@@ -431,6 +429,9 @@ class Store(Ledger, Protocol):
 
     async def records_named(self, id: str, limit: int) -> list[RecordRef]:
         """Every known record with this id, whatever its source and type."""
+
+    async def snapshots_with(self, words: str, after: RecordRef | None, limit: int) -> tuple[dict[RecordRef, Snapshot], RecordRef | None]:
+        """Of the next `limit` records behind `after`, those that hold `words` (casefolded) anywhere; and the last one, None at the end."""
 
     async def deliveries_of(self, record: RecordRef, limit: int) -> list[Delivery]:
         """What was said of a record or waits to be, newest first."""

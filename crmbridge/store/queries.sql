@@ -193,6 +193,11 @@ WITH RECURSIVE kind (pair) AS (
 SELECT s.source, s.record_type, s.record_id FROM kind CROSS JOIN snapshots AS s
 WHERE s.source = kind.pair ->> 0 AND s.record_type = kind.pair ->> 1 AND s.record_id = ? LIMIT ?
 
+-- name: snapshots_after
+-- For `explain` with a name: a page at a time, so that no read is long.
+SELECT source, record_type, record_id, revision, version, deleted, fields FROM snapshots
+WHERE (source, record_type, record_id) > (?, ?, ?) ORDER BY source, record_type, record_id LIMIT ?
+
 -- name: events_last
 -- Where `tail` begins.
 SELECT coalesce(max(seq), 0) FROM events

@@ -222,6 +222,37 @@ def test_why_and_why_not(daemon, networks):
     assert "rule won: runs" in fine(daemon.cli("explain", "7")), "the database is enough"
 
 
+def test_a_record_by_its_name(daemon, networks):
+    """With a daemon and without: one is explained, of several there is a list; what is secret finds nobody."""
+    daemon.keep("sink")
+    daemon.config["sources"]["crm"]["records"]["Deal"]["fields"]["note"] = "secret"
+    daemon.write()
+    daemon.start()
+    for n, name in enumerate(("Acme", "Parkers", "Big Parkers roll-out", "PARKERS (old)", "Müller"), 101):
+        daemon.post(daemon.body(n, name=name, note="xyzzy-the-note"))
+    daemon.post(daemon.body(1, name="Small"))
+    daemon.quiet()
+
+    for _ in range(2):
+        one = fine(daemon.cli("explain", "MÜLL"))
+        assert one.startswith("crm/Deal/105  revision 1\n")
+        assert one.endswith("found by its name: name is Müller\n")
+        said = json.loads(fine(daemon.cli("explain", "parkers", "-o", "json")))
+        assert [one["record"] for one in said["found"]] == ["crm/Deal/102", "crm/Deal/104", "crm/Deal/103"]
+        text = fine(daemon.cli("explain", "parkers")).splitlines()
+        assert text[1].split(maxsplit=1) == ["crm/Deal/102", "name: Parkers"]
+        assert text[-1] == '3 records have "parkers" in their names. Next: `crmbridge explain crm/Deal/102`'
+        assert "nothing here is known as xyzzy" in fine(daemon.cli("explain", "xyzzy"))
+
+        (told,) = json.loads(fine(daemon.cli("explain", "1", "-o", "json")))["records"]
+        assert told["record"] == "crm/Deal/101", "the first delivery is about it"
+        assert fine(daemon.cli("explain", "1")).endswith(
+            "1 is delivery 1 here; it is also the id of crm/Deal/1: `crmbridge explain crm/Deal/1`\n"
+        )
+        assert "delivery 101" not in fine(daemon.cli("explain", "crm/Deal/1"))
+        daemon.stop()
+
+
 def test_replay_says_only_what_never_was(daemon, networks, monkeypatch):
     """A rule that came too late speaks for the past; what was said stays said, unless it is wanted again."""
     daemon.keep("sink", "wins")

@@ -595,6 +595,29 @@ class StoreContract:
         assert (await store.put_aside(), await store.suspects()) == ({}, {})
         assert await store.records_named("006", 10) == []
 
+    async def test_records_by_what_they_hold(self, store):
+        """A page at a time, each record once, whatever the case and whatever JSON makes of the words."""
+        named = ["Parkers", 'The "Müller" Ltd', "PARKERS HOME", "Acme\\x"]
+        for number, name in enumerate(named):
+            ref = RecordRef("crm", "Opportunity", f"{number:03}")
+            await store.record(batch(Entry(record=ref, snapshot=Snapshot(1, None, False, {"Name": name}))), NOW)
+
+        async def with_it(words, limit):
+            found, after, pages = [], None, 0
+            while pages == 0 or after is not None:
+                page, after = await store.snapshots_with(words, after, limit)
+                found += [ref.id for ref in page]
+                pages += 1
+            return found, pages
+
+        assert await with_it("parkers", 10) == (["000", "002"], 1)
+        assert await with_it("parkers", 2) == (["000", "002"], 3)
+        assert (await with_it('"müller"', 10))[0] == ["001"]
+        assert (await with_it("acme\\x", 10))[0] == ["003"]
+        assert await with_it("nobody", 3) == ([], 2)
+        page, _ = await store.snapshots_with("acme", None, 10)
+        assert page == {RecordRef("crm", "Opportunity", "003"): Snapshot(1, None, False, {"Name": "Acme\\x"})}
+
     async def test_people_are_told_once(self, store):
         """A trouble that lasts is known; its message waits like any other."""
         await store.told({"disk": NOW}, [], NewDelivery(key="alert", message=message()), NOW)

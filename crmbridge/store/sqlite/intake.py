@@ -184,6 +184,17 @@ class Intake(rows.Base):
         found = await self.database.read(lambda db: db.execute(Q["records_named"], (id, limit)).fetchall())
         return [RecordRef(*row) for row in found]
 
+    async def snapshots_with(self, words: str, after: RecordRef | None, limit: int) -> tuple[dict[RecordRef, Snapshot], RecordRef | None]:
+        start = (after.source, after.type, after.id) if after else ("", "", "")
+        written = dump_json(words)[1:-1]
+
+        def query(db: sqlite3.Connection) -> tuple[dict[RecordRef, Snapshot], RecordRef | None]:
+            page = db.execute(Q["snapshots_after"], (*start, limit)).fetchall()
+            with_it = {RecordRef(*r[:3]): Snapshot(r[3], r[4], bool(r[5]), load_fields(r[6])) for r in page if written in r[6].casefold()}
+            return with_it, RecordRef(*page[-1][:3]) if len(page) == limit else None
+
+        return await self.database.read(query)
+
 
 def _accept(db: sqlite3.Connection, found: Sequence[tuple[Any, ...]]) -> Sequence[int]:
     """Inbox rows; returns their ids. One statement numbers its rows one behind the other."""
