@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from crmbridge.cli.common import ask_daemon, config_option
+from crmbridge.cli.common import Failure, ask_daemon, config_option
 from crmbridge.cli.terminal import say
 from crmbridge.config.load import load
 from crmbridge.errors import CrmbridgeError
@@ -60,7 +61,16 @@ def run(path: Path, shadow: bool) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, app.stop)
-        await app.start()
+        try:
+            await app.start()
+        except OSError as error:
+            from crmbridge.cli.holder import stranger
+
+            if error.errno == errno.EADDRINUSE and (other := stranger(config)) is not None:
+                raise Failure(
+                    f"cannot listen on {config.model.server.listen}: it is held by {other}; stop that, or change server.listen"
+                ) from error
+            raise
         loop.add_signal_handler(signal.SIGHUP, hang_up)
         if early:
             hang_up()  # the file may have changed since it was read

@@ -17,6 +17,7 @@ import click
 from crmbridge.cli import evidence
 from crmbridge.cli.common import Failure, config_option, output_option
 from crmbridge.cli.common import show as show_data
+from crmbridge.cli.holder import stranger
 from crmbridge.cli.terminal import say
 from crmbridge.config.load import Config, load
 from crmbridge.contract import Caller, Describing, Entitled, FieldInfo, Right, Secret, Source
@@ -73,6 +74,10 @@ def examined(config: Config, names: Collection[str] = ()) -> Iterator[Finding]:
     from crmbridge.app import utc_now
 
     yield _disk(config)
+    other = stranger(config)
+    if other is not None:
+        words = f"it is held by {other}; stop that, or change server.listen"
+        yield Finding(f"server {config.model.server.listen}", words)
     asked = {(rule.source, rule.record) for rule in config.rules}
     described: Described = {}
     for name, one in config.sources.items():
@@ -94,6 +99,9 @@ def examined(config: Config, names: Collection[str] = ()) -> Iterator[Finding]:
     for name, to in config.destinations.items():
         label = f"destination {name} ({to.connector.name})"
         entitled: Sequence[Right] = ()
+        if other is not None and to.connector.embedded(to.options):  # whoever answers there is not our feed, and is shown no proof of ours
+            yield Finding(label, note=f"its feed answers once crmbridge runs on {config.model.server.listen}")
+            continue
         try:
             problem, entitled, _ = _checked(assemble.destination(config, name, utc_now, feed(config)))
         except (CrmbridgeError, OSError) as error:

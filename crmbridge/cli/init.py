@@ -20,15 +20,26 @@ import click
 import yaml
 
 from crmbridge import registry
-from crmbridge.cli.common import Failure
+from crmbridge.cli.common import Failure, table
+from crmbridge.cli.holder import holder
 from crmbridge.cli.terminal import say, say_problem
 from crmbridge.config.load import Config, load
+from crmbridge.config.reference import json_schema
 from crmbridge.config.secrets import configured_secrets
 from crmbridge.errors import ConfigError
 from crmbridge.rules.cases import run_case
+from crmbridge.rules.expression import did_you_mean
 
 _BEGUN: Final = "# Written by `crmbridge init`."
 """How a configuration begins that this wrote."""
+_SCHEMA: Final = "schema.json"
+_PORT: Final = 8080
+_COMPLETION: Final = {
+    "bash": 'eval "$(_CRMBRIDGE_COMPLETE=bash_source crmbridge)"',
+    "zsh": 'eval "$(_CRMBRIDGE_COMPLETE=zsh_source crmbridge)"',
+    "fish": "_CRMBRIDGE_COMPLETE=fish_source crmbridge | source",
+}
+"""How each shell learns our verbs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,10 @@ class Starter:
     kind: str
     name: str
     connector: str
+    product: str = ""
+    """What people call it."""
+    also: Sequence[str] = ()
+    """Other names that it is asked for by, in small letters."""
     ask: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Where to find each, by the file that holds it."""
@@ -65,8 +80,10 @@ def starters(kind: str) -> dict[str, Starter]:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
-@click.option("--crm", help="Which CRM: salesforce, hubspot, ...")
-@click.option("--network", help="Which network: slack, chirp, twitter, ...")
+@click.option(
+    "--crm", metavar="NAME", help="Which CRM or database, by its product's name: salesforce, postgresql, mariadb, csv, ...; `?` lists all."
+)
+@click.option("--network", metavar="NAME", help="Which network: slack, chirp, x, ...; `?` lists all.")
 @click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="An answer or a secret, for scripts; with it nothing is asked.")
 @click.option("--defaults", is_flag=True, help="Ask nothing: what is not said is as usual, secrets come later.")
 def init(folder: Path, crm: str | None, network: str | None, given: tuple[str, ...], defaults: bool) -> None:
@@ -84,11 +101,16 @@ def init(folder: Path, crm: str | None, network: str | None, given: tuple[str, .
     source = _chosen("sources", crm, "Which CRM do changes come from?")
     destination = _chosen("destinations", network, "Where are they told?")
     manifest = registry.load("destinations", destination.connector).manifest
-    _free(folder, ["crmbridge.yaml", *source.files, *destination.files, *([manifest.name] if manifest else [])])
+    _free(folder, ["crmbridge.yaml", _SCHEMA, *source.files, *destination.files, *([manifest.name] if manifest else [])])
     asked, secrets = {**source.ask, **destination.ask}, {**source.secrets, **destination.secrets}
     if strange := sorted(answers.keys() - asked.keys() - secrets.keys()):
         raise Failure(f"nothing asks for {', '.join(strange)}; there are {', '.join([*asked, *secrets]) or 'no questions'}", 2)
-    words = {"folder": str(folder.absolute()), **destination.facts, **source.facts}  # of others' starters; ours write relative paths
+    words = {
+        "folder": str(folder.absolute()),
+        "listen": _listen(),
+        **destination.facts,
+        **source.facts,
+    }  # of others' starters; ours write relative paths
     config, written = _written(folder, source, destination, words, asked, answers, scripted=scripted)
     say("\n".join(f"written: {path}" for path in written))
     for name, to in config.destinations.items():
@@ -123,6 +145,10 @@ def _end(target: Path, missing: Sequence[str], scripted: bool) -> None:
     else:
         _try(load(target), scripted)
     say(f"then: crmbridge run -c {target}")
+    if target.with_name(_SCHEMA).exists():
+        say(f"your editor completes and checks the file by {target.with_name(_SCHEMA)}; after an upgrade: crmbridge schema > {_SCHEMA}")
+    shell = Path(os.environ.get("SHELL", "")).name
+    say(f"your shell completes verbs, with this in its settings: {_COMPLETION.get(shell, _COMPLETION['bash'])}")
 
 
 def _written(
@@ -184,12 +210,45 @@ def _said(value: str) -> str:
 
 
 def _chosen(kind: str, name: str | None, question: str) -> Starter:
+    """The connector that was named, or that a person chooses from all there are."""
     found = starters(kind)
+
+    def known(said: str) -> Starter:
+        word = said.strip().casefold()
+        for one in found.values():
+            if word and word in (one.name, one.product.casefold(), *one.also):
+                return one
+        raise click.BadParameter(f"there is no starter for {said.strip() or 'nothing'}{did_you_mean(word, _words(found))}")
+
     if name is None:
-        name = click.prompt(question, type=click.Choice(list(found)))
-    if name not in found:
-        raise Failure(f"there is no starter for {name}; there are {', '.join(found)}", 2)
-    return found[name]
+        for line in _offered(found):
+            say(line)
+        chosen: Starter = click.prompt(question, value_proc=known)
+        return chosen
+    try:
+        return known(name)
+    except click.BadParameter as error:
+        raise Failure("\n".join([f"{error.message}; there are", *_offered(found)]), 2) from None
+
+
+def _words(found: Mapping[str, Starter]) -> list[str]:
+    return [word for one in found.values() for word in (one.name, *one.also)]
+
+
+def _offered(found: Mapping[str, Starter]) -> list[str]:
+    """All there are, by what people call them."""
+    rows = [[one.name, one.product] for one in sorted(found.values(), key=lambda one: one.product.casefold())]
+    return [f"  {line}" for line in table(rows, ["NAME", "WHAT IT IS"])]
+
+
+def _listen() -> str:
+    """Where the server listens: 8080, or the next port that is free, if somebody holds that."""
+    other = holder(f"127.0.0.1:{_PORT}")
+    if other is None:
+        return f"127.0.0.1:{_PORT}"
+    free = next((port for port in range(_PORT + 1, _PORT + 100) if holder(f"127.0.0.1:{port}") is None), _PORT)
+    say(f"127.0.0.1:{_PORT} is held by {other}: this one is written to listen on {free}")
+    return f"127.0.0.1:{free}"
 
 
 def _write(folder: Path, source: Starter, destination: Starter, words: Mapping[str, str]) -> list[Path]:
@@ -201,15 +260,16 @@ def _write(folder: Path, source: Starter, destination: Starter, words: Mapping[s
     disclose = f"\n  disclose: [{words['stage']}]" if words.get("reader") == "public" else ""
     text = (
         f"{_BEGUN} Every key: crmbridge config reference\n"
+        f"# yaml-language-server: $schema={_SCHEMA}\n"
         "crmbridge: 1\n"
         "timezone: UTC\n"
         "store: {path: data/crmbridge.db}\n"
-        "server: {listen: 127.0.0.1:8080}\n\n"
+        f"server: {{listen: {words['listen']}}}\n\n"
         f"sources:\n{_indented(Template(source.config).substitute(words))}\n"
         f"destinations:\n{_indented(Template(destination.config).substitute(words))}\n"
         f"rules:\n{_indented(Template(source.rule).substitute({**words, 'step': step, 'disclose': disclose}))}"
     )
-    files = {"crmbridge.yaml": text} | {
+    files = {"crmbridge.yaml": text, _SCHEMA: json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"} | {
         name: Template(body).substitute(words) for name, body in (*source.files.items(), *destination.files.items())
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -321,7 +321,7 @@ def test_a_taken_port_is_said(daemon):
         other.listen()
         ended = daemon.cli("run")
     assert ended.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{daemon.port}: something else listens there" in ended.stderr
+    assert f"cannot listen on 127.0.0.1:{daemon.port}: it is held by " in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

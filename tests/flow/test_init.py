@@ -3,15 +3,20 @@
 import contextlib
 import itertools
 import json
+import re
 import sqlite3
 import stat
+import subprocess
+import sys
 
 import pytest
-from flow.daemon import free_port, inside
+from flow.daemon import CRMBRIDGE, free_port, inside
 from standins.salesforce import CLIENT_ID, CLIENT_SECRET, Salesforce
 
+from crmbridge import registry
 from crmbridge.cli.init import starters
 from crmbridge.config.load import load
+from crmbridge.store import identity
 
 ANSWERS = {"url": "https://acme.example", "site": "https://acme.example", "user": "ACME/BRIDGE"}
 PAIRS = list(itertools.product(starters("sources"), starters("destinations")))
@@ -146,3 +151,100 @@ def test_a_script_may_give_secrets_too(tmp_path):
     (tmp_path / "new").rename(tmp_path / "moved")
     assert str(tmp_path) not in (tmp_path / "moved" / "crmbridge.yaml").read_text()
     assert inside(["lint", "--secrets", "-c", tmp_path / "moved" / "crmbridge.yaml"]).returncode == 0
+
+
+# --- what it offers
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("PostgreSQL", "sql"),
+        ("postgres", "sql"),
+        ("MariaDB", "sql-mysql"),
+        ("mysql", "sql-mysql"),
+        ("sqlite", "sql-sqlite"),
+        ("CSV", "files"),
+        ("Microsoft Dynamics 365 (Dataverse)", "dynamics365"),
+        ("Zoho CRM", "zoho"),
+        ("sql", "sql"),
+    ],
+)
+def test_a_crm_is_known_by_its_product(tmp_path, said, name):
+    """However it is written; what it is called in the configuration goes on being understood."""
+    asked = starters("sources")[name].ask
+    given = [part for key, one in asked.items() for part in ("--set", f"{key}={one.get('default') or 'https://acme.example'}")]
+    inside(["init", tmp_path / "new", "--crm", said, "--network", "console", "--defaults", *given])
+    assert f"type: {starters('sources')[name].connector}" in (tmp_path / "new" / "crmbridge.yaml").read_text()
+
+
+def test_all_there_is_is_offered(tmp_path, monkeypatch):
+    """Every source has a beginning and a product's name, and no name means two; who asks for none is shown all."""
+    found = starters("sources")
+    assert {one.connector for one in found.values()} == set(registry.names("sources"))
+    for kind in registry.KINDS:
+        named = [word for one in starters(kind).values() for word in {one.name, one.product.casefold(), *one.also}]
+        assert "" not in named
+        assert sorted(named) == sorted(set(named))
+    said = inside(["init", tmp_path, "--crm", "salesfroce", "--network", "console"])
+    assert said.returncode == 2
+    assert 'did you mean "salesforce"?' in said.stderr
+    assert all(one.product in said.stderr for one in found.values())
+    by_hand(monkeypatch, "salesfroce", "csv", "Console")
+    asked = inside(["init", tmp_path])
+    assert 'did you mean "salesforce"?' in asked.stdout + asked.stderr
+    assert "MariaDB or MySQL" in asked.stdout
+
+
+def test_an_editor_and_a_shell_are_told(tmp_path, monkeypatch):
+    """The file names a schema that lies beside it and accepts it."""
+    monkeypatch.setenv("SHELL", "/usr/bin/fish")
+    said = inside(["init", tmp_path, "--crm", "webhook", "--network", "console", "--defaults"])
+    assert "# yaml-language-server: $schema=schema.json" in (tmp_path / "crmbridge.yaml").read_text().splitlines()[:3]
+    assert json.loads((tmp_path / "schema.json").read_text()) == json.loads(inside(["schema"]).stdout)
+    assert f"by {tmp_path / 'schema.json'}" in said.stdout
+    assert said.stdout.endswith("_CRMBRIDGE_COMPLETE=fish_source crmbridge | source\n")
+
+
+# --- who is in the way
+
+
+def test_a_port_that_is_held(tmp_path, monkeypatch):
+    """By a program, which is named: init takes the next port, run and doctor say so. By another crmbridge: its configuration too."""
+    port = free_port()
+    monkeypatch.setattr("crmbridge.cli.init._PORT", port)
+    script = "import socket,sys; s=socket.create_server(('127.0.0.1',int(sys.argv[1]))); print('ready',flush=True); s.accept()"
+    with subprocess.Popen([sys.executable, "-c", script, str(port), "--password=hunter2-hunter2"], stdout=subprocess.PIPE) as other:
+        try:
+            other.stdout.readline()
+            said = inside(["init", tmp_path / "new", "--crm", "webhook", "--network", "chirp", "--set", "hook=" + "x" * 32])
+            assert f"127.0.0.1:{port} is held by python" in said.stdout
+            path = tmp_path / "new" / "crmbridge.yaml"
+            text = path.read_text()
+            assert f"listen: 127.0.0.1:{port}}}" not in text
+            path.write_text(re.sub(r"(listen: 127\.0\.0\.1):\d+", rf"\1:{port}", text))
+            found = inside(["doctor", "-c", path])
+            assert re.search(rf"FAILED  server 127.0.0.1:{port}: it is held by python\S* \(process {other.pid}\); stop that", found.stdout)
+            assert "signature" not in found.stdout, "who is not ours is shown no proof"
+            refused = subprocess.run([CRMBRIDGE, "run", "-c", path], capture_output=True, text=True, timeout=60, check=False)
+            assert (refused.returncode, "is held by python" in refused.stderr) == (1, True)
+            assert "hunter2" not in said.stdout + found.stdout + refused.stderr
+        finally:
+            other.kill()
+
+
+def test_a_port_that_another_crmbridge_holds(tmp_path, daemon):
+    """Its configuration and its instance are named; one's own daemon is in nobody's way."""
+    daemon.keep("sink")
+    daemon.start()
+    assert "held" not in inside(["doctor", "-c", daemon.path]).stdout
+    other = tmp_path / "other" / "crmbridge.yaml"
+    other.parent.mkdir()
+    port = re.search(r"127\.0\.0\.1:\d+", daemon.path.read_text())[0]
+    inside(["init", other.parent, "--crm", "webhook", "--network", "console", "--set", "hook=" + "x" * 32])
+    other.write_text(re.sub(r"127\.0\.0\.1:\d+", port, other.read_text()))
+    instance = identity.read(daemon.folder / "data" / "crmbridge.db").instance
+    said = f"it is held by another crmbridge (process {daemon.process.pid}), with {daemon.path}, instance {instance[:12]}; stop that"
+    assert said in inside(["doctor", "-c", other]).stdout
+    daemon.stop()
+    assert "held" not in inside(["doctor", "-c", other]).stdout

@@ -1,0 +1,144 @@
+"""Who holds an address that a daemon wants to listen on: the program, and of another crmbridge its configuration. Nobody is spoken to."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from crmbridge.cli.common import DEFAULTS
+from crmbridge.config.document import read
+from crmbridge.config.load import Config
+from crmbridge.config.models import StoreModel
+from crmbridge.server import parse_listen
+from crmbridge.store import identity
+
+_PROC: Final = Path("/proc")
+_LISTENS: Final = "0A"  # TCP_LISTEN, as /proc/net/tcp has it
+_LONGEST: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A program, as far as this user may see. `config`: of a crmbridge, the file that it was started with."""
+
+    pid: int | None = None
+    name: str = ""
+    config: Path | None = None
+
+    def __str__(self) -> str:
+        if self.pid is None:
+            return "a program that this user may not look at (as root: `ss -ltnp`)"
+        if self.config is None:
+            return f"{self.name} (process {self.pid})"
+        store = _store_of(self.config)
+        marker = identity.read(store) if store else None
+        return f"another crmbridge (process {self.pid}), with {self.config}" + (f", instance {marker.instance[:12]}" if marker else "")
+
+
+def holder(listen: str) -> Holder | None:
+    """Who listens on `HOST:PORT`; None where it is free, or where a path is given."""
+    if listen.startswith("/") or _free(listen):
+        return None
+    inodes = _listening(parse_listen(listen)[1])
+    for folder in _PROC.iterdir():
+        if folder.name.isdigit() and _holds(folder, inodes):
+            return _program(folder)
+    return Holder()
+
+
+def stranger(config: Config) -> Holder | None:
+    """Who listens where this configuration's server would, if that is not its own daemon."""
+    found = holder(config.model.server.listen)
+    if found is None:
+        return None
+    own = _pid_of(config.store_path)
+    return None if own is not None and found.pid in (own, None) else found
+
+
+def _free(listen: str) -> bool:
+    """Whether a server could listen there."""
+    host, port = parse_listen(listen)
+    try:
+        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in places:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        return error.errno != errno.EADDRINUSE  # whatever else hinders, nobody is in the way
+    return True
+
+
+def _listening(port: int) -> set[str]:
+    """The sockets that listen on a port, by their inodes."""
+    found = set()
+    for name in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in (_PROC / "net" / name).read_text("ascii").splitlines()[1:]:
+                columns = line.split()
+                if columns[3] == _LISTENS and int(columns[1].rpartition(":")[2], 16) == port:
+                    found.add(columns[9])
+    return found
+
+
+def _holds(process: Path, inodes: set[str]) -> bool:
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    with contextlib.suppress(OSError):  # another user's, or gone
+        for one in (process / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                if str(one.readlink()) in wanted:
+                    return True
+    return False
+
+
+def _program(process: Path) -> Holder:
+    """Its name; its arguments may hold secrets, and only a crmbridge's configuration is taken from them."""
+    try:
+        name = (process / "comm").read_text("utf-8", "replace").strip()
+        words = (process / "cmdline").read_bytes()[:_LONGEST].decode("utf-8", "replace").split("\0")
+        folder = (process / "cwd").readlink()
+    except OSError:
+        return Holder()
+    ours = any(Path(word).name == "crmbridge" for word in words[:3]) and "run" in words
+    return Holder(int(process.name), name, _configuration(words, folder) if ours else None)
+
+
+def _configuration(words: list[str], folder: Path) -> Path:
+    """What it was started with, by its arguments; else where it looks by itself."""
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        if word in ("-c", "--config"):
+            return folder / after
+        if word.startswith("--config="):
+            return folder / word.partition("=")[2]
+    return next((folder / name for name in DEFAULTS if (folder / name).exists()), folder / DEFAULTS[0])
+
+
+def _store_of(config: Path) -> Path | None:
+    """The database of a configuration that may not be ours to read."""
+    try:
+        data = read(config, config.name).data
+    except OSError:
+        return None
+    store = data.get("store") if isinstance(data, dict) else None
+    path = store.get("path") if isinstance(store, dict) else None
+    return config.parent / (path if isinstance(path, str) else StoreModel().path)
+
+
+def _pid_of(store: Path) -> int | None:
+    """The process that has the database open, as its lock says; None where none has."""
+    import fcntl
+
+    try:
+        with store.with_name(store.name + ".lock").open("rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                said = lock.read(20).strip()
+                return int(said) if said.isdigit() else None
+    except OSError:
+        return None
+    return None
