@@ -15,7 +15,7 @@ from crmbridge.crew import Crew
 from crmbridge.errors import CrmbridgeError
 from crmbridge.http import describe
 from crmbridge.lookout import Lookout
-from crmbridge.model import State
+from crmbridge.model import State, counted
 from crmbridge.store.interface import Overview
 from crmbridge.telemetry import Metrics, configure_logging, tell_systemd
 
@@ -76,4 +76,5 @@ def refuse_unsafe(old: Config, new: Config, overview: Overview, *, has_feed: boo
         raise CrmbridgeError("the embedded feed cannot be added while crmbridge runs: restart it")
     for one in overview.tallies:
         if one.destination not in new.destinations and one.state is not State.DEAD:
-            raise CrmbridgeError(f"the destination {one.destination} has {one.count} {one.state} messages: it cannot be removed yet")
+            messages = counted(one.count, f"{one.state} message")
+            raise CrmbridgeError(f"the destination {one.destination} has {messages}: it cannot be removed yet")

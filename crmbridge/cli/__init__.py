@@ -11,6 +11,7 @@ from crmbridge.cli.common import Failure
 from crmbridge.cli.group import cli
 from crmbridge.cli.terminal import say, say_entry, say_problem
 from crmbridge.errors import ConfigError, CrmbridgeError
+from crmbridge.model import counted
 from crmbridge.telemetry import redact
 
 __all__ = ["cli", "main"]
@@ -23,8 +24,7 @@ def main() -> None:
     except ConfigError as error:
         for problem in error.problems:
             say_problem(problem, error.folder, err=True)
-        count = len(error.problems)
-        say(f"{count} problem{'s' if count != 1 else ''}; nothing was started", err=True)
+        say(f"{counted(len(error.problems), 'problem')}; nothing was started", err=True)
         sys.exit(3)
     except Failure as error:
         say_entry(redact(f"crmbridge: {error}"), err=True)

@@ -19,10 +19,9 @@ from crmbridge.cli.terminal import say, say_problem
 from crmbridge.config.load import Config, load, measured
 from crmbridge.config.secrets import secrets_in
 from crmbridge.errors import ConfigError, Problem
-from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, plain
+from crmbridge.model import ChangeEvent, FieldSpec, Kind, Text, did_you_mean, plain
 from crmbridge.rules.cases import run_case
 from crmbridge.rules.engine import NO_LINK
-from crmbridge.rules.expression import did_you_mean
 from crmbridge.rules.longest import ROOM, longest, longest_message
 
 

@@ -18,6 +18,7 @@ import click
 
 import crmbridge
 from crmbridge.cli.terminal import say, say_entry, say_over
+from crmbridge.config.document import read
 from crmbridge.config.load import Config, admin_door, load
 from crmbridge.config.models import is_address
 from crmbridge.contract import Secret
@@ -83,6 +84,15 @@ def _config_option(callback: Callable[..., Any]) -> Callable[[F], F]:
     )
 
 
+def written(path: Path) -> Any:
+    """What the configuration file of a verb holds, read once for all that the verb asks of it; it may have problems."""
+    context = click.get_current_context(silent=True)
+    known: dict[Path, Any] = context.meta.setdefault("crmbridge.written", {}) if context else {}
+    if path not in known:
+        known[path] = read(path.absolute(), path.name).data
+    return known[path]
+
+
 def output_option(function: F) -> F:
     """`-o json`."""
     return click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="For people or for programs.")(function)
@@ -99,7 +109,7 @@ def show(data: Any, output: str, text: Callable[[Any], Iterable[str]]) -> None:
 
 def call(path: Path, verb: str, **arguments: Any) -> Any:
     """Ask the running daemon, or carry the verb out on its database if none runs. Raises Failure."""
-    address, token = admin_door(path)
+    address, token = admin_door(path, written(path))
     if is_address(address) or os.path.exists(address):  # noqa: PTH110
         with contextlib.suppress(ConnectionRefusedError):  # no daemon, or a socket that a killed one left behind
             return _ask(address, token, verb, arguments)
@@ -108,7 +118,7 @@ def call(path: Path, verb: str, **arguments: Any) -> Any:
 
 def ask_daemon(path: Path, verb: str, **arguments: Any) -> Any:
     """Ask the running daemon. Raises Failure if none runs."""
-    address, token = admin_door(path)
+    address, token = admin_door(path, written(path))
     try:
         return _ask(address, token, verb, arguments)
     except (FileNotFoundError, ConnectionRefusedError):

@@ -20,6 +20,7 @@ from crmbridge.cli.common import Failure, ask_daemon, config_option
 from crmbridge.cli.terminal import say
 from crmbridge.config.load import load
 from crmbridge.errors import CrmbridgeError
+from crmbridge.model import counted
 from crmbridge.telemetry import configure_logging
 
 
@@ -97,4 +98,4 @@ def run(path: Path, shadow: bool) -> None:
 def reload(path: Path, wait: bool) -> None:
     """Apply the changed configuration of the running daemon, and say how it went. Nothing under way is dropped."""
     answer = ask_daemon(path, "reload")
-    say(f"reloaded: {answer['rules']} rules")
+    say(f"reloaded: {counted(answer['rules'], 'rule')}")

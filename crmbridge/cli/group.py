@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterator
 from typing import Final
@@ -11,6 +10,7 @@ import click
 
 from crmbridge import __version__
 from crmbridge.cli.examples import EXAMPLES
+from crmbridge.model import nearest
 
 _VERBS: Final = {
     "demo": ("demo", "See the whole thing on this machine: a sample CRM, rules, the feed in the browser."),
@@ -76,8 +76,7 @@ class _Families(click.Group):
     def _meant(self, context: click.Context, name: str) -> str:
         """The verb, or the verb within a family, that is written most like `name`."""
         known = {path.rpartition(" ")[2]: path for path in self._inner(context)} | {verb: verb for verb in _VERBS}
-        near = difflib.get_close_matches(name, known, 1)
-        return known[near[0]] if near else ""
+        return known.get(nearest(name, known), "")
 
     def _inner(self, context: click.Context) -> Iterator[str]:
         for name in _VERBS:

@@ -27,8 +27,8 @@ from crmbridge.config.load import Config, load
 from crmbridge.config.reference import json_schema
 from crmbridge.config.secrets import configured_secrets
 from crmbridge.errors import ConfigError
+from crmbridge.model import did_you_mean
 from crmbridge.rules.cases import run_case
-from crmbridge.rules.expression import did_you_mean
 
 _BEGUN: Final = "# Written by `crmbridge init`."
 """How a configuration begins that this wrote."""

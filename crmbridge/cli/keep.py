@@ -26,6 +26,7 @@ from crmbridge.cli.common import (
 from crmbridge.cli.moments import moment
 from crmbridge.cli.terminal import say
 from crmbridge.config.load import load
+from crmbridge.model import counted
 
 
 @click.command()
@@ -134,7 +135,7 @@ def adopt(hold: bool, yes: bool, path: Path) -> None:
     if status["mute"]:
         say(status["mute"])
         waiting = sum(one["queued"] for one in status["destinations"])
-        say(f"{waiting} messages wait, and are {'held for a person' if hold else 'SAID NOW, perhaps for the second time'}")
+        say(f"{counted(waiting, 'message', 'wait')}, to be {'held for a person' if hold else 'SAID NOW, perhaps for the second time'}")
         if not yes:
             click.confirm("Is this the database to go on with, and does no other crmbridge run on a copy of it?", abort=True)
     answer = ask_daemon(path, "adopt", hold=hold)
@@ -148,7 +149,7 @@ def adopt(hold: bool, yes: bool, path: Path) -> None:
 def forget(record: str, yes: bool, path: Path) -> None:
     """Remove all that is stored of RECORD (source/type/id). What is published stays where it is."""
     found = call(path, "forget", record=record, dry_run=True)["gone"]
-    say(f"{found['events']} changes and {found['deliveries']} messages about {record}")
+    say(f"{counted(found['events'], 'change')} and {counted(found['deliveries'], 'message')} about {record}")
     if not yes:
         click.confirm("remove them for good?", abort=True)
     gone = call(path, "forget", record=record)["gone"]

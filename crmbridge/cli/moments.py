@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from crmbridge.config.document import read
+from crmbridge.cli.common import written
 
 
 def moment(written: str | None) -> str:
@@ -30,7 +30,7 @@ def _zone() -> tzinfo:
 
 def zone_of(path: Path) -> tzinfo:
     """The zone that a configuration names, also where other things in it are wrong."""
-    data = read(path, path.name).data
+    data = written(path)
     name = data.get("timezone") if isinstance(data, dict) else None
     try:
         return ZoneInfo(name) if isinstance(name, str) else timezone.utc

@@ -13,6 +13,7 @@ from crmbridge.cli.common import Failure, ask_daemon, call, config_option, outpu
 from crmbridge.cli.common import show as show_data
 from crmbridge.cli.moments import moment
 from crmbridge.cli.terminal import say_entry
+from crmbridge.model import counted, verbs
 
 _QUOTED = 160  # characters of a message that stand beside its change; `show` has all of it
 _INSTANTS = ("accepted_at", "due", "expires_at")
@@ -34,7 +35,8 @@ def status(path: Path, seen: bool, output: str) -> None:
 
 
 def _status(data: dict[str, Any]) -> Iterator[str]:
-    yield f"crmbridge {data['version']}  {data['ready']}  {data['rules']} rules  http://{data['server']}  since {moment(data['started'])}"
+    rules = counted(data["rules"], "rule")
+    yield f"crmbridge {data['version']}  {data['ready']}  {rules}  http://{data['server']}  since {moment(data['started'])}"
     if data["ok"]:
         yield "nothing is wrong"
     for one in data["troubles"]:
@@ -49,13 +51,14 @@ def _status(data: dict[str, Any]) -> Iterator[str]:
                      ["DESTINATION", "TYPE", *(state.upper() for state in _STATES), "STATE"])  # fmt: skip
     for one in data["sources"]:
         if one["repeated"]:
-            repeats = f"{one['repeated']} repeat{'s' if one['repeated'] != 1 else ''}"
+            repeats = counted(one["repeated"], "repeat")
             yield f"{repeats} of {one['name']} since {moment(one['since'])}: `crmbridge explain SOURCE/TYPE/ID` tells of a record's"
     if kept := data["backup"]:
         yield f"backup: {moment(kept['made'])}, {kept['size']:,} bytes" if kept["made"] else f"backup: none yet in {kept['folder']}"
     for one in data["inbox"]:
         if not one["failed"]:
-            yield f"{one['count']} {'records' if one['records'] else 'requests'} of {one['source']} wait to be interpreted"
+            what, wait = counted(one["count"], "record" if one["records"] else "request"), verbs(one["count"])["wait"]
+            yield f"{what} of {one['source']} {wait} to be interpreted"
 
 
 def _state(one: dict[str, Any]) -> str:

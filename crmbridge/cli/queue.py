@@ -14,6 +14,7 @@ from crmbridge.cli.common import show as show_data
 from crmbridge.cli.moments import moment
 from crmbridge.cli.people import delivery_lines
 from crmbridge.cli.terminal import say, say_entry
+from crmbridge.model import counted
 
 _BITE = 2000  # deliveries that one request may touch: a second's work
 _WHERE = ("destination", "channel", "rule", "record", "reason", "since", "until")
@@ -70,10 +71,6 @@ def _listed(data: dict[str, Any]) -> Iterator[str]:
         yield "none"
 
 
-def _many(count: int, one: str = "delivery", many: str = "deliveries") -> str:
-    return f"{count} {one if count == 1 else many}"
-
-
 def _why(one: dict[str, Any]) -> str:
     return ": ".join(part for part in (one["reason"], one["last_error"]) if part)[:90]
 
@@ -89,7 +86,7 @@ def _agreed(path: Path, where: dict[str, Any], states: Sequence[str], word: str,
     if not where.get("all") and not _read_where(where):
         raise click.UsageError("say which: their numbers, --rule, --destination, --channel, --record, --since, --until or --all")
     count = call(path, "count", where=where, states=states)["count"] + more
-    say(_many(count))
+    say(counted(count, "delivery"))
     if count and not yes:
         click.confirm(f"{word} them?", abort=True)
     return int(count)
@@ -222,8 +219,8 @@ def _dead_order(verb: str, word: str, names: Sequence[str], path: Path, all_: bo
             return
     answer = call(path, verb, where=where, requests=requests)
     _say_problems(answer)
-    done = [_many(answer["count"])] if answer["count"] or not answer["requests"] else []
-    done += [_many(answer["requests"], "request", "requests")] if answer["requests"] else []
+    done = [counted(answer["count"], "delivery")] if answer["count"] or not answer["requests"] else []
+    done += [counted(answer["requests"], "request")] if answer["requests"] else []
     say(f"{' and '.join(done)} {'queued again' if verb == 'dead_retry' else 'dropped'}")
     if answer["problems"]:
         raise Failure(f"{len(answer['problems']) + answer['more_problems']} could not be done")
@@ -346,7 +343,7 @@ def _in_pages(path: Path, **given: Any) -> dict[str, Any]:
 
 
 def _replayed(data: dict[str, Any]) -> Iterator[str]:
-    yield f"{data['changes']} changes lead to {data['messages']} messages that were not said"
+    yield f"{counted(data['changes'], 'change', 'lead')} to {counted(data['messages'], 'message')} not said yet"
     for one in data["examples"]:
         yield f"  {one['to']}  {one['rule']}: {one['text']}"
 

@@ -16,7 +16,7 @@ from crmbridge.cli.terminal import say, say_entry
 from crmbridge.config.load import Config, load
 from crmbridge.contract import Caller, Describing, FieldInfo, Member, Source, Teams
 from crmbridge.errors import SourceError
-from crmbridge.model import FieldSpec, FieldValue, Observation, as_written, type_of
+from crmbridge.model import FieldSpec, FieldValue, Observation, as_written, counted, type_of, verbs
 
 _ADDED = ("records", "left_to_the_poll", "left_to_nobody", "messages", "missing", "unseen")
 _CHUNK = 40  # fields read at once for samples: a query has a longest address
@@ -79,7 +79,7 @@ def _pages(path: Path, verb: str, arguments: dict[str, Any], what: str, rate: in
 
 
 def _backfilled(data: dict[str, Any]) -> Iterator[str]:
-    yield f"{data['records']} records lead to {data['messages']} messages that were not said"
+    yield f"{counted(data['records'], 'record', 'lead')} to {counted(data['messages'], 'message')} not said yet"
     if data["left_to_the_poll"]:
         yield f"{data['left_to_the_poll']} of them differ from what is known here, and are not said"
         yield "  (the poll that sees their change tells of them, with what they were; `crmbridge audit` names those that none has seen)"
@@ -109,7 +109,8 @@ def audit(source: str, since: str, path: Path, output: str) -> None:
 
 
 def _audited(data: dict[str, Any]) -> Iterator[str]:
-    yield f"{data['records']} records changed by their stamps; {len(data['missing'])} are known here otherwise, or not at all"
+    changed, missing = counted(data["records"], "record"), len(data["missing"])
+    yield f"{changed} changed by their stamps; {missing} {verbs(missing)['are']} known here otherwise, or not at all"
     yield "(what changed in the last 5 minutes, by its stamp, is left out: it may still be on its way)"
     yield from (f"  {one['record']}  {moment(one['changed_at'])}  {one['why']}" for one in data["missing"][:100])
     if data["unseen"]:

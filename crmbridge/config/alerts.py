@@ -7,8 +7,7 @@ from collections.abc import Iterator, Set
 from crmbridge.config.document import KeyPath
 from crmbridge.config.models import AlertsModel
 from crmbridge.contract import Ability, Connector, Options
-from crmbridge.model import Audience
-from crmbridge.rules.expression import did_you_mean
+from crmbridge.model import Audience, did_you_mean
 
 
 def alerts_faults(alerts: AlertsModel, to: tuple[Connector, Options, Audience] | None, known: Set[str]) -> Iterator[tuple[KeyPath, str]]:

@@ -13,9 +13,9 @@ from crmbridge.config.models import CaseModel, DefaultsModel, MediaModel, Record
 from crmbridge.config.speech import fixed, link_fault, unborn, unfilled
 from crmbridge.contract import Ability, LaidOut, Unsaid
 from crmbridge.errors import Problem
-from crmbridge.model import Audience, FieldSpec, RecordSpec, Sensitivity, Text, plain
+from crmbridge.model import Audience, FieldSpec, RecordSpec, Sensitivity, Text, did_you_mean, plain
 from crmbridge.rules.engine import Records, event_fact_readable, readable
-from crmbridge.rules.expression import CompileError, Expression, Read, compile_expression, did_you_mean
+from crmbridge.rules.expression import CompileError, Expression, Read, compile_expression
 from crmbridge.rules.filters import FILTERS
 from crmbridge.rules.hints import INNER
 from crmbridge.rules.match import Clause, compile_match

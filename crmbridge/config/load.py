@@ -35,10 +35,9 @@ from crmbridge.config.speech import braces, default_link_fault
 from crmbridge.config.words import worded
 from crmbridge.contract import Ability, Connector, LaidOut, Options, Secret, Setting, Uses
 from crmbridge.errors import ConfigError, Problem
-from crmbridge.model import Audience, FieldSpec, Message, Network, RecordSpec, Text, shortened
+from crmbridge.model import Audience, FieldSpec, Message, Network, RecordSpec, Text, did_you_mean, shortened
 from crmbridge.publisher.decide import Cap, OnUnknown, Policy
 from crmbridge.rules.engine import Engine
-from crmbridge.rules.expression import did_you_mean
 from crmbridge.rules.rule import FixedChannel, Rule, templates_in
 
 _MAX_INCLUDED: Final = 500
@@ -156,9 +155,12 @@ def _admin_at(folder: Path, store: Path, listen: str | None) -> str:
     return listen if is_address(listen) else str(folder / listen)
 
 
-def admin_door(path: Path) -> tuple[str, Secret | None]:
-    """`Config.admin_listen` and the token of a file that may have problems elsewhere: a daemon that runs can be asked all the same."""
-    data, folder = read(path.absolute(), path.name).data, path.absolute().parent
+def admin_door(path: Path, data: Any) -> tuple[str, Secret | None]:
+    """`Config.admin_listen` and the token of a file that may have problems elsewhere: a daemon that runs can be asked all the same.
+
+    `data` is what the file holds.
+    """
+    folder = path.absolute().parent
     raw = data if isinstance(data, dict) else {}
 
     def said(section: str, key: str) -> Any:

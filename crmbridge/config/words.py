@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from crmbridge.config.document import Document, KeyPath
 from crmbridge.errors import Problem
-from crmbridge.rules.expression import did_you_mean
+from crmbridge.model import did_you_mean
 
 _QUOTED: Final = re.compile(r"""(['"])(.*?)\1(?=, | or |$)""")
 _MESSAGES: Final = types.MappingProxyType(

@@ -6,7 +6,6 @@ the file's, all of it is the user's.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import files
@@ -16,6 +15,8 @@ from typing import Annotated, Any, Final, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
+
+from crmbridge.model import nearest
 
 _PARTS: Final = ("signature", "challenge", "map")
 
@@ -73,8 +74,8 @@ def known(name: str) -> Known:
 def _is_known(name: str) -> str:
     if name in names():
         return name
-    near = difflib.get_close_matches(name, names(), 1)
-    facts = {"name": name, "hint": f'did you mean "{near[0]}"?' if near else f"there are {', '.join(names())}"}
+    near = nearest(name, names())
+    facts = {"name": name, "hint": f'did you mean "{near}"?' if near else f"there are {', '.join(names())}"}
     raise PydanticCustomError("sender", "`{name}` is no sender that is known; {hint}", facts)
 
 

@@ -55,6 +55,7 @@ from crmbridge.model.values import (
     load_fields,
     number_text,
 )
+from crmbridge.model.wording import counted, did_you_mean, nearest, times, verbs
 from crmbridge.model.words import Literal, Text, Value, alike, begin, clean, marked_lines, plain, shortened, spans, visible
 
 __all__ = [
@@ -100,6 +101,8 @@ __all__ = [
     "both",
     "clean",
     "comes_twice",
+    "counted",
+    "did_you_mean",
     "digest",
     "dump_fields",
     "dump_json",
@@ -122,6 +125,7 @@ __all__ = [
     "marked",
     "marked_lines",
     "markup_words",
+    "nearest",
     "number_text",
     "open_host",
     "parse_instant",
@@ -131,9 +135,11 @@ __all__ = [
     "read_truth",
     "shortened",
     "spans",
+    "times",
     "to_us",
     "type_of",
     "unmarked",
+    "verbs",
     "visible",
     "web_address",
 ]

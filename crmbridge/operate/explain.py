@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from crmbridge.intake.deliveries import run
-from crmbridge.model import ChangeEvent, Delivery, RecordRef, Repeat, Same
+from crmbridge.model import ChangeEvent, Delivery, RecordRef, Repeat, Same, counted, verbs
 from crmbridge.operate import names, shapes
 from crmbridge.operate.look import LIMIT, Look
 from crmbridge.operate.port import Port
@@ -152,9 +152,9 @@ class Explain:
         waiting = sum(one["count"] for one in facts["inbox"] if one["source"] == source and not one["failed"])
         failed = sum(one["count"] for one in facts["inbox"] if one["source"] == source and one["failed"])
         if waiting:
-            notes.append(f"{waiting} requests of {source} wait to be interpreted")
+            notes.append(f"{counted(waiting, 'request')} of {source} {verbs(waiting)['wait']} to be interpreted")
         if failed:
-            notes.append(f"{failed} requests of {source} could not be interpreted: `crmbridge dead list`")
+            notes.append(f"{counted(failed, 'request')} of {source} could not be interpreted: `crmbridge dead list`")
         notes += [f"paused since {one['since'][:19]}: {one['kind']} {one['name']}: {one['reason']}" for one in facts["pauses"]]
         return notes
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from crmbridge.model import Audience, Channel, Literal, Message, State, Why, digest, to_us
+from crmbridge.model import Audience, Channel, Literal, Message, State, Why, counted, digest, to_us, verbs
 from crmbridge.operate.bites import bites, portions
 from crmbridge.operate.port import Port, by_order
 from crmbridge.operate.scope import Refused
@@ -140,7 +140,10 @@ class Pauses:
 def _summary(lane: _Lane, since: str) -> NewDelivery:
     """The message that stands for all that waited in a lane."""
     last = lane.last
-    text = f"{len(lane.ids)} messages waited during a pause and are not said one by one: {', '.join(sorted(lane.rules))}."
+    count = len(lane.ids)
+    text = (
+        f"{counted(count, 'message')} waited during a pause and {verbs(count)['are']} not said one by one: {', '.join(sorted(lane.rules))}."
+    )
     message = replace(
         last,
         step="pause",

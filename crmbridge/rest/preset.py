@@ -6,7 +6,6 @@ What it says becomes options of the engine, as somebody would write them for `ty
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from crmbridge.contract import Connector, Document, DurationOrOff, Options, Secret, Setting
+from crmbridge.model import nearest
 from crmbridge.rest.build import build
 from crmbridge.rest.called_options import CalledOptions, Calling
 from crmbridge.rest.options import Quota, Resource, RestOptions
@@ -214,8 +214,8 @@ def _whose(own: Any, name: str, loc: Sequence[Any]) -> tuple[str, ...]:
 
 
 def _meant(word: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(word, known, 1)
-    return "there is no such key; " + (f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}")
+    near = nearest(word, known)
+    return "there is no such key; " + (f"did you mean `{near}`?" if near else f"there are {', '.join(known)}")
 
 
 def _keys(kind: Any, loc: Sequence[Any]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from crmbridge.model import ChangeEvent, Fields, FieldSpec, Message, Reading, RecordSpec, plain
+from crmbridge.model import ChangeEvent, Fields, FieldSpec, Message, Reading, RecordSpec, counted, plain
 from crmbridge.rules.engine import Engine
 from crmbridge.rules.rule import Case, Expected, Rule
 
@@ -44,7 +44,7 @@ def run_case(rule: Rule, case: Case, engine: Engine, faults: Callable[[Message],
     messages = [one.message for one in outcome.rendered]
     if not messages and case.expect:
         reason = verdict.reason if verdict else f"the rule does not look at {case.kind} records"
-        return [f"expected {len(case.expect)} messages, and the rule was silent: {reason}"]
+        return [f"expected {counted(len(case.expect), 'message')}, and the rule was silent: {reason}"]
     return _compare(messages, case.expect) + [f"step {one.step}: {fault}" for one in messages for fault in faults(one)]
 
 

@@ -14,9 +14,8 @@ whatever else reaches the output came from a record.
 
 from __future__ import annotations
 
-import difflib
 import operator
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -26,7 +25,7 @@ from jinja2 import nodes
 from jinja2.parser import Parser
 
 from crmbridge.errors import RenderError
-from crmbridge.model import FieldSpec, Reading, Unread, spans
+from crmbridge.model import FieldSpec, Reading, Unread, did_you_mean, spans
 from crmbridge.rules.meter import Meter, search, size
 from crmbridge.rules.needs import lookup, when_true
 from crmbridge.rules.values import (
@@ -450,11 +449,3 @@ COSTLY: Final[set[Callable[..., Any]]] = set()
 """Filters that parse what they are given."""
 READING: Final[set[Callable[..., Any]]] = set()
 """Filters that are told how texts are read, and in which zone instants are shown."""
-
-
-def did_you_mean(word: str, known: Collection[str]) -> str:
-    """`; did you mean "x"?` for the closest known word, or what is known if that is little, else nothing."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6) or [
-        name for name in sorted(known) if name.lower() == word.lower() or name.startswith(f"{word}.")
-    ]
-    return f'; did you mean "{close[0]}"?' if close else ""

@@ -14,8 +14,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from crmbridge.errors import RenderError
-from crmbridge.model import ChangeEvent, Fields, FieldSpec, FieldType, FieldValue, Kind, Reading, Unread, alike, as_written
-from crmbridge.rules.expression import did_you_mean
+from crmbridge.model import ChangeEvent, Fields, FieldSpec, FieldType, FieldValue, Kind, Reading, Unread, alike, as_written, did_you_mean
 from crmbridge.rules.meter import Meter, search, size
 from crmbridge.rules.values import PLAIN, Authored, contains, empty, equal, ordered, shown, told
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from crmbridge.intake.doubts import Kind
 from crmbridge.intake.poller import Cause
-from crmbridge.model import State, Why
+from crmbridge.model import State, Why, counted, times, verbs
 from crmbridge.store.interface import PauseKind
 from crmbridge.troubles.facts import DestinationFacts, DestinationState, Facts, SourceFacts
 from crmbridge.troubles.trouble import Code, Severity, Trouble
@@ -116,7 +116,7 @@ def _orders(facts: Facts) -> Iterator[Trouble]:
         name = "all" if pause.kind is PauseKind.ALL else pause.name
         what = "Everything" if pause.kind is PauseKind.ALL else f"The {pause.kind} {pause.name}"
         if waits and facts.now - pause.since > facts.late:
-            words = f"{what} is paused ({pause.reason}), and {waits} messages wait behind that"
+            words = f"{what} is paused ({pause.reason}), and {counted(waits, 'message', 'wait')} behind that"
             yield _trouble(Code.PAUSE_FORGOTTEN, _WARNING, name, words, f"crmbridge resume {name}", count=waits, since=pause.since)
         else:
             yield _trouble(Code.PAUSED, _NOTE, name, f"{what} is paused: {pause.reason}", f"crmbridge resume {name}", since=pause.since)
@@ -144,18 +144,19 @@ def _sources(facts: Facts) -> Iterator[Trouble]:
         about, count = waiting.source, waiting.count
         do = "crmbridge dead list, then crmbridge dead retry or dead drop"
         if waiting.failed and waiting.records:
-            words = f"{count} records of {about} could not be interpreted and are put aside"
+            words = f"{counted(count, 'record')} of {about} could not be interpreted and {verbs(count)['are']} put aside"
             mend = "crmbridge dead list, mend it in the CRM or its export, then crmbridge dead drop"
             yield _trouble(Code.RECORDS_ASIDE, _ERROR, about, words, mend, count=count, since=waiting.oldest)
         elif waiting.failed:
-            words = f"{count} webhook requests of {about} could not be interpreted"
+            words = f"{counted(count, 'webhook request')} of {about} could not be interpreted"
             yield _trouble(Code.REQUESTS_FAILED, _ERROR, about, words, do, count=count, since=waiting.oldest)
         elif facts.now - waiting.oldest > facts.late:
-            words = f"{count} webhook requests of {about} wait to be interpreted, the oldest since {waiting.oldest:%H:%M:%S}"
+            what, wait = counted(count, "webhook request"), verbs(count)["wait"]
+            words = f"{what} of {about} {wait} to be interpreted, the oldest since {waiting.oldest:%H:%M:%S}"
             yield _trouble(Code.REQUESTS_LATE, _WARNING, about, words, f"crmbridge doctor {about}", count=count, since=waiting.oldest)
     for rule in facts.undecided:
         if facts.now - rule.at < LATELY:
-            words = f"The rule {rule.about} could not be decided {rule.count} times lately: {rule.what}"
+            words = f"The rule {rule.about} could not be decided {times(rule.count)} lately: {rule.what}"
             yield _trouble(
                 Code.RULE_UNDECIDED, _WARNING, rule.about, words, "crmbridge explain RECORD, then crmbridge status --seen", count=rule.count
             )
@@ -165,7 +166,7 @@ _READ_IT: Final = (
     "mend it in the CRM or its export, or say how it writes (type, numbers, dates) and crmbridge reload, then crmbridge status --seen"
 )
 _DOUBTS: Final = {
-    Kind.UNREAD: (Code.FIELD_UNREAD, _WARNING, "{about} could not be read {count} times, and no rule can use it: {what}", _READ_IT),
+    Kind.UNREAD: (Code.FIELD_UNREAD, _WARNING, "{about} could not be read {times}, and no rule can use it: {what}", _READ_IT),
     Kind.GONE: (
         Code.FIELD_GONE,
         _ERROR,
@@ -198,7 +199,7 @@ def _doubts(facts: Facts) -> Iterator[Trouble]:
         if one.kind in (Kind.UNREAD, Kind.AHEAD) and facts.now - one.at > LASTING:
             continue
         code, severity, words, do = _DOUBTS[one.kind]
-        said = words.format(about=one.about, count=one.count, what=one.what)
+        said = words.format(about=one.about, times=times(one.count), what=one.what)
         yield _trouble(code, severity, one.about, said, do.format(source=one.about.partition("/")[0]), count=one.count, since=one.since)
 
 
@@ -287,13 +288,13 @@ def _destination(one: DestinationFacts, facts: Facts) -> Iterator[Trouble]:
 
 _DEAD: Final[dict[Why | None, tuple[Code, str]]] = {
     Why.UNRENDERABLE: (Code.DEAD_UNRENDERABLE, "could not be rendered"),
-    Why.EXPIRED: (Code.DEAD_EXPIRED, "were not said in time"),
+    Why.EXPIRED: (Code.DEAD_EXPIRED, "{were} not said in time"),
     Why.QUARANTINED: (Code.DEAD_QUARANTINED, "ended the process, or cannot be read"),
 }
 _HELD: Final[dict[Why | None, tuple[Code, str]]] = {
-    Why.SURGE: (Code.HELD_SURGE, "are held by the flood guard"),
-    Why.DRAFT: (Code.HELD_DRAFT, "of draft rules wait for your word"),
-    Why.CAP: (Code.HELD_CAP, "are held because the cap is reached"),
+    Why.SURGE: (Code.HELD_SURGE, "{are} held by the flood guard"),
+    Why.DRAFT: (Code.HELD_DRAFT, "of draft rules {wait} for your word"),
+    Why.CAP: (Code.HELD_CAP, "{are} held because the cap is reached"),
     Why.ADOPTED: (Code.HELD_ADOPTED, "may have been said before the database was adopted"),
 }
 
@@ -304,10 +305,10 @@ def _messages(facts: Facts) -> Iterator[Trouble]:
         name = one.destination
         match one.state:
             case State.DEAD:
-                code, words = _DEAD.get(one.why, (Code.DEAD_REJECTED, "were refused by the network"))
+                code, words = _DEAD.get(one.why, (Code.DEAD_REJECTED, "{were} refused by the network"))
                 do = f"crmbridge dead list --destination {name}, then dead retry or dead drop"
             case State.HELD:
-                code, words = _HELD.get(one.why, (Code.HELD_BY_HAND, "were held by hand"))
+                code, words = _HELD.get(one.why, (Code.HELD_BY_HAND, "{were} held by hand"))
                 do = f"crmbridge queue list --state held --destination {name}, then queue release or queue drop"
             case State.UNKNOWN if not one.looked_for:
                 code, words, do = Code.UNKNOWN, "may or may not be published", "crmbridge unknown list, then unknown resolve"
@@ -316,4 +317,4 @@ def _messages(facts: Facts) -> Iterator[Trouble]:
         counts[code, name] = (words, do, counts.get((code, name), ("", "", 0))[2] + one.count)
     for (code, name), (words, do, count) in counts.items():
         severity = _WARNING if code in (Code.HELD_DRAFT, Code.HELD_BY_HAND) else _ERROR
-        yield _trouble(code, severity, name, f"{count} messages for {name} {words}", do, count=count)
+        yield _trouble(code, severity, name, f"{counted(count, 'message')} for {name} {words.format(**verbs(count))}", do, count=count)

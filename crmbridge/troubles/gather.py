@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from crmbridge.intake.desk import Desk
 from crmbridge.intake.poller import Poller
 from crmbridge.intake.webhooks import Heard
+from crmbridge.model import counted, times
 from crmbridge.publisher.health import Health
 from crmbridge.publisher.publisher import Publisher
 from crmbridge.store.interface import Overview
@@ -42,10 +43,10 @@ def source(
     if unread:
         words = f"what webhooks name cannot be read: {unread}"
     elif poller and failing:
-        words = f"{failing} times: {poller.state.last_error}"
+        words = f"{times(failing)}: {poller.state.last_error}"
     elif poller and state is SourceState.LEARNING:
-        words = f"what exists is being learnt: {poller.state.read} records so far"
-    times = [at for at in (heard.accepted_at if heard else None, news) if at]
+        words = f"what exists is being learnt: {counted(poller.state.read, 'record')} so far"
+    heard_at = [at for at in (heard.accepted_at if heard else None, news) if at]
     return SourceFacts(
         name=name,
         type=type_,
@@ -66,7 +67,7 @@ def source(
         unreadable=unread,
         unreadable_since=desk.failing_since if desk else None,
         expect=expect,
-        heard_at=max(times, default=None),
+        heard_at=max(heard_at, default=None),
         repeated=repeated,
         refused=heard.refused if heard else 0,
         refusal=heard.refusal if heard else "",

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from crmbridge.contract import Reply, WebhookRequest
 from crmbridge.intake.webhooks import Webhooks
+from crmbridge.model import counted
 from crmbridge.server import read_body
 
 
@@ -63,7 +64,7 @@ def health_routes(ready: Callable[[], str], degraded: Callable[[], int] = lambda
     async def readyz(_: web.Request) -> web.Response:
         reason = ready()
         count = degraded()
-        more = f"degraded: {count} troubles, see `crmbridge status`\n" if count else ""
+        more = f"degraded: {counted(count, 'trouble')}, see `crmbridge status`\n" if count else ""
         return web.Response(text=f"{reason or 'ready'}\n{more}", status=503 if reason else 200)
 
     return [web.get("/healthz", healthz), web.get("/readyz", readyz)]

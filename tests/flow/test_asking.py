@@ -76,7 +76,7 @@ def test_a_backfill_says_once_what_was_there_before(bridge, crm, networks):
     assert fine(bridge.cli("backfill", "crm", "--since", "7d", "-y")).endswith("1 queued\n")
     bridge.quiet()
     assert sorted(networks.said_at_the_sink) == ["Deal 2 signed", "Deal 3 signed"]
-    assert fine(bridge.cli("backfill", "crm", "--since", "7d", "-y")) == "2 records lead to 0 messages that were not said\n"
+    assert fine(bridge.cli("backfill", "crm", "--since", "7d", "-y")) == "2 records lead to 0 messages not said yet\n"
     assert json.loads(bridge.ask("state_show", source="crm")["cursor"])["tables"].keys() == json.loads(cursor)["tables"].keys()
 
     put(crm, 3, "Deal 3", "open")

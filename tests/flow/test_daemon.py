@@ -227,7 +227,7 @@ def test_a_destination_with_open_messages_cannot_be_removed(daemon, networks):
     daemon.keep("wins")
     refused = daemon.cli("reload")
     assert refused.returncode == 1
-    assert "the destination sink has 1 queued messages: it cannot be removed yet" in refused.stderr
+    assert "the destination sink has 1 queued message: it cannot be removed yet" in refused.stderr
 
     networks.sink.default = answer(200)
     daemon.quiet()

@@ -417,7 +417,7 @@ def test_forgetting(daemon, networks):
     daemon.start()
     daemon.post(daemon.body(1, name="Secretive & Sons"))
     daemon.quiet()
-    assert "1 changes and 1 messages" in fine(daemon.cli("forget", "crm/Deal/1", "--yes"))
+    assert "1 change and 1 message" in fine(daemon.cli("forget", "crm/Deal/1", "--yes"))
     assert "no change of such a record" in fine(daemon.cli("explain", "crm/Deal/1"))
     assert daemon.stop() == 0
     for path in (daemon.folder / "data").iterdir():

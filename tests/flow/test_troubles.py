@@ -156,7 +156,7 @@ def test_sources(watched):
     watched.behave(odd_poll="fail")
     watched.daemon.start()
     with watched.trouble("source_never_read", "odd"):
-        assert watched.daemon.admin("GET", "/readyz")[1] == "ready\ndegraded: 1 troubles, see `crmbridge status`\n"
+        assert watched.daemon.admin("GET", "/readyz")[1] == "ready\ndegraded: 1 trouble, see `crmbridge status`\n"
         watched.behave()
     for how, code in (("fail", "source_failing"), ("login", "source_login"), ("limited", "source_limited"), ("raise", "source_faulty")):
         watched.behave(odd_poll=how)

@@ -63,9 +63,7 @@ def test_why_a_rule_is_silent():
     clauses, _ = compile_match({"Name": "Other"}, None)
     silent, out = rule(clauses=tuple(clauses)), Expected(destination="out")
     assert wrong(silent, out, out) == ["expected 2 messages, and the rule was silent: Name is Other: it is Parkers"]
-    assert wrong(SAYS, out, kind=Kind.DELETED) == [
-        "expected 1 messages, and the rule was silent: the rule does not look at deleted records"
-    ]
+    assert wrong(SAYS, out, kind=Kind.DELETED) == ["expected 1 message, and the rule was silent: the rule does not look at deleted records"]
     assert wrong(silent) == wrong(SAYS, kind=Kind.DELETED) == []
 
 

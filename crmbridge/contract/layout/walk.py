@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import Any, ClassVar, Final
 from crmbridge.contract.layout import Fault, LaidOut, Unsaid
 from crmbridge.contract.layout.shapes import Constant, Either, Items, Kind, Nothing, Number, Of, Path, Shape, Truth, Words
 from crmbridge.errors import Rejected
-from crmbridge.model import Literal, Text, Value, clean, shortened, visible
+from crmbridge.model import Literal, Text, Value, clean, did_you_mean, shortened, visible
 
 _NO_WORDS: Final = "takes no words of a record: they could choose what is shown, or whom it names"
 _LISTED: Final = 60  # words that a complaint still lists
@@ -249,8 +248,7 @@ def a(name: str) -> str:
 
 def meant(word: str, known: Collection[str]) -> str:
     """What was meant, if that is near; and what there is."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    said = f'; did you mean "{close[0]}"?' if close else ""
+    said = did_you_mean(word, known)
     listed = f" there {'are' if len(known) > 1 else 'is'} {', '.join(sorted(known))}" if len(known) <= _LISTED else ""
     return f"{said or ';'}{listed}" if listed else said
 

@@ -37,8 +37,8 @@ def failed(*why):
 
 
 GIVEN = {"before": {"stage": "open"}, "record": {"name": "Parkers", "stage": "won", "note": "7", "account": "Parkers Ltd"}}
-NOT_LOST = "expected 1 messages, and the rule was silent: stage to won: it was open and is lost"
-NOT_OPEN = "expected 1 messages, and the rule was silent: stage from open: it was lead and is won"
+NOT_LOST = "expected 1 message, and the rule was silent: stage to won: it was open and is lost"
+NOT_OPEN = "expected 1 message, and the rule was silent: stage from open: it was lead and is won"
 
 
 @proves("rules.tests", ([], ["0 passed, 0 failed", 0]), ([{"given": GIVEN, "expect": [{"to": "feed"}]}], PASSED))
@@ -48,7 +48,7 @@ NOT_OPEN = "expected 1 messages, and the rule was silent: stage from open: it wa
 @proves(
     "rules.tests.given.event",
     ("updated", PASSED),
-    ("deleted", failed("expected 1 messages, and the rule was silent: the rule does not look at deleted records")),
+    ("deleted", failed("expected 1 message, and the rule was silent: the rule does not look at deleted records")),
 )
 @proves("rules.tests.expect", ([{"to": "feed"}], PASSED), ([], failed("one message more than expected, to feed: 'Parkers is won'")))
 @proves("rules.tests.expect.to", ("feed", PASSED), ("other", failed("message 1 goes to feed, not to other")))
