@@ -1,8 +1,8 @@
 """What a connector is: the protocols it may fulfil, the options it takes, the facts it states.
 
-A connector is a folder with a `CONNECTOR`. It implements only what its vendor can do; the core asks with
-`isinstance` which abilities an object has. Any method may be `def` (run in that connector's own bounded
-executor) or `async def` (run on the loop); a connector picks one for each method.
+A connector is a folder with a `CONNECTOR`. It implements only what its vendor can do; with `isinstance`, the core finds
+out which abilities an object has. Any method may be `def` (run in that connector's own bounded executor) or `async def`
+(run on the loop). A connector picks one of the two for each method.
 
 A destination makes exactly one attempt and never retries; a source makes one read and stores nothing.
 """

@@ -12,25 +12,28 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 T = TypeVar("T")
 Maybe: TypeAlias = T | Awaitable[T]
 LONGEST_READ: Final = 120.0
-"""Seconds that a read of a source may take."""
+"""The longest time in seconds that a read of a source may take."""
 LONGEST_ATTEMPT: Final = 30.0
-"""Seconds that an attempt to publish may take."""
+"""The longest time in seconds that an attempt to publish may take."""
 
 
 class Caller:
-    """Calls one connector's methods: `async def` on the loop, `def` in threads that belong to this connector alone.
+    """A caller of one connector's methods: `async def` on the loop, `def` in threads that belong to this connector alone.
 
-    So a connector that hangs holds up nobody else. Context variables travel into the thread.
+    A connector that hangs therefore delays no other connector. Context variables travel into the thread.
     """
 
     def __init__(self, name: str, threads: int, within: float = LONGEST_READ) -> None:
-        """`within`: the seconds that a call may take. Connectors have deadlines; this is for those that break theirs."""
+        """Allow each call `within` seconds. Connectors have deadlines of their own; this limit is for a connector that breaks its own."""
         self.within = within
         self._executor = ThreadPoolExecutor(max(1, threads), thread_name_prefix=name)
         self._is_async: dict[Callable[..., Any], bool] = {}
 
     async def __call__(self, method: Callable[..., Maybe[T]], *args: Any, within: float | None = None) -> T:
-        """Raises TimeoutError after `within` seconds, this caller's own by default, and whatever the method raises."""
+        """Call `method` and return its result. `within` replaces this caller's own limit.
+
+        Raises TimeoutError when the limit has passed, and whatever the method raises.
+        """
         async with asyncio.timeout(self.within if within is None else within):
             return await self._called(method, args)
 
@@ -45,5 +48,5 @@ class Caller:
         return cast("T", result)
 
     def close(self) -> None:
-        """Take no more calls; a call that hangs is left to its thread."""
+        """Take no more calls. A call that hangs is left to its thread."""
         self._executor.shutdown(wait=False, cancel_futures=True)

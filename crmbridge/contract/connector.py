@@ -1,4 +1,4 @@
-"""A connector as its folder presents it, and what it is given."""
+"""A connector as its folder presents it, and the setting in which it is built."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Setting:
     """What the core gives a connector besides its options."""
 
     name: str
-    """As configured: the key under `sources:` or `destinations:`."""
+    """Its configured name: the key under `sources:` or `destinations:`."""
     network: Network = field(default_factory=Network)
     records: Mapping[str, RecordSpec] = field(default_factory=dict)
-    """For a source: the configured fields by record type; empty if none are configured."""
+    """For a source: the configured fields by record type. Empty if none are configured."""
     days: tzinfo = timezone.utc
-    """The configured time zone: where it is decided which day an instant belongs to."""
+    """The configured time zone. It decides which day an instant belongs to."""
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
     folder: Path = Path()
     """The folder of the configuration file, for relative paths."""
@@ -33,11 +33,11 @@ class Setting:
     feed: tuple[str, Secret] | None = None
     """The embedded feed's address and signing secret, for a chirp destination without a url."""
     uses: Uses = field(default_factory=Uses)
-    """For a destination: what rules ask of it."""
+    """For a destination: what the rules ask of it."""
 
     @property
     def token_file(self) -> Path | None:
-        """Where its token may be kept, if anywhere (`crmbridge.http.Tokens`)."""
+        """The file in which the connector may keep its token; None without a state folder (`crmbridge.http.Tokens`)."""
         return self.state_folder / f"{self.name}.token" if self.state_folder else None
 
 
@@ -46,9 +46,9 @@ class Manifest:
     """A file from which the vendor makes an app with exactly the rights that the rules need."""
 
     name: str
-    """What the file is called."""
+    """The name of the file."""
     text: Callable[[Any, Uses], str]
-    """`text(options, uses)`."""
+    """A function: `text(options, uses)` returns the content of the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +57,9 @@ class VendorPage:
 
     url: str
     read: date
-    """When."""
+    """The day on which the page was read."""
     says: str
-    """What is taken from it."""
+    """What the connector takes from the page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,53 +67,59 @@ class Connector:
     """A kind of source or destination, as its folder presents it."""
 
     name: str
-    """As in YAML: `type: slack`."""
+    """Its name in YAML: `type: slack`."""
     summary: str
-    """One line, for `crmbridge connectors`."""
+    """One line about it, for `crmbridge connectors`."""
     options: type[Options]
     build: Callable[[Any, Setting], Any]
-    """`build(options, setting)`: opens nothing; raises ValueError on options that contradict each other."""
+    """`build(options, setting)` makes the source or destination, and opens nothing. Raises ValueError on contradicting options."""
     record_fault: Callable[[Any, str], str] = lambda *_: ""
-    """For a source: `record_fault(options, record_type)` is why there is no such type, with those there are, else empty; pure."""
+    """For a source: `record_fault(options, record_type)` says why there is no such record type, and which there are.
+
+    Empty if there is one. Pure.
+    """
     field_fault: Callable[[Any, str, str], str] = lambda *_: ""
-    """For a source: `field_fault(options, record_type, field)` is why no field can have this name, else empty; pure."""
+    """For a source: `field_fault(options, record_type, field)` says why no field can have this name. Empty if one can. Pure."""
     documents: Sequence[VendorPage] = ()
-    """The vendor's pages that it was written from, the one that says most first."""
+    """The vendor's pages that the connector was written from. The one that says most comes first."""
     idempotent: bool = False
-    """For a destination: a repeat with the same key is not published again."""
+    """For a destination: a message sent again with the same key is not published again."""
     audience: Audience = Audience.COMPANY
-    """For a destination: who reads it, unless the configuration says otherwise."""
+    """For a destination: who reads it, unless the configuration names another audience."""
     audiences: frozenset[Audience] = frozenset(Audience)
-    """For a destination: what the configuration may say."""
+    """For a destination: the audiences that the configuration may name."""
     dynamic_channels: bool = False
     """For a destination: a channel may be made from a record (`channel: {for: ..., title: ...}`)."""
     max_age: timedelta = timedelta(hours=24)
-    """For a destination that is not public: how long after a change it may still be told, unless the configuration says otherwise."""
+    """For a destination that is not public: how old a change may be and still be told, unless the configuration says otherwise."""
     needs_channel: Callable[[Any], bool] = lambda _: False
     """For a destination: `needs_channel(options)` is true where every step must name a channel."""
     channel_example: str = "#wins"
-    """For a destination: what a channel may look like, for advice."""
+    """For a destination: an example of a channel, for advice."""
     channel_fault: Callable[[Any, str], str] = lambda *_: ""
-    """For a destination: `channel_fault(options, channel)` is why a step cannot name such a channel; empty if it can."""
+    """For a destination: `channel_fault(options, channel)` says why a step cannot name such a channel. Empty if it can."""
     can: Callable[[Any], frozenset[Ability]] = lambda _: frozenset({Ability.THREAD, Ability.CHANNEL})
-    """For a destination: `can(options)` is what rules may ask of it; the same as what the built destination can."""
+    """For a destination: `can(options)` is what rules may ask of it. The built destination can do the same."""
     lacks: Callable[[Any], Mapping[Ability, str]] = lambda _: {}
-    """For a destination: the abilities that this installation is not fit for, and what must be installed."""
+    """For a destination: the abilities that this installation lacks, each with what must be installed for it."""
     remarks: Callable[[Any, Spoken], Sequence[str]] = lambda *_: ()
-    """For a destination: `remarks(options, spoken)` is what people should know of a step before they rely on it; `lint` says it."""
+    """For a destination: `remarks(options, spoken)` is what people should know of a step before they rely on it. `lint` shows it."""
     lay_out: Callable[[Any, Any], LaidOut] | None = None
-    """For a destination with layouts: `lay_out(options, layout)` is what a layout comes to there. Pure; never raises for a bad one."""
+    """For a destination with layouts: `lay_out(options, layout)` is that layout as it would be sent, with its faults.
+
+    Pure; never raises for a bad layout.
+    """
     named: Callable[[str], Sequence[str]] = lambda _: ()
-    """For a destination whose messages have addresses of a form of their own: the ids of the message at such an address; pure."""
+    """For a destination whose messages have addresses in a form of its own: the ids of the message at such an address. Pure."""
     embedded: Callable[[Any], bool] = lambda _: False
     """For a destination: `embedded(options)` is true if it speaks to the feed that crmbridge itself runs."""
     manifest: Manifest | None = None
-    """For a destination whose vendor takes one."""
+    """For a destination whose vendor makes an app from a manifest file."""
     escape: str = ""
-    """For a destination: one sentence on how record text is kept from being more than text."""
+    """For a destination: one sentence that says why the text of a record can be nothing but text there."""
 
 
 def wanted(records: Mapping[str, RecordSpec], record_type: str, fields: Fields) -> Fields:
-    """`fields` narrowed to what is configured for the record type; everything if nothing is configured."""
+    """Narrow `fields` to those that are configured for the record type. Return all of them if nothing is configured for it."""
     spec = records.get(record_type)
     return fields if spec is None else {name: fields[name] for name in spec if name in fields}

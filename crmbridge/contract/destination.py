@@ -15,7 +15,7 @@ from crmbridge.model import Message, Receipt, Text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """At most `count` publications in any `seconds`."""
+    """A limit: at most `count` publications in any `seconds`."""
 
     count: int
     seconds: float
@@ -23,16 +23,16 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a network allows. Each figure stands under the vendor page that gives it."""
+    """What a network allows. Each figure stands below the vendor page that it comes from."""
 
     length: int | None = None
-    """The longest text, in the unit of `measure`."""
+    """The longest text that a message may have, in the unit of `measure`."""
     per_lane: Rate | None = None
     per_destination: Rate | None = None
     concurrency: int = 4
-    """Attempts under way at once."""
+    """The number of attempts that may be under way at once."""
     batch: int = 1
-    """Messages that one `publish_many` may take."""
+    """The number of messages that one `publish_many` may take."""
 
 
 class Ability(StrEnum):
@@ -42,20 +42,20 @@ class Ability(StrEnum):
     EDIT = "edit"  # Editable
     DELETE = "delete"  # Deletable
     FIND = "find"  # Findable
-    BLOCKS = "blocks"  # a layout of its own: a list of blocks
-    CARD = "card"  # a layout of its own: an Adaptive Card
-    MENTION = "mention"  # people who are named by e-mail address are notified
-    CHANNEL = "channel"  # more than one place: a step may name it
+    BLOCKS = "blocks"  # a list of blocks as its layout
+    CARD = "card"  # an Adaptive Card as its layout
+    MENTION = "mention"  # notifies people who are named by e-mail address
+    CHANNEL = "channel"  # has more than one channel: a step may name one
     MEDIA = "media"  # pictures
-    SUBJECT = "subject"  # a line apart that says what a message is about
+    SUBJECT = "subject"  # a line of its own that says what a message is about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spoken:
-    """What a step says by itself, as far as the configuration tells it."""
+    """What a step says by itself, as far as the configuration shows it."""
 
     words: str
-    """The rule's own words, of every branch; a blank stands for each value."""
+    """The rule's own words, of every branch. A blank stands for each value."""
     link: bool
     thread: bool
 
@@ -71,20 +71,21 @@ class Uses:
 
 @runtime_checkable
 class Destination(Protocol):
-    """A network that can be spoken to."""
+    """A network that messages can be published to."""
 
     limits: Limits
 
     def measure(self, text: Text) -> int:
-        """The length of `text` as the network counts it, mark-up and escapes included where it does."""
+        """Measure `text` as the network counts it: with mark-up and escapes where the network counts those."""
 
     def check(self) -> Maybe[None]:
-        """Log in without publishing; raises AuthFailed or another DeliveryError saying what is missing."""
+        """Log in without publishing. Raises AuthFailed or another DeliveryError that says what is missing."""
 
     def publish(self, message: Message, key: str, parent: Receipt | None) -> Maybe[Receipt]:
-        """One attempt, no retry; raises a DeliveryError. `parent` is what to reply to.
+        """Make one attempt to publish `message`, without a retry. `parent` is the message that it replies to. Raises a DeliveryError.
 
-        Where that is gone: HeadGone if the network refused, a receipt that is `alone` if it took the message without its thread.
+        If `parent` is gone: raises HeadGone where the network refused the reply; returns a receipt that is `alone` where the network
+        took the message without its thread.
         """
 
     def close(self) -> Maybe[None]:
@@ -96,7 +97,7 @@ class Batched(Protocol):
     """A destination that takes several messages in one request."""
 
     def publish_many(self, batch: Sequence[tuple[Message, str, Receipt | None]]) -> Maybe[Sequence[Receipt | DeliveryError]]:
-        """One attempt for all; one outcome for each, in order. An exception is the outcome of all."""
+        """Make one attempt to publish all messages, and return one outcome for each, in order. An exception is the outcome of all."""
 
 
 @runtime_checkable
@@ -104,9 +105,9 @@ class Findable(Protocol):
     """A destination that can be asked whether a message is there."""
 
     def find(self, message: Message, key: str, parent: Receipt | None, since: datetime) -> Maybe[Receipt | None]:
-        """The receipt of an attempt whose answer was lost and that began at `since` or later; None if it is not there (yet).
+        """Find the receipt of an attempt that began at `since` or later and whose answer was lost.
 
-        One look. Raises a DeliveryError if it cannot be asked.
+        Looks once. Returns None if the message is not there (yet). Raises a DeliveryError if the network cannot be asked.
         """
 
 
@@ -115,8 +116,10 @@ class Editable(Protocol):
     """A destination whose messages can be changed after they were published."""
 
     def edit(self, receipt: Receipt, message: Message, key: str) -> Maybe[Receipt]:
-        """Let the published message say `message` from now on. A repeat changes nothing more. Raises a DeliveryError: HeadGone
-        if there is nothing to change any more."""
+        """Change the published message to `message`. A repeat changes nothing more.
+
+        Raises a DeliveryError: HeadGone if the message is no longer there to be changed.
+        """
 
 
 @runtime_checkable
@@ -124,4 +127,4 @@ class Deletable(Protocol):
     """A destination whose messages can be taken back."""
 
     def delete(self, receipt: Receipt) -> Maybe[None]:
-        """Take a published message back; one that is gone already is fine. Raises a DeliveryError."""
+        """Take a published message back. It is no error if it is gone already. Raises a DeliveryError."""

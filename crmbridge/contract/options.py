@@ -1,4 +1,4 @@
-"""What connectors are configured with: options that state themselves, and secrets that never show."""
+"""What connectors are configured with: options that describe themselves, and secrets that are never shown."""
 
 from __future__ import annotations
 
@@ -35,22 +35,28 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     def objections(self, *, public: bool) -> list[tuple[tuple[str | int, ...], str]]:
-        """What is wrong with these options where they are used, as (path, message).
+        """List what is wrong with these options in the place where they are used, as (path, message).
 
         `public`: the daemon's webhooks can be reached from outside (`server.public_url` is set, or it listens on more than loopback).
         """
         return []
 
     def unusable(self) -> list[tuple[tuple[str | int, ...], str]]:
-        """What is wrong with the values of secrets, as (path, message), never naming them. Asked only where all of them can be read."""
+        """List what is wrong with the values of secrets, as (path, message), without naming a value.
+
+        The core asks this only where all secrets can be read.
+        """
         return []
 
     def notes(self) -> list[tuple[tuple[str | int, ...], str]]:
-        """What works, and what people should know of it before they rely on it, as (path, message)."""
+        """List what works but people should know of before they rely on it, as (path, message)."""
         return []
 
     def reading(self, days: tzinfo) -> Reading:
-        """How values from this source are read; `days` is the configured time zone. Most give numbers and stamps as JSON has them."""
+        """Return how values from this source are read. `days` is the configured time zone.
+
+        Most sources give numbers and stamps as JSON has them; this default is for those.
+        """
         return Reading(days=days)
 
 
@@ -63,16 +69,16 @@ def _zone_name(name: str) -> str:
 
 
 def _unquoted(raw: Any) -> Any:
-    """An example that YAML takes for a number, as it was written."""
+    """Return an example that YAML takes for a number as the text that was written."""
     return str(raw) if isinstance(raw, (Decimal, float)) else raw
 
 
 ZoneName = Annotated[str, AfterValidator(_zone_name)]
-"""The name of a time zone, as IANA has it."""
+"""The name of a time zone in the IANA database."""
 
 
 class Written(Options):
-    """How a source writes what it gives as text, where nothing but its people can say it."""
+    """How a source writes its values as text, for sources of which only their people can say it."""
 
     numbers: Annotated[
         Literal["1234.5", "1,234.5", "1234,5", "1.234,5", "1 234,5", "1 234.5", "1'234.5", "1,23,456.7"] | None, BeforeValidator(_unquoted)
@@ -88,14 +94,14 @@ class Written(Options):
         return Reading(self.numbers, self.dates, ZoneInfo(self.zone) if self.zone else None, days)
 
 
-_LOOK_AGAIN: Final = 0.5  # seconds for which a secret's file is not looked at again: many are read for every message
+_LOOK_AGAIN: Final = 0.5  # seconds for which a secret's file is not checked again: a secret is read many times for one message
 
 
 class Secret:
-    """A credential given as `{env: NAME}`, `{file: PATH}` or `{credential: NAME}`; prints as `***`.
+    """A credential given as `{env: NAME}`, `{file: PATH}` or `{credential: NAME}`. It prints as `***`.
 
     `credential` names a file in systemd's `$CREDENTIALS_DIRECTORY`. A file that changes is read again, within half a second.
-    A bare string is taken too, so that examples run, and `literal` says so for the linter.
+    A bare string is taken too, so that examples run; `literal` tells the linter of it.
     """
 
     __slots__ = ("_cached", "_kind", "_lock", "_looked_at", "_name", "_stamp")
@@ -111,21 +117,21 @@ class Secret:
 
     @property
     def literal(self) -> bool:
-        """True if the secret's value stands in the configuration itself."""
+        """True if the value of the secret stands in the configuration itself."""
         return self._kind == "literal"
 
     @property
     def file(self) -> Path | None:
-        """The file that holds it, if one does."""
+        """The file that holds the secret, if one does."""
         return Path(self._name) if self._kind == "file" else None
 
     def within(self, folder: Path) -> None:
-        """A relative file is one beside the configuration, wherever crmbridge is started."""
+        """Find a relative file beside the configuration, wherever crmbridge is started."""
         if self._kind == "file":
             self._name = str(folder / self._name)
 
     def open_to_all(self) -> str | None:
-        """The name of its file if every user of this machine can read it."""
+        """Return the name of the secret's file if every user of this machine can read it, else None."""
         if self._kind != "file":
             return None
         try:
@@ -134,9 +140,9 @@ class Secret:
             return None
 
     def reveal(self) -> str:
-        """The value, without a file's trailing newline.
+        """Return the value, without a file's trailing newline.
 
-        Raises ValueError, with what is missing and never the value, if it cannot be read or is empty.
+        Raises ValueError if the value cannot be read or is empty. The error names what is missing, and never the value.
         """
         match self._kind:
             case "literal":
@@ -195,7 +201,7 @@ class Secret:
 
     @classmethod
     def parse(cls, raw: Any) -> Secret:
-        """From YAML: a string, or a mapping with exactly one of env, file, credential."""
+        """Make a secret of what YAML holds: a string, or a mapping with exactly one of env, file, credential."""
         if isinstance(raw, Secret):
             return raw
         if isinstance(raw, str):
@@ -240,11 +246,14 @@ def _one_or_more(raw: Any) -> Any:
 
 
 Secrets = Annotated[list[Secret], BeforeValidator(_one_or_more), Field(min_length=1, max_length=5)]
-"""One secret, or several while one is exchanged for another."""
+"""One secret, or several while an old one is being replaced by a new one."""
 
 
 def login_secret(secret: Secret) -> str:
-    """The value, for a source that logs in with it. Raises SourceError, with what is missing and never the value, if it cannot be read."""
+    """Reveal the secret with which a source logs in.
+
+    Raises SourceError if it cannot be read. The error names what is missing, and never the value.
+    """
     try:
         return secret.reveal()
     except ValueError as error:
@@ -252,11 +261,14 @@ def login_secret(secret: Secret) -> str:
 
 
 def revealed(secrets: Sequence[Secret]) -> list[str]:
-    """Those that can be read: one that cannot shuts nobody out who proves to know another. For what senders show us."""
+    """Reveal the secrets that senders show us, as far as they can be read.
+
+    A secret that cannot be read shuts out nobody who proves to know another one.
+    """
     values = []
     for secret in secrets:
         try:
             values.append(secret.reveal())
         except ValueError as error:
-            _log.error("a sender's secret cannot be read", extra={"reason": str(error)})  # not for the sender's eyes
+            _log.error("a sender's secret cannot be read", extra={"reason": str(error)})  # for operators alone, never for the sender
     return values

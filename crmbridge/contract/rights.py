@@ -1,4 +1,4 @@
-"""What a login must be let to do, so that its source or destination keeps what it promises."""
+"""The rights that a login needs, so that its source or destination keeps its promises."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crmbridge.contract.calls import Maybe
 
 
 class Promise(StrEnum):
-    """What is told of a CRM, or said on a network, as far as the login is let to."""
+    """A promise of a source or destination that depends on the rights of its login."""
 
     CHANGES = "changes"
     DELETIONS = "deletions"
@@ -28,25 +28,25 @@ class Promise(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Right:
-    """One thing that a promise needs, and whether the login has it."""
+    """One right that a promise needs, and whether the login has it."""
 
     name: str
-    """As the vendor calls it, so that an administrator finds it."""
+    """Its name in the vendor's words, so that an administrator finds it."""
     promise: Promise
     lost: str
-    """What is lost without it: a clause that an administrator of the CRM understands."""
+    """What is lost without this right: a clause that an administrator of the CRM understands."""
     refused: str = ""
-    """What was said where it was asked for; empty if the right is given."""
+    """The vendor's answer where the right is refused. Empty if the right is given."""
     note: str = ""
-    """What asking cannot settle, or what may be meant so: `doctor` says it, and it is no trouble."""
+    """What asking cannot settle, or what may be intended. `doctor` shows it, and it is no trouble."""
 
 
 @runtime_checkable
 class Entitled(Protocol):
-    """A source or destination whose promises need rights that nobody misses until something is not told, or not as it should be."""
+    """A source or destination whose promises need rights. Without one of them, something is not told, or is told wrongly; nothing fails."""
 
     def rights(self) -> Maybe[Sequence[Right]]:
-        """All of them, each proved by asking for just that: a small read each, for they are looked at again and again.
+        """Prove every right by a request that needs just that right. Each request is a small read, for rights are checked again and again.
 
-        Raises SourceError, or DeliveryError, where nobody can be asked now: then nothing is known of any.
+        Raises SourceError, or DeliveryError, where nobody can be asked now. Then nothing is known of any right.
         """

@@ -1,4 +1,4 @@
-"""Rows of a page, read one by one: a row that cannot be read costs that row, and never the page."""
+"""Rows of a page, read one by one. A row that cannot be read is lost alone; the rest of its page is read."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from crmbridge.telemetry import redact
 R = TypeVar("R")
 T = TypeVar("T")
 _SEEN: Final = 4096  # characters of a row that are kept for a person
-_REASON: Final = 300  # characters of a reason
-_TELLING: Final = 3  # characters from which a value in an error's words tells something
-_MANY: Final = 10  # rows: where not one of so many can be read, it is not the rows that are odd
+_REASON: Final = 300  # characters of a reason that are kept
+_TELLING: Final = 3  # a value of fewer characters gives nothing away in an error's words
+_MANY: Final = 10  # rows: if none of so many can be read, the source is at fault, not its rows
 
 
 @dataclass(slots=True)
 class ReadRows(Generic[R, T]):
-    """What became of each row, in their order."""
+    """What became of each row, in the order of the rows."""
 
     _found: list[tuple[R, T] | Observation] = field(default_factory=list)
 
     @property
     def good(self) -> list[tuple[R, T]]:
-        """The rows that could be read, with what was read."""
+        """The rows that could be read, each with the result of its reading."""
         return [one for one in self._found if not isinstance(one, Observation)]
 
     def observations(self, of: Callable[[T], Iterable[Observation]] = lambda one: (cast("Observation", one),)) -> list[Observation]:
-        """All of them, an unreadable one where its row stands: of one record the last one counts."""
+        """Return all observations, an unreadable one in the place of its row. The order counts: the last observation of a record wins."""
         found: list[Observation] = []
         for one in self._found:
             found += (one,) if isinstance(one, Observation) else of(one[1])
@@ -49,14 +49,14 @@ def each(
     values: Callable[[R], Any] = lambda row: row,
     all_or_none: bool = False,
 ) -> ReadRows[R, T]:
-    """`read(row)` of each row that can be read, and an unreadable observation in place of each that cannot.
+    """Read each row, and put an unreadable observation in place of each row that cannot be read.
 
-    `read` raises ValueError (or anything unforeseen) for an odd row; a CrmbridgeError is about more than a row and goes through.
-    `id` gives what names a row, if anything does. `spec` are the configured fields: only their values are kept, and of none that
-    is secret; of all others what kind of value they have. `values` gives a row's values by name.
+    `read` raises ValueError (or anything unforeseen) for an odd row. A CrmbridgeError concerns more than a row and goes through.
+    `id` returns what names a row, if anything does. `values` returns a row's values by name. `spec` are the configured fields. Of
+    an unreadable row, only the values of configured fields that are not secret are kept; of all others, only the type of the value.
 
-    `all_or_none`: on a first read, or where the next page is found by the
-    last row of this one, a page on which nothing can be read is an error of the source. Raises that first error then.
+    `all_or_none` is for a first read, or where the next page is found by the last row of this one. With it, a page on which
+    nothing can be read is an error of the source: the error of its first row is raised. The same holds for any page of ten or more rows.
     """
     found = ReadRows[R, T]()
     shown = {name for name, one in (spec or {}).items() if one.sensitivity is not Sensitivity.SECRET}
@@ -78,13 +78,13 @@ def each(
 
 
 def _reason(error: Exception, row: Any, shown: set[str]) -> str:
-    """An error's words without the values that nobody may see: Python's own quote what they choke on."""
+    """Return an error's words without the values that nobody may see. Python's own errors quote the value that they fail on."""
     words = str(error) if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: {error}"
     return redact(without(words, (value for name, value in row.items() if name not in shown) if isinstance(row, Mapping) else ()))[:_REASON]
 
 
 def without(words: str, values: Iterable[Any]) -> str:
-    """`words` without any of `values`."""
+    """Replace each of `values` in `words` by `***`."""
     for value in values:
         text = "" if value is None or isinstance(value, (bool, dict, list, tuple)) else str(value)
         if len(text) >= _TELLING:
@@ -111,7 +111,7 @@ def _unreadable(
 
 
 def _seen(row: Any, shown: set[str]) -> str:
-    """As much of a row as people may see who look after crmbridge: what is not configured is nobody's business here."""
+    """Show as much of a row as an operator may see. Values of fields that are not configured are not shown."""
     if not isinstance(row, Mapping):
         return f"a {type(row).__name__}"
     return ", ".join(f"{name}: {value!r}" if name in shown else f"{name}: ({type(value).__name__})" for name, value in row.items())

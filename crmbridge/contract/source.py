@@ -1,4 +1,4 @@
-"""What a source may be able to do; it implements what its vendor can."""
+"""What a source may be able to do. A source implements what its vendor can."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from crmbridge.contract.calls import Maybe
 from crmbridge.model import Cursor, FieldType, Observation, Page
 
 CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
-"""Headers that prove who sends. They are never stored, so that `parse` does not see them."""
+"""The headers that prove who sends. They are never stored, so `parse` does not see them."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookRequest:
     """A request as it arrived: raw bytes, header names in lower case, the first of repeated headers, the query still encoded.
 
-    `headers`, `body` and `received_at` are stored, and `parse` sees them; all else is for the door alone.
+    `headers`, `body` and `received_at` are stored, and `parse` sees them. Everything else is seen only by the door.
     """
 
     headers: Mapping[str, str]
     body: bytes
     query: str
-    """What stands behind the ? of the address. It is never stored: some senders show a secret there."""
+    """The part of the address after the `?`. It is never stored: some senders show a secret there."""
     received_at: datetime
     path: str = ""
-    """What stands behind /hooks/<source>/ in the address: a secret, for senders that can prove nothing else. It is never stored."""
+    """The part of the address after /hooks/<source>/: a secret, for senders that can prove nothing else. It is never stored."""
     method: str = "POST"
     address: str = ""
-    """Path and query as they were asked for, still encoded: some senders sign them. It is never stored."""
+    """Path and query as they were requested, still encoded: some senders sign them. It is never stored."""
     repeated: frozenset[str] = frozenset()
     """The names of headers that came more than once, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a webhook's sender is answered."""
+    """The answer to a webhook's sender."""
 
     status: int
     body: bytes = b""
     content_type: str = "text/plain; charset=utf-8"
     headers: Mapping[str, str] = field(default_factory=dict)
-    """More headers of the answer, for a handshake."""
+    """Further headers of the answer, for a handshake."""
 
 
 @runtime_checkable
@@ -51,12 +51,12 @@ class Source(Protocol):
     """A CRM that can be read."""
 
     def check(self) -> Maybe[None]:
-        """Log in and prove that every configured field can be read; raises SourceError saying what is missing."""
+        """Log in and prove that every configured field can be read. Raises SourceError that says what is missing."""
 
     def poll(self, cursor: Cursor | None) -> Maybe[Page]:
-        """One page of records changed at or after `cursor`; None reads from the very beginning.
+        """Read one page of records that changed at or after `cursor`. None reads from the very beginning.
 
-        Raises SourceError; the core then asks again with the same cursor after a backoff.
+        Raises SourceError. The core then asks again with the same cursor after a backoff.
         """
 
     def close(self) -> Maybe[None]:
@@ -68,64 +68,65 @@ class WebhookSource(Protocol):
     """A CRM that calls us."""
 
     def verify(self, request: WebhookRequest) -> None:
-        """Prove the sender and the form, on raw bytes; raises InvalidRequest (InvalidSignature)."""
+        """Prove the sender and the form of a request, on raw bytes. Raises InvalidRequest (InvalidSignature)."""
 
     def parse(self, request: WebhookRequest) -> Sequence[Observation]:
-        """The observations in a verified request; raises ValueError saying what could not be read."""
+        """Return the observations in a verified request. Raises ValueError that says what could not be read."""
 
     def reply(self, accepted: bool) -> Reply:
-        """The answer this sender wants: once stored, or when we cannot store now."""
+        """Return the answer that this sender wants: `accepted` once the request is stored, otherwise when it cannot be stored now."""
 
 
 @runtime_checkable
 class Greeting(Protocol):
-    """A source whose senders ask first whether somebody listens: a handshake, for which nothing is stored."""
+    """A source whose senders first ask, in a handshake, whether somebody listens. Nothing is stored for a handshake."""
 
     def greet(self, request: WebhookRequest) -> Reply | None:
-        """The answer to a handshake, short and never HTML; None where the request is none. Raises InvalidRequest.
+        """Answer a handshake, with a short body that is never HTML. Return None if the request is no handshake. Raises InvalidRequest.
 
-        Asked before `verify`, and for GET and HEAD, which are always handshakes: without an answer they are refused with 405.
+        The door asks this before `verify`, and for every GET and HEAD, which are always handshakes: one that gets no answer here is
+        refused with 405.
         """
 
 
 @runtime_checkable
 class Discreet(Protocol):
-    """A source whose senders show a secret elsewhere than in CREDENTIALS, in the query or in the path."""
+    """A source whose senders show a secret in the query or in the path, outside the headers in CREDENTIALS."""
 
     def storable(self, request: WebhookRequest) -> WebhookRequest:
-        """A verified request without that secret; `parse` gets this one."""
+        """Return a verified request without that secret. `parse` gets this one."""
 
 
 @runtime_checkable
 class Rereading(Protocol):
-    """A source that can read single records whole: what its webhooks name, as it is now."""
+    """A source that can read single records whole, as they are now: those that its webhooks name."""
 
     def fetch_many(self, record_type: str, ids: Sequence[str]) -> Maybe[Sequence[Observation]]:
-        """These records, in any order, without those that are gone or out of sight. Raises SourceError."""
+        """Read these records, in any order. Leave out those that are gone or out of sight. Raises SourceError."""
 
 
 @runtime_checkable
 class Rewindable(Protocol):
-    """A source that can be read from any instant on: for `backfill`, `audit` and `state set`."""
+    """A source that can be read from any instant on, for `backfill`, `audit` and `state set`."""
 
     def since(self, moment: datetime) -> Maybe[Cursor]:
-        """The cursor from which `poll` reads what changed at `moment` or later. Raises SourceError."""
+        """Return the cursor from which `poll` reads what changed at `moment` or later. Raises SourceError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
-    """How one record type may be gone through, besides being polled."""
+    """How all records of one type can be gone through, besides being polled."""
 
     ids_every: timedelta | None
-    """How often all ids are listed, for what was deleted; None: never."""
+    """How often all ids are listed, to find deleted records. None: never."""
     rows_every: timedelta | None
-    """How often all records are compared, for what changed without its stamp; None: never."""
+    """How often all records are compared, to find changes that left their stamp as it was. None: never."""
     most_ids: int
-    """With more records than this ids are not listed."""
+    """If there are more records than this, their ids are not listed."""
     most_rows: int
-    """With more records than this they are not compared."""
+    """If there are more records than this, they are not compared."""
     certain: bool = True
-    """A walk meets everything that is there all the time. Else what lacks is gone only once it lacks twice in a row."""
+    """Whether a walk surely meets every record that is there all the time. If not, a record is gone only if two walks in a row miss it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,41 +135,47 @@ class Stretch:
 
     ids: Sequence[str]
     observations: Sequence[Observation] = ()
-    """Of the same records, if they are compared."""
+    """The observations of the same records, if they are compared."""
     bookmark: str | None = None
-    """Where the next stretch begins; None: this was the last."""
+    """Where the next stretch begins. None: this was the last one."""
 
 
 @runtime_checkable
 class Walking(Protocol):
-    """A source that can go through all that there is: for what no stamp tells of."""
+    """A source that can go through all records there are, to find changes that no stamp tells of."""
 
     def walks(self) -> Mapping[str, Walk]:
-        """By record type."""
+        """Return how each record type can be walked through, by its name."""
 
     def walk(self, record_type: str, bookmark: str | None, rows: bool) -> Maybe[Stretch]:
-        """The stretch from `bookmark` on; None is the beginning. `rows`: with whole records, not with their ids alone.
+        """Read the stretch that begins at `bookmark`; None is the beginning. With `rows` it holds whole records, else only their ids.
 
-        A record that is there all the time stands in one of them, if the walk is `certain`.
+        If the walk is `certain`, each record that is there all the time stands in one of the stretches.
 
-        Raises SourceError; the walk then begins anew later.
+        Raises SourceError. The walk then begins anew later.
         """
 
 
 @runtime_checkable
 class Acknowledging(Protocol):
-    """A source that forgets what it was asked to: a queue at the vendor."""
+    """A source that drops what was read once it is told to: a queue at the vendor."""
 
     def ack(self, cursor: Cursor) -> Maybe[None]:
-        """What was read up to `cursor` is recorded here for good, and may go. Raises SourceError; then it comes again."""
+        """Tell the vendor that everything up to `cursor` is recorded here for good, and may be dropped.
+
+        Raises SourceError. The vendor then sends it again.
+        """
 
 
 @runtime_checkable
 class Streaming(Protocol):
-    """A source that keeps a connection open and yields pages as they come, instead of being polled."""
+    """A source that keeps a connection open and yields pages as they arrive, instead of being polled."""
 
     def pages(self, cursor: Cursor | None) -> AsyncIterator[Page]:
-        """Pages behind `cursor`, for ever. Raises SourceError; it is called again with the last recorded cursor after a backoff."""
+        """Yield the pages behind `cursor`, for ever.
+
+        Raises SourceError. The core then calls this again after a backoff, with the last recorded cursor.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +192,7 @@ class Teams(Protocol):
     """A source that knows who works on a record: its owner and its team."""
 
     def members(self, record_type: str, id: str) -> Maybe[Sequence[Member]]:
-        """The owner first. Raises SourceError."""
+        """Return the people who work on a record, the owner first. Raises SourceError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,13 +200,13 @@ class FieldInfo:
     """One field of a record type, as the vendor describes it."""
 
     name: str
-    """As it is written under `fields:`."""
+    """Its name as it is written under `fields:`."""
     label: str
     type: FieldType
     choices: Mapping[str, str] = field(default_factory=dict)
-    """For a picklist: labels by value."""
+    """For a picklist: the labels by value."""
     required: bool | None = None
-    """Whether every record has a value there; None if the vendor does not say."""
+    """Whether every record has a value in this field. None if the vendor does not say."""
 
 
 @runtime_checkable
@@ -207,12 +214,12 @@ class Describing(Protocol):
     """A source that says which record types and fields there are."""
 
     def schema(self, record_type: str) -> Maybe[Sequence[FieldInfo]]:
-        """The fields that this login may read. Raises SourceError, also for a type that is not there."""
+        """Return the fields that this login may read. Raises SourceError, also for a record type that does not exist."""
 
 
 @runtime_checkable
 class Baseline(Protocol):
-    """A source that can enumerate what exists, so that a first start learns it silently."""
+    """A source that can list every record there is, so that a first start learns all of them silently."""
 
     def enumerates(self) -> bool:
-        """True if `poll(None)` and its following pages yield every record there is."""
+        """Say whether `poll(None)` and the pages after it yield every record there is."""

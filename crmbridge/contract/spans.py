@@ -13,7 +13,7 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def parse_duration(raw: Any) -> timedelta:
-    """`30s`, `5m`, `6h` or `7d`. Raises PydanticCustomError."""
+    """Read a duration: `30s`, `5m`, `6h` or `7d`. Raises PydanticCustomError."""
     if isinstance(raw, timedelta):
         return raw
     match = re.fullmatch(r"([0-9]{1,6})([smhd])", raw.strip()) if isinstance(raw, str) else None
@@ -23,7 +23,7 @@ def parse_duration(raw: Any) -> timedelta:
 
 
 def show_duration(value: timedelta) -> str:
-    """The inverse of `parse_duration`, in the largest unit that fits."""
+    """Write a duration in the largest unit that fits. This is the inverse of `parse_duration`."""
     seconds = int(value.total_seconds())
     for unit in ("d", "h", "m"):
         if seconds % _UNITS[unit] == 0:
@@ -57,5 +57,5 @@ DurationOrOff = Annotated[
 
 
 def every(said: timedelta | Literal["off"] | None, otherwise: timedelta | None) -> timedelta | None:
-    """The interval that somebody said, None for `off`, else what is usual."""
+    """Return the interval that somebody set: None for `off`, and `otherwise` if nothing was set."""
     return otherwise if said is None else said if isinstance(said, timedelta) else None

@@ -1,6 +1,6 @@
 """The kit for sources that are called: proof of the sender, handshakes, and a map from a body to observations.
 
-`Hook` does all of it by options; a source with code of its own takes the functions that it needs.
+`Hook` does all of this by options. A source with code of its own takes the functions that it needs.
 """
 
 from crmbridge.hooks.bodies import Form

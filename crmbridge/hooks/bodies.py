@@ -1,4 +1,6 @@
-"""Bodies from strangers: JSON, or a form as browsers and PHP write it. What two readers could read in two ways is refused. Pure.
+"""Strict reading of bodies from strangers: JSON, or a form as browsers and PHP write it. Pure.
+
+What two readers could read in two ways is refused.
 
 A form's names may be nested: `a[b]=1` is a mapping, `a[]=1&a[]=2` a list, `a[0][b]=1` a mapping with the key 0, as PHP has it.
 https://url.spec.whatwg.org/#application/x-www-form-urlencoded, https://www.php.net/manual/en/reserved.variables.post.php
@@ -28,7 +30,7 @@ _DEEPEST: Final = 8
 
 
 def check_type(request: WebhookRequest, form: Form) -> None:
-    """Raises InvalidRequest (415) where the request says itself that its body is of another kind."""
+    """Check that the request does not name another type for its body. Raises InvalidRequest (415) if it does."""
     given = clean(request.headers.get("content-type", ""))
     if form == "json" and _NOT_JSON.match(given):
         raise InvalidRequest(f"the body must be JSON, not {given[:80]}", 415)
@@ -37,12 +39,12 @@ def check_type(request: WebhookRequest, form: Form) -> None:
 
 
 def read_body(data: bytes, form: Form) -> Any:
-    """The body as mappings, lists and values. Raises ValueError."""
+    """Read the body into mappings, lists and values. Raises ValueError."""
     return strict_json(data) if form == "json" else strict_form(data)
 
 
 def strict_form(data: bytes) -> dict[str, Any]:
-    """A form's fields, nested as their names say; every value is a text. Raises ValueError."""
+    """Read the fields of a form, nested as their names say. Every value is a text. Raises ValueError."""
     found: dict[str, Any] = {}
     for name, value in pairs(data):
         match = _NAME.fullmatch(name)
@@ -53,7 +55,7 @@ def strict_form(data: bytes) -> dict[str, Any]:
 
 
 def pairs(data: bytes) -> list[tuple[str, str]]:
-    """The names and values of a form or a query, decoded, in order. Raises ValueError."""
+    """Read the names and values of a form or a query, decoded and in order. Raises ValueError."""
     if not data:
         return []
     pieces = data.split(b"&", _MOST_PAIRS)

@@ -1,7 +1,7 @@
 """Handshakes: what a sender asks once, to find out whether somebody listens, and how it is answered.
 
-Nothing is stored for one. What is echoed is bounded, printable, and told as text or JSON, never as HTML. A stranger who asks learns
-what he sent.
+Nothing is stored for a handshake. What is echoed is bounded and printable, and is sent as text or JSON, never as HTML. So a stranger
+who asks learns only what he sent.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ Asked = Annotated[Way, BeforeValidator(_asked)]
 
 
 class VerifyToken(Options):
-    """What the sender shows, to prove that it is who was told of this address."""
+    """The token by which the sender proves that it was told of this address."""
 
     name: str = Field(description="The token's name in the query, like hub.verify_token.", min_length=1, max_length=100)
     secret: Secrets = Field(description="The token.")
 
 
 class Echo(Options):
-    """A value of the request is sent back."""
+    """A handshake in which a value of the request is sent back."""
 
     scheme: Literal["echo"] = Field(description="The scheme.")
     method: Literal["GET", "POST"] = Field("POST", description="How it is asked.")
@@ -62,19 +62,19 @@ class Echo(Options):
 
 
 class Hello(Options):
-    """GET and HEAD are answered 200."""
+    """A handshake in which GET and HEAD are answered 200."""
 
     scheme: Literal["hello"] = Field(description="The scheme.")
 
 
 Challenge = Annotated[Echo | Hello, Field(discriminator="scheme")]
-"""What a sender asks before it sends."""
+"""The handshake of a sender, before it sends."""
 
 
 def answer(challenge: Challenge | None, request: WebhookRequest, form: Form) -> Reply | None:
-    """The answer to a handshake; None where the request is none. Raises InvalidSignature for one that lacks its token.
+    """Answer a handshake. Return None if the request is none. Raises InvalidSignature for a handshake that lacks its token.
 
-    `Echo.signed` is the caller's to see to: he knows the signature.
+    `Echo.signed` is checked by the caller, who knows the signature.
     """
     match challenge:
         case Hello():
@@ -112,7 +112,7 @@ def _value(where: Way, request: WebhookRequest, form: Form) -> str | None:
             found = values[0] if len(values) == 1 else None
         case _:
             if len(request.body) > _LONGEST:
-                return None  # a handshake is short, and what is not is read once it has proved its sender
+                return None  # a handshake is short; a longer body is read once it has proved its sender
             try:
                 found = at(read_body(request.body, form), where.parts)
             except ValueError:

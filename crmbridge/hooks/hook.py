@@ -1,4 +1,4 @@
-"""A source that is called, by its configuration alone: the door's questions, answered by signature, challenge and map."""
+"""A source that is called, made by its configuration alone: signature, challenge and map answer the door's questions."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from crmbridge.model import Observation, Reading
 
 _UNREAD: Final = object()
 _VERIFIED: Final = 256  # bodies kept between verify and parse
-_SMALL: Final = 16 * 1024  # bytes of a body that is kept
-_SHORT: Final = 8  # characters of a secret that may stand anywhere by chance
+_SMALL: Final = 16 * 1024  # bytes of the largest body that is kept
+_SHORT: Final = 8  # a shorter secret may stand anywhere by chance
 
 
 class Hook:
-    """Implements `crmbridge.contract.WebhookSource`, `Greeting` and `Discreet`; a source has one, or is one."""
+    """An implementation of `crmbridge.contract.WebhookSource`, `Greeting` and `Discreet`. A source has one, or is one."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Hook:
         repeats_within: timedelta = timedelta(days=4),
         rereads: bool = False,
     ) -> None:
-        """`rereads`: the source reads whole what a webhook names (`fetch_many`)."""
+        """Set up the hook. `rereads`: the source reads whole the records that a webhook names (`fetch_many`)."""
         self._signature = options.signature
         self._challenge = options.challenge
         self._form: Form = options.body
@@ -54,16 +54,16 @@ class Hook:
         )
         self._mapped = headers_of(options.map)
         self._named = isinstance(options.map.record_id, Way)
-        """Whether a body names its record; else whatever comes could be an event."""
+        """Whether a body names its record. If not, any body could be an event."""
         self._verified: dict[bytes, Any] = {}
-        """What `verify` read and `parse` is going to ask for, so that most bodies are read once."""
+        """Bodies that `verify` has read and `parse` will ask for, so that most bodies are read only once."""
 
     def greet(self, request: WebhookRequest) -> Reply | None:
-        """The answer to a handshake; None where the request is none. Raises InvalidRequest for one that proves too little."""
+        """Answer a handshake. Return None if the request is none. Raises InvalidRequest for a handshake that proves too little."""
         found = answer(self._challenge, request, self._form)
         if found is not None and isinstance(self._challenge, Echo):
             if self._challenge.from_.root == "body" and self._named and self._tells(request):
-                return None  # an event, of which a field has the name that a challenge has
+                return None  # an event, one of whose fields has the name of the challenge
             if self._challenge.signed:
                 verify(self._signature, request, self._form)
         return found
@@ -75,7 +75,7 @@ class Hook:
             return False
 
     def verify(self, request: WebhookRequest) -> None:
-        """Prove the sender, then the form. Raises InvalidRequest."""
+        """Prove the sender, then the form of the body. Raises InvalidRequest."""
         verify(self._signature, request, self._form)
         check_type(request, self._form)
         if twice := self._mapped & request.repeated:
@@ -90,32 +90,32 @@ class Hook:
             self._verified[request.body] = body
 
     def storable(self, request: WebhookRequest) -> WebhookRequest:
-        """What may be kept of a verified request: without the secret that it shows."""
+        """Return a verified request as it may be stored: without the secret that it shows."""
         name = proof_header(self._signature)
         headers = {key: value for key, value in request.headers.items() if key != name}
         if not isinstance(self._signature, Shown):
             return replace(request, headers=headers)
         secrets = revealed(self._signature.secret)
-        for key, value in headers.items():  # proxies tell in one what the address was
+        for key, value in headers.items():  # proxies repeat the requested address in a header
             headers[key] = _without(value.encode("utf-8", "surrogateescape"), secrets).decode("utf-8", "surrogateescape")
         return replace(request, headers=headers, body=_without(request.body, secrets))
 
     def parse(self, request: WebhookRequest) -> Sequence[Observation]:
-        """The observations in a verified request. Raises ValueError saying what could not be read."""
+        """Return the observations in a verified request. Raises ValueError that says what could not be read."""
         body = self._verified.pop(request.body, _UNREAD)
         return self._observing.observations(request, read_body(request.body, self._form) if body is _UNREAD else body)
 
     def reply(self, accepted: bool) -> Reply:
-        """The sender's status once it is stored; 503 asks for it again."""
+        """Answer with the status that the sender expects once the request is stored. Otherwise 503 asks the sender to send it again."""
         if not accepted:
             return Reply(503, b"try again later\n")
         return Reply(self._accepted, b"" if self._accepted == 204 else b"accepted\n")
 
 
 def _without(written: bytes, secrets: Sequence[str]) -> bytes:
-    """What is written, in which *** stands for each secret, however JSON, a form or an address writes it.
+    """Replace each secret in `written` by ***, however JSON, a form or an address writes the secret.
 
-    The longest first: one may be a part of another. One so short that it may stand anywhere is no secret, and stays.
+    The longest secret goes first, for one may be a part of another. A secret so short that it may stand anywhere by chance stays.
     """
     for secret in sorted((one for one in secrets if len(one) >= _SHORT), key=len, reverse=True):
         for pattern in _patterns(secret):
@@ -129,7 +129,7 @@ def _patterns(secret: str) -> Sequence[re.Pattern[bytes]]:
 
 
 def _in_json(letter: str) -> list[str]:
-    """How JSON may write a character, as patterns of which none begins another."""
+    """List the ways in which JSON may write a character, as patterns. No pattern is the beginning of another."""
     units = letter.encode("utf-16-be").hex()
     ways = ["".join(rf"\\u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4))]
     if letter in '/"\\':
@@ -138,7 +138,7 @@ def _in_json(letter: str) -> list[str]:
 
 
 def _in_address(letter: str) -> list[str]:
-    """How a form or an address may write it, likewise."""
+    """List the ways in which a form or an address may write a character, as patterns. No pattern is the beginning of another."""
     ways = ["".join(f"%(?i:{byte:02x})" for byte in letter.encode())]
     if letter == " ":
         ways.append(re.escape("+"))

@@ -20,10 +20,10 @@ _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-
 
 
 def claims(token: str, keys: Sequence[bytes]) -> Mapping[str, Any] | None:
-    """The claims of a token that one of `keys` signed; None for any other text.
+    """Return the claims of a token that one of `keys` signed. Return None for any other text.
 
-    The algorithm is fixed: what a token's head says of it only must not contradict (RFC 8725, 3.1), and extensions that must be
-    understood (`crit`) are not.
+    The algorithm is fixed to HS256. The token's head must name it too (RFC 8725, 3.1). A token with extensions that must be
+    understood (`crit`) is refused.
     """
     match = _COMPACT.fullmatch(token) if len(token) <= LONGEST else None
     if match is None:
@@ -42,7 +42,7 @@ def claims(token: str, keys: Sequence[bytes]) -> Mapping[str, Any] | None:
 
 
 def in_its_time(found: Mapping[str, Any], now: float, leeway: int) -> bool:
-    """Whether claims are of now: not ended (`exp`), not of the future (`nbf`, `iat`), and with an end, or as old as `leeway` at most."""
+    """Say whether claims hold now: not ended (`exp`), not of the future (`nbf`, `iat`), and with an end, or no older than `leeway`."""
     stamps = {name: found[name] for name in ("exp", "nbf", "iat") if name in found}
     if not all(isinstance(one, (int, Decimal)) and not isinstance(one, bool) and 0 <= one < 10**11 for one in stamps.values()):
         return False

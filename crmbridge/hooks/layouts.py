@@ -1,4 +1,4 @@
-"""What a header with a signature holds, and what is signed: templates of {names} and text. Pure."""
+"""Templates of {names} and text: for a header that holds a signature, and for what is signed. Pure."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ _NAME: Final = re.compile(r"\{([a-z]+)\}")
 _VALUES: Final[Mapping[str, str]] = {
     "signature": r"[A-Za-z0-9+/_=-]{1,200}",
     "timestamp": r"[0-9A-Za-z:.+-]{1,40}",
-    "id": r"[A-Za-z0-9_-]{1,256}",  # nothing that a template could put between it and the next part
+    "id": r"[A-Za-z0-9_-]{1,256}",  # holds no character that a template could put between it and the next part
 }
 _BETWEEN: Final[Mapping[str, str]] = {"id": r"[A-Za-z0-9_-]*", "path": r"[!-~]*"}
-"""What cannot end an id, or a path."""
+"""The patterns of text that does not end an id, or a path: the id or the path could as well go on with it."""
 MOST_SIGNATURES: Final = 10
 _MOST_PARTS: Final = 50
 LONGEST: Final = 4_096  # characters of a header with a signature
 
 
 def placeholders(text: str) -> list[str]:
-    """The names in a template, in order."""
+    """Return the names in a template, in order."""
     return _NAME.findall(text)
 
 
 def template(text: str, allowed: Collection[str]) -> list[tuple[str, str]] | None:
-    """A template as (text, name) pairs; the last name may be empty. None where it holds an unknown name, one twice, or a brace too many."""
+    """Parse a template into (text, name) pairs; the last name may be empty.
+
+    Returns None if the template holds an unknown name, a name twice, or a brace too many.
+    """
     found: list[tuple[str, str]] = []
     at = 0
     for match in _NAME.finditer(text):
@@ -42,9 +45,9 @@ def template(text: str, allowed: Collection[str]) -> list[tuple[str, str]] | Non
 
 
 def blurs(text: str) -> str:
-    """The name in a template of what is signed of which a piece could as well be one of {body}: nothing between tells where each ends.
+    """Find a name in a signed template whose value could be exchanged for a piece of {body}. Return an empty text if there is none.
 
-    A body that is JSON tells it itself: no piece of it is JSON.
+    This is so where nothing between the two shows where each of them ends. A body of JSON is safe by itself: no piece of it is JSON.
     """
     pieces = template(text, _BETWEEN.keys() | {"body", "timestamp", "method"}) or []
     for (_, one), (between, other) in itertools.pairwise(pieces):
@@ -55,7 +58,7 @@ def blurs(text: str) -> str:
 
 
 def filled(text: str, values: Mapping[str, bytes]) -> bytes:
-    """A template with its values. KeyError for one that is not there is a mistake of the caller's."""
+    """Fill a template with its values. A KeyError for a missing value is a mistake of the caller."""
     pieces = template(text, values.keys())
     assert pieces is not None, "options were checked"
     return b"".join(piece.encode() + (values[name] if name else b"") for piece, name in pieces)
@@ -63,7 +66,7 @@ def filled(text: str, values: Mapping[str, bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a header held."""
+    """What a header with a signature held."""
 
     signatures: Sequence[str]
     timestamp: str | None = None
@@ -71,11 +74,11 @@ class Held:
 
 
 def held(value: str, layout: str, separator: str) -> Held | None:
-    """What `value` holds by a layout; None where it is not written so.
+    """Read what `value` holds according to a layout. Return None if it is not written like the layout.
 
-    With a separator its parts may come in any order, a signature several times. Parts of another kind, like the signatures of other
-    versions, are left out; one that begins as the layout's do and goes on otherwise, is empty or has blanks, makes no such header. A
-    timestamp or an id that comes twice is none.
+    With a separator, the parts of `value` may come in any order, and a signature may come several times. Parts of another kind, like the
+    signatures of other versions, are left out. But a part that is empty, has blanks, or begins like a part of the layout and goes on
+    differently makes the whole header unreadable. So does a timestamp or an id that comes twice.
     """
     if len(value) > LONGEST or not value.isascii():
         return None
@@ -99,7 +102,7 @@ def held(value: str, layout: str, separator: str) -> Held | None:
 
 @lru_cache(maxsize=64)
 def _patterns(layout: str, separator: str) -> tuple[tuple[re.Pattern[str], str], ...]:
-    """For each part of a layout its pattern, and the text that it begins with; a part without one begins like any other."""
+    """Make for each part of a layout its pattern and the text that it begins with. A part without such a text begins like any other."""
     made = []
     for part in layout.split(separator) if separator else [layout]:
         pieces = template(part, _VALUES.keys())

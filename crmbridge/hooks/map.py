@@ -1,4 +1,4 @@
-"""The options that say where in a webhook things stand."""
+"""The options that say where in a webhook each fact stands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crmbridge.hooks.paths import Fields, One, Path, PathOrHeader, Way
 
 
 class KindMap(Options):
-    """What happened, from a word; one that is not listed means updated. Or the same for all: {value: created}."""
+    """What happened, told by a word: a word that is not listed means updated. Or one answer for all: {value: created}."""
 
     from_: PathOrHeader | None = Field(None, alias="from", description="Where the word stands.")
     value: Literal["created", "updated", "deleted"] | None = Field(None, description="What happened, where all that comes is the same.")
@@ -30,8 +30,10 @@ class KindMap(Options):
 
 
 class Naming(Options):
-    """Where it stands what happened to which record: `body` is the whole request, `item` one of `items` (without `items`, the body),
-    `headers` are its headers."""
+    """Where a webhook says what happened to which record.
+
+    `body` is the whole request, `item` is one of `items` (without `items`, the body), and `headers` are its headers.
+    """
 
     items: Path | None = Field(
         None, description="A list of items, in which * stands for every element of a list; without it the body is the one item."
@@ -53,7 +55,7 @@ class Naming(Options):
 
 
 class Map(Naming):
-    """Where the record itself stands, too."""
+    """Where a webhook says what happened to which record, and where the record itself stands."""
 
     fields: Fields | None = Field(
         None,
@@ -69,17 +71,17 @@ class Map(Naming):
 
 
 def whole(where: Naming) -> Map:
-    """A map of no more than names, as one that could say more."""
+    """Return a Map from a Naming. It says no more than the Naming does."""
     return where if isinstance(where, Map) else Map.model_construct(**dict(where))
 
 
 def headers_of(where: Naming) -> frozenset[str]:
-    """Every header that is mapped."""
+    """Return the names of all headers that are mapped."""
     ways = [value for _, value in where] + [where.kind.from_ if where.kind else None]
     return frozenset(one.header for one in ways if isinstance(one, Way) and one.header)
 
 
 def telling_headers(where: Naming) -> list[str]:
-    """The headers that say what happened to which record: with another one the same body is another request."""
+    """Return the headers that say what happened to which record. With another value in one of them, the same body is another request."""
     ways = [where.record_id, where.record_type, where.kind.from_ if where.kind else None]
     return sorted({one.header for one in ways if isinstance(one, Way) and one.header})

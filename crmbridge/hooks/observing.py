@@ -1,4 +1,4 @@
-"""Webhook bodies become observations, as a map says."""
+"""How webhook bodies become observations, by a map."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ _UNREAD: Final = object()
 
 
 class Observing:
-    """Reads bodies by a map; the same for every request."""
+    """A reader of bodies, by a map that is the same for every request."""
 
     def __init__(
         self, where: Map, records: Mapping[str, RecordSpec], reading: Reading, *, repeats_within: timedelta, rereads: bool, id_header: str
     ) -> None:
-        """`rereads`: the source can read whole what a webhook only names. `id_header`: which holds the sender's id of a request, if any."""
+        """Read by the map `where`. `rereads`: the source can read whole the records that a webhook only names.
+
+        `id_header` is the header that holds the sender's id of a request, if any does.
+        """
         self._map = where
         self._records = records
         self._reading = reading
@@ -36,9 +39,9 @@ class Observing:
         self._telling = telling_headers(where)
 
     def observations(self, request: WebhookRequest, body: Any) -> list[Observation]:
-        """What `body`, which is the request's, tells. Raises ValueError with the path where nothing stands."""
+        """Return the observations that `body`, the request's, holds. Raises ValueError with the path at which something is missing."""
         items = self._items(body)
-        digest = functools.cache(lambda: self._digest(request))  # made once, not for each item
+        digest = functools.cache(lambda: self._digest(request))  # made at most once, not for each item
         return [found for index, item in enumerate(items) if (found := self._observation(request, body, item, index, digest))]
 
     def _items(self, body: Any) -> Sequence[Any]:
@@ -91,9 +94,10 @@ class Observing:
         )
 
     def _version(self, value: Any, where: Way, received_at: datetime) -> str | None:
-        """A number or an instant, which can be put in order; anything else would make later changes look stale.
+        """Return the version as a number or an instant, which have an order. Raises ValueError for anything else.
 
-        None in the hour that comes twice: a change in its second half must not look older than one in its first.
+        Without an order, later changes would look stale. Returns None in the hour that comes twice: a change in its second half must not
+        look older than one in its first.
         """
         text = _text(value)
         if text is None or parse_number(text) is not None:
@@ -117,18 +121,18 @@ class Observing:
             return received_at
 
     def _digest(self, request: WebhookRequest) -> str:
-        """Names the bytes that say what happened."""
+        """Name the bytes that say what happened by a hash."""
         found = hashlib.sha256(request.body)
         for name in self._telling:
             found.update(b"\0" + clean(request.headers.get(name, "")).encode())
         return found.hexdigest()
 
     def _observation_id(self, request: WebhookRequest, body: Any, item: Any, index: int) -> str | None:
-        """The sender's own id, if it gives one."""
+        """Return the sender's own id of an item, if the sender gives one."""
         where = self._map.observation_id
         named = _text(look(where, body, item, request.headers)) if where else None
         if where and named:
-            # An id of the whole request is the same for all of its items.
+            # An id of the whole request is the same for all of its items, so the item's index tells them apart.
             return f"{named[:480]}#{index}" if self._map.items and where.root != "item" else named[:500]
         sent = request.headers.get(self._id_header) if self._id_header else None
         return f"{sent}#{index}" if sent else None
@@ -153,7 +157,7 @@ class Observing:
 
 
 def _happened(kind: KindMap | None, body: Any, item: Any, headers: Mapping[str, str]) -> str | None:
-    """`created`, `updated` or `deleted`; None for what is of no interest."""
+    """Return `created`, `updated` or `deleted`. Return None for what is of no interest."""
     if kind is None or kind.from_ is None:
         return kind.value if kind else "updated"
     word = _word(look(kind.from_, body, item, headers))
@@ -163,7 +167,7 @@ def _happened(kind: KindMap | None, body: Any, item: Any, headers: Mapping[str, 
 
 
 def _is_one(word: str | None, words: Sequence[str]) -> bool:
-    """Whether a word is one of these, in which * is any text."""
+    """Say whether a word is one of these, in which * is any text."""
     return word is not None and (word in words or any("*" in one and _pattern(one).fullmatch(word) for one in words))
 
 
@@ -173,7 +177,7 @@ def _pattern(word: str) -> re.Pattern[str]:
 
 
 def _gathered(raw: Any, where: Entries) -> Any:
-    """Entries or pairs as a mapping of name to value; what is neither, as it is. Raises ValueError for a name that comes twice."""
+    """Turn entries or pairs into a mapping of name to value; return anything else as it is. Raises ValueError for a repeated name."""
     part = (where.value,)
     if where.key is None:
         if not isinstance(raw, dict):
@@ -196,12 +200,12 @@ def _gathered(raw: Any, where: Entries) -> Any:
 
 
 def _has(pair: Any, part: str) -> bool:
-    """Whether a pair or an entry has this part; one without it says nothing of its field, which is not null."""
+    """Say whether a pair or an entry has this part. One without it says nothing of its field, which differs from null."""
     return part in pair if isinstance(pair, dict) else isinstance(pair, list) and part.isdigit() and int(part) < len(pair)
 
 
 def _found(raw: Mapping[str, Any], spec: RecordSpec, reading: Reading) -> dict[str, FieldValue] | None:
-    """The configured fields, where all of them stand in `raw` itself: most senders nest nothing. Else None."""
+    """Read the configured fields if all of them stand in `raw` itself, for most senders nest nothing. Else return None."""
     found: dict[str, FieldValue] = {}
     for name, one in spec.items():
         value = raw.get(name, _UNREAD)
@@ -222,12 +226,12 @@ def _flatten(raw: Mapping[str, Any], flat: dict[str, Any], prefix: str = "") -> 
 
 
 def _text(value: Any) -> str | None:
-    """A scalar as text, None for anything else."""
+    """Return a scalar as text, and None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
         return None
     return clean(str(value))[:1000].strip() or None
 
 
 def _word(value: Any) -> str | None:
-    """A word that says what happened; a flag is `true` or `false`."""
+    """Return the word that says what happened. A flag becomes `true` or `false`."""
     return str(value).lower() if isinstance(value, bool) else _text(value)

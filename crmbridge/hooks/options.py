@@ -1,4 +1,4 @@
-"""The options of what is called: how its sender proves itself, what it asks first, and where in the body things stand."""
+"""The options of a source that is called: how its sender proves itself, its handshake, and where in the body each fact stands."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _BLURRED: Final = (
 )
 
 Found = list[tuple[tuple[str | int, ...], str]]
-"""What is said of options, as (path, message)."""
+"""Remarks on options, as (path, message)."""
 
 
 class HookOptions(Options):
-    """What all have who are called."""
+    """The options that all sources share that are called."""
 
     sender: Sender | None = Field(
         None, description="Whose webhooks they are: signature, challenge, body and map as its page says. Keys that you write go before."
@@ -58,7 +58,7 @@ class HookOptions(Options):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Where a sender is named, signature and map need not be whole."""
+        """Let signature and map be incomplete in the JSON Schema where a sender is named."""
         made: dict[str, Any] = handler(schema)
         whole = handler.resolve_ref_schema(made)
         exact = {name: whole["properties"][name] for name in ("signature", "map")}

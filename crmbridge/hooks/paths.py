@@ -1,8 +1,8 @@
 """Where things stand in a request: paths into its body, its items and its headers. Pure.
 
 A path is written with dots (`item.record.Id`), with quoted parts where a name holds blanks or dots (`body."Deal Name"`), or as a
-list of its parts (`[body, Deal Name]`). A number names an element of a list; `key=Target` names the entry of a list whose `key`
-is Target; `a|b` is `a`, or `b` where there is no `a`.
+list of its parts (`[body, Deal Name]`). A number names an element of a list. `key=Target` names the entry of a list whose `key`
+is Target. `a|b` is `a`, or `b` where there is no `a`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError, core_schema
 from crmbridge.contract import CREDENTIALS, Options
 
 EVERY: Final = "*"
-"""A part of the path of `items`: every element of a list."""
+"""The part in the path of `items` that stands for every element of a list."""
 _PART: Final = re.compile(r'"([^"\x00-\x1f]{1,200})"|([^."\s]{1,200})')
 _HEADER: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 _MOST_PARTS: Final = 20
@@ -27,16 +27,16 @@ _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A path: where it begins, and its parts from there. Prints as it was written."""
+    """A path: the root where it begins, and its parts from there. It prints as it was written."""
 
     root: str
-    """`body`, `item`, `headers` or `query`."""
+    """Its first part: `body`, `item`, `headers` or `query`."""
     parts: tuple[str, ...]
     written: str
 
     @property
     def header(self) -> str | None:
-        """The header that it names, in lower case as requests have it; None for a path elsewhere."""
+        """The header that the path names, in lower case as requests have it. None for a path elsewhere."""
         return self.parts[0] if self.root == "headers" else None
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class Way:
 
 
 def parts_of(written: str) -> tuple[str, ...]:
-    """The parts of a path as text; empty where it is none."""
+    """Split a path that is written as text into its parts. Return none if the text is no path."""
     found: list[str] = []
     at = 0
     while match := _PART.match(written, at):
@@ -68,7 +68,7 @@ def parts_of(written: str) -> tuple[str, ...]:
 
 
 def way(raw: Any, roots: Sequence[str]) -> Way | None:
-    """A path that begins with one of `roots`, from YAML; None where it is none."""
+    """Read a path from YAML that begins with one of `roots`. Return None if `raw` is no such path."""
     if isinstance(raw, Way):
         return raw if raw.root in roots else None
     if isinstance(raw, str):
@@ -79,7 +79,7 @@ def way(raw: Any, roots: Sequence[str]) -> Way | None:
         return None
     if not parts or parts[0] not in roots:
         return None
-    if parts[0] in ("headers", "query"):  # flat: the rest is one name, dots and all
+    if parts[0] in ("headers", "query"):  # headers and queries are flat: the rest of the path is one name, dots included
         name = ".".join(parts[1:])
         if not name or (parts[0] == "headers" and not _HEADER.fullmatch(name)):
             return None
@@ -88,7 +88,7 @@ def way(raw: Any, roots: Sequence[str]) -> Way | None:
 
 
 def at(value: Any, parts: Sequence[str]) -> Any:
-    """What stands at `parts` of a body; None if nothing does."""
+    """Look up the value at `parts` of a body. Return None if there is none."""
     for part in parts:
         if isinstance(value, dict):
             value = value[part] if part in value else _first(value, part)
@@ -113,16 +113,16 @@ def _element(values: Sequence[Any], part: str) -> Any:
 
 
 def look(path: Way, body: Any, item: Any, headers: Mapping[str, str] = _NO_HEADERS) -> Any:
-    """What stands at a path; None if nothing does."""
+    """Look up the value at a path. Return None if there is none."""
     if path.root == "headers":
         return headers.get(path.parts[0])
     return at(body if path.root == "body" else item, path.parts)
 
 
 def every(value: Any, parts: Sequence[str], most: int) -> list[Any] | None:
-    """The elements of the list at `parts`, in which `*` stands for every element of a list; None where no list stands there.
+    """Return the elements of the list at `parts`, in which `*` stands for every element of a list. Return None if no list stands there.
 
-    Raises ValueError for more than `most`.
+    Raises ValueError for more than `most` elements.
     """
     if EVERY not in parts:
         found = at(value, parts)
@@ -142,7 +142,7 @@ def every(value: Any, parts: Sequence[str], most: int) -> list[Any] | None:
     return found
 
 
-# --- as options ---------------------------------------------------------------------------------
+# --- paths as options ---------------------------------------------------------------------------
 
 
 def _in_body(raw: Any) -> Way:
@@ -164,12 +164,12 @@ def _anywhere(raw: Any) -> Way:
 
 
 def _shape(raw: Any) -> str:
-    """What one wrote: a mapping, or else a path."""
+    """Tell whether an option is written as a mapping or as a path."""
     return "a mapping" if isinstance(raw, (dict, Options)) else "a path"
 
 
 class Constant(Options):
-    """The same for every item."""
+    """A constant: the same value for every item."""
 
     value: str = Field(description="The value.", min_length=1)
 
@@ -186,7 +186,7 @@ One = Annotated[Annotated[Constant, Tag("a mapping")] | Annotated[PathOrHeader, 
 
 
 class Entries(Options):
-    """Fields that stand otherwise than in a mapping of name to value."""
+    """Where fields stand that are not a mapping of name to value."""
 
     from_: Path = Field(alias="from", description="Where they stand: a list of entries, or a mapping of name to a pair.")
     key: str | None = Field(None, description="In a list: the part of an entry that names the field.", min_length=1, max_length=100)
@@ -201,4 +201,4 @@ class Entries(Options):
 
 
 Fields = Annotated[Annotated[Entries, Tag("a mapping")] | Annotated[Path, Tag("a path")], Discriminator(_shape)]
-"""A record's fields: a path to a mapping, or how they stand in entries and pairs."""
+"""A record's fields: a path to a mapping, or the way in which they stand in entries and pairs."""

@@ -108,7 +108,7 @@ class Jwt(_Signed):
 
 
 class Shown(_Signed):
-    """The secret itself is shown."""
+    """The request shows the secret itself."""
 
     scheme: Literal["secret"] = Field(description="The scheme.")
     in_: Literal["header", "query", "path", "body"] = Field(

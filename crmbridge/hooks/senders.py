@@ -1,7 +1,7 @@
-"""What is known of senders: a file each in `senders/`, loaded strictly. A user's own keys go before.
+"""What is known of senders: one file for each in `senders/`, loaded strictly. The user's own keys win over a file's.
 
-Of `signature`, `challenge` and `map` each key is taken from the user where he writes it, else from the file; with another `scheme` than
-the file's, all of it is the user's.
+Each key of `signature`, `challenge` and `map` is taken from the user if he writes it, else from the file. But if the user names a `scheme`
+other than the file's, the whole of that part is the user's.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ class _FromFile(BaseModel):
 
 
 class About(_FromFile):
-    """Where the facts of a file come from."""
+    """Where the facts in a sender's file come from."""
 
     title: str
     page: str = Field(pattern=r"^https://[!-~]+$")
     read: str = Field(pattern=r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}$")
     """The day on which the page was read, as far as it could be."""
     proves: str
-    """In words, how it proves itself."""
+    """How the sender proves itself, in words."""
     asks: str
-    """In words, its handshake; empty where there is none."""
+    """The sender's handshake, in words. Empty where there is none."""
     lacks: str
-    """What its webhooks do not tell."""
+    """What the sender's webhooks do not tell."""
     wants: str = ""
-    """What a user must write besides the secret; the rest of the file says how."""
+    """What a user must write besides the secret. The rest of the file says how."""
     proved: Literal["published vector", "own computation", "unproven"]
-    """By what the signature is known to be read rightly."""
+    """The evidence that the signature is read correctly."""
 
 
 class KnownSender(_FromFile):
-    """One sender, as its file says. Options are checked where they are used, with the user's."""
+    """One sender, as its file describes it. The options are checked where they are used, together with the user's."""
 
     about: About
     signature: dict[str, Any]
@@ -57,18 +57,21 @@ class KnownSender(_FromFile):
 
 @cache
 def names() -> tuple[str, ...]:
-    """All senders that are known, in order."""
+    """List all known senders, in order."""
     folder = files(__package__) / "senders"
     return tuple(sorted(Path(one.name).stem for one in folder.iterdir() if one.name.endswith(".yaml")))
 
 
 @cache
 def read_sender(name: str) -> KnownSender:
-    """A sender by name. Raises KeyError for another one; a file with a mistake is one of this package: pydantic's ValidationError."""
+    """Read the file of a sender. Raises KeyError for an unknown name.
+
+    A mistake in the file is a mistake of this package; it raises pydantic's ValidationError.
+    """
     if name not in names():
         raise KeyError(name)
     text = (files(__package__) / "senders" / f"{name}.yaml").read_text("utf-8")
-    return KnownSender.model_validate(yaml.load(text, yaml.BaseLoader))  # noqa: S506  # nosec B506  # texts only: nothing is guessed of `on` and `1.10`
+    return KnownSender.model_validate(yaml.load(text, yaml.BaseLoader))  # noqa: S506  # nosec B506  # BaseLoader reads texts only: it makes no true of `on` and no number of `1.10`
 
 
 def _is_known(name: str) -> str:
@@ -83,7 +86,7 @@ Sender = Annotated[str, AfterValidator(_is_known), WithJsonSchema({"enum": list(
 
 
 def with_sender(raw: Mapping[str, Any], mapped: Collection[str]) -> Mapping[str, Any]:
-    """Options as a user wrote them, with what is known of the sender that they name. `mapped`: the keys of a map that count."""
+    """Add to the options of a user what is known of the sender that they name. `mapped` are the keys of a map that count."""
     name = raw.get("sender")
     if not isinstance(name, str) or name not in names():
         return raw
@@ -104,7 +107,7 @@ def with_sender(raw: Mapping[str, Any], mapped: Collection[str]) -> Mapping[str,
 
 
 def table() -> str:
-    """All senders as a Markdown table."""
+    """List all senders in a Markdown table."""
     lines = ["| sender | proves itself by | asks first | does not tell | you write besides | document | proved by |", "| --- " * 7 + "|"]
     for name in names():
         one = read_sender(name).about

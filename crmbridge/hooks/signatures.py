@@ -1,4 +1,4 @@
-"""Proof of the sender, on raw bytes. Anything malformed is a bad signature, never an exception of another kind."""
+"""Proof of the sender, on raw bytes. Anything malformed raises InvalidSignature, never an exception of another kind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOLERANCE: Final = (
     300  # seconds, both directions; https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 )
 _MOST_ITEMS: Final = 10_000
-_COUNTED: Final = re.compile(r"[1-9][0-9]{0,15}", re.ASCII)  # no zeros before it: they could be the end of what is signed before it
+_COUNTED: Final = re.compile(r"[1-9][0-9]{0,15}", re.ASCII)  # no leading zeros: they could be the end of the signed text before it
 _STAMP: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 _INSTANT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII)
 _ID: Final = re.compile(r"[!-~]{1,256}", re.ASCII)
@@ -32,7 +32,10 @@ _log = logging.getLogger(__name__)
 
 
 def verify(signature: Signature, request: WebhookRequest, form: Form = "json") -> None:
-    """Raises InvalidSignature unless the request proves its sender. `form`: what its body is, for a secret that stands in it."""
+    """Verify that the request proves its sender. `form` is how its body is written, for a secret that stands in the body.
+
+    Raises InvalidSignature.
+    """
     match signature:
         case StandardWebhooks():
             _standard(signature, request)
@@ -60,19 +63,22 @@ def verify(signature: Signature, request: WebhookRequest, form: Form = "json") -
 
 
 def header(request: WebhookRequest, name: str) -> str:
-    """A header that proves something; empty where it is missing. Raises InvalidSignature where it came more than once: which one counts?"""
+    """Return a header that proves something; empty if it is missing.
+
+    Raises InvalidSignature if the header came more than once, for nobody can say which one counts.
+    """
     if name.lower() in request.repeated:
         raise InvalidSignature(f"the header {name} came more than once")
     return request.headers.get(name.lower(), "")
 
 
 def is_one_of(given: str, secrets: Sequence[Secret]) -> bool:
-    """Whether a text is one of the secrets, in constant time; one that cannot be read shuts nobody out who knows another."""
+    """Say whether a text is one of the secrets, in constant time. A secret that cannot be read shuts out nobody who knows another one."""
     return is_any(given.encode("utf-8", "replace"), map(str.encode, revealed(secrets)))
 
 
 def is_basic(request: WebhookRequest, user: str, secrets: Sequence[Secret]) -> bool:
-    """Whether the request shows `user` and one of the secrets by HTTP Basic (RFC 7617), in constant time."""
+    """Say whether the request shows `user` and one of the secrets by HTTP Basic (RFC 7617), in constant time."""
     try:
         given = canonical(_credentials(request, "basic").decode("ascii"))
     except InvalidSignature:
@@ -81,7 +87,10 @@ def is_basic(request: WebhookRequest, user: str, secrets: Sequence[Secret]) -> b
 
 
 def shown(signature: Shown, request: WebhookRequest, form: Form) -> Sequence[str]:
-    """The texts that stand where the secret should: each must be it. None where nothing does, or what is more than one."""
+    """Return the texts that stand where the secret should. Each of them must be the secret.
+
+    Returns none if one of them is empty, or if there are several and the path has no `*`.
+    """
     name = signature.name or ""
     match signature.in_:
         case "header":
@@ -96,7 +105,7 @@ def shown(signature: Shown, request: WebhookRequest, form: Form) -> Sequence[str
 
 
 def _in_body(request: WebhookRequest, parts: Sequence[str], form: Form) -> list[str]:
-    """The text at a path of the body; with `*` in it, that of every element. Empty where one of them is no text."""
+    """Return the text at a path of the body. If the path has a `*`, return the text of every element. Return none if one is no text."""
     try:
         body = read_body(request.body, form)
         here = parts.index(EVERY) if EVERY in parts else 0
@@ -108,7 +117,7 @@ def _in_body(request: WebhookRequest, parts: Sequence[str], form: Form) -> list[
 
 
 def query_values(request: WebhookRequest, name: str) -> list[str]:
-    """The values of a name of the query, decoded; none where it is not written as a query is."""
+    """Return the decoded values of a name in the query. Return none if the query is malformed."""
     try:
         return [value for key, value in pairs(request.query.encode("utf-8", "replace")) if key == name]
     except ValueError:
@@ -116,7 +125,7 @@ def query_values(request: WebhookRequest, name: str) -> list[str]:
 
 
 def request_id_header(signature: Signature) -> str:
-    """The signed header that holds the sender's own id of a request, the same for every redelivery; empty where there is none."""
+    """Return the signed header that holds the sender's own id of a request, the same in every redelivery. Empty if there is none."""
     match signature:
         case StandardWebhooks():
             return "webhook-id"
@@ -126,14 +135,14 @@ def request_id_header(signature: Signature) -> str:
 
 
 def proof_header(signature: Signature) -> str | None:
-    """The header that holds a secret or a token, in lower case: it is never stored. None where no such header proves the sender."""
+    """Return the header that holds a secret or a token, in lower case. It is never stored. None if no such header proves the sender."""
     match signature:
         case Shown(in_="header", name=str(name)) | Jwt(header=name):
             return name.lower()
     return None
 
 
-# --- one scheme each ----------------------------------------------------------------------------
+# --- one function for each scheme ---------------------------------------------------------------
 
 
 def _standard(signature: StandardWebhooks, request: WebhookRequest) -> None:
@@ -180,7 +189,7 @@ def _held(signature: Hmac, value: str) -> Held:
 
 
 def instant(written: str, how: str) -> float | None:
-    """A timestamp in seconds since 1970; None for what is none. A naive one is none: it could be of any zone."""
+    """Read a timestamp as seconds since 1970. Return None for anything else, also for a time without an offset: its zone is unknown."""
     if how == "iso8601":
         if not _INSTANT.fullmatch(written):
             return None
@@ -242,7 +251,7 @@ def _credentials(request: WebhookRequest, scheme: str) -> bytes:
 
 
 def _compare(given: Sequence[bytes], wanted: Sequence[bytes]) -> None:
-    """Each proof that is given with each that counts. Raises InvalidSignature where none is one."""
-    found = [is_any(one, wanted) for one in given]  # none is left out once one is good
+    """Compare each given proof with each one that counts. Raises InvalidSignature if none is equal."""
+    found = [is_any(one, wanted) for one in given]  # none is left out once one is good: the time must tell nothing
     if True not in found:
         raise InvalidSignature

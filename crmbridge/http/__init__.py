@@ -1,4 +1,4 @@
-"""The one way connectors speak HTTP: an absolute deadline, no hidden retries, and a mark when a request began.
+"""The one way in which connectors speak HTTP: an absolute deadline, no hidden retries, and a mark when a request began.
 
 An exception that a connector does not map itself is Transient before the mark and OutcomeUnknown after it (`classify`, `attempt`).
 """

@@ -1,4 +1,4 @@
-"""Addresses, signatures, and what an answer's status and headers mean. Pure."""
+"""Addresses, signatures, and what the status and headers of an answer mean. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from crmbridge.telemetry import redact
 
 
 def web_link(url: str) -> str:
-    """`url` as plain ASCII that no mark-up can be broken out of; raises Rejected unless it is http or https with a host."""
+    """Return `url` as plain ASCII that no mark-up can be hidden in. Raises Rejected unless it is http or https with a host."""
     try:
         return web_address(url)
     except ValueError:
@@ -26,12 +26,12 @@ def web_link(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """True if `url` names this machine itself."""
+    """Say whether `url` names this machine itself."""
     return is_this_machine(urllib.parse.urlsplit(url).hostname or "")
 
 
 def signed(key: bytes, message_id: str, moment: datetime, body: bytes) -> dict[str, str]:
-    """The three headers of Standard Webhooks 1.0.0 for one attempt at `moment`; `message_id` must hold no dot.
+    """Return the three headers of Standard Webhooks 1.0.0 for one attempt at `moment`. `message_id` must hold no dot.
 
     `key` is what `signing_key` made of the secret.
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
@@ -42,7 +42,7 @@ def signed(key: bytes, message_id: str, moment: datetime, body: bytes) -> dict[s
 
 
 def signing_key(secret: str) -> bytes:
-    """The bytes behind a secret, which is base64 with or without `whsec_`; raises ValueError, never naming the secret."""
+    """Decode a secret, which is base64 with or without `whsec_`, into its bytes. Raises ValueError that never names the secret."""
     text = secret.removeprefix("whsec_").rstrip("=")
     try:
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -59,7 +59,7 @@ _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """The instant that Retry-After names, as seconds or as an HTTP date (RFC 9110, section 10.2.3)."""
+    """Return the instant that Retry-After names, as seconds or as an HTTP date (RFC 9110, section 10.2.3); None if it names none."""
     value = (headers.get("Retry-After") or headers.get("retry-after") or "").strip()
     if _SECONDS.fullmatch(value):
         return now + timedelta(seconds=float(value))
@@ -71,9 +71,10 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
 
 
 def refusal(status: int, words: str, headers: Mapping[str, str], now: datetime) -> DeliveryError:
-    """A non-2xx answer as a DeliveryError, for a network that adds no meaning of its own to a status.
+    """Turn a non-2xx answer into a DeliveryError, for a network that gives a status no meaning of its own.
 
-    429 waits as told, or a minute; 401 and 403 pause; 408 and 5xx may have acted; the rest is refused for good.
+    429 waits as long as the answer says, or a minute. 401 and 403 pause the destination. After 408 and 5xx the network may have
+    acted. Everything else is refused for good.
     """
     text = redact(f"HTTP {status} {' '.join(words.split())}".strip())[:300]
     code = str(status)

@@ -27,7 +27,7 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:
-        """The body as JSON; raises ValueError."""
+        """Parse the body as JSON. Raises ValueError."""
         return json.loads(self.body)
 
 
@@ -35,12 +35,12 @@ _WHOLE: Final = re.compile(r"[!-~]+")
 
 
 def _as_written(url: str) -> URL | str:
-    """`url` to the last character, for it may be signed; one with other characters is encoded first."""
+    """Keep `url` as it is to the last character, for it may be signed. An address that is not all printable ASCII is encoded first."""
     return URL(url, encoded=True) if _WHOLE.fullmatch(url) else url
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request that marks its beginning: it is connected, and written from here on."""
+    """A request that sets the mark once it is connected and about to be written."""
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         begin()
@@ -48,7 +48,7 @@ class _Request(aiohttp.ClientRequest):
 
 
 class Client:
-    """The async counterpart of Session. Made anywhere, opened on first use inside the running loop."""
+    """The async counterpart of HttpSession. It is made anywhere, and opened on first use inside the running loop."""
 
     def __init__(self, network: Network, *, connections: int = 64) -> None:
         self._network = network
@@ -69,7 +69,7 @@ class Client:
         return self._session
 
     async def send(self, method: str, url: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
-        """One request and its whole answer, within the deadline; a redirect is an answer.
+        """Send one request and return its whole answer, within the deadline. A redirect is an answer too.
 
         Raises TimeoutError, aiohttp.ClientError (ClientPayloadError also for an answer over MAX_ANSWER bytes), ValueError.
         """
@@ -91,7 +91,10 @@ class Client:
     async def ask(
         self, method: str, url: str, *, meaning: Callable[[Answer, datetime], DeliveryError], body: bytes = b"", headers: Mapping[str, str]
     ) -> Answer:
-        """A good answer (2xx) to one request. Raises what another one means, by `meaning(answer, now)`; else as `send`."""
+        """Send one request and return its answer if that is good (2xx).
+
+        Raises `meaning(answer, now)` for another answer; otherwise raises what `send` raises.
+        """
         answer = await self.send(method, url, body=body, headers=headers)
         if 200 <= answer.status < 300:
             return answer

@@ -1,4 +1,4 @@
-"""What a vendor says of itself, which changes seldom: descriptions of records, names of stages and people."""
+"""Answers about the vendor that seldom change: descriptions of records, names of stages and people."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 FRESH: Final = 600.0
-"""Seconds that an answer is believed."""
+"""The seconds for which an answer is believed."""
 
 
 class Kept(Generic[T]):
-    """Answers by name: each is asked for once, for any number of threads, and believed for some minutes.
+    """Answers of a vendor by name. Each is asked for once for all threads, and believed for some minutes.
 
-    One that fails is not kept, and the one before it stays.
+    A request that fails changes nothing: the earlier answer stays.
     """
 
     def __init__(self, ask: Callable[[str], T], *, seconds: float = FRESH, clock: Callable[[], float] = time.monotonic) -> None:
-        """`ask(name)` asks the vendor; `seconds`: how long its answer is believed, by `clock`, which may be set back."""
+        """Ask the vendor with `ask(name)`, and believe its answer for `seconds` by `clock`, which may be set back."""
         self._ask = ask
         self._seconds = seconds
         self._clock = clock
@@ -27,7 +27,7 @@ class Kept(Generic[T]):
         self._known: dict[str, tuple[float, T]] = {}
 
     def get(self, name: str = "", *, afresh: bool = False) -> T:
-        """The answer; with `afresh` it is asked for whatever is known. Raises what `ask` raises."""
+        """Return the answer called `name`. With `afresh` the vendor is asked even if it is known. Raises what `ask` raises."""
         with self._lock:
             if not afresh and name in self._known:
                 at, known = self._known[name]
@@ -38,11 +38,11 @@ class Kept(Generic[T]):
             return found
 
     def last(self, name: str = "") -> T | None:
-        """What was answered last, however long ago, without asking."""
+        """Return the last answer called `name`, however old, without asking the vendor."""
         found = self._known.get(name)
         return found[1] if found else None
 
     def forget(self) -> None:
-        """Ask anew from now on."""
+        """Forget all answers, so that each is asked for anew."""
         with self._lock:
             self._known.clear()

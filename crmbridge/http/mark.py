@@ -15,16 +15,16 @@ from crmbridge.telemetry import redact
 T = TypeVar("T")
 
 USER_AGENT = f"crmbridge/{__version__}"
-MAX_ANSWER = 4 * 1024 * 1024  # bytes; no vendor's honest answer comes near
+MAX_ANSWER = 4 * 1024 * 1024  # bytes; no answer of an honest vendor comes near
 
 
 class Mark:
-    """Whether a request began inside a `with` block: from then on the far side may have acted."""
+    """A record of whether a request began inside a `with` block. Once one began, the far side may have acted."""
 
     __slots__ = ("_outer", "_over", "_tell", "_token", "began")
 
     def __init__(self, tell: Callable[[], None] | None = None) -> None:
-        """`tell` hears that a request begins, in the thread that sends it."""
+        """Make a mark. `tell` is called when a request begins, in the thread that sends it."""
         self.began = False
         self._tell = tell
         self._over = False
@@ -39,7 +39,7 @@ class Mark:
         _mark.reset(self._token)
 
     def set(self) -> None:
-        """A request begins: here, and in every block around this one. Raises TimeoutError where one of them is over."""
+        """Mark that a request begins in this block and in every block around it. Raises TimeoutError if one of these blocks is over."""
         with _lock:
             mark: Mark | None = self
             while mark is not None:
@@ -54,7 +54,7 @@ class Mark:
                 mark = mark._outer
 
     def end(self) -> bool:
-        """From now on nothing may begin, in a thread that was left behind neither; returns whether something did."""
+        """Let no request begin from now on, not even in a thread that was left behind. Return whether one began."""
         with _lock:
             self._over = True
             return self.began
@@ -75,18 +75,21 @@ _mark: contextvars.ContextVar[Mark | None] = contextvars.ContextVar("crmbridge_m
 
 
 def marked(tell: Callable[[], None] | None = None) -> Mark:
-    """Watch for the first byte of any request sent in this context, threads and tasks included; `tell` hears of it there."""
+    """Watch for the first byte of any request sent in this context, including its threads and tasks.
+
+    `tell` is called when a request begins, in the thread or task that sends it.
+    """
     return Mark(tell)
 
 
 def begin() -> None:
-    """Say that a request begins. Transports here call it themselves; a connector with its own must too."""
+    """Mark that a request begins. The transports here call this themselves; a connector with its own transport must call it too."""
     if mark := _mark.get():
         mark.set()
 
 
 def classify(error: BaseException, began: bool) -> DeliveryError:
-    """Any exception as a DeliveryError; what no connector mapped is decided by the mark alone."""
+    """Turn any exception into a DeliveryError. The mark alone decides for an exception that no connector mapped."""
     if isinstance(error, DeliveryError):
         return error
     text = describe(error)
@@ -94,7 +97,7 @@ def classify(error: BaseException, began: bool) -> DeliveryError:
 
 
 class attempt(Mark):  # noqa: N801  used like a function
-    """A block that makes one attempt: whatever Exception it raises leaves it as a DeliveryError."""
+    """A block that makes one attempt. Any Exception that it raises leaves it as a DeliveryError."""
 
     __slots__ = ()
 
@@ -106,7 +109,7 @@ class attempt(Mark):  # noqa: N801  used like a function
 
 
 class looking(attempt):  # noqa: N801  used like a function
-    """An `attempt` that only reads: a lost answer proves nothing, and asking again harms nobody (Transient, never OutcomeUnknown)."""
+    """An `attempt` that only reads. A lost answer does no harm here: the question is asked again (Transient, never OutcomeUnknown)."""
 
     __slots__ = ()
 
@@ -118,7 +121,7 @@ class looking(attempt):  # noqa: N801  used like a function
 
 
 class aside:  # noqa: N801  used like a function
-    """A block that asks for something beside the attempt around it: its requests publish nothing, and are no beginning of that attempt."""
+    """A block that asks for something beside the attempt around it. Its requests publish nothing, and do not set that attempt's mark."""
 
     __slots__ = ("_token",)
 
@@ -130,7 +133,7 @@ class aside:  # noqa: N801  used like a function
 
 
 def credential(reveal: Callable[[], T]) -> T:
-    """What `reveal` makes of a secret; one that cannot be read pauses the destination (AuthFailed) instead of being retried."""
+    """Return what `reveal` makes of a secret. Raises AuthFailed if it cannot be read: that pauses the destination instead of retrying."""
     try:
         return reveal()
     except ValueError as error:
@@ -138,9 +141,9 @@ def credential(reveal: Callable[[], T]) -> T:
 
 
 def describe(error: BaseException) -> str:
-    """An exception as one short redacted line: its kind and its words."""
+    """Describe an exception in one short redacted line: its kind and its words."""
     words = " ".join(str(error).split())
-    for pattern, told in _UNREACHED:  # not urllib3's inner life, which stands around it
+    for pattern, told in _UNREACHED:  # leaves out the names of urllib3's own classes, which stand around the cause
         if found := pattern.search(words):
             return redact(told.format(*found.groups()))[:300]
     return redact(f"{type(error).__name__}: {words}" if words else type(error).__name__)[:300]

@@ -1,4 +1,4 @@
-"""One exchange with a token endpoint (OAuth 2.0: RFC 6749). Whoever reads or publishes says in its own errors what a refusal leads to."""
+"""One exchange with a token endpoint (OAuth 2.0: RFC 6749). Sources and destinations say in their own errors what a refusal leads to."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from crmbridge.http.tokens import AccessToken, NotKept
 from crmbridge.telemetry import redact
 
 _LONGEST: Final = 10**8  # seconds; no token lives longer
-_LIMITED: Final = timedelta(minutes=1)  # where a limit names no end
-_AGAIN: Final = timedelta(minutes=1)  # until a login that was refused is tried again
+_LIMITED: Final = timedelta(minutes=1)  # how long to wait where a rate limit names no end
+_AGAIN: Final = timedelta(minutes=1)  # how long to wait until a refused login is tried again
 
 
 class Denied(Exception):
-    """The token endpoint gave no token. `code` is its word for why (RFC 6749, section 5.2), empty if it said none.
+    """The token endpoint gave no token. `code` is its own word for the reason (RFC 6749, section 5.2); empty if it gave none.
 
-    `final`: it said that it does not take these credentials, so a person must act.
+    `final`: the endpoint does not take these credentials, so a person must act.
     """
 
     def __init__(self, message: str, *, code: str = "", final: bool = False, retry_at: datetime | None = None) -> None:
@@ -45,10 +45,10 @@ def exchange(
     client: tuple[str, str] | None = None,
     facts: Sequence[str] = ("scope",),
 ) -> AccessToken:
-    """The token that `form` is worth. Its facts hold what else is told under the names in `facts`.
+    """Exchange `form` for a token. The token's facts hold what else the endpoint says under the names in `facts`.
 
-    `client`: id and secret of a confidential client, sent as HTTP Basic (section 2.3.1). An answer without a refresh token
-    leaves the one in `form` good (section 6). Raises Denied, or requests.RequestException where no answer came.
+    `client` is the id and secret of a confidential client, sent as HTTP Basic (section 2.3.1). If the answer holds no refresh
+    token, the one in `form` stays good (section 6). Raises Denied, or requests.RequestException where no answer came.
     """
     headers = {"Accept": "application/json"}
     if client is not None:
@@ -56,7 +56,7 @@ def exchange(
         headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
     answer = session.post(url, data=dict(form), headers=headers)
     body = _json(answer)
-    if answer.status_code != 200 or isinstance(body.get("error"), str):  # some say no with a 200
+    if answer.status_code != 200 or isinstance(body.get("error"), str):  # some endpoints refuse with a 200
         raise _denied(answer, body, now)
     value, seconds, refresh = body.get("access_token"), body.get("expires_in"), body.get("refresh_token")
     if not isinstance(value, str) or not value:
@@ -75,7 +75,7 @@ def log_in(
     client: tuple[str, str] | None = None,
     facts: Sequence[str] = ("scope",),
 ) -> AccessToken:
-    """`exchange` for a source. Raises LoginRefused where a person must act, else SourceError."""
+    """Exchange `form` for a token, for a source. Raises LoginRefused where a person must act, else SourceError."""
     try:
         return exchange(session, url, form, now=now, client=client, facts=facts)
     except Denied as error:
@@ -87,9 +87,9 @@ def log_in(
 
 
 def claim(claims: Mapping[str, Any], pem: str, option: str) -> str:
-    """A JWT that an RSA key signs (RS256: RFC 7518, section 3.3), as an assertion of who we are (RFC 7523).
+    """Make a JWT that an RSA key signs (RS256: RFC 7518, section 3.3), as an assertion of who we are (RFC 7523).
 
-    Raises ValueError, saying that `option` holds no key, and ImportError where cryptography is not installed.
+    Raises ValueError if `option` holds no such key, and ImportError where cryptography is not installed.
     """
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -109,7 +109,7 @@ def _part(data: bytes) -> str:
 
 
 def login_failed(error: Exception) -> DeliveryError:
-    """What a login that failed means for a message: nothing of it was sent. For destinations."""
+    """Turn a login that failed into a DeliveryError, for destinations. Nothing of the message was sent."""
     if isinstance(error, DeliveryError):
         return error
     text = redact(f"the login cannot be renewed: {error}" if isinstance(error, (Denied, NotKept)) else describe(error))[:400]
@@ -126,7 +126,7 @@ def _denied(answer: requests.Response, body: Mapping[str, Any], now: datetime) -
     words = " ".join(f"HTTP {answer.status_code} {code} {said}".split())
     until = retry_after(answer.headers, now) or (now + _LIMITED if answer.status_code == 429 else None)
     meant = answer.status_code == 200 or (400 <= answer.status_code < 500 and answer.status_code not in (408, 425, 429))
-    final = meant and bool(body)  # else a gateway said it
+    final = meant and bool(body)  # an answer without a JSON body comes from a gateway, not from the endpoint
     return Denied(redact(words)[:300], code=code[:60], final=final, retry_at=until)
 
 

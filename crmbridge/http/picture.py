@@ -1,7 +1,7 @@
-"""A picture from the web: fetched without reaching into one's own network, and made anew, so that only its pixels go on.
+"""A picture from the web, fetched without access to one's own network, and made anew so that only its pixels are passed on.
 
-The address is partly a record's value, and the bytes are a stranger's. So an address is judged where it is connected to (a name
-may resolve to something else a moment later), and nothing of a file but what it shows is passed on: no position, no camera, no
+The address comes in part from a record, and the bytes come from a stranger. So an address is judged at the moment it is connected to:
+a name may resolve to something else a moment later. And of a file, only what it shows is passed on: no position, no camera, no
 second file behind the first.
 """
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 INSTALL: Final = "pip install 'crmbridge[media]'"
 FORMATS: Final = ("PNG", "JPEG")
 MAX_BYTES: Final = 16 * 1024 * 1024
-"""Of a file that is fetched."""
+"""The most bytes that are fetched of a file."""
 MAX_PIXELS: Final = 36_000_000
-"""Of a picture that is read: about 140 MB of memory while it is made anew."""
+"""The most pixels of a picture that is read. Making such a picture anew takes about 140 MB of memory."""
 _REDIRECTS: Final = 3
 _NO_ADDRESS: Final = "its address is no web address"
 _PRIVATE: Final = "its host lies in a private network (see `media_from`)"
@@ -42,7 +42,7 @@ _QUALITY: Final = 88
 
 
 class NoPicture(Rejected):
-    """There is no picture to be had there, now or later. The words say why, and name no address."""
+    """No picture can be had at this address, now or later. The words say why, and name no address."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="picture")
@@ -50,32 +50,32 @@ class NoPicture(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A file that was made here."""
+    """A picture file that was made here."""
 
     data: bytes
     kind: str
-    """`image/png` or `image/jpeg`."""
+    """Its media type: `image/png` or `image/jpeg`."""
     width: int
     height: int
 
 
 def can_make() -> bool:
-    """Whether the library that makes pictures anew is installed."""
+    """Say whether the library that makes pictures anew is installed."""
     return importlib.util.find_spec("PIL") is not None
 
 
 class Pictures:
-    """Fetches pictures from public addresses, and from hosts of one's own network that are named."""
+    """Fetches pictures from public addresses, and from those hosts of one's own network that the configuration names."""
 
     def __init__(self, network: Network, own: Sequence[str] = ()) -> None:
-        """`own`: hosts, by name or address, that may lie in one's own network; over http only on this machine itself."""
+        """Allow the hosts in `own`, by name or address, to lie in one's own network. Only this machine itself may be asked over http."""
         self._own = frozenset(host.lower() for host in own)
         self._proxied = network.proxy is not None
         self._public = HttpSession(network, most=MAX_BYTES, reachable=is_public)
         self._inner = HttpSession(network, most=MAX_BYTES)
 
     def fetch(self, url: str, seconds: float) -> bytes:
-        """The bytes at `url`, within `seconds`. Raises NoPicture, or Transient where another try may bring them."""
+        """Fetch the bytes at `url`, within `seconds`. Raises NoPicture, or Transient where another try may bring them."""
         ends = time.monotonic() + seconds
         with looking():
             for _ in range(_REDIRECTS + 1):
@@ -97,7 +97,7 @@ class Pictures:
         raise NoPicture(f"it leads on more than {_REDIRECTS} times")
 
     def _session(self, url: str) -> HttpSession:
-        """What may ask `url`. Raises NoPicture."""
+        """Return the session that may fetch `url`. Raises NoPicture."""
         try:
             parts = urllib.parse.urlsplit(url)
             host, _ = (parts.hostname or "").lower(), parts.port
@@ -115,7 +115,7 @@ class Pictures:
         return self._public
 
     def close(self) -> None:
-        """Close connections; safe to call twice."""
+        """Close the connections; safe to call twice."""
         self._public.close()
         self._inner.close()
 
@@ -128,7 +128,7 @@ def _further(url: str, location: str) -> str:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the Internet's, in whatever way it is written into another."""
+    """Say whether an IP address belongs to the public Internet. This covers IPv4 addresses that are embedded in IPv6 ones."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -146,7 +146,7 @@ _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 
 def _addresses(host: str) -> list[str]:
-    """The addresses that this machine knows of a host; none where only a proxy knows them."""
+    """Return the addresses that this machine knows of a host. Return none where only a proxy knows them."""
     try:
         return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError):
@@ -166,9 +166,9 @@ def _file(answer: requests.Response) -> bytes:
 
 
 def made_anew(data: bytes, *, most: int, side: int) -> Picture:
-    """The picture in `data` as a new file of at most `most` bytes, neither side longer than `side`. Raises NoPicture.
+    """Make the picture in `data` anew: a file of at most `most` bytes, neither side longer than `side`. Raises NoPicture.
 
-    What is transparent stays a PNG; what was a JPEG stays one, and so does what would be too large else.
+    A picture with transparent parts stays a PNG. A JPEG stays a JPEG. Any other picture becomes a JPEG if its PNG would be too large.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -177,7 +177,7 @@ def made_anew(data: bytes, *, most: int, side: int) -> Picture:
         if image.width * image.height > MAX_PIXELS:
             raise NoPicture(f"it has {image.width} x {image.height} pixels; {MAX_PIXELS // 10**6} million are the most")
         jpeg = image.format == "JPEG"
-        image.draft(None, (side, side))  # a JPEG is read smaller where that is enough
+        image.draft(None, (side, side))  # decodes a JPEG at a smaller size where that is enough, to save memory
         image.load()
         image = ImageOps.exif_transpose(image)
         image.thumbnail((side, side))
@@ -186,7 +186,7 @@ def made_anew(data: bytes, *, most: int, side: int) -> Picture:
         raise
     except UnidentifiedImageError:
         raise NoPicture("it is neither a PNG nor a JPEG") from None
-    except Exception as error:  # decoders of strangers' bytes raise what they like
+    except Exception as error:  # decoders raise errors of any kind on a stranger's bytes
         raise NoPicture(f"it cannot be read: {type(error).__name__}") from None
     for scale in _SCALES:
         smaller = pixels if scale == 1 else pixels.resize((max(1, int(pixels.width * scale)), max(1, int(pixels.height * scale))))
@@ -200,7 +200,7 @@ def made_anew(data: bytes, *, most: int, side: int) -> Picture:
 
 
 def _only_pixels(image: Any) -> Image.Image:
-    """A new picture with the same pixels, in colours that every network takes, and nothing beside them."""
+    """Copy only the pixels into a new picture, in a colour mode that every network takes."""
     from PIL import Image
 
     clear = "A" in image.getbands() or "transparency" in image.info

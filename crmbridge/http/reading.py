@@ -1,4 +1,4 @@
-"""What goes wrong while a vendor's answers are read, said as the poller understands it."""
+"""Errors in reading a vendor's answers, as SourceErrors that the poller understands."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from crmbridge.model import cursors
 
 @contextlib.contextmanager
 def reading(whose: str, what: str = "") -> Iterator[None]:
-    """Whatever goes wrong in this block is a SourceError: a cursor that is not ours, and an answer of another shape, too.
+    """Turn every error in this block into a SourceError, also for a cursor that is not ours and for an answer of an unexpected shape.
 
-    `whose`: the vendor's name; `what` is read, if that is to be said. A refusal stays one, with its status.
+    `whose` is the vendor's name. `what` is the thing that is read, if the error should name it. A VendorRefused stays one, with its status.
     """
     of = f"{what}: " if what else ""
     try:

@@ -1,7 +1,7 @@
 """requests with crmbridge's manners: an absolute deadline, no redirects, bounded answers. For connectors that are not async.
 
-A read timeout alone never ends against a server that dribbles one byte at a time, so a timer shuts the socket at the deadline.
-Only the resolver's own wait for a name (resolv.conf) stands outside it."""
+A read timeout alone never ends against a server that sends one byte at a time. So a timer shuts the socket at the deadline.
+Only the resolver's own wait for a name (resolv.conf) is not covered by the deadline."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from crmbridge.model import Network
 
 
 class _Call(threading.local):
-    """The socket of the call under way in this thread."""
+    """A holder for the socket watch of the call under way in this thread."""
 
     watch: _Watch | None = None
 
@@ -34,14 +34,14 @@ _call = _Call()
 
 
 class _Watch(SocketGuard):
-    """The watch of the call under way in this thread, and where that call may go."""
+    """The watch of the call under way in this thread, with the addresses that this call may connect to."""
 
     def __init__(self, seconds: float, reachable: Callable[[str], bool]) -> None:
-        """`reachable` says of a resolved address whether it may be connected to."""
+        """Watch one call. `reachable` says of a resolved address whether it may be connected to."""
         super().__init__(seconds)
         self.reachable = reachable
         self.forbidden = False
-        """Every address of the host was one that may not be connected to."""
+        """True if none of the host's addresses may be connected to."""
 
     def __enter__(self) -> Self:
         _call.watch = self
@@ -53,7 +53,7 @@ class _Watch(SocketGuard):
 
 
 class _Marking:
-    """Mixed into urllib3's connections: marks the first byte of a request, and shows the watch its socket."""
+    """A mix-in for urllib3's connections. It marks the first byte of a request, and hands the socket to the watch."""
 
     sock: Any
     _connecting = False
@@ -66,7 +66,7 @@ class _Marking:
             self._connecting = False
 
     def _new_conn(self) -> socket.socket:
-        """Connect under the call's deadline; urllib3 would grant the whole of it to each of a host's addresses."""
+        """Connect under the deadline of the call. urllib3 alone would allow the whole deadline to each address of a host."""
         this: Any = self
         watch = _call.watch
         if watch is None:
@@ -94,7 +94,7 @@ class _Marking:
 
     def putrequest(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None and _call.watch is not None and not self._connecting:
-            _call.watch.hold(self.sock)  # a connection from the pool
+            _call.watch.hold(self.sock)  # a connection from the pool has no watch yet
         super().putrequest(*args, **kwargs)  # type: ignore[misc]
 
 
@@ -129,20 +129,22 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 
 class Forbidden(requests.ConnectionError):
-    """A host has only addresses that may not be connected to. Nothing was sent."""
+    """All addresses of a host are ones that may not be connected to. Nothing was sent."""
 
 
 class HttpSession(requests.Session):
-    """A requests.Session with crmbridge's manners; also what vendor clients built on requests are given.
+    """A requests.Session with crmbridge's manners. Vendor clients that are built on requests get one too.
 
-    Every call ends within `network.deadline` seconds (less, if the call's `timeout` is a smaller number) or raises
-    requests.Timeout; redirects are answers, not orders; cookies are not kept; the environment is not trusted; an
-    answer is read whole, and is at most MAX_ANSWER bytes where nothing else is said.
+    Every call ends within `network.deadline` seconds (fewer, if the call's `timeout` is a smaller number) or raises
+    requests.Timeout. Redirects are returned as answers and not followed. Cookies are not kept. The environment is not trusted.
+    An answer is read whole; its limit is MAX_ANSWER bytes unless `most` sets another.
     """
 
     def __init__(self, network: Network, *, most: int | None = None, reachable: Callable[[str], bool] = lambda _: True) -> None:
-        """`most` bytes are read of an answer, instead of MAX_ANSWER. Of a host's addresses only those that are `reachable` are
-        connected to; a proxy's are not asked about."""
+        """Read at most `most` bytes of an answer, instead of MAX_ANSWER, and connect only to addresses that are `reachable`.
+
+        With a proxy, addresses are not checked.
+        """
         super().__init__()
         self.deadline = network.deadline
         self._most = most
@@ -169,7 +171,7 @@ class HttpSession(requests.Session):
             except (OSError, requests.RequestException) as error:
                 if watch.forbidden:
                     raise Forbidden("the host's address may not be connected to", request=request) from error
-                # a read waits as long as the whole may, so it may end first; a ConnectTimeout stays one: nothing was sent
+                # a read may wait as long as the whole call and end before the watch; a ConnectTimeout is raised as it is: nothing was sent
                 if isinstance(error, requests.ReadTimeout) or (watch.expired and not isinstance(error, requests.Timeout)):
                     raise late from error
                 raise
@@ -178,7 +180,7 @@ class HttpSession(requests.Session):
         return response
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """None: requests would read a redirect's body unbounded and parse its Location just to offer the next request."""
+        """Return None. Otherwise requests would read a redirect's body without a limit, and parse its Location for a next request."""
 
 
 def _read_bounded(response: requests.Response, most: int) -> bytes:
@@ -203,7 +205,7 @@ _GATEWAY = frozenset({502, 503, 504})
 def read(session: HttpSession, url: str, **kwargs: Any) -> requests.Response:
     """GET `url`, with at most two quick retries on lost connections and gateway errors, all within the session's deadline.
 
-    For reads only, never for posts. Raises what the last try raised, or returns its answer.
+    This is for reads only, never for posts. Returns the answer of the last try, or raises its error.
     """
     ends = time.monotonic() + session.deadline
 

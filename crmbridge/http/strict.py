@@ -1,4 +1,4 @@
-"""JSON from strangers: what two readers could read in two ways is refused."""
+"""Strict reading of JSON from strangers. What two readers could read in two ways is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_DEPTH: Final = 64
 
 
 def strict_json(data: bytes) -> Any:
-    """JSON without the traps: UTF-8, no NaN, no repeated keys, at most MAX_DEPTH levels. Raises ValueError."""
+    """Read JSON strictly: UTF-8, no NaN, no repeated keys, at most MAX_DEPTH levels. Raises ValueError."""
     try:
         value = lenient_numbers(data.decode("utf-8"), parse_constant=_refuse, object_pairs_hook=_unique)
     except RecursionError:
@@ -25,9 +25,10 @@ def strict_json(data: bytes) -> Any:
 
 
 def lenient_numbers(text: str, **more: Any) -> Any:
-    """JSON with exact numbers; one that Python does not read (5,000 digits, an exponent of twenty) is its text. Raises ValueError.
+    """Read JSON with exact numbers. Raises ValueError.
 
-    It is one value's trouble and not that of all the others.
+    A number that Python does not read (5,000 digits, an exponent of twenty digits) becomes its text. So one odd number does not
+    make all other values unreadable.
     """
     try:
         return json.loads(text, parse_float=Decimal, **more)
@@ -38,7 +39,7 @@ def lenient_numbers(text: str, **more: Any) -> Any:
 
 
 def look(path: str, value: Any) -> Any:
-    """What stands at a dotted path, a number naming an element of a list; None if nothing does."""
+    """Look up the value at a dotted path, in which a number names an element of a list. Return None if there is none."""
     for part in path.split("."):
         if isinstance(value, dict):
             value = value.get(part)

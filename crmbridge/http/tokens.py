@@ -1,4 +1,4 @@
-"""Access tokens that expire: got before they do, one at a time, kept across restarts."""
+"""Access tokens that expire: renewed before they do, by one thread at a time, and kept across restarts."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from crmbridge.telemetry import forget, hide
 _log = logging.getLogger(__name__)
 
 MARGIN: Final = timedelta(minutes=2)
-"""A token is replaced this long before it expires: clocks differ, and a request takes its time."""
+"""How long before its expiry a token is replaced. Clocks differ, and a request takes its time."""
 
 
-_REMEMBERED: Final = 8  # secrets of earlier tokens that are kept out of logs
+_REMEMBERED: Final = 8  # secrets of earlier tokens that are still kept out of logs
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What a vendor gave for credentials. Printed, it shows no secret."""
+    """A token that a vendor gave for credentials. Printing it shows no secret."""
 
     value: str = field(repr=False)
     expires_at: datetime | None = None
-    """None: nobody said; it lasts until it is refused."""
+    """None: the vendor named no end, and the token lasts until it is refused."""
     refresh: str = field(default="", repr=False)
     facts: Mapping[str, str] = field(default_factory=dict)
-    """What came with it and is no secret, like the address to use it at."""
+    """What came with the token and is no secret, like the address to use it at."""
 
     def __post_init__(self) -> None:
         for secret in (self.value, self.refresh):
@@ -46,15 +46,15 @@ class AccessToken:
 
 
 class NotKept(Exception):
-    """A token that may be used once cannot be kept, so it is not used: its successor would be lost, and with it the login."""
+    """A refresh token that works only once cannot be kept. So it is not used: its successor would be lost, and with it the login."""
 
 
 class Tokens:
-    """The one token of a login, for any number of threads, and for other processes that keep theirs in the same file.
+    """The one token of a login, shared by any number of threads, and by other processes that use the same file.
 
-    `obtain(last)` asks the vendor for one; `last` is the token before, if any, for vendors whose refresh tokens change.
-    `keep` is a file (made 0600) that outlives the process. `login` names the credentials, secrets included (only a digest of
-    it is written), so that a token that others got is not used. `rotating`: each refresh token may be used once, so nothing is
+    `obtain(last)` asks the vendor for a token. `last` is the token before, if any, for vendors whose refresh tokens change.
+    `keep` is a file (made 0600) that outlives the process. `login` names the credentials, secrets included (only a digest of them
+    is written), so that a token that other credentials got is not used. `rotating`: each refresh token works only once. So no token is
     obtained where its successor could not be kept (NotKept), nor while another process may be obtaining one.
     """
 
@@ -74,14 +74,14 @@ class Tokens:
         self._rotating = rotating
         self._unwritten = False
         self._name = ""
-        """The login that the token in memory is of."""
+        """The digest of the login that the token in memory belongs to."""
         self._lock = threading.Lock()
         self._token: AccessToken | None = None
         self._refused = ""
         self._hidden: deque[str] = deque()
 
     def get(self) -> AccessToken:
-        """A token that is good for some minutes; raises what `obtain` raises, and NotKept."""
+        """Return a token that is good for some minutes. Raises what `obtain` raises, and NotKept."""
         with self._lock:
             token = self._token
             if token is not None and self._good(token):
@@ -89,9 +89,9 @@ class Tokens:
                     self._unwritten = not self._write(token)
                 return token
             with self._alone():
-                # Another process may have got a newer one, whose refresh token is the only good one by now.
+                # Another process may have got a newer token, whose refresh token is the only good one by now.
                 name = self._named()
-                if token is not None and name != self._name:  # somebody gave other credentials meanwhile
+                if token is not None and name != self._name:  # the credentials were changed meanwhile
                     token, self._unwritten = None, False
                 token = token if self._unwritten else self._kept() or token
                 if token is None or not self._good(token):
@@ -107,7 +107,7 @@ class Tokens:
             return token
 
     def refused(self, token: AccessToken) -> None:
-        """The vendor does not take `token` any more: the next `get` brings another, once for all who noticed."""
+        """Record that the vendor no longer takes `token`. The next `get` obtains another, once for all threads that noticed."""
         with self._lock:
             if self._token is not None and self._token.value == token.value:
                 self._refused = token.value
@@ -116,7 +116,7 @@ class Tokens:
         return token.value not in ("", self._refused) and (token.expires_at is None or token.expires_at - MARGIN > self._now())
 
     def _forget_old(self, token: AccessToken) -> None:
-        """Old tokens are worth nothing, and need not be looked for in every line for ever."""
+        """Stop hiding the secrets of old tokens. They are worth nothing, and need not be searched for in every log line for ever."""
         for secret in (token.value, token.refresh):
             if secret and secret not in self._hidden:
                 self._hidden.append(secret)
@@ -127,7 +127,7 @@ class Tokens:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """No other process logs in at the same time: of two refresh tokens one would be lost."""
+        """Let no other process log in at the same time. Of two refresh tokens, one would be lost."""
         if self._keep is None:
             yield
             return
@@ -145,8 +145,8 @@ class Tokens:
             os.close(descriptor)
 
     def _named(self) -> str:
-        """The login's name on disk."""
-        with contextlib.suppress(ValueError):  # a secret that cannot be read: `obtain` says so
+        """Return the digest that names the login on disk; empty if a secret cannot be read."""
+        with contextlib.suppress(ValueError):  # a secret cannot be read: `obtain` reports it
             return digest(self._login())
         return ""
 
@@ -161,7 +161,10 @@ class Tokens:
         return None
 
     def _write(self, token: AccessToken) -> bool:
-        """Whole or not at all, and readable by nobody else. Where it cannot be written, the next process logs in anew."""
+        """Write the token, whole or not at all, readable by nobody else. Return whether it was written.
+
+        If it was not, the next process logs in anew.
+        """
         if self._keep is None:
             return False
         raw = {
@@ -179,17 +182,17 @@ class Tokens:
         return True
 
     def _prove_room(self) -> None:
-        """A file of a token's size can be written where ours is kept. Raises NotKept."""
+        """Prove that a file of a token's size can be written where the token is kept. Raises NotKept."""
         try:
             self._written(" " * 4096).unlink()
         except OSError as error:
             raise self._not_kept(error) from None
 
     def _written(self, text: str) -> Path:
-        """A new file (0600) beside ours, on the disk."""
+        """Write a new file (0600) beside the kept token, and sync it to the disk."""
         if self._keep is None:
             raise FileNotFoundError("there is no folder for it")
-        handle, name = tempfile.mkstemp(dir=self._keep.parent, prefix=f".{self._keep.name}.")  # mode 0600
+        handle, name = tempfile.mkstemp(dir=self._keep.parent, prefix=f".{self._keep.name}.")  # mkstemp makes it 0600
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
@@ -202,7 +205,7 @@ class Tokens:
 
     @staticmethod
     def _sync_folder(folder: Path) -> None:
-        """The renaming itself is on the disk."""
+        """Sync the folder, so that the renaming itself is on the disk."""
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)

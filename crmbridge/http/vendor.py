@@ -1,4 +1,4 @@
-"""A CRM's JSON API as sources read it: log in, ask, understand refusals. One request, no storage; the poller repeats."""
+"""A CRM's JSON API as sources use it: log in, ask, understand refusals. Each call is one request and stores nothing; the poller repeats."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from crmbridge.http.tokens import AccessToken, Tokens
 from crmbridge.telemetry import redact
 
 Words = Callable[[Any], str]
-"""What a vendor's error body says, from its JSON; empty if it says nothing."""
+"""A function that returns what a vendor's error body says, from its JSON. It returns an empty text if the body says nothing."""
 
 Limit = Callable[[Any, Mapping[str, str]], timedelta | None]
-"""For how long a vendor's 429 holds, by its body and headers, where it says so in words of its own; a longer Retry-After wins."""
-_LIMITED: Final = timedelta(minutes=1)  # where a limit names no end
+"""A function that reads from body and headers how long a vendor's 429 holds, in the vendor's own terms. A longer Retry-After wins."""
+_LIMITED: Final = timedelta(minutes=1)  # how long to wait where a limit names no end
 _MAINTENANCE: Final = timedelta(minutes=1)
 
 
 class VendorRefused(SourceError):
-    """The vendor said no. `status` is its answer's, `body` its JSON if there is any."""
+    """The vendor refused a request. `status` is the status of its answer, and `body` its JSON if there is any."""
 
     def __init__(self, message: str, status: int, body: Any = None, retry_at: datetime | None = None) -> None:
         super().__init__(message, retry_at)
@@ -36,7 +36,7 @@ class VendorRefused(SourceError):
 
 
 class Vendor:
-    """Requests with a bearer token. A token that is refused is replaced once; what is no JSON is never taken for an empty answer."""
+    """Requests with a bearer token. A refused token is replaced once. An answer that is not JSON is an error, never an empty answer."""
 
     def __init__(
         self,
@@ -50,8 +50,11 @@ class Vendor:
         authorize: Callable[[AccessToken], dict[str, str]] = lambda token: {"Authorization": f"Bearer {token.value}"},
         limit: Limit = lambda _body, _headers: None,
     ) -> None:
-        """`heard` sees the headers of each answer (quotas); `expired` tells a refusal that a new token may cure; `authorize`
-        gives the headers that show a token; `limit` says from a 429's body how long it holds, where no header does."""
+        """Make requests through `session` with the token in `tokens`.
+
+        `heard` sees the headers of each answer (quotas). `expired` says whether a new token may cure a refusal. `authorize` makes the
+        headers that show a token. `limit` reads from the body of a 429 how long it holds, where no header says so.
+        """
         self._session = session
         self._tokens = tokens
         self._words = words
@@ -62,13 +65,16 @@ class Vendor:
         self._limit = limit
 
     def get(self, url: Callable[[AccessToken], str], **params: str) -> Any:
-        """GET; lost connections and gateway errors are tried again within the deadline. Raises SourceError."""
+        """GET the JSON at `url`. Lost connections and gateway errors are tried again within the deadline. Raises SourceError."""
         return self._ask(lambda token: read(self._session, url(token), params=params, headers=self._headers(token)))
 
     def read(
         self, address: str, params: Mapping[str, str], *, body: Any = None, headers: Mapping[str, str], nothing: Collection[int] = ()
     ) -> Any:
-        """GET with further `headers`, or with a `body` a POST of JSON that only reads. None: a status of `nothing`. Raises SourceError."""
+        """Read JSON: by GET, or with a `body` by a POST that only reads. Raises SourceError.
+
+        Returns None for a status of `nothing` without a body.
+        """
 
         def send(token: AccessToken) -> requests.Response:
             shown = {**headers, **self._headers(token)}
@@ -79,7 +85,7 @@ class Vendor:
         return self._ask(send, nothing)
 
     def post(self, url: Callable[[AccessToken], str], body: Any) -> Any:
-        """POST of JSON that only reads (a search). Raises SourceError."""
+        """POST JSON in a request that only reads (a search), and return the JSON of the answer. Raises SourceError."""
         return self._ask(lambda token: self._session.post(url(token), json=body, headers=self._headers(token)))
 
     def _ask(self, send: Callable[[AccessToken], requests.Response], nothing: Collection[int] = ()) -> Any:
@@ -99,7 +105,7 @@ class Vendor:
         return {"Accept": "application/json", **self._authorize(token)}
 
     def close(self) -> None:
-        """Release connections; safe to call twice."""
+        """Release the connections; safe to call twice."""
         self._session.close()
 
 
@@ -112,9 +118,10 @@ def understood(
     limit: Limit = lambda _body, _headers: None,
     nothing: Collection[int] = (),
 ) -> Any:
-    """The JSON of a good answer; numbers with a point are Decimal. None: a status of `nothing`, without a body.
+    """Return the JSON of a good answer, in which numbers with a point are Decimal.
 
-    Raises Refused, or SourceError where no answer came.
+    Returns None for a status of `nothing` without a body.
+    Raises VendorRefused, or SourceError where no answer came or the answer holds no JSON.
     """
     try:
         answer = send()
@@ -140,7 +147,7 @@ def understood(
 
 
 def denial(ask: Callable[[], object], also: Collection[int] = ()) -> str:
-    """What the vendor says where it does not let us `ask`: with 403, or a status of `also`; empty where it does. Raises SourceError."""
+    """Return the vendor's words if it refuses to let us `ask`, with 403 or a status of `also`; empty if it lets us. Raises SourceError."""
     try:
         ask()
     except VendorRefused as error:
@@ -158,7 +165,7 @@ def _json(answer: requests.Response) -> Any:
 
 
 def _shown(answer: requests.Response) -> str:
-    """A body that is no JSON: its text, or that it is a page for people."""
+    """Show a body that is no JSON: its text, or only that it is a web page."""
     if "html" in answer.headers.get("Content-Type", "").lower() or answer.content.lstrip()[:1] == b"<":
         return "(a web page)"
     return answer.content[:200].decode("utf-8", "replace")

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 
 class SocketGuard:
-    """Shuts a call's socket when its deadline passes, whatever that socket is doing. A context manager."""
+    """A context manager that shuts the socket of a call when its deadline passes, whatever that socket is doing."""
 
     def __init__(self, seconds: float) -> None:
         self.expired = False
@@ -32,19 +32,19 @@ class SocketGuard:
 
     @property
     def left(self) -> float:
-        """Seconds until the deadline."""
+        """The seconds that are left until the deadline."""
         return self._ends - time.monotonic()
 
     def connect(self, addresses: Sequence[Any], options: Sequence[Any] = ()) -> socket.socket:
-        """A watched connection to the first of the `addresses` (as getaddrinfo gives them) that takes one.
+        """Connect to the first of the `addresses` (as getaddrinfo gives them) that takes a connection, and watch that connection.
 
-        `options` are set on the socket before. Raises OSError, what the last of them said; TimeoutError is one.
+        `options` are set on the socket before it connects. Raises the OSError of the last address; it may be a TimeoutError.
         """
         failure = OSError("no address")
         for family, kind, protocol, _, address in addresses:
             try:
                 made = socket.socket(family, kind, protocol)
-            except OSError as error:  # this machine does not speak that family
+            except OSError as error:  # this machine does not speak the address family
                 failure = error
                 continue
             try:
@@ -60,7 +60,7 @@ class SocketGuard:
         raise failure
 
     def hold(self, connected: socket.socket) -> None:
-        """Watch `connected` through a descriptor of our own: TLS takes the original socket object's away."""
+        """Watch `connected` through a descriptor of our own, for TLS takes over the original socket object."""
         with self._lock:
             self._release()
             self._socket = socket.socket(connected.family, connected.type, fileno=socket.dup(connected.fileno()))

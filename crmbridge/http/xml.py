@@ -1,4 +1,4 @@
-"""XML from strangers: no document type, no entities, nothing fetched, bounded depth and size. Raises ValueError."""
+"""Strict reading of XML from strangers: no document type, no entities, nothing fetched, bounded depth and size. Raises ValueError."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ MAX_ELEMENTS: Final = 100_000
 
 
 class _Wary(TreeBuilder):
-    """Builds a tree, and refuses what only attackers send.
+    """A builder of trees that refuses what only attackers send.
 
-    Entities need a document type, and that is refused before its declarations are read:
+    Entities need a document type. That is refused before its declarations are read:
     https://docs.python.org/3/library/xml.html#xml-security
     """
 
@@ -38,12 +38,12 @@ class _Wary(TreeBuilder):
 
 
 def parse_xml(data: bytes) -> Element:
-    """The root element; tags are `{namespace}name`."""
+    """Parse XML and return its root element. Tags are written `{namespace}name`."""
     parser = XMLParser(target=_Wary())  # noqa: S314  # nosec B314  # the builder refuses what makes it unsafe
     try:
         parser.feed(data)
         root = parser.close()
-    except (ParseError, LookupError) as error:  # LookupError: an encoding that nobody knows
+    except (ParseError, LookupError) as error:  # LookupError: an unknown encoding
         raise ValueError(f"the body is not XML: {error}") from None
     if not isinstance(root, Element):
         raise ValueError("the body is not XML")

@@ -1,4 +1,4 @@
-"""Web addresses with a record's words in them: each is encoded for the place where it stands. Pure.
+"""Web addresses that hold a record's words. Each word is encoded for the place in which it stands. Pure.
 
 The parts of an address are those of RFC 3986, section 3: https://www.rfc-editor.org/rfc/rfc3986#section-3
 """
@@ -12,7 +12,7 @@ from typing import Final
 from crmbridge.model.words import Text, Value, clean, visible
 
 MAX_ADDRESS: Final = 2000
-"""Characters of an address: what browsers and networks take."""
+"""The most characters of an address that browsers and networks take."""
 
 _SCHEME: Final = re.compile(r"https?://", re.IGNORECASE)
 _UNSAFE: Final = re.compile(r"[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]")
@@ -26,7 +26,7 @@ _HOST_OPEN: Final = re.compile(r"https?://[^\s/?#<>|]+\Z", re.IGNORECASE)
 
 
 def web_address(url: str) -> str:
-    """`url` as plain ASCII that no mark-up can be broken out of. Raises ValueError unless it is http or https with a host."""
+    """Return `url` as plain ASCII that no mark-up can be hidden in. Raises ValueError unless it is http or https with a host."""
     text = url.strip()
     try:
         parts = urllib.parse.urlsplit(text)
@@ -42,11 +42,11 @@ def web_address(url: str) -> str:
 
 
 def address(text: Text, most: int = MAX_ADDRESS) -> str:
-    """The web address that `text` spells, as plain ASCII; empty if it spells nothing.
+    """Return the web address that `text` spells, as plain ASCII; empty if it spells nothing.
 
-    A record may be the whole of it, or its beginning: then it is taken as an address. Behind a host of the rule's, a record's words
-    fill a part of the path, a value of the query or the fragment, and cannot end it; only what begins with `/` right behind
-    the host is a path of its own. Raises ValueError with what is wrong.
+    If a record's words are the whole or the beginning of `text`, they are taken as an address. After a host in the rule's words, a
+    record's words fill a part of the path, a value of the query or the fragment, and cannot end it. Only words that begin with `/`
+    directly after the host are a path of their own. Raises ValueError that says what is wrong.
     """
     out = whose = ""
     for span in text:
@@ -69,7 +69,7 @@ def address(text: Text, most: int = MAX_ADDRESS) -> str:
 
 
 def _led_elsewhere(out: str, whose: str) -> bool:
-    """True if the host begins with the rule's words and ends with a record's; `whose` has an `l` or a `v` for each character."""
+    """Say whether the host begins with the rule's words and ends with a record's. `whose` has an `l` or a `v` for each character."""
     host = _AUTHORITY.match(out)
     if host is None:
         return False
@@ -78,7 +78,7 @@ def _led_elsewhere(out: str, whose: str) -> bool:
 
 
 def _encoded(words: str, before: str) -> str:
-    """A record's words as they may stand behind `before`."""
+    """Encode a record's words as they may stand after `before`. Raises ValueError where they may not."""
     if not before or not words:
         return re.sub(r"\s", lambda blank: urllib.parse.quote(blank.group()), words)
     begun = _SCHEME.match(before)
@@ -97,7 +97,10 @@ def _encoded(words: str, before: str) -> str:
 
 
 def unmarked(text: Text) -> str:
-    """The words alone, for networks without mark-up: a record's as people see them, and encoded within an address that the rule began."""
+    """Return the words alone, for networks without mark-up.
+
+    A record's words are written as people see them, and encoded inside an address that the rule began.
+    """
     out = own = ""
     for span in text:
         words = visible(span.text) if isinstance(span, Value) else clean(span.text)
@@ -109,20 +112,20 @@ def unmarked(text: Text) -> str:
 
 
 def filled(template: str, **values: str) -> str:
-    """`template` with each `{name}` replaced by that value, which cannot end the part of the address it stands in."""
+    """Replace each `{name}` in `template` by that value, encoded so that it cannot end its part of the address."""
     for name, value in values.items():
         template = template.replace(f"{{{name}}}", urllib.parse.quote(value, safe="", errors="replace"))
     return template
 
 
 def open_host(before: str) -> bool:
-    """True if `before` ends within the host of a web address: what follows would be read as its rest."""
+    """Say whether `before` ends within the host of a web address, so that what follows would be read as the rest of the host."""
     return _HOST_OPEN.search(before, max(0, len(before) - 2048)) is not None
 
 
 def inside_link(before: str) -> bool:
-    """True if `before` ends within a web address whose host is complete.
+    """Say whether `before` ends within a web address whose host is complete.
 
-    A record's value there belongs percent-encoded into that address: it can choose neither host nor scheme.
+    A record's value that follows must be percent-encoded. So it can choose neither host nor scheme.
     """
     return _LINK_BEGUN.search(before, max(0, len(before) - 2048)) is not None

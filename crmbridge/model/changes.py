@@ -14,7 +14,7 @@ from crmbridge.model.moments import from_us, to_us
 from crmbridge.model.values import Fields, dump_fields, load_fields
 
 Cursor = NewType("Cursor", str)
-"""How far a source has been read: opaque to the core, versioned by its source."""
+"""How far a source has been read. It is opaque to the core, and its source writes and versions it."""
 
 
 class ChangeKind(StrEnum):
@@ -28,7 +28,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class RecordRef:
-    """Names one record of one configured source."""
+    """The name of one record of one configured source."""
 
     source: str
     type: str
@@ -39,25 +39,28 @@ class RecordRef:
 
     @property
     def inner(self) -> str:
-        """How it is called within its source."""
+        """The name of the record within its source."""
         return f"{self.type}/{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
 class Unnamed:
-    """A request that its sender names by nothing: only the same bytes again, with nothing else of the record between, are a repeat."""
+    """A request to which its sender gives no name.
+
+    It is a repeat only if the same bytes come again, with nothing else of the record in between.
+    """
 
     digest: str
     item: int
-    """Which of its items."""
+    """The index of the item in the request."""
     received_at: datetime
     repeats_within: timedelta
-    """How long its sender tries."""
+    """For how long its sender tries again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What a source saw of one record. A field missing from `fields` was not looked at; it did not change."""
+    """What a source saw of one record. A field that is missing from `fields` was not looked at; it did not change."""
 
     record_type: str
     record_id: str
@@ -66,26 +69,26 @@ class Observation:
     created: bool = False
     """The source itself says that the record is new."""
     existed: bool = False
-    """It is older than what this source has read already, so that it is not new, though unseen: someone let us see it."""
+    """The record is older than what this source has read already. So it is not new, though unseen: someone gave us access to it."""
     partial: bool = False
-    """It names a record and perhaps what changed in it; the whole record must be read (Rereading) before rules look at it."""
+    """It names a record, and perhaps what changed in it. The whole record must be read (Rereading) before rules look at it."""
     deleted: bool = False
     merged_into: str | None = None
     version: str | None = None
-    """The vendor's version or modification stamp; a number, an ISO 8601 instant, or any sortable text."""
+    """The vendor's version or modification stamp: a number, an ISO 8601 instant, or any sortable text."""
     observation_id: str | None = None
-    """The sender's own name for it, the same whenever it is sent again."""
+    """The sender's own name for this observation, the same whenever it is sent again."""
     body: Unnamed | None = None
-    """What it was sent in, where the sender gives neither version nor id."""
+    """The request that it was sent in, where the sender gives neither version nor id."""
     before: Fields | None = None
     actor: str | None = None
     url: str | None = None
     unreadable: str = ""
-    """Why its source could not read the row; `fields` then say what was seen of it, and nobody interprets that."""
+    """The reason why its source could not read the row. `fields` then show what was seen of the row, and no rule looks at it."""
 
 
 def dump_observation(one: Observation) -> bytes:
-    """An observation as JSON, for one that is put aside. Raises TypeError for what cannot be written."""
+    """Write an observation as JSON, so that it can be put aside. Raises TypeError for what cannot be written."""
     facts = {name: getattr(one, name) for name in _FACTS}
     before = dump_fields(one.before) if one.before is not None else None
     whole = {**facts, "fields": dump_fields(one.fields), "before": before, "occurred_at": to_us(one.occurred_at)}
@@ -95,7 +98,7 @@ def dump_observation(one: Observation) -> bytes:
 
 
 def load_observation(body: bytes) -> Observation:
-    """The inverse of `dump_observation`. Raises ValueError for anything else."""
+    """Read what `dump_observation` wrote. Raises ValueError for anything else."""
     try:
         raw = load_json(body)
         before = load_fields(raw["before"]) if raw["before"] is not None else None
@@ -118,22 +121,22 @@ _FACTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One read of a source."""
+    """The result of one read of a source."""
 
     observations: tuple[Observation, ...]
     cursor: Cursor
     has_more: bool
     learning: bool = False
-    """These records may have existed long before they were read first, as in a table that was just added: learn them silently."""
+    """The records may have existed long before this first read, as in a table that was just added. They are learnt silently."""
     delayed: bool = False
-    """They were written down some time after they changed, as in an export: the age of their stamps says nothing of a clock."""
+    """The records were written down some time after they changed, as in an export. The age of their stamps tells nothing about a clock."""
     lacking: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """Of the record types that were looked at: the configured fields that there are not, or no longer."""
+    """For the record types that were looked at: the configured fields that do not exist, or no longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeEvent:
-    """One change to one record, as rules see it. `before` holds only old values that are known."""
+    """One change to one record, as rules see it. `before` holds only those old values that are known."""
 
     id: str
     source: str
@@ -153,16 +156,16 @@ class ChangeEvent:
 
 
 def digest(*parts: str) -> str:
-    """32 hex digits naming `parts`: half of a SHA-256 over their length-prefixed UTF-8."""
+    """Name `parts` by 32 hex digits: half of a SHA-256 over their length-prefixed UTF-8."""
     prefixed = [b"%d:%b" % (len(data), data) for part in parts for data in (part.encode(),)]
     return hashlib.sha256(b"".join(prefixed)).hexdigest()[:32]
 
 
 def event_id(record: RecordRef, revision: int, fields: Fields) -> str:
-    """The name of one change: the same by poll, webhook, redelivery and replay; A -> B -> A is three."""
+    """Name one change. The name is the same by poll, webhook, redelivery and replay. A -> B -> A makes three names."""
     return digest(record.source, record.type, record.id, str(revision), dump_fields(fields))
 
 
 def idempotency_key(event: str, rule: str, step: str, generation: int = 0) -> str:
-    """The name of one delivery for ever; a destination that takes keys publishes it once."""
+    """Name one delivery for ever. A destination that takes keys publishes each name once."""
     return digest(event, rule, step, str(generation))

@@ -1,8 +1,8 @@
 """How far each stream of a polled source has been read: a table, a record type, its deletions. Pure.
 
 A pass reads a stream from a start, page by page, by (changed, id): rows with one stamp may fill many pages. The next
-pass starts `overlap` before the highest stamp seen: a transaction that began then and was committed late has older
-stamps than rows already seen, and is found all the same. What is read twice is told apart by the snapshot.
+pass starts `overlap` before the highest stamp seen. A transaction that began then and was committed late has older
+stamps than rows already seen, and is found by this. The snapshot tells which rows are read a second time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from crmbridge.model.stamps import EPOCHS, both, epoch, parse_instant
 
 VERSION: Final = 1
 COUNTER_OVERLAP: Final = 1000
-"""For a `changed` column that counts: how many numbers each pass looks back."""
+"""How many numbers each pass looks back, for a `changed` column that counts."""
 
 Stamp = int | float | str
 """A value of the `changed` column: a number, or text as the database compares it."""
@@ -31,7 +31,7 @@ _LONGEST_STEP: Final = 26 * 4  # quarters of an hour: no clock was ever set back
 
 
 class NotOurs(ValueError):
-    """A cursor that this source did not write, or not in this version."""
+    """A cursor that this source did not write, or wrote in another version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class Position:
     after: tuple[Stamp, Stamp] | None = None
     """Within a pass: the (changed, id) of the last row read."""
     start: Stamp | None = None
-    """Where this pass began; None is the very beginning."""
+    """Where this pass began. None is the very beginning."""
     high: Stamp | None = None
     """The highest stamp seen so far."""
     whole: bool = False
-    """Some pass has come to its end: from now on, a record that was not there before is new."""
+    """Some pass has come to its end. From now on, a record that was not there before is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class StreamPage:
 
     observations: Sequence[Observation]
     last: tuple[Stamp, Stamp] | None
-    """The (changed, id) of its last row, from where the next page goes on; None if it was empty."""
+    """The (changed, id) of its last row, from where the next page goes on. None if the page was empty."""
     complete: bool
-    """The pass ends with it."""
+    """The pass ends with this page."""
     lacking: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """See `Page.lacking`."""
+    """The configured fields that are gone, as in `Page.lacking`."""
     high: Stamp | None = None
-    """Its highest stamp, where that is not the last row's."""
+    """Its highest stamp, if that is not the stamp of the last row."""
 
 
 def next_page(
@@ -72,9 +72,9 @@ def next_page(
     now: datetime,
     zone: tzinfo | None = None,
 ) -> Page:
-    """The page behind `cursor`, by one call of `read_page(stream, position)`: each poll makes one pass over every stream in turn.
+    """Read the page behind `cursor`, by one call of `read_page(stream, position)`. Each poll makes one pass over every stream in turn.
 
-    `zone`: where the clock hangs that wrote stamps without an offset; None: they are in UTC.
+    `zone` is where the clock hangs that wrote stamps without an offset. None: they are in UTC.
     Raises NotOurs.
     """
     positions, current = load(cursor)
@@ -97,12 +97,12 @@ def next_page(
 
 
 def since(streams: Mapping[str, Stamp]) -> Cursor:
-    """The cursor behind which each stream is read from its stamp on, as one that was read to there."""
+    """Make the cursor behind which each stream is read from its stamp on, as if it had been read up to there."""
     return dump({name: Position(high=stamp, whole=True) for name, stamp in streams.items()}, None)
 
 
 def at(moment: datetime, like: Stamp, zone: tzinfo | None = None) -> Stamp:
-    """A stamp of `moment`, or a little before, in the form of another one. Raises ValueError if that is no instant."""
+    """Write a stamp of `moment`, or of a little before, in the form of the stamp `like`. Raises ValueError if that is no instant."""
     sample = instant(like, zone)
     if sample is None:
         raise ValueError(f"{like!r} is no instant")
@@ -110,20 +110,25 @@ def at(moment: datetime, like: Stamp, zone: tzinfo | None = None) -> Stamp:
 
 
 def existed(created: Stamp | datetime | None, position: Position, zone: tzinfo | None = None) -> bool:
-    """Whether a record is older than the pass that finds it first: it is not new, somebody let us see it."""
+    """Say whether a record is older than the pass that first finds it. Then it is not new: somebody gave us access to it."""
     start = instant(position.start, zone) if position.start is not None else None
     moment = created if isinstance(created, datetime) else instant(created, zone) if created is not None else None
     return start is not None and moment is not None and moment < start
 
 
 def begin(position: Position, overlap: int, now: datetime | None = None, zone: tzinfo | None = None) -> Position:
-    """A new pass, starting `overlap` seconds before what was seen, and before `now`: one row with a stamp in the
-    future (a typing error, a clock ahead) must not hide all that changes until then."""
+    """Begin a new pass, `overlap` seconds before what was seen, and before `now`.
+
+    One row with a stamp in the future (a typing error, a clock ahead) must not hide all that changes until then.
+    """
     return replace(position, after=None, start=None if position.high is None else back(position.high, overlap, now, zone))
 
 
 def read(position: Position, last: tuple[Stamp, Stamp] | None, *, complete: bool, highest: Stamp | None = None) -> Position:
-    """After a page whose last row is `last` (None: it was empty); `complete` if the pass ends with it. `highest`: see `Read.high`."""
+    """Advance a position past a page whose last row is `last` (None: it was empty). `complete`: the pass ends with this page.
+
+    `highest` is as `StreamPage.high`.
+    """
     high = position.high
     if last is not None and (high is None or _above(highest if highest is not None else last[0], high)):
         high = highest if highest is not None else last[0]
@@ -131,12 +136,12 @@ def read(position: Position, last: tuple[Stamp, Stamp] | None, *, complete: bool
 
 
 def highest(stamps: Sequence[Stamp]) -> Stamp | None:
-    """The last one of some that stand in order, without words among them: behind `n/a` or `infinity` nothing would ever be found."""
+    """Return the last of some stamps in order that is no word. Behind `n/a` or `infinity`, nothing would ever be found."""
     return next((one for one in reversed(stamps) if not _is_word(one)), stamps[-1] if stamps else None)
 
 
 def instant(stamp: Stamp, zone: tzinfo | None = None) -> datetime | None:
-    """A stamp as an instant, if it is one; without an offset it is the first that a clock in `zone` (None: UTC) shows."""
+    """Read a stamp as an instant, if it is one. Without an offset it is the first instant that a clock in `zone` (None: UTC) shows so."""
     if not isinstance(stamp, str):
         return epoch(stamp)
     if zone is None:
@@ -149,9 +154,9 @@ def instant(stamp: Stamp, zone: tzinfo | None = None) -> datetime | None:
 
 
 def back(stamp: Stamp, seconds: int, now: datetime | None = None, zone: tzinfo | None = None) -> Stamp:
-    """A stamp at most `seconds` before `stamp`, and before `now`, in the same form; for a counter, COUNTER_OVERLAP before it.
+    """Return a stamp at most `seconds` before `stamp`, and before `now`, in the same form. For a counter, go COUNTER_OVERLAP back.
 
-    A wall clock's stamps (`zone`) are found again where the clock was set back since: that hour's stamps come twice.
+    Stamps of a wall clock (`zone`) are found again if the clock was set back since: the stamps of that hour come twice.
     """
     if not isinstance(stamp, str):
         moment = epoch(stamp)
@@ -172,7 +177,7 @@ def back(stamp: Stamp, seconds: int, now: datetime | None = None, zone: tzinfo |
             moment -= timedelta(seconds=seconds)
     except OverflowError:
         return stamp
-    # Cut to whole seconds, or to what the stamp itself writes, and without its zone: such a text sorts before
+    # The text is cut to whole seconds, or to what the stamp itself writes, and has no zone. Such a text sorts before
     # every stamp of that second or later.
     written = _WRITTEN.match(stamp)
     if written is None:
@@ -181,7 +186,7 @@ def back(stamp: Stamp, seconds: int, now: datetime | None = None, zone: tzinfo |
 
 
 def _wall(stamp: str) -> datetime | None:
-    """What a wall clock showed; None where the stamp names an offset, or is none."""
+    """Read what a wall clock showed. Return None if the stamp names an offset, or is none."""
     try:
         moment = datetime.fromisoformat(stamp.strip())
     except ValueError:
@@ -190,9 +195,9 @@ def _wall(stamp: str) -> datetime | None:
 
 
 def _earliest(wall: datetime, zone: tzinfo, overlap: timedelta, now: datetime | None) -> datetime:
-    """The earliest time that the clock has shown since `overlap` before `wall`: it may have been set back in between.
+    """Return the earliest time that the clock has shown since `overlap` before `wall`. It may have been set back in between.
 
-    A clock that is set forward leaves an hour out; a stamp of that hour, which a careless program writes, is looked behind as it stands.
+    A clock that is set forward leaves out an hour. A careless program may write a stamp of that hour; it is then used as it stands.
     """
     first, _ = both(wall, zone)
     start = (first if now is None else min(first, now)) - overlap
@@ -200,31 +205,31 @@ def _earliest(wall: datetime, zone: tzinfo, overlap: timedelta, now: datetime | 
     if now is not None:
         moments = [start, *(moment for moment in moments[1:] if moment < now), max(start, min(now, moments[-1]))]
     shown = [moment.astimezone(zone).replace(tzinfo=None) for moment in moments]
-    # Where it shows less than a quarter of an hour ago, it was set back in between, and showed a little less still.
+    # If the clock shows less than a quarter of an hour ago, it was set back in between, and showed a little less still.
     return min(wall - overlap, shown[0], *(after - _QUARTER for before, after in pairwise(shown) if after < before))
 
 
 def _above(one: Stamp, other: Stamp) -> bool:
     if _is_word(one) != _is_word(other):
-        return _is_word(other)  # it says nothing of how far was read
+        return _is_word(other)  # a word does not tell how far was read
     if isinstance(one, str) != isinstance(other, str):
-        return isinstance(one, str)  # SQLite sorts text behind numbers
+        return isinstance(one, str)  # SQLite sorts text after numbers
     return one > other  # type: ignore[operator]
 
 
 def _is_word(stamp: Stamp) -> bool:
-    """A text that is neither an instant nor a counter."""
+    """Say whether a stamp is a word: a text that is neither an instant nor a counter."""
     return isinstance(stamp, str) and not stamp.isdigit() and instant(stamp) is None
 
 
 def dump(positions: Mapping[str, Position], current: str | None) -> Cursor:
-    """The cursor of a whole source: every stream's position, and the stream whose pass is under way."""
+    """Write the cursor of a whole source: the position of every stream, and the stream whose pass is under way."""
     streams = {name: [one.after, one.start, one.high, one.whole] for name, one in positions.items()}
     return Cursor(json.dumps({"v": VERSION, "tables": streams, "current": current}, separators=(",", ":")))
 
 
 def load(cursor: Cursor | None) -> tuple[dict[str, Position], str | None]:
-    """The inverse of `dump`. Raises NotOurs."""
+    """Read what `dump` wrote. Raises NotOurs for anything else."""
     if cursor is None:
         return {}, None
     try:

@@ -1,6 +1,6 @@
-"""JSON as databases and networks are given it. One place, for it is read or written some ten times for each change.
+"""JSON as databases and networks get it. It is done in one place, for it is read or written some ten times for each change.
 
-orjson gives the same text as the standard library does with the same options, at a tenth of its cost; a property test holds it.
+orjson gives the same text as the standard library with the same options, at a tenth of its cost. A property test holds this.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ Default = Callable[[Any], Any] | None
 
 
 def dump_json(value: Any, default: Default = None) -> str:
-    """`value` as compact JSON, non-ASCII as it is, a lone surrogate as `?`. Raises TypeError for what JSON cannot hold."""
+    """Write `value` as compact JSON, with non-ASCII as it is and a lone surrogate as `?`. Raises TypeError for what JSON cannot hold."""
     return _dump(value, default, sort=False)
 
 
 def canonical_json(value: Any, default: Default = None) -> str:
-    """Like `dump_json` with sorted keys: equal values give equal text, so it can be compared and hashed."""
+    """Write `value` like `dump_json`, with sorted keys. Equal values give equal text, which can be compared and hashed."""
     return _dump(value, default, sort=True)
 
 
@@ -34,5 +34,5 @@ def _dump(value: Any, default: Default, *, sort: bool) -> str:
 
 
 def load_json(text: str | bytes) -> Any:
-    """The inverse of `dump_json`, for what we have written ourselves."""
+    """Read what `dump_json` wrote. This is only for JSON that we have written ourselves."""
     return orjson.loads(text)

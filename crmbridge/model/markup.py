@@ -1,7 +1,7 @@
 """The words of a rich-text field, as people read them: HTML becomes plain text, by libxml2's parser. Pure.
 
-The parser of Python's own library takes half a minute for some texts of 64 kB (CVE-2025-6069, mended in 3.11.14);
-no text makes this one slow.
+The parser of Python's own library takes half a minute for some texts of 64 kB (CVE-2025-6069, fixed in 3.11.14).
+No text makes this parser slow.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import re
 from typing import Any, Final
 
 MOST_MARKUP: Final = 256 * 1024
-"""Characters of a field that are worth reading; pictures within the text make some fields very long."""
+"""The most characters of a field that are read. Pictures within the text make some fields very long."""
 
 _MARKUP: Final = re.compile(r"<[A-Za-z/!?]")
 _PICTURE: Final = re.compile(r"""(\bsrc\s*=\s*)(?:"data:[^"]*"|'data:[^']*')""", re.IGNORECASE)
 _BLANKS: Final = re.compile(r"[ \t\r\n\f\xa0]+")
-# Elements by how they part words: an empty line, a new line, a blank; and those whose content nobody sees.
+# Elements by how they separate words: an empty line, a new line, a blank. The last ones have content that nobody sees.
 _PARAGRAPHS: Final = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "dl", "table", "hr"})
 _LINES: Final = frozenset(
     {"div", "section", "article", "header", "footer", "main", "aside", "nav", "address", "figure", "figcaption", "form", "fieldset"}
@@ -29,16 +29,16 @@ _UNSAID: Final = frozenset(
 
 
 def markup_words(text: str) -> str:
-    """The words of an HTML fragment: paragraphs, lines and items apart, no tags, entities as what they mean.
+    """Return the words of an HTML fragment: paragraphs, lines and items apart, without tags, and with entities decoded.
 
-    A text without any tag keeps its lines. Raises ValueError for one that is too long to be read.
+    A text without any tag keeps its lines. Raises ValueError for a text that is too long to be read.
     """
     if not _MARKUP.search(text):
         return html.unescape(text).replace("\xa0", " ") if "&" in text else text
     text = _PICTURE.sub(r"\1''", text)
     if len(text) > MOST_MARKUP:
         raise ValueError(f"it has {len(text)} characters of HTML, and {MOST_MARKUP} are read")
-    from lxml import etree  # some tens of milliseconds, for those who need it
+    from lxml import etree  # imported here: it takes some tens of milliseconds, and only some need it
 
     parser: Any = etree.HTMLParser(target=_VisibleWords(), no_network=True, remove_comments=True, remove_pis=True)
     parser.feed(text)
@@ -46,14 +46,14 @@ def markup_words(text: str) -> str:
 
 
 class _VisibleWords:
-    """Hears what the parser finds, and writes down what people would see."""
+    """A target of the parser that writes down what people would see."""
 
     def __init__(self) -> None:
         self._out: list[str] = []
         self._gap = ""  # what separates the next words from the last ones: "", " ", "\n", "\n\n"
-        self._unsaid = 0  # elements under way of which nothing is said
-        self._kept = 0  # elements under way whose blanks count
-        self._items: list[int | None] = []  # lists under way: the number of the next item; None without numbers
+        self._unsaid = 0  # open elements whose content is not said
+        self._kept = 0  # open elements whose blanks count
+        self._items: list[int | None] = []  # open lists: the number of the next item; None without numbers
 
     def start(self, tag: str, attributes: Any) -> None:
         if tag in _UNSAID or self._unsaid:
@@ -119,7 +119,7 @@ class _VisibleWords:
         return "".join(self._out).strip()
 
     def _part(self, gap: str) -> None:
-        """At least `gap` separates what comes from what was said."""
+        """Separate the next words from the last ones by at least `gap`."""
         if len(gap) > len(self._gap) or (gap == "\n" and self._gap == " "):
             self._gap = gap
 

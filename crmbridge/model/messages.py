@@ -1,4 +1,4 @@
-"""What is said where, and what became of it. Pure."""
+"""Messages, their channels and deliveries, and what became of them. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crmbridge.model.words import Literal, Text, Value, plain
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """Where inside a destination. `key` is identity; `title` is only a label and may change or repeat."""
+    """A place inside a destination. `key` is its identity. `title` is only a label, and may change or repeat."""
 
     key: str
     title: str = ""
@@ -25,15 +25,15 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A picture to show with a message, and what it shows in words for who cannot see it."""
+    """A picture to show with a message. `alt` describes it in words, for people who cannot see it."""
 
     url: str
     alt: Text
     fault: str = ""
-    """Why what the rule made of a record is no picture: then the message goes out without one, and says so."""
+    """The reason why the rule made no picture of this record. The message then goes out without one, and says so."""
 
     def shown(self) -> dict[str, str]:
-        """For people, and for programs that ask."""
+        """Return the picture as JSON, for people and for programs that ask."""
         return {"url": self.url, "alt": plain(self.alt), "fault": self.fault}
 
 
@@ -52,26 +52,26 @@ class Message:
     thread: str | None = None
     """Messages of one lane with the same thread are replies to the first of them, or edits of it."""
     edit: bool = False
-    """The first message of the thread is to say this from now on; without a first one this is it."""
+    """The first message of the thread is changed to say this. If there is no first one, this message becomes it."""
     blocks: Any = None
     """A layout that only its network knows: JSON in which every text that may hold a record's words is a Text."""
     media: Media | None = None
     subject: Text | None = None
-    """What it is about, in a line, for networks that show that apart (e-mail); without one the network makes do with the text."""
+    """A line that says what the message is about, for networks that show it apart (e-mail). Without one, they use the text."""
     audience: Audience = Audience.COMPANY
     reads: tuple[str, ...] = ()
-    """The record's fields that its readers are shown, by name; empty too for what an earlier version made."""
+    """The names of the record's fields that readers are shown. It is also empty for messages of an earlier version."""
     expires_at: datetime | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 def dump_text(text: Text) -> list[list[Any]]:
-    """Spans as JSON: [0, the rule's words], [1, a record's], [2, a record's that may be shortened], [3, a person's address to name]."""
+    """Write spans as JSON: [0, the rule's words], [1, a record's], [2, a record's that may be shortened], [3, a person's address]."""
     return [[(3 if span.mention else 1 + span.shrink) if isinstance(span, Value) else 0, span.text] for span in text]
 
 
 def load_text(raw: Sequence[Sequence[Any]]) -> Text:
-    """The inverse of `dump_text`. A reader of before 3 took every kind but 0 for a record's words, which stays true."""
+    """Read what `dump_text` wrote. Readers from before kind 3 take every kind but 0 for a record's words, which is still right."""
     return tuple([Value(words, kind == 2, kind == 3) if kind else Literal(words) for kind, words in raw])
 
 
@@ -96,7 +96,7 @@ def _load_media(raw: Any) -> Media | None:
 
 
 def dump_message(message: Message) -> str:
-    """A message as JSON: the bytes that a delivery keeps."""
+    """Write a message as JSON: the bytes that a delivery keeps."""
     return dump_json(
         {
             "destination": message.destination,
@@ -121,7 +121,7 @@ def dump_message(message: Message) -> str:
 
 
 def load_message(text: str) -> Message:
-    """The inverse of `dump_message`."""
+    """Read what `dump_message` wrote."""
     raw = load_json(text)
     return Message(
         destination=raw["destination"],
@@ -145,7 +145,7 @@ def load_message(text: str) -> Message:
 
 
 class State(StrEnum):
-    """The life of a delivery."""
+    """The states in the life of a delivery."""
 
     QUEUED = "queued"  # waits for its instant
     SENDING = "sending"  # leased; the request may be under way
@@ -153,15 +153,15 @@ class State(StrEnum):
     HELD = "held"  # waits for a person
     UNKNOWN = "unknown"  # may or may not be published
     DEAD = "dead"  # will not be tried again by itself
-    UNSAID = "unsaid"  # it ended without being said: a shadow's, dropped, or summed up
+    UNSAID = "unsaid"  # ended without being said: a shadow's, dropped, or summed up
 
 
 class Why(StrEnum):
-    """Why a delivery is held or dead. It begins the reason that is stored with it; what follows is for people."""
+    """Why a delivery is held or dead. The reason stored with the delivery begins with this word; what follows is for people."""
 
     SURGE = "surge"  # held: the flood guard
     DRAFT = "draft"  # held: its rule is a draft
-    CAP = "cap"  # held: its destination has been told enough
+    CAP = "cap"  # held: its destination has published as many as its cap allows
     BY_HAND = "by hand"  # held: a person said so
     ADOPTED = "adopted"  # held: it may have been said before the database was adopted
     REJECTED = "rejected"  # dead: the network will never take it
@@ -170,25 +170,25 @@ class Why(StrEnum):
     QUARANTINED = "quarantined"  # dead: it ended the process, or its row cannot be read
 
     def because(self, words: str = "") -> str:
-        """The whole reason."""
+        """Write the whole reason: this word, and words for people."""
         return f"{self.value}: {words}" if words else self.value
 
     @classmethod
     def of(cls, reason: str) -> Why | None:
-        """What a stored reason begins with; None for one that says something else."""
+        """Return the word that a stored reason begins with. Return None if it begins with something else."""
         word = reason.partition(":")[0]
         return cls(word) if word in cls._value2member_map_ else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """Proof of publication, kept so that a later message can reply to, edit or delete this one."""
+    """Proof of publication. It is kept so that a later message can reply to, edit or delete this one."""
 
     remote_id: str
     url: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     alone: bool = False
-    """It was to be a reply and is none, for what it replied to is gone: its thread goes on here. Not kept."""
+    """The message was meant as a reply and is none, for the message it replied to is gone. Its thread goes on here. Not stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,14 +206,14 @@ class Delivery:
     last_error: str = ""
     receipt: Receipt | None = None
     parent: Receipt | None = None
-    """The first message of this delivery's thread, once that is published."""
+    """The receipt of the first message of this delivery's thread, once that is published."""
     generation: int = 0
-    """A part of the key: a replay that is to be said again has a higher one."""
+    """A part of the key. A replay that says things again has a higher one."""
     accepted_at: datetime | None = None
     expires_at: datetime | None = None
-    """After that it is too old to be said."""
+    """After this instant the message is too old to be said."""
     crashes: int = 0
-    """How often the process ended while it was made ready to be sent."""
+    """How often the process ended while this delivery was made ready to be sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,4 +223,4 @@ class Network:
     proxy: str | None = None
     ca_file: str | None = None
     deadline: float = 8.0
-    """Seconds from the first byte sent to the last byte read."""
+    """The seconds from the first byte sent to the last byte read."""

@@ -1,4 +1,4 @@
-"""Instants as databases keep them: integers, microseconds since 1970-01-01 UTC."""
+"""Instants as databases keep them: integers that count microseconds since 1970-01-01 UTC."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def to_us(moment: datetime) -> int:
-    """Microseconds since 1970-01-01 UTC; exact, unlike a float timestamp."""
+    """Return the microseconds since 1970-01-01 UTC. They are exact, unlike a float timestamp."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
 def from_us(microseconds: int) -> datetime:
-    """The inverse of `to_us`, in UTC."""
+    """Return the instant in UTC that `to_us` counted."""
     return _EPOCH + timedelta(microseconds=microseconds)

@@ -1,4 +1,4 @@
-"""Numbers as people and programs write them: which way is said, or can be but one. Pure."""
+"""Numbers as people and programs write them. A way of writing is configured, or only one is possible. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 NUMBERS: Final = ("1234.5", "1,234.5", "1234,5", "1.234,5", "1 234,5", "1 234.5", "1'234.5", "1,23,456.7")
-"""Ways of writing a number, each by an example of itself. What separates thousands may be left out."""
+"""Ways of writing a number, each by an example of itself. The separator of thousands may be left out."""
 
 
 class Ambiguous(ValueError):
-    """It can mean two values, and nobody said which."""
+    """A text can mean two values, and no configuration says which."""
 
 
 _LONGEST_NUMBER: Final = 64  # characters
@@ -26,21 +26,24 @@ _CODES: Final = frozenset(
     NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT
     TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW""".split()  # noqa: SIM905
 )
-"""ISO 4217."""
+"""The currency codes of ISO 4217."""
 _EXPONENT: Final = re.compile(r"[eE][+-]?[0-9]{1,2}\Z")
 
 
 def read_number(text: str, numbers: str | None, *, money: bool = False) -> Decimal:
-    """A number as `numbers` (one of NUMBERS) writes it; None: as can mean but one. Raises ValueError saying why it is none.
+    """Read a number that is written as `numbers` (one of NUMBERS). With None, read it if it can mean only one number.
 
-    A sign may stand before or behind (as SAP has it), or be round brackets (as accountants have it); a currency may stand beside money.
+    Raises ValueError that says why it is none.
+
+    A sign may stand before or after the number (as SAP writes it), or be round brackets (as accountants do). Beside money a currency may
+    stand.
     """
     bare = text.strip().translate(_BLANKS) if len(text) <= 4 * _LONGEST_NUMBER else text
     if len(bare) > _LONGEST_NUMBER:
         raise ValueError("it is too long for a number")
     negative, bare = _unsigned(bare)
     if money and (amount := _without_currency(bare)) != bare:
-        negative, bare = (True, amount) if negative else _unsigned(amount)  # a sign stands on one side of the currency
+        negative, bare = (True, amount) if negative else _unsigned(amount)  # the sign stands on one side of the currency
     exponent = _EXPONENT.search(bare)
     mantissa = bare[: exponent.start()] if exponent else bare
     digits = _digits(mantissa, numbers)
@@ -54,18 +57,18 @@ def read_number(text: str, numbers: str | None, *, money: bool = False) -> Decim
 
 
 def _unsigned(text: str) -> tuple[bool, str]:
-    """Whether a sign makes it negative, and the rest."""
+    """Say whether a sign makes a number negative, and return the rest of it."""
     if text.startswith("(") and text.endswith(")"):
         return True, text[1:-1].strip()
     if text and text[0] in _SIGN:
         return _SIGN[text[0]] == "-", text[1:].strip()
-    if text and text[-1] in _SIGN and text[-2:-1] not in (",", "."):  # `1.250,-` is a whole amount, and nothing is owed
+    if text and text[-1] in _SIGN and text[-2:-1] not in (",", "."):  # `1.250,-` is a whole amount and not negative
         return _SIGN[text[-1]] == "-", text[:-1].strip()
     return False, text
 
 
 def _without_currency(text: str) -> str:
-    """Money without the sign or code of a currency, which may stand on one side of it."""
+    """Remove the sign or code of a currency, which may stand on one side of an amount."""
     found = _MONEY.fullmatch(text)
     marks = [mark for name in ("before", "after") if found and (mark := found[name])]
     if found is None or len(marks) != 1 or (marks[0].isalpha() and marks[0].isupper() and marks[0] not in _CODES):
@@ -74,14 +77,14 @@ def _without_currency(text: str) -> str:
 
 
 def _grouping(numbers: str) -> tuple[str, str]:
-    """What separates thousands (empty: nothing does), and what decimals."""
+    """Return what separates thousands (empty: nothing does), and what separates decimals."""
     point = "," if numbers.endswith(",5") else "."
     group = next((char for char in numbers if not char.isdigit() and char != point), "")
     return group, point
 
 
 def _digits(text: str, numbers: str | None) -> str:
-    """The digits with a point, as Python reads them. Raises ValueError."""
+    """Return the digits with a point, as Python reads them. Raises ValueError."""
     if not text or not all(char in "0123456789.,' " for char in text) or not any(char.isdigit() for char in text):
         raise ValueError("it is no number")
     if numbers is None:
@@ -96,7 +99,7 @@ def _digits(text: str, numbers: str | None) -> str:
 
 
 def _grouped(whole: str, group: str, numbers: str | None) -> bool:
-    """Whether the digits before the decimals stand in groups as they may, or in none."""
+    """Say whether the digits before the decimals are grouped in an allowed way, or not grouped."""
     if not group or group not in whole:
         return whole.isdigit() or not whole
     first, *groups = whole.split(group)
@@ -110,7 +113,10 @@ def _grouped(whole: str, group: str, numbers: str | None) -> bool:
 
 
 def _found_separators(text: str) -> tuple[str, str]:
-    """What separates thousands and decimals in a number that nobody said how to read. Raises ValueError where it can mean two."""
+    """Find what separates thousands and decimals in a number for which no way of writing is configured.
+
+    Raises ValueError, also where the number can mean two values (Ambiguous).
+    """
     marks = [char for char in text if not char.isdigit()]
     kinds = list(dict.fromkeys(marks))
     if len(kinds) > 2 or (len(kinds) == 2 and marks.count(kinds[1]) > 1) or (len(kinds) == 2 and marks.index(kinds[1]) != len(marks) - 1):
@@ -129,12 +135,12 @@ def _found_separators(text: str) -> tuple[str, str]:
 
 
 def is_ordinary(number: Decimal) -> bool:
-    """False for what is written in a few bytes and takes a gigabyte without its exponent."""
+    """Say whether a number is of ordinary size. Others are written in a few bytes, and take a gigabyte without their exponent."""
     return number.is_finite() and -40 < number.adjusted() < 40 and len(number.as_tuple().digits) <= 64
 
 
 def parse_number(text: str) -> Decimal | None:
-    """A plain decimal number, as a vendor's interface writes it, else None. Python's `1_000` and huge exponents are not numbers."""
+    """Read a plain decimal number as a vendor's interface writes it, else return None. `1_000` and huge exponents are no numbers here."""
     try:
         return read_number(text, "1234.5")
     except ValueError:

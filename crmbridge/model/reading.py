@@ -1,6 +1,7 @@
-"""What a source meant by what it wrote: a raw value becomes a field's value by the field's type. Decided here, and nowhere else. Pure.
+"""What a source means by what it writes: a raw value becomes a field's value by the field's type. This is decided only here. Pure.
 
-What does not fit its type, or could mean two things, becomes `Unread` with its reason: never another value, and never silence.
+A raw value that does not fit its type, or could mean two things, becomes `Unread` with its reason. It never becomes another value, and
+it is never dropped silently.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from crmbridge.model.values import Choice, FieldSpec, FieldType, FieldValue, Ord
 from crmbridge.model.words import clean
 
 MOST_ITEMS: Final = 25_000
-"""Items of one field's list, lists within it counted with theirs."""
+"""The most items of one field's list. The items of lists inside it count too."""
 
-_ANY, _TEXT, _HTML = FieldType.ANY, FieldType.TEXT, FieldType.HTML  # an enum's members are slow to look up
+_ANY, _TEXT, _HTML = FieldType.ANY, FieldType.TEXT, FieldType.HTML  # aliases, for members of an enum are slow to look up
 _NUMERIC: Final = frozenset({FieldType.NUMBER, FieldType.MONEY})
 _LIKE: Final[Mapping[type, FieldType]] = {
     bool: FieldType.BOOLEAN,
@@ -36,7 +37,7 @@ _LIKE: Final[Mapping[type, FieldType]] = {
 
 
 def type_of(value: FieldValue) -> FieldType:
-    """As what a field would be configured that holds this; `any` where nothing does."""
+    """Return the type with which a field that holds this value would be configured; `any` for an empty value."""
     return _LIKE.get(type(value), _ANY if value is None else _TEXT)
 
 
@@ -49,24 +50,24 @@ _NOTHING: Final = frozenset(["null", "none"])
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a source writes what it gives as text."""
+    """The way in which a source writes values as text."""
 
     numbers: str | None = "1234.5"
-    """One of NUMBERS; None: nobody said, so that what could mean two numbers is none."""
+    """One of NUMBERS. None: not configured, so a text that could mean two numbers is unread."""
     dates: str | None = None
-    """One of DATES; None: nobody said."""
+    """One of DATES. None: not configured."""
     zone: tzinfo | None = None
-    """Where its clock hangs, for stamps without an offset; None: they are in UTC."""
+    """The time zone of its clock, for stamps without an offset. None: they are in UTC."""
     days: tzinfo = timezone.utc
-    """Where it is decided which day an instant belongs to, unless `zone` says it."""
+    """The time zone that decides which day an instant belongs to, unless `zone` is given."""
 
     def value(self, raw: Any, type_: FieldType = FieldType.ANY, separator: str = ";") -> FieldValue:
-        """A source's raw value as a field of `type_` holds it. `any` keeps what the source's own type says.
+        """Read a source's raw value as a field of `type_` holds it. `any` keeps what the source's own type says.
 
         NUL and lone surrogates become U+FFFD, because one database stores them and the next refuses them. Raises ValueError
-        for a list of more than MOST_ITEMS: no CRM's field holds one, and everything behind this would work on it for seconds.
+        for a list of more than MOST_ITEMS: no CRM's field holds one, and all later steps would work on it for seconds.
         """
-        if isinstance(raw, str):  # first, for most values are texts
+        if isinstance(raw, str):  # first, because most values are texts
             text = raw if raw.isascii() and "\0" not in raw else clean(raw)
             return text if type_ is _ANY or type_ is _TEXT else self._typed(text, type_, separator)
         if raw is None or isinstance(raw, Choice):
@@ -79,24 +80,27 @@ class Reading:
             return Unread.of(raw, str(error))
 
     def read(self, raw: Any, spec: FieldSpec) -> FieldValue:
-        """`value` for a configured field."""
+        """Read a raw value for a configured field."""
         return self.value(raw, spec.type, spec.separator)
 
     def again(self, kept: FieldValue, now: FieldValue, spec: FieldSpec) -> FieldValue:
-        """A value that was kept before, as it is read today: by the configured type, else by that of what stands there `now`."""
+        """Read a value that was kept before as it is read today: by the configured type, else by the type of the value `now`."""
         type_ = spec.type if spec.type is not _ANY else _LIKE.get(type(now), _ANY)
         return self.value(kept, type_, spec.separator)
 
     def instant(self, raw: Any, now: datetime | None = None) -> datetime:
-        """An instant, aware. Of two that a wall clock's time can mean in the night when it is set back, the later one that is not
-        after `now`, else the first. Raises ValueError saying why it is none."""
+        """Read an instant, with its offset. Raises ValueError that says why it is none.
+
+        In the night when a wall clock is set back, a time can mean two instants. The later one is taken if it is not after `now`, else the
+        first.
+        """
         moment = self.moment(raw)
         if not isinstance(moment, datetime):
             moment = datetime.combine(moment, time())
         return self.aware(moment, now)
 
     def moment(self, raw: Any) -> datetime | date:
-        """A day, or an instant that may still be naive. Raises ValueError saying why it is neither."""
+        """Read a day, or an instant that may still be naive. Raises ValueError that says why it is neither."""
         raw = _plain(raw)
         match raw:
             case date():
@@ -108,7 +112,7 @@ class Reading:
         raise ValueError("it is neither a day nor an instant")
 
     def aware(self, moment: datetime, now: datetime | None = None) -> datetime:
-        """`moment` with an offset; see `instant`. Raises ValueError for what UTC cannot hold."""
+        """Give an instant its offset, as `instant` does. Raises ValueError for an instant that UTC cannot hold."""
         try:
             if moment.tzinfo is not None:
                 moment.astimezone(timezone.utc)
@@ -119,19 +123,19 @@ class Reading:
         return second if now is not None and first < second <= now else first
 
     def is_double(self, raw: Any) -> bool:
-        """Whether a stamp can mean two instants: a wall clock's time in the hour that comes twice."""
+        """Say whether a stamp can mean two instants, because a wall clock shows its hour twice."""
         moment = self.moment(raw)
         return isinstance(moment, datetime) and moment.tzinfo is None and self.zone is not None and comes_twice(moment, self.zone)
 
     def day(self, moment: datetime) -> date:
-        """The day of an instant. Midnight where it was written, or in UTC, is how a system writes a day that has no type for one."""
+        """Return the day of an instant. Midnight, as written or in UTC, is how a system without a type for days writes a day."""
         if moment.tzinfo is None or is_midnight(moment):
             return moment.date()
         utc = local(moment, timezone.utc)
         return utc.date() if is_midnight(utc) else local(moment, self.zone or self.days).date()
 
     def number(self, text: str, *, money: bool = False) -> Decimal:
-        """A number in this source's way of writing. Raises ValueError saying why it is none."""
+        """Read a number in this source's way of writing. Raises ValueError that says why it is none."""
         return read_number(text, self.numbers, money=money)
 
     # --- by type
@@ -160,7 +164,7 @@ class Reading:
         return text
 
     def _converted(self, raw: Any, type_: FieldType, separator: str) -> FieldValue:
-        """What is neither text nor list nor null. Raises ValueError where it does not fit."""
+        """Convert a value that is neither text nor list nor null. Raises ValueError if it does not fit."""
         match raw:
             case str():
                 return self._typed(clean(raw), type_, separator)
@@ -219,7 +223,7 @@ def _want(type_: FieldType, what: str, *fits: FieldType) -> None:
 
 
 def _plain(raw: Any) -> Any:
-    """`raw` as one of the types that are read here, if it is like one of them."""
+    """Turn `raw` into one of the types that are read here, if it is like one of them."""
     match raw:
         case bool() | str() | Decimal() | datetime() | date() | Mapping():
             return raw
@@ -239,10 +243,10 @@ def _plain(raw: Any) -> Any:
 
 
 def identity(raw: Any) -> str:
-    """A record's id as text, bytes in hexadecimal. Empty for what is no id.
+    """Write a record's id as text, bytes in hexadecimal. Return an empty text for what is no id.
 
-    It is what was ever stored: another way of writing it, `5` for `5.0` or without the blanks of a CHAR(10), would be another record, and
-    the known one would be told as deleted.
+    Stored ids have this form for ever. Another way to write an id, `5` for `5.0` or without the blanks of a CHAR(10), would be another
+    record, and the known one would be told as deleted.
     """
     plain = _plain(raw)
     if isinstance(raw, bool) or not isinstance(plain, (str, Decimal, date)) or (isinstance(plain, Decimal) and not is_ordinary(plain)):
@@ -252,25 +256,25 @@ def identity(raw: Any) -> str:
 
 
 def marked(raw: Any) -> bool:
-    """Whether a mark, as of what was deleted, says so: it is true, or anything else that is not empty, like a stamp."""
+    """Say whether a mark is set, as on a deleted record. It is if it is true, or anything else that is not empty, like a stamp."""
     if isinstance(raw, (bytes, bytearray, memoryview)):
         return any(bytes(raw))
     plain = _plain(raw)
     if isinstance(plain, str):
         word = plain.strip().casefold()
-        # The last is MySQL's word for no day.
+        # The last test is for MySQL's word for no day.
         return bool(word) and word not in _FALSE | _NOTHING and parse_number(word) != 0 and not word.startswith("0000-00-00")
     return bool(plain)
 
 
 def _clock(span: timedelta) -> str:
-    """A span as hours, minutes and seconds: `26:03:00`."""
+    """Write a span as hours, minutes and seconds: `26:03:00`."""
     seconds = abs(span) // timedelta(seconds=1)
     return f"{'-' if span < timedelta(0) else ''}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
 def _items(raw: Iterable[Any]) -> int:
-    """The items of a list and of the lists in it, counted until there are too many."""
+    """Count the items of a list and of the lists in it, until there are too many."""
     count = 0
     for item in raw:
         count += 1 + (_items(item) if isinstance(item, (list, tuple)) else 0)
@@ -283,7 +287,7 @@ def _items(raw: Iterable[Any]) -> int:
 
 
 def read_truth(text: str) -> bool:
-    """A word for true or false, as exports of several languages have it. Raises ValueError."""
+    """Read a word for true or false, as exports in several languages have it. Raises ValueError."""
     word = text.strip().casefold()
     if word in _TRUE:
         return True

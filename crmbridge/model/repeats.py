@@ -1,4 +1,4 @@
-"""What a sender says once more."""
+"""What a sender sends again."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from crmbridge.model.changes import RecordRef
 
 @dataclass(frozen=True, slots=True)
 class LastBody:
-    """The request that told of a record last, where its sender gives neither version nor id."""
+    """The last request that told of a record, where its sender gives neither version nor id."""
 
     digest: str
     item: int
-    """Which of its items did."""
+    """The index of the item that told of the record."""
     received_at: datetime
 
 
 class Same(StrEnum):
-    """By what a repeat was known."""
+    """The mark by which a repeat was recognised."""
 
     ID = "id"
     BYTES = "bytes"
@@ -28,13 +28,13 @@ class Same(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """What a sender said of a record once more, and what was therefore not looked at."""
+    """A repeat: what a sender said of a record again, and what was therefore not looked at."""
 
     record: RecordRef
     same: Same
     name: str
     """The sender's id, or the digest of the body."""
     first_at: datetime
-    """When it was new."""
+    """When the original came."""
     last_at: datetime
     count: int = 1

@@ -1,4 +1,4 @@
-"""Days and instants as people and programs write them, and what a wall clock's time can mean. Pure."""
+"""Days and instants as people and programs write them, and the instants that a wall clock's time can mean. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from crmbridge.model.numbers import Ambiguous, is_ordinary
 
 DATES: Final = ("31/12/2026", "12/31/2026")
-"""Ways of writing a day besides ISO 8601: what comes first. Points and hyphens are as good as strokes."""
+"""Ways of writing a day besides ISO 8601, which differ in what comes first. Points and hyphens may stand for strokes."""
 EPOCHS: Final[tuple[tuple[int, int, int], ...]] = (
     (10**8, 10**10, 1),
     (10**11, 10**13, 10**3),
@@ -30,18 +30,21 @@ _WRITTEN: Final = re.compile(
 
 
 def parse_instant(text: str) -> datetime | None:
-    """An ISO 8601 instant, aware, as a vendor's interface writes it; a naive one is in UTC. None where it is none that UTC can hold."""
+    """Read an aware ISO 8601 instant, as a vendor's interface writes it. A naive one is in UTC.
+
+    Returns None for what is no instant, or one that UTC cannot hold.
+    """
     try:
         moment = datetime.fromisoformat(text.strip())
         moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
         moment.astimezone(timezone.utc)
-    except (ValueError, OverflowError):  # the second: in its own zone within the years 1 to 9999, in UTC outside
+    except (ValueError, OverflowError):  # OverflowError: it lies in the years 1 to 9999 in its own zone, and outside in UTC
         return None
     return moment
 
 
 def epoch(number: Decimal | float) -> datetime | None:
-    """A number as the instant that it counts from 1970, in the unit that its magnitude tells; None where it tells none."""
+    """Read a number as the instant that it counts from 1970, in the unit that its size tells. Return None if its size tells none."""
     size = -number if number < 0 else number
     for least, greatest, per_second in EPOCHS:
         if least <= size < greatest:
@@ -53,7 +56,10 @@ def epoch(number: Decimal | float) -> datetime | None:
 
 
 def counted(number: Decimal) -> datetime:
-    """What a number counts from 1970. Raises ValueError where it counts nothing, or may as well be a day's digits: 202611220930."""
+    """Return the instant that a number counts from 1970.
+
+    Raises ValueError if it counts none, or could as well be the digits of a day: 202611220930.
+    """
     moment = epoch(number) if is_ordinary(number) else None
     if moment is None:
         raise ValueError("as a number it is no instant between 1973 and 2286")
@@ -68,7 +74,7 @@ def counted(number: Decimal) -> datetime:
 
 
 def read_moment(text: str, dates: str | None) -> datetime | date:
-    """A day, or an instant that may still be naive. Raises ValueError."""
+    """Read a day, or an instant that may still be naive. Raises ValueError."""
     if len(text) > 64:
         raise ValueError("it is too long for a day or an instant")
     if text.isdigit() and text.isascii():
@@ -114,7 +120,7 @@ def _day(one: str, two: str, three: str, dates: str | None) -> date:
             raise ValueError("it is no day of the calendar")
         if dates is None and len(three) == 2:
             raise Ambiguous('it has a year of two digits: say `dates:` at its source, like dates: "31/12/2026"')
-        year = int(three) if len(three) == 4 else int(three) + (2000 if int(three) < 70 else 1900)  # as POSIX has it
+        year = int(three) if len(three) == 4 else int(three) + (2000 if int(three) < 70 else 1900)  # the century as POSIX sets it
         first, second = int(one), int(two)
         if dates is None and first <= 12 and second <= 12 and first != second:
             raise Ambiguous(
@@ -149,7 +155,7 @@ def is_midnight(moment: datetime) -> bool:
 
 
 def local(moment: datetime, zone: tzinfo) -> datetime:
-    """`moment` as a clock in `zone` shows it; as it is written where that is outside the years 1 to 9999, whose ends mean `never`."""
+    """Return `moment` as a clock in `zone` shows it. An end of the years 1 to 9999, which means `never`, stays as it is written."""
     try:
         return moment.astimezone(zone)
     except OverflowError:
@@ -157,13 +163,15 @@ def local(moment: datetime, zone: tzinfo) -> datetime:
 
 
 def both(wall: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
-    """The two instants that a wall clock's time can mean; mostly one. In the hour that is left out in spring, the second is earlier."""
+    """Return the two instants that a wall clock's time can mean. Mostly they are one. In the hour left out in spring, the second
+    is earlier.
+    """
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(timezone.utc) for fold in (0, 1))
     return first, second
 
 
 def comes_twice(wall: datetime, zone: tzinfo) -> bool:
-    """Whether a wall clock shows this time twice, in the night when it is set back."""
+    """Say whether a wall clock shows this time twice, in the night when it is set back."""
     try:
         first, second = both(wall, zone)
     except OverflowError:

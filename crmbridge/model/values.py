@@ -1,4 +1,4 @@
-"""The values of a record's fields: what there is, who may read them, how they are stored. Pure."""
+"""The values of a record's fields: which kinds there are, who may read them, and how they are stored. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from crmbridge.model.words import clean
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A picklist entry: `value` is stable and language-independent, `label` is what people read."""
+    """A picklist entry. `value` is stable and independent of language; `label` is what people read."""
 
     value: str
     label: str
@@ -26,24 +26,24 @@ class Choice:
 
 
 class Ordered(tuple[Any, ...]):
-    """A list whose order means something; of any other list only what is in it counts."""
+    """A list whose order has a meaning. Of any other list, only its items count."""
 
     __slots__ = ()
 
 
-_KEPT: Final = 200  # characters of what could not be read
+_KEPT: Final = 200  # characters that are kept of a value that could not be read
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """What a source gave for a field where it is no value of the field's type, and why. No rule can use it."""
+    """A value that does not fit the type of its field, with the reason. No rule can use it."""
 
     text: str
     reason: str
 
     @staticmethod
     def of(raw: Any, reason: str) -> Unread:
-        """`raw` as far as people need it to know it again."""
+        """Keep as much of `raw` as people need to recognise it."""
         if isinstance(raw, Mapping):
             text = json.dumps(raw, ensure_ascii=False, default=str)
         else:
@@ -52,18 +52,18 @@ class Unread:
 
     @property
     def words(self) -> str:
-        """For people: what stands there, and why it is no value."""
+        """What was given, and why it is no value of the field, in words for people."""
         return f"{self.text!r} cannot be read: {self.reason}"
 
 
 def as_written(value: FieldValue) -> FieldValue:
-    """What could not be read as the text that it is; anything else unchanged."""
+    """Return the text of a value that could not be read, and any other value unchanged."""
     return value.text if isinstance(value, Unread) else value
 
 
 FieldValue = str | bool | Decimal | date | datetime | Choice | Unread | tuple["FieldValue", ...] | None
 Fields = Mapping[str, FieldValue]
-"""A record's fields, flat: a related record's field is keyed by its dotted path (`Account.Name`)."""
+"""The fields of a record, flat. A field of a related record is named by its dotted path (`Account.Name`)."""
 
 
 class FieldType(StrEnum):
@@ -82,7 +82,7 @@ class FieldType(StrEnum):
 
 
 class Sensitivity(StrEnum):
-    """Who may ever read a field: everyone, the company, or no message at all."""
+    """Who may read a field in a message: everyone, the company, or nobody."""
 
     PUBLIC = "public"
     INTERNAL = "internal"
@@ -97,7 +97,7 @@ class Audience(StrEnum):
     TEAM = "team"
 
     def may_read(self, sensitivity: Sensitivity) -> bool:
-        """The one rule of disclosure: public reads public, everyone else internal, nobody secret."""
+        """Say whether this audience may read a field. The one rule of disclosure: public reads public, others internal, nobody secret."""
         if self is Audience.PUBLIC:
             return sensitivity is Sensitivity.PUBLIC
         return sensitivity is not Sensitivity.SECRET
@@ -112,14 +112,14 @@ class FieldSpec:
     currency: str | None = None
     """For money: the field that holds the ISO 4217 code."""
     separator: str = ";"
-    """For sets and lists: what stands between their items where they come as text."""
+    """For sets and lists: the separator of their items, where they come as text."""
 
 
 RecordSpec = Mapping[str, FieldSpec]
 
 
 def number_text(number: Decimal) -> str:
-    """A Decimal as people write it: no exponent, no trailing zeros (`1E+3` -> `1000`, `1.50` -> `1.5`)."""
+    """Write a Decimal as people do: no exponent, no trailing zeros (`1E+3` -> `1000`, `1.50` -> `1.5`)."""
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -163,10 +163,10 @@ def _decode(value: Any) -> FieldValue:
 
 
 def dump_fields(fields: Fields) -> str:
-    """Fields as canonical JSON: equal fields give equal text, so it can be compared and hashed."""
+    """Write fields as canonical JSON. Equal fields give equal text, which can be compared and hashed."""
     return canonical_json(fields if type(fields) is dict else dict(fields), _encode)
 
 
 def load_fields(text: str) -> dict[str, FieldValue]:
-    """The inverse of `dump_fields`."""
+    """Read what `dump_fields` wrote."""
     return {name: _decode(value) for name, value in load_json(text).items()}

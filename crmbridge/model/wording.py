@@ -1,4 +1,4 @@
-"""How sentences for people count, and what they propose for a word that there is not."""
+"""How sentences for people agree with a number, and which word they propose for an unknown one."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ _OF_MANY: Final = {"are": "is", "were": "was", "have": "has", "wait": "waits", "
 
 
 def counted(count: int, one: str, verb: str = "") -> str:
-    """`1 message`, `2 messages`; with a verb (see `verbs`) `1 message waits`, `2 messages wait`."""
+    """Write a number with its noun: `1 message`, `2 messages`; with a verb (see `verbs`) `1 message waits`, `2 messages wait`."""
     *before, noun = one.split(" ")
     words = [str(count), *before, noun if count == 1 else _IRREGULAR.get(noun, noun + "s")]
     return " ".join([*words, verbs(count)[verb]] if verb else words)
 
 
 def verbs(count: int) -> dict[str, str]:
-    """What `{are}`, `{were}`, `{have}`, `{wait}` and `{lead}` are in a sentence about so many."""
+    """Return the forms of `{are}`, `{were}`, `{have}`, `{wait}` and `{lead}` in a sentence about `count` things."""
     return {many: one if count == 1 else many for many, one in _OF_MANY.items()}
 
 
 def times(count: int) -> str:
-    """`once`, `twice`, `3 times`."""
+    """Write how often: `once`, `twice`, `3 times`."""
     return {1: "once", 2: "twice"}.get(count) or f"{count} times"
 
 
 def nearest(word: str, words: Collection[str]) -> str:
-    """The known word that `word` is most like; empty if it is like none."""
+    """Return the known word that `word` is most like. Empty if it is like none."""
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.6) or [
         name for name in sorted(words) if name.lower() == word.lower() or name.startswith(f"{word}.")
     ]
@@ -36,6 +36,6 @@ def nearest(word: str, words: Collection[str]) -> str:
 
 
 def did_you_mean(word: str, words: Collection[str]) -> str:
-    """`; did you mean "x"?` for the nearest known word, else nothing."""
+    """Write `; did you mean "x"?` for the nearest known word, else nothing."""
     near = nearest(word, words)
     return f'; did you mean "{near}"?' if near else ""

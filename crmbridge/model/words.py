@@ -1,4 +1,4 @@
-"""Words and where they come from: the rule's author, or a record. Pure."""
+"""Words together with their origin: the rule's author, or a record. Pure."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ import regex
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """Words the rule's author wrote: they may link, mention and format."""
+    """Words that the rule's author wrote. They may link, mention and format."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Words that came from a record: they are never more than text."""
+    """Words that came from a record. They are never more than text."""
 
     text: str
     shrink: bool = False
-    """The rule allows them to be shortened where the whole would not fit (`shorten:`)."""
+    """The rule allows these words to be shortened where the whole would not fit (`shorten:`)."""
     mention: bool = False
-    """They are a person's address, and the rule wants that person named (`| mention`); a network without that shows the words."""
+    """The words are a person's address, and the rule wants that person named (`| mention`). A network that cannot do so shows the words."""
 
 
 Text = tuple[Literal | Value, ...]
 
 
 def plain(text: Text) -> str:
-    """The words alone, for logs, tests and networks without any mark-up."""
+    """Return the words alone, for logs, tests and networks without any mark-up."""
     return "".join(span.text for span in text)
 
 
 def spans(parts: Iterable[Literal | Value]) -> Text:
-    """A Text without empty spans, and with neighbours of one kind joined."""
+    """Make a Text without empty spans, in which neighbours of one kind are joined."""
     joined: list[Literal | Value] = []
     for (kind, shrink, alone), run in groupby((part for part in parts if part.text), key=_kind):
-        if alone:  # each names a person of its own
+        if alone:  # each one names a person of its own
             joined += run
             continue
         some = [part.text for part in run]
@@ -55,21 +55,21 @@ def _kind(span: Literal | Value) -> tuple[type, bool, bool]:
 
 
 def shortened(text: Text, fits: Callable[[Text], bool]) -> Text:
-    """`text` as it is if it fits, else with as little as needed cut off the values that may be shortened, longest first.
+    """Shorten `text` until it fits. As little as needed is cut off the values that may be shortened, the longest first.
 
-    Each cut ends in an ellipsis and no value is cut away whole. Where even that does not fit, the text comes back as it was:
-    truncation is never silent, and whoever measures it again refuses it. `fits` must hold for every text shorter than one that fits.
+    Each cut ends in an ellipsis, and no value is cut away whole. If the text cannot be made to fit, it comes back as it was: truncation is
+    never silent, and whoever measures the text again refuses it. `fits` must hold for every text shorter than one that fits.
     """
     if fits(text) or not any(isinstance(span, Value) and span.shrink for span in text):
         return text
-    # No network shows what cannot be seen: it is no reason for a cut, and takes no room from words.
+    # Invisible characters are removed first: no network shows them, so they must take no room from words.
     seen = tuple(Value(visible(span.text), True) if isinstance(span, Value) and span.shrink else span for span in text)
     if fits(seen):
         return seen
     low, high = 0, max(len(span.text) for span in seen if isinstance(span, Value) and span.shrink)
     if not fits(_cut(seen, 1)):
         return text
-    while low + 1 < high:  # the longest that values may be
+    while low + 1 < high:  # finds the greatest length that values may have
         middle = (low + high) // 2
         low, high = (middle, high) if fits(_cut(seen, middle)) else (low, middle)
     return _cut(seen, max(low, 1))
@@ -83,7 +83,7 @@ def _cut(text: Text, most: int) -> Text:
 
 
 def _begin(words: str, most: int) -> str:
-    """The first `most` characters of `words`, without a torn cluster or a space at the end; the first cluster at least."""
+    """Return the first `most` characters of `words`, without a torn cluster or a space at the end, but at least the first cluster."""
     kept = begin(words, most) or "".join(_CLUSTER.findall(words)[:1])
     return kept.rstrip() or kept
 
@@ -92,8 +92,10 @@ _CLUSTER = regex.compile(r"\X")
 
 
 def begin(text: str, most: int) -> str:
-    """The first `most` characters of `text` at most, and nothing that people see as one character torn: a letter with its accent,
-    a flag, a family (UAX #29)."""
+    """Return at most the first `most` characters of `text`, without tearing what people see as one character (UAX #29).
+
+    Such a character may be a letter with its accent, a flag, or a family.
+    """
     if len(text) <= most:
         return text
     if text.isascii():
@@ -110,7 +112,7 @@ _UNSTORABLE = {0: 0xFFFD} | dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
 
 
 def clean(text: str) -> str:
-    """`text` with NUL and lone surrogates replaced by U+FFFD: storable, encodable, otherwise untouched."""
+    """Replace NUL and lone surrogates in `text` by U+FFFD. The result can be stored and encoded, and is otherwise the same."""
     if text.isascii() and "\0" not in text:
         return text
     return text.translate(_UNSTORABLE)
@@ -129,9 +131,9 @@ _PLAIN = re.compile(r"[\t\n\x20-\x7e]*")
 
 
 def visible(text: str) -> str:
-    """Record text as people see it: NFC, without controls, direction marks, invisible characters and lone surrogates.
+    """Return record text as people see it: NFC, without controls, direction marks, invisible characters and lone surrogates.
 
-    What is left is the same on every network; how it is kept from being mark-up is each network's own affair.
+    The result is the same on every network. Each network itself keeps it from being mark-up.
     """
     if _PLAIN.fullmatch(text):
         return text
@@ -139,7 +141,7 @@ def visible(text: str) -> str:
 
 
 def marked_lines(words: str, beginning: re.Pattern[str], mark: str, *, begun: bool) -> str:
-    """`words` with `mark` for what `beginning` finds at the start of each line; of the first line only where a line is `begun`."""
+    """Put `mark` for what `beginning` finds at the start of each line of `words`. The first line counts only where a line is `begun`."""
     if begun:
         return beginning.sub(mark, words)
     first, newline, rest = words.partition("\n")
@@ -147,5 +149,5 @@ def marked_lines(words: str, beginning: re.Pattern[str], mark: str, *, begun: bo
 
 
 def alike(text: str) -> str:
-    """`text` as it is compared: two ways of writing one character are one (NFC), and blanks at the ends are nothing."""
+    """Return `text` as it is compared: in NFC, so that two ways of writing one character are equal, and without blanks at the ends."""
     return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip()

@@ -1,6 +1,6 @@
-"""The engine of sources whose CRM is read by data: a JSON API described by options (`rest`), or by a preset of them.
+"""The engine of sources that read a CRM by data: a JSON API described by options (`rest`), or by a preset of such options.
 
-A preset whose vendor does what no data says derives its source from `RestSource` or one of those that can more, and its rows from `Rows`.
+Where data cannot describe a vendor, its preset derives a source from `RestSource` or one of its richer kinds, and its rows from `Lists`.
 """
 
 from crmbridge.rest.api import Api

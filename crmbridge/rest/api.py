@@ -1,4 +1,4 @@
-"""A JSON API that is asked for pages and records, within what it says that it may be asked."""
+"""A JSON API that is asked for pages and records, within the quota that it names."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from crmbridge.rest.options import Listing, Quota, RestOptions, Single
 
 _GONE: Final = frozenset({404, 410})
 _NUMBER: Final = re.compile(r"\s*(\d{1,13})(?:\.\d+)?\s*", re.ASCII)
-_LONGEST: Final = timedelta(days=1)  # no quota is waited for longer without asking
+_LONGEST: Final = timedelta(days=1)  # the longest wait for a quota before the API is asked again
 
 
 class Api:
-    """Asks one API. Raises SourceError."""
+    """A client of one API. Raises SourceError."""
 
     def __init__(self, options: RestOptions, setting: Setting) -> None:
         self._url = options.url
@@ -32,7 +32,7 @@ class Api:
         session = HttpSession(setting.network)
         self._heard = threading.local()
         self._spent: datetime | None = None
-        """Until when the quota is spent."""
+        """The instant until which the quota is spent."""
         self._login = Login(options.auth, session, setting.now)
         keep = setting.token_file if self._login.keeps else None
         self._vendor = Vendor(
@@ -46,7 +46,7 @@ class Api:
         )
 
     def page(self, one: Listing, since: datetime | None = None, bookmark: str = "", wanted: Sequence[str] = ()) -> Found:
-        """The page at `bookmark`, which is empty for the first one, of what changed `since` then."""
+        """Read the page at `bookmark` of the records that changed since `since`. An empty bookmark is the first page."""
         return self.ask(request(one, since, bookmark, wanted))
 
     def record(
@@ -58,8 +58,8 @@ class Api:
         more: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        """One record by its id; None where it is gone, or a status of `nothing` says so. `more` are further query parameters."""
-        if id in ("", ".", ".."):  # no record's name, and another address
+        """Read one record by its id; return None if it is gone, or if a status of `nothing` says so. `more` are further parameters."""
+        if id in ("", ".", ".."):  # such an id names no record, and would make another address
             return None
         path = one.path.replace("{id}", quote(id, safe=""))
         try:
@@ -70,7 +70,7 @@ class Api:
             return None
 
     def ask(self, request: Request) -> Found:
-        """One request, unless the quota is spent."""
+        """Send one request, unless the quota is spent."""
         now = self._now()
         if self._spent is not None and now < self._spent:
             raise SourceError("its quota is spent, or left to others (`quota`)", self._spent)
@@ -84,7 +84,7 @@ class Api:
 
     @staticmethod
     def words(body: Any) -> str:
-        """What an error says, wherever APIs use to put that."""
+        """Return what an error body says, from wherever APIs usually put that."""
         if isinstance(body, list) and body:
             body = body[0]
         if not isinstance(body, dict):
@@ -100,7 +100,7 @@ class Api:
         return ""
 
     def limit(self, _body: Any, headers: Mapping[str, str]) -> timedelta | None:
-        """For how long a 429 holds, where its headers say it otherwise than by Retry-After."""
+        """Return how long a 429 holds, where its headers say so in other words than Retry-After."""
         return until(self._quota, headers, self._now()) if self._quota else None
 
     # --- parts
@@ -109,7 +109,7 @@ class Api:
         return {**self._shown, **self._login.headers(token)}
 
     def _own(self, address: str) -> str:
-        """An address that the API gave, if it is its own: nobody else is shown our credentials."""
+        """Check that an address which the API gave lies at the API itself, so that nobody else sees our credentials. Raises SourceError."""
         whole = urljoin(self._url + "/", address)
         ours, theirs = urlsplit(self._url), urlsplit(whole)
         if (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc):
@@ -126,7 +126,7 @@ class Api:
 
 
 def until(quota: Quota, headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """How long it is until there is more of the quota, if the headers say it: a second at least, a day at most."""
+    """Return how long it takes until the quota is renewed, if the headers say so: at least a second, at most a day."""
     said = number(headers.get(quota.reset, ""), "reset")
     if said is None:
         return None
@@ -135,7 +135,7 @@ def until(quota: Quota, headers: Mapping[str, str], now: datetime) -> timedelta 
 
 
 def number(header: str, word: str) -> int | None:
-    """A header's number: all of it, or what stands behind `word=` as in `limit=100, remaining=50, reset=5`; a fraction is left out."""
+    """Read a number from a header: all of it, or the part after `word=`, as in `limit=100, remaining=50, reset=5`. Fractions are cut."""
     parts = [part.partition("=") for part in re.split(r"[,;]", header)]
     found = _NUMBER.fullmatch(header) or next((_NUMBER.fullmatch(value) for name, _, value in parts if name.strip() == word), None)
     return int(found[1]) if found else None

@@ -1,4 +1,4 @@
-"""What one request for a page says, and where the next page is. Pure."""
+"""The content of one request for a page, and the place of the next page. Pure."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ _SECOND: Final = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one request brought."""
+    """The result of one request."""
 
     json: Any
-    """None: the API said that there is nothing."""
+    """The JSON of the answer. None: the API said that there is nothing."""
     link: str = ""
-    """The Link header (RFC 8288), or nothing."""
+    """The Link header (RFC 8288) of the answer; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A GET, or with a `body` a POST that only reads."""
+    """A request that only reads: a GET, or with a `body` a POST."""
 
     path: str
     params: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     nothing: Sequence[int] = ()
-    """Statuses that say that there is nothing."""
+    """The statuses that say that there is nothing."""
     address: str = ""
-    """Of a page that the API named itself, instead of the path."""
+    """The address of a page that the API named itself. It takes the place of the path."""
 
 
 def request(one: Listing, since: datetime | None, bookmark: str, wanted: Sequence[str] = ()) -> Request:
-    """How the page at `bookmark` (empty: the first) is asked for, of what changed `since` then.
+    """Make the request for the page at `bookmark` (empty: the first) of what changed since `since`.
 
-    `wanted`: the first parts of all paths into a record that somebody reads, for APIs that want to be told.
+    `wanted` are the first parts of all paths into a record that somebody reads, for APIs that want to be told.
     """
     paging = one.paging
     if bookmark and paging and paging.style == "link":
@@ -67,7 +67,7 @@ def request(one: Listing, since: datetime | None, bookmark: str, wanted: Sequenc
 
 
 def following(one: Listing, body: Found, bookmark: str, count: int) -> str | None:
-    """Where the page behind this one is, which held `count` records; None where there is none."""
+    """Return the bookmark of the page after this one, which held `count` records. Return None if this is the last page."""
     paging = one.paging
     if paging is None or body.json is None:
         return None
@@ -84,7 +84,7 @@ def following(one: Listing, body: Found, bookmark: str, count: int) -> str | Non
 
 
 def joined(one: Any, other: Any) -> Any:
-    """Two pieces of JSON in one: mappings are joined, lists go on, and else the second stands."""
+    """Join two pieces of JSON: mappings key by key, lists end to end. Of anything else the second one stands."""
     if isinstance(one, dict) and isinstance(other, dict):
         both = {name: joined(one[name], other[name]) for name in one.keys() & other.keys()}
         return {**one, **other, **both}
@@ -92,14 +92,14 @@ def joined(one: Any, other: Any) -> Any:
 
 
 def _when(since: Since, moment: datetime) -> tuple[dict[str, str], dict[str, str]]:
-    """Headers and query parameters that say since when."""
+    """Return the headers and query parameters that say since when."""
     said = since.template.replace("{since}", asked(since, moment))
     headers = {since.header: said} if since.header else {}
     return headers, dict(since.parameters) | ({since.parameter: said} if since.parameter else {})
 
 
 def _filled(since: Since | None, moment: datetime) -> Any:
-    """What a body says besides, once it says since when."""
+    """Return the part of a body that says since when."""
 
     def fill(value: Any) -> Any:
         if isinstance(value, dict):
@@ -115,12 +115,12 @@ def _filled(since: Since | None, moment: datetime) -> Any:
 
 
 def asked(since: Since, moment: datetime) -> str:
-    """The instant as the API is asked for it, so that what changed then is among the answers."""
+    """Write the instant from which the API is asked for changes, so that changes at that very instant are among the answers."""
     return written(moment if since.inclusive else moment - _UNITS.get(since.format, _SECOND), since.format)
 
 
 def written(moment: datetime, form: str) -> str:
-    """An instant as the API is asked; cut to its unit, so that nothing of it is left out."""
+    """Write an instant as the API is asked for it. It is cut to its unit, never rounded up, so that no change is left out."""
     utc = moment.astimezone(timezone.utc)
     match form:
         case "epoch":
@@ -139,7 +139,7 @@ def written(moment: datetime, form: str) -> str:
 
 
 def is_beyond(last: datetime, start: datetime, form: str) -> bool:
-    """Whether a page whose last record is of `last` shows more than that of `start`, by the unit in which it is asked."""
+    """Say whether a page whose last record is of `last` goes beyond `start`, in the unit in which the API is asked."""
     return last > start and written(last, form) != written(start, form)
 
 

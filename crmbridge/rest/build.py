@@ -1,4 +1,4 @@
-"""Which kind of source some options make: what all types can, it can, and it is called if the options say so."""
+"""The kind of source that some options make. It has the abilities that all its types have, and is called if the options say so."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ S = TypeVar("S", bound=RestSource)
 
 
 def build(options: RestOptions, setting: Setting, shape: Shape | None = None, _given: Any = None) -> RestSource:
-    """A source with the abilities that all its types have. `_given` is what the user of a preset wrote."""
+    """Make a source with the abilities that all its types have. `_given` is what the user of a preset wrote."""
     resources = options.types.values()
     single, told = all(one.single for one in resources), all(one.described for one in resources)
     kind = {(True, True): WholeRestSource, (True, False): RereadingRestSource, (False, True): DescribingRestSource}.get(
@@ -24,7 +24,7 @@ def build(options: RestOptions, setting: Setting, shape: Shape | None = None, _g
 
 
 def reachable(kind: type[S], options: RestOptions) -> type[S]:
-    """A kind of source, such that it is called if the options say so."""
+    """Return `kind`, extended so that its source is called if the options say so."""
     return kind if options.webhook is None else _called(kind)
 
 

@@ -1,7 +1,7 @@
-"""A source of JSON records that is called, too: a webhook names records, and each is read whole as polls would read it.
+"""A source of JSON records that is also called: a webhook names records, and each of them is read whole as a poll would read it.
 
-So what a sender may say of a record is believed no further than its name, what a poll and a webhook tell of one change is one, and what
-no webhook told is found by the next poll.
+So a sender is believed nothing about a record but its name. A poll and a webhook report one change in the same way. And a change
+that no webhook told of is found by the next poll.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from crmbridge.rest.values import Shape
 
 
 class CalledSource(RestSource):
-    """Implements `crmbridge.contract.WebhookSource`, `Greeting` and `Discreet`, in front of a source that reads single records."""
+    """A source that reads single records, with an implementation of `crmbridge.contract.WebhookSource`, `Greeting` and `Discreet`."""
 
     def __init__(self, options: RestOptions, setting: Setting, shape: Shape | None = None) -> None:
         super().__init__(options, setting, shape)
@@ -36,7 +36,7 @@ class CalledSource(RestSource):
         return self._hook.storable(request)
 
     def parse(self, request: WebhookRequest) -> Sequence[Observation]:
-        """What was deleted, and the names of what is to be read; of other types nobody wants to hear."""
+        """Return the deletions in a request, and the names of the records that are to be read. Leave out types that are not configured."""
         told = (replace(one, record_type=self._words.get(one.record_type, one.record_type)) for one in self._hook.parse(request))
         return [one for one in told if one.record_type in self._options.types]
 

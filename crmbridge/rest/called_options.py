@@ -1,4 +1,4 @@
-"""The options of a source that is called, too."""
+"""The options of a source that is also called."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ class _SenderWords(Options):
 
 
 class Called(_SenderWords, HookOptions):
-    """What calls when something changed."""
+    """The webhooks that call when something changed."""
 
 
 class Calling(_SenderWords):
-    """What calls when something changed, where it is known how this vendor's webhooks prove themselves and what stands where."""
+    """The webhooks of a vendor of which it is known how they prove themselves, and what stands where."""
 
     secret: Secrets = Field(description="The secret that proves its webhooks; a list while one is exchanged for another.")
 
     def called(self, sender: str, types: Mapping[str, str]) -> Called:
-        """The same as options of the engine; `types` are the words that the vendor has for its own types."""
+        """Return these options as options of the engine. `types` are the words that the vendor has for its own record types."""
         return Called.model_validate({"sender": sender, "signature": {"secret": self.secret}, "types": {**types, **self.types}})
 
 
 class CalledOptions(Options):
-    """For a source that may be called."""
+    """The options of a source that may be called."""
 
     webhook: Called | None = Field(
         None, description="What calls /hooks/NAME when something changed. It only names records: they are read whole, as by a poll."

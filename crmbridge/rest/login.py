@@ -1,4 +1,4 @@
-"""Who a rest source is: the token of its login, and the headers that show it."""
+"""The login of a rest source: its token, and the headers that show it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from crmbridge.http import AccessToken, HttpSession, log_in
 from crmbridge.rest.login_options import Auth, BasicLogin, BearerLogin, HeaderLogin, KeyLogin, OAuth2Login
 
 _LIFE: Final = timedelta(minutes=30)
-"""For an OAuth token without expires_in."""
+"""How long an OAuth token without expires_in is used."""
 
 
 class Login:
-    """One login. Raises SourceError."""
+    """One login at an API. Raises SourceError."""
 
     def __init__(self, auth: Auth, session: HttpSession, now: Callable[[], datetime]) -> None:
         self._auth = auth
@@ -26,20 +26,20 @@ class Login:
 
     @property
     def keeps(self) -> bool:
-        """Whether its tokens are worth keeping across restarts."""
+        """Whether the login's tokens are worth keeping across restarts."""
         return isinstance(self._auth, OAuth2Login)
 
     def name(self) -> str:
-        """The credentials, secrets included. Raises ValueError where one cannot be read."""
+        """Return the credentials, secrets included. Raises ValueError if a secret cannot be read."""
         auth = self._auth
         if not isinstance(auth, OAuth2Login):
             return ""
         named = f"{auth.token_url}\0{auth.client_id}\0{auth.client_secret.reveal()}"
-        given = auth.refresh_token or auth.code  # another one is another login: what was kept of the one before is not its
+        given = auth.refresh_token or auth.code  # another login: it must not use what was kept of the one before
         return f"{named}\0{given.reveal()}" if given else named
 
     def headers(self, token: AccessToken) -> dict[str, str]:
-        """What shows the token."""
+        """Return the headers that show the token."""
         match self._auth:
             case BasicLogin() as basic:
                 return {"Authorization": _pair(basic.username, token.value)}
@@ -52,7 +52,7 @@ class Login:
         return {"Authorization": f"Bearer {token.value}"}
 
     def obtain(self, last: AccessToken | None) -> AccessToken:
-        """A token; `last` is the one before, whose refresh token is newer than the one that is configured."""
+        """Obtain a token. `last` is the one before; its refresh token is newer than the configured one."""
         match self._auth:
             case BearerLogin() as bearer:
                 return AccessToken(login_secret(bearer.token))
@@ -81,5 +81,5 @@ class Login:
 
 
 def _pair(user: str, password: str) -> str:
-    """HTTP Basic (RFC 7617)."""
+    """Write a user and a password as HTTP Basic (RFC 7617)."""
     return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"

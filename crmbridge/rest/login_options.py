@@ -1,4 +1,4 @@
-"""How a rest source says who it is."""
+"""The options that say how a rest source logs in."""
 
 from __future__ import annotations
 

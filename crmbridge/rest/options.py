@@ -1,4 +1,4 @@
-"""What a rest source is told: where the API is, how it knows us, and how it says what changed."""
+"""The options of a rest source: where the API is, how it knows us, and how it says what changed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from crmbridge.rest.login_options import Auth
 Path = Annotated[str, Field(pattern=r"^[^\s.]+(\.[^\s.]+)*$", max_length=300)]
 """A dotted path into JSON, like `data.items`; a number names an element of a list."""
 Behind = Annotated[str, Field(pattern=r"^/[^\s?#]*$", max_length=500)]
-"""A path behind the API's address."""
+"""A path that is put after the API's address."""
 Format = Literal["iso", "iso_ms", "iso_offset", "spaced", "epoch", "epoch_ms", "date"]
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can say of a mapping in YAML, whose numbers are exact here."""
+    """Turn a mapping in YAML, whose numbers are exact here, into values that JSON can hold."""
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -111,7 +111,7 @@ class Listing(Options):
 
 
 class Deletions(Listing):
-    """A list of what was deleted, with the stamps of that."""
+    """A list of deleted records, with the stamps of their deletion."""
 
 
 class Single(Options):
@@ -123,7 +123,7 @@ class Single(Options):
 
 
 class Labels(Options):
-    """What the values of a field are called."""
+    """The labels of a field's values."""
 
     path: Behind = Field(description="Behind `url`: the list of them, like /stages; all of it on one page.")
     parameters: dict[str, str] = Field(default_factory=dict, description="Query parameters of the request.")
@@ -179,7 +179,7 @@ class Resource(Listing):
 
     @property
     def walk(self) -> Walk:
-        """How its records are gone through: pages of what changes meanwhile may pass one over."""
+        """How the records of this type are gone through. A walk is not certain: a change meanwhile may move a record past a page."""
         told = self.since is not None or self.deletions is not None
         return Walk(
             ids_every=every(self.deletes_every, None if told else timedelta(minutes=15)),
@@ -191,7 +191,7 @@ class Resource(Listing):
 
 
 class Quota(Options):
-    """What the API says of how much it may still be asked, in headers of its own: bare numbers, or `remaining=9, reset=5`."""
+    """What the API tells about its quota, in headers of its own: bare numbers, or `remaining=9, reset=5`."""
 
     remaining: str | None = Field(None, description="The header with the requests that are left.", max_length=100)
     spare: int = Field(

@@ -1,8 +1,8 @@
-"""Passes through lists, one page a poll.
+"""Passes through lists, one page for each poll.
 
-Where the API sorts by its stamp, a pass never goes to a second page but among records of one stamp: records that change while it
-reads would move the rest, and one of them would be skipped. It asks anew from the last stamp instead. Where it sorts otherwise, pages are
-walked as they come, and the next pass begins at what was newest when this one began.
+Where the API sorts by its stamp, a pass asks anew from the last stamp instead of going to a second page. Records that change while it
+reads would move the rest, and one of them would be skipped. Only among records of one stamp does it go to further pages. Where the
+API sorts otherwise, pages are walked as they come, and the next pass begins at the newest stamp that this one began with.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from crmbridge.rest.options import Since
 from crmbridge.rest.rows import Lists, Stream
 
 Ask = Callable[[Stream, datetime | None, str], Found]
-"""Asks for the page of a stream at a bookmark (empty: the first), of what changed since then."""
+"""A function that asks for the page of a stream at a bookmark (empty: the first) of what changed since an instant."""
 
 
 class Passes:
-    """Reads the lists of one source on and on. Raises SourceError, ValueError."""
+    """A reader that passes through the lists of one source again and again. Raises SourceError, ValueError."""
 
     def __init__(self, rows: Lists, ask: Ask) -> None:
         self._rows = rows
@@ -32,16 +32,19 @@ class Passes:
         self._before: dict[str, tuple[str, list[str]]] = {}
         """The last page of each list: its bookmark, and the ids on it."""
         self._visited: dict[str, set[str]] = {}
-        """The bookmarks of each list that this pass has been at."""
+        """The bookmarks of each list that this pass has read."""
 
     def page(self, stream: Stream, position: cursors.Position) -> cursors.StreamPage:
-        """The page of a list at a position."""
+        """Read the page of a list at a position."""
         one = stream.listing
         sorted_so = one.ascending and not one.newest_first
         return self._ascending(stream, one.since, position) if sorted_so and one.since else self._walked(stream, position)
 
     def _ascending(self, stream: Stream, since: Since, position: cursors.Position) -> cursors.StreamPage:
-        """Read on by stamp. `position.after` is (stamp, bookmark): with a bookmark, the first page of that stamp showed nothing later."""
+        """Read a list on by stamp. `position.after` is (stamp, bookmark).
+
+        A bookmark means: the first page of that stamp held nothing of a later stamp.
+        """
         name, one = stream.record_type, stream.listing
         start, bookmark = (str(position.after[0]), str(position.after[1])) if position.after else (position.start, "")
         moment = cursors.instant(start) if start is not None else None
@@ -67,7 +70,7 @@ class Passes:
         return cursors.StreamPage(seen, (str(start), behind), complete=False, lacking=lacking)
 
     def _ascend(self, stamps: Sequence[datetime]) -> bool:
-        """Whether they stand in order; in the night when a wall clock is set back, give or take what it was set by."""
+        """Say whether the stamps stand in order. In the night in which a wall clock is set back, an error of that step is allowed."""
         zone, leeway = self._rows.reading.zone, timedelta(0)
         for before, after in itertools.pairwise(stamps):
             if zone is not None:
@@ -77,7 +80,10 @@ class Passes:
         return True
 
     def _walked(self, stream: Stream, position: cursors.Position) -> cursors.StreamPage:
-        """Walk the whole list. `position.after` is (newest, bookmark): from the newest stamp of the first page the next pass looks back."""
+        """Walk a whole list. `position.after` is (newest, bookmark).
+
+        The newest stamp of the first page is where the next pass begins.
+        """
         one = stream.listing
         newest, bookmark = (str(position.after[0]), str(position.after[1])) if position.after else (None, "")
         start = cursors.instant(position.start) if position.start is not None else None
@@ -98,7 +104,7 @@ class Passes:
         return self.onward(stream, bookmark, following(stream.listing, body, bookmark, count))
 
     def onward(self, stream: Stream, bookmark: str, behind: str | None) -> str | None:
-        """The bookmark of the next page, if there is one. Raises SourceError where this pass has been there already."""
+        """Return the bookmark of the next page, if there is one. Raises SourceError if this pass has read that page already."""
         visited = self._visited.setdefault(stream.name, set())
         if not bookmark:
             visited.clear()
@@ -108,7 +114,7 @@ class Passes:
         return behind
 
     def _not_again(self, stream: Stream, bookmark: str, items: Sequence[Mapping[str, Any]]) -> None:
-        """An API that does not heed where we are gives one page for ever. Raises SourceError."""
+        """Check that a page differs from the page before. An API that ignores the bookmark gives one page for ever. Raises SourceError."""
         name, ids = stream.name, [identity(look(stream.listing.id, item)) for item in items]
         before = self._before.get(name)
         self._before[name] = bookmark, ids
@@ -117,11 +123,11 @@ class Passes:
 
 
 def _step(moment: datetime, zone: tzinfo) -> timedelta:
-    """By how much a stamp may be mistaken: the clock in `zone` has shown, or is going to show, this time twice."""
+    """Return by how much a stamp may be wrong: the clock in `zone` shows this time twice, before and after it is set back."""
     first, second = both(moment.astimezone(zone).replace(tzinfo=None), zone)
     return max(second - first, timedelta(0))
 
 
 def stamped(moment: datetime) -> str:
-    """A stamp as the cursor keeps it: texts of one length, which sort as instants do."""
+    """Write a stamp as the cursor keeps it: texts of one length, which sort as instants do."""
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")

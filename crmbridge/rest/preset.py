@@ -1,7 +1,7 @@
-"""A CRM whose reading is data: `preset.yaml` in its folder makes a source type of its own, with only its own options.
+"""A CRM that is read by data: the `preset.yaml` in its folder makes a source type of its own, with only its own options.
 
-The file is read strictly, when the connector is used: an unknown key, and a template that names an option which there is not, are errors.
-What it says becomes options of the engine, as somebody would write them for `type: rest`.
+The file is read strictly when the connector is used. An unknown key is an error, and so is a template that names an option which does
+not exist. The preset becomes options of the engine, as somebody would write them for `type: rest`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from crmbridge.rest.source import RestSource
 from crmbridge.rest.values import Shape
 
 Build = Callable[[RestOptions, Setting, Shape | None, Any], RestSource]
-"""Makes a source of what the engine is told; the last is what the user wrote."""
+"""A function that makes a source of the engine's options. Its last argument is what the user wrote."""
 _HOLES: Final = re.compile(r"\{([a-z_]+)\}")
 _TYPE: Final = "type"
-"""What templates call the record type."""
+"""The name of the record type in templates."""
 _OWN: Final = {"url": frozenset({"id"}), "path": frozenset({"id"}), "template": frozenset({"since"}), "body": frozenset({"since"})}
-"""What the engine fills in later, by the key of a type in which it stands."""
+"""The names that the engine fills in later, by the key of a record type in which they stand."""
 
 
 class _FromPreset(BaseModel):
@@ -49,25 +49,25 @@ class Asked(_FromPreset):
 
 
 class Named(_FromPreset):
-    """Names that no preset can list: of record types and fields of people's own making."""
+    """Names that no preset can list: of record types and fields that people make themselves."""
 
     named: str
-    """What they look like: a regular expression."""
+    """A regular expression that the names match."""
     words: str
-    """How they are named, for people."""
+    """How these names are made, in words for people."""
 
 
 class Calls(_FromPreset):
-    """How it calls when something changed."""
+    """How the CRM calls when something changed."""
 
     sender: str
-    """Whose webhooks these are, of `crmbridge.hooks.senders`."""
+    """The sender of these webhooks, one of `crmbridge.hooks.senders`."""
     types: dict[str, str] = Field(default_factory=dict)
-    """What it calls the record types in webhooks, where that is another word."""
+    """The words for record types in webhooks, where they differ."""
 
 
 class PresetPage(_FromPreset):
-    """A page of the vendor that something here is taken from, and when it was read."""
+    """A page of the vendor that the preset was written from, and when it was read."""
 
     url: str = Field(pattern=r"^https://")
     read: date
@@ -75,35 +75,35 @@ class PresetPage(_FromPreset):
 
 
 class Preset(_FromPreset):
-    """What `preset.yaml` says."""
+    """The content of a `preset.yaml`."""
 
     summary: str
     options: dict[str, Asked]
     address: str
-    """Of the API, over the options."""
+    """The address of the API, into which options are filled."""
     auth: dict[str, str]
     headers: dict[str, str] = Field(default_factory=dict)
     quota: Quota | None = None
     most: int = Field(ge=1, le=5_000)
-    """Records of one page, at most."""
+    """The largest number of records on one page."""
     least: int = Field(1, ge=1)
-    """And at least."""
+    """The smallest number of records on one page."""
     overlap: int = Field(60, ge=0, le=86_400)
     deletes_every: str = "1h"
-    """Where what was deleted is found by listing everything: how often, unless somebody says it."""
+    """How often everything is listed to find deleted records, unless the user sets an interval."""
     each: dict[str, Any] = Field(default_factory=dict)
-    """What all types have, unless they say it otherwise: mappings are joined key by key, and a null takes away what stands here."""
+    """What all record types share, unless they say otherwise. Mappings are joined key by key, and a null removes what stands here."""
     types: dict[str, dict[str, Any]] = Field(min_length=1)
     others: Named | None = None
-    """Record types that the CRM has by its own people's making."""
+    """Record types that the CRM's own people make."""
     called: Calls | None = None
-    """What it sends by itself when something changed, if it can."""
+    """What the CRM sends by itself when something changed, if it can."""
     fields: Named | None = None
-    """What names of fields look like, where a configuration writes them."""
+    """What names of fields look like, for a CRM whose configuration writes them."""
     documents: list[PresetPage] = Field(min_length=1)
 
     def resource(self, name: str, values: Mapping[str, str], size: int, deletes_every: Any = None) -> Resource:
-        """A record type as the engine is told of it. Raises ValidationError."""
+        """Make a record type as the engine is told of it. Raises ValidationError."""
         said = {"size": size, **self._said(name)}
         if deletes_every is not None:
             said["deletes_every"] = deletes_every
@@ -115,7 +115,7 @@ class Preset(_FromPreset):
         return _joined(self.each, self.types.get(name, {}))
 
     def fault(self, options: Any, name: str) -> str:
-        """Why this record type cannot be read, with the vendor's page; empty if it may be. Without `options` only by its name."""
+        """Say why this record type cannot be read, with the vendor's page; empty if it can. Without `options`, only its name is checked."""
         if not self._may_be(name):
             others = f"; {self.others.words}" if self.others else ""
             return f"there is no such record type; there are {', '.join(self.types)}{others}: see {self.page}"
@@ -125,14 +125,14 @@ class Preset(_FromPreset):
         return ""
 
     def field_fault(self, field: str) -> str:
-        """Why there can be no field of this name, with the vendor's page; empty if there may be."""
+        """Say why there can be no field of this name, with the vendor's page. Empty if there may be one."""
         if self.fields is None or re.fullmatch(self.fields.named, field):
             return ""
         return f"no field has such a name: {self.fields.words}: see {self.page}"
 
     @property
     def page(self) -> str:
-        """The document that says most of what may be asked for."""
+        """The vendor's page that says most of what may be asked for."""
         return self.documents[0].url
 
     def _may_be(self, name: str) -> bool:
@@ -140,21 +140,21 @@ class Preset(_FromPreset):
 
     @property
     def stamped(self) -> bool:
-        """Whether records have stamps, so that it matters how far back one looks."""
+        """Whether records have stamps, so that it matters how far a poll looks back."""
         return self.resource(next(iter(self.types)), {}, 1).changed is not None
 
     @property
     def walks(self) -> bool:
-        """Whether what is deleted is found by listing everything."""
+        """Whether deleted records are found by listing everything."""
         one = self.resource(next(iter(self.types)), {}, 1)
         return one.deletions is None and one.deleted is None
 
 
 def preset(module: str, *, shape: Shape | None = None, make: Build = build, more: type[Options] = Options) -> Connector:
-    """The connector of the folder in which `module` stands, by the `preset.yaml` beside it.
+    """Make the connector of the folder in which `module` stands, from the `preset.yaml` beside it.
 
-    `shape` reads the fields of a record where no path says where they are; `make` builds a source that does more than the engine;
-    `more` has the options that it needs for that.
+    `shape` reads the fields of a record where no path says where they are. `make` builds a source that does more than the engine.
+    `more` has the options that such a source needs.
     Raises ValueError, naming the file and the place.
     """
     folder = Path(module).parent
@@ -173,7 +173,7 @@ def preset(module: str, *, shape: Shape | None = None, make: Build = build, more
 
 
 def read(path: Path) -> Preset:
-    """A preset from its file. Raises ValueError, naming the file and the place."""
+    """Read a preset from its file. Raises ValueError, naming the file and the place."""
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -196,7 +196,7 @@ def read(path: Path) -> Preset:
 
 
 def _words(model: type[BaseModel], error: ValidationError, before: Callable[[Sequence[Any]], tuple[str, ...]] = lambda _: ()) -> str:
-    """Each fault with its place; of a key that there is not, which may be meant."""
+    """Write each fault with its place. For an unknown key, name the key that may be meant."""
     return "; ".join(
         f"{'.'.join(map(str, (*before(one['loc']), *one['loc'])))}: "
         + (_meant(str(one["loc"][-1]), _keys(model, one["loc"][:-1])) if one["type"] == "extra_forbidden" else one["msg"])
@@ -205,7 +205,7 @@ def _words(model: type[BaseModel], error: ValidationError, before: Callable[[Seq
 
 
 def _whose(own: Any, name: str, loc: Sequence[Any]) -> tuple[str, ...]:
-    """Where something of a record type is written: in the type, or for all of them."""
+    """Find where a part of a record type is written: in the type itself, or in what all types share."""
     for part in loc:
         if not isinstance(own, dict) or part not in own:
             return ("each",)
@@ -219,7 +219,7 @@ def _meant(word: str, words: Collection[str]) -> str:
 
 
 def _keys(kind: Any, loc: Sequence[Any]) -> list[str]:
-    """The keys that a mapping at a place of a model may have."""
+    """Return the keys that a mapping at a place of a model may have."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return _keys(kind.model_fields[loc[0]].annotation, loc[1:]) if loc and loc[0] in kind.model_fields else [*kind.model_fields]
     if get_origin(kind) in (dict, list):
@@ -228,7 +228,7 @@ def _keys(kind: Any, loc: Sequence[Any]) -> list[str]:
 
 
 def _faults(found: Preset) -> Iterator[str]:
-    """Templates that name what there is not, or show a secret."""
+    """Find templates that name an unknown option, or that show a secret."""
     plain = {name for name, one in found.options.items() if not one.secret}
     for where, text in [("address", found.address), *(("headers", text) for text in found.headers.values())]:
         yield from (f"{where}: {{{hole}}} is no option" for hole in _HOLES.findall(text) if hole not in plain)
@@ -246,12 +246,12 @@ def _strange(said: Any, allowed: set[str], key: str = "", path: str = "") -> Ite
     elif isinstance(said, list):
         for inner in said:
             yield from _strange(inner, allowed, key, path)
-    elif isinstance(said, str) and not (key == "url" and "." not in path):  # a link names what stands in the record
+    elif isinstance(said, str) and not (key == "url" and "." not in path):  # a link names values of the record, which no option lists
         yield from (f"{path}: {{{hole}}} is no option" for hole in _HOLES.findall(said) if hole not in allowed | _OWN.get(key, frozenset()))
 
 
 def _joined(each: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """What all types have with what one of them says itself, which goes before."""
+    """Join what all types share with what one type says itself. The type's own words win."""
     found = dict(each)
     for key, value in own.items():
         if value is None and key in each:
@@ -263,7 +263,7 @@ def _joined(each: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _filled(said: Any, values: Mapping[str, str]) -> Any:
-    """JSON with the options in it; what they do not name stays for the engine."""
+    """Fill options into the templates of some JSON. Names that are no options stay for the engine."""
     if isinstance(said, dict):
         return {name: _filled(inner, values) for name, inner in said.items()}
     if isinstance(said, list):
@@ -272,7 +272,7 @@ def _filled(said: Any, values: Mapping[str, str]) -> Any:
 
 
 def _holes(said: Any) -> Iterator[str]:
-    """The names in the templates of some JSON."""
+    """Find the names in the templates of some JSON."""
     if isinstance(said, (dict, list)):
         for inner in said.values() if isinstance(said, dict) else said:
             yield from _holes(inner)
@@ -284,7 +284,7 @@ def _holes(said: Any) -> Iterator[str]:
 
 
 def _model(name: str, module: str, found: Preset, more: type[Options]) -> type[Options]:
-    """The options of a preset, as a model like any other connector's."""
+    """Make the options of a preset, as a model like that of any other connector."""
     fields: dict[str, Any] = {option: _field(one) for option, one in found.options.items()}
     page = Field(found.most, description="Records of one read.", ge=found.least, le=found.most)
     looks = Field(found.overlap, description="Seconds that each poll looks back, for what was committed late.", ge=0, le=86_400)
@@ -305,23 +305,23 @@ def _field(one: Asked) -> tuple[Any, Any]:
     return shape, Field(default, description=one.about, pattern=None if one.choices else one.pattern)
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # as any function, it is equal to itself alone
+@dataclass(frozen=True, slots=True, eq=False)  # like any function, it is equal only to itself
 class Built:
-    """Builds the sources of a preset."""
+    """A builder of the sources of a preset."""
 
     preset: Preset
     shape: Shape | None
     make: Build
 
     def __call__(self, options: Any, setting: Setting) -> RestSource:
-        names = [name for name in setting.records if not self.preset.fault(options, name)]  # `check` names the others
+        names = [name for name in setting.records if not self.preset.fault(options, name)]  # `check` reports the types that are left out
         usable = [name for name in self.preset.types if not self.preset.fault(options, name)]
         told = engine(self.preset, options, names or usable or list(self.preset.types))
         return self.make(told, setting, self.shape, options)
 
 
 def engine(found: Preset, options: Any, names: list[str]) -> RestOptions:
-    """What the engine is told, for these record types."""
+    """Make the engine's options for these record types."""
     given = {name: getattr(options, name) for name in found.options}
     values = {name: one.rstrip("/") if "://" in one else one for name, one in given.items() if isinstance(one, str)}
     auth = {key: given[hole[1]] if (hole := _HOLES.fullmatch(text)) else _filled(text, values) for key, text in found.auth.items()}

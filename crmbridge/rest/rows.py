@@ -1,6 +1,6 @@
-"""What one page of a list says: its records as observations, each row by itself, and which configured fields it lacks.
+"""What one page of a list says: its records as observations, row by row, and which configured fields it lacks.
 
-A vendor's source may replace how a record is read (`Rows.observation`), its stamp or its deletion, and has the rest.
+A vendor's source may replace how a record is read (`Lists.observation`), its stamp or its deletion, and keeps the rest.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from crmbridge.rest.options import Deletions, Listing, Resource
 from crmbridge.rest.values import FieldReader
 
 PROOF: Final = 10
-"""So many records prove that a field is there no longer, for APIs may leave empty ones out."""
+"""The number of records that prove a field gone if none of them has it. With fewer, the API may just leave empty fields out."""
 DELETED: Final = " deleted"
-"""Behind a record type: the stream of its deletions."""
+"""The suffix of a record type that names the stream of its deletions."""
 _HOLES: Final = re.compile(r"\{([^{}]+)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One list that is read on and on: the records of a type, or what was deleted of them."""
+    """One list that is read on and on: the records of a type, or its deletions."""
 
     record_type: str
     listing: Listing
     resource: Resource
     mark: str = ""
-    """Tells it from another list of the same records."""
+    """A suffix that tells this stream from another list of the same records."""
 
     @property
     def deleted(self) -> bool:
@@ -42,12 +42,12 @@ class Stream:
 
     @property
     def name(self) -> str:
-        """What positions call it."""
+        """The name of this stream in positions."""
         return self.record_type + self.mark + (DELETED if self.deleted else "")
 
 
 class Lists:
-    """Reads the pages of one source's lists. Raises SourceError, or ValueError where a page holds nothing that can be read."""
+    """A reader of the pages of one source's lists. Raises SourceError, or ValueError where a page holds nothing that can be read."""
 
     def __init__(self, setting: Setting, reading: Reading, fields: FieldReader) -> None:
         self.setting = setting
@@ -55,9 +55,9 @@ class Lists:
         self.fields = fields
 
     def items(self, stream: Stream, body: Found) -> list[dict[str, Any]]:
-        """The records of a page. Raises SourceError where there is no list of them."""
+        """Return the records of a page. Raises SourceError if there is no list of them."""
         one = stream.listing
-        if body.json is None:  # a status that says that there is nothing
+        if body.json is None:  # the status of the answer said that there is nothing
             return []
         items = look(one.items, body.json) if one.items else body.json
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
@@ -65,21 +65,21 @@ class Lists:
         return [self.whole(stream, item) for item in items]
 
     def whole(self, stream: Stream, item: dict[str, Any]) -> dict[str, Any]:
-        """A record as its paths are meant; what a vendor writes otherwise is put right here."""
+        """Return a record in the form that its paths expect. A vendor's source puts right here what its API writes otherwise."""
         return item
 
     def read(
         self, stream: Stream, items: Sequence[Mapping[str, Any]], position: cursors.Position, *, back: bool = False
     ) -> tuple[list[datetime], list[Observation]]:
-        """The stamps of those that can be read, in order, and all observations. Raises ValueError.
+        """Read rows: return the stamps of those that can be read, in order, and all observations. Raises ValueError.
 
-        `back`: the list goes back for ever, so that what is older than the position is none.
+        `back`: the list goes back for ever, so rows that are older than the position give no observation.
         """
         name, one = stream.record_type, stream.listing
         wanted = self.fields.wanted(name)
         if not stream.deleted:
             self.fields.learn(name, stream.resource, items)
-        # A field that is not there is not empty, unless the API says so; and what a whole page lacks, the API has no longer.
+        # A missing field is not an empty one, unless the API says so. A field that a whole page lacks is gone from the API.
         gone = self.lacking(stream, items).get(name, [])
         empty = [field for field in wanted if field not in gone] if stream.resource.omits_empty else []
 
@@ -103,7 +103,7 @@ class Lists:
         return [stamp for _, (stamp, _) in found.good], seen
 
     def stamp(self, name: str, one: Listing, item: Mapping[str, Any]) -> datetime:
-        """When it changed, or where nobody says that, when we saw it."""
+        """Return when a record changed, or the present time if the API gives no stamp. Raises ValueError."""
         if one.changed is None:
             return self.setting.now()
         try:
@@ -152,15 +152,15 @@ class Lists:
         )
 
     def version(self, stamp: datetime) -> str:
-        """What versions of a record are told apart by: later ones sort behind."""
+        """Return the version of a record that changed at `stamp`. Later versions sort after earlier ones."""
         return stamp.isoformat()
 
     def address(self, one: Resource, item: Mapping[str, Any], id: str) -> str | None:
-        """Where people see the record."""
+        """Return the address at which people see the record."""
         return link(one.url, item, id) if one.url else None
 
     def lacking(self, stream: Stream, items: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-        """The configured fields that none of a page's records has. APIs may leave empty ones out, so that few records prove nothing."""
+        """Return the configured fields that none of a page's records has. Few records prove nothing: APIs may leave empty fields out."""
         if stream.deleted:
             return {}
         missing = self.fields.missing(stream.record_type, stream.resource, items)
@@ -174,7 +174,10 @@ class Lists:
 
 
 def link(url: str, item: Mapping[str, Any], id: str) -> str | None:
-    """A record's web address: a template of the id and other paths into it, or where it stands; None where something lacks."""
+    """Return a record's web address. `url` is a template of the id and other paths into the record, or the path of the address.
+
+    Returns None if a part is missing.
+    """
     if "{" not in url and "://" not in url:
         found = look(url, item)
         return found if isinstance(found, str) and found.startswith(("https://", "http://")) else None

@@ -1,7 +1,6 @@
 """A source of JSON records: what it proves at its start, what it reads, and the abilities that its types have.
 
-How lists are read on stands in `passes`, what a page says in `rows`. What was deleted may stand in a list of its own, which is a
-stream of its own.
+`passes` reads lists on, and `rows` reads what a page says. Deletions may stand in a list of their own, which is a stream of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class RestSource:
-    """Implements `crmbridge.contract.Source`, `Baseline`, `Rewindable`, `Walking` and `Entitled`."""
+    """An implementation of `crmbridge.contract.Source`, `Baseline`, `Rewindable`, `Walking` and `Entitled`."""
 
     def __init__(self, options: RestOptions, setting: Setting, shape: Shape | None = None) -> None:
         self._options = options
@@ -41,15 +40,15 @@ class RestSource:
         self._streams = {stream.name: stream for name in options.types for stream in self._of(name)}
 
     def _asked_by(self) -> Api:
-        """What asks the API. This and the next two are what a vendor's own source may make otherwise."""
+        """Make the client that asks the API. A vendor's own source may replace this method and the next two."""
         return Api(self._options, self._setting)
 
     def _told_by(self, shape: Shape | None) -> FieldReader:
-        """What reads the fields of records."""
+        """Make the reader of the fields of records."""
         return Fields(self._reading, self._setting.records, self._names, shape)
 
     def _read_by(self) -> Lists:
-        """What reads pages."""
+        """Make the reader of pages."""
         return Lists(self._setting, self._reading, self._fields)
 
     def _of(self, name: str) -> Iterator[Stream]:
@@ -70,7 +69,7 @@ class RestSource:
             self._misspelt(name, one, items)
 
     def rights(self) -> Sequence[Right]:
-        """Each path is asked for what changed since now, where that can be asked; and each list of labels."""
+        """Ask each path for what changed since now, where it can be asked so, and each list of labels."""
         asked: dict[str, list[Stream]] = {}
         for stream in self._streams.values():
             verb = "GET" if stream.listing.body is None else "POST"
@@ -109,7 +108,7 @@ class RestSource:
         if rows:
             before = self._setting.now() - (one.walk.rows_every or timedelta(0)) - timedelta(seconds=self._options.overlap)
             _, seen = self._rows.read(stream, items, cursors.Position(start=before.timestamp(), whole=True))
-        # One that is shown with the mark of a deletion is there no longer.
+        # A record that is shown with the mark of a deletion is gone.
         ids = [identity(look(one.id, item)) for item in items if not (one.deleted and marked(look(one.deleted, item)))]
         behind = following(one, body, bookmark or "", len(items)) if items else None
         return Stretch(ids=ids, observations=[row for row in seen if row.record_id in set(ids)], bookmark=behind)
@@ -130,7 +129,7 @@ class RestSource:
             raise SourceError(str(error)) from None
 
     def _misspelt(self, name: str, one: Resource, items: Sequence[Mapping[str, Any]]) -> None:
-        """A field that no record has. APIs may leave empty ones out, so that a few records prove nothing."""
+        """Report fields that no record has. A few records prove nothing, for APIs may leave empty fields out."""
         missing = self._fields.missing(name, one, items) if items and not one.omits_empty else []
         if not missing:
             return
@@ -143,7 +142,7 @@ class RestSource:
     # --- reading
 
     def _page(self, stream: Stream, since: datetime | None, bookmark: str = "") -> Found:
-        """A page of a stream; an API that wants to be told which fields is told all that anybody reads."""
+        """Read a page of a stream. An API that wants the names of the wanted fields gets all that anybody reads."""
         one = stream.resource
         paths = [*self._fields.wanted(stream.record_type), one.id, *filter(None, (one.changed, one.created, one.deleted, one.actor))]
         return self._api.page(stream.listing, since, bookmark, list(dict.fromkeys(path.partition(".")[0] for path in paths)))
@@ -152,7 +151,7 @@ class RestSource:
         stream = self._streams[name]
         if not stream.deleted:
             return self._passes.page(stream, position)
-        if position.high is None:  # what was deleted before is no news
+        if position.high is None:  # what was deleted before the first poll is no news
             return cursors.StreamPage((), (stamped(self._setting.now()), ""), complete=True)
         try:
             return self._passes.page(stream, position)
@@ -164,7 +163,7 @@ class RestSource:
 
 
 class RereadingRestSource(RestSource):
-    """Implements `crmbridge.contract.Rereading` too: each type says how one record is read."""
+    """A RestSource that also implements `crmbridge.contract.Rereading`: each type says how one record is read."""
 
     def fetch_many(self, record_type: str, ids: Sequence[str]) -> Sequence[Observation]:
         stream = self._streams.get(record_type)
@@ -180,12 +179,12 @@ class RereadingRestSource(RestSource):
             return self._rows.read(stream, whole, cursors.Position(start=stamped(self._setting.now()), whole=True))[1]
 
     def _one(self, stream: Stream, single: Single, id: str) -> Any:
-        """The answer about one record; None where it is gone."""
+        """Return the answer about one record. Return None if it is gone."""
         return self._api.record(single, id, stream.listing.nothing)
 
 
 class DescribingRestSource(RestSource):
-    """Implements `crmbridge.contract.Describing` too: each type says how its fields are described."""
+    """A RestSource that also implements `crmbridge.contract.Describing`: each type says how its fields are described."""
 
     def check(self) -> None:
         self._none_is_strange()
@@ -209,4 +208,4 @@ class DescribingRestSource(RestSource):
 
 
 class WholeRestSource(RereadingRestSource, DescribingRestSource):
-    """Implements both."""
+    """A RestSource that implements both `Rereading` and `Describing`."""

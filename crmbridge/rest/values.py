@@ -1,4 +1,4 @@
-"""What stands in a record: the configured fields, with the labels of those whose values are ids."""
+"""The values of a record: its configured fields, with the labels of those whose values are ids."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from crmbridge.rest.options import Described, Labels, Resource
 
 _log = logging.getLogger(__name__)
 CLOSED: Final = frozenset({402, 403, 404, 405, 410})
-"""How an API says that a path is not for us."""
+"""The statuses by which an API says that a path is not for us."""
 Shape = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""What a vendor's record holds, by the names of its fields, where no path says it."""
+"""A function that returns the fields of a vendor's record by their names, where no path says where they are."""
 
 
 class FieldReader(Protocol):
-    """What reads the configured fields of records. Each record type goes by its name."""
+    """A reader of the configured fields of records. Each record type goes by its name."""
 
     def of(self, one: Resource, item: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Where a record's fields stand in it."""
+        """Return the part of a record in which its fields stand."""
 
     def wanted(self, name: str) -> Collection[str]:
-        """The configured fields."""
+        """Return the configured fields of a record type."""
 
     def learn(self, name: str, one: Resource, items: Sequence[Mapping[str, Any]]) -> None:
-        """Ask for what the values of a page are called. Raises SourceError."""
+        """Ask the API for the labels of the values on a page. Raises SourceError."""
 
     def read(self, name: str, one: Resource, item: Mapping[str, Any], empty: Collection[str]) -> dict[str, FieldValue]:
-        """The configured fields of a record, and those that are `empty` where they are not there."""
+        """Read the configured fields of a record. Fields in `empty` that the record lacks are read as empty."""
 
     def missing(self, name: str, one: Resource, items: Sequence[Mapping[str, Any]]) -> list[str]:
-        """The configured fields that none of these records has."""
+        """Return the configured fields that none of these records has."""
 
 
 class Names:
-    """Labels by id, from the lists that the API has of them; each list is asked for once for all fields and types."""
+    """Labels by id, from the API's own lists of them. Each list is asked for once for all fields and types."""
 
     def __init__(self, api: Api, types: Mapping[str, Resource], source: str) -> None:
         self._api = api
@@ -51,17 +51,17 @@ class Names:
         self._kept = Kept(self._ask)
         self._lock = threading.Lock()
         self._nameless: set[tuple[str, str]] = set()
-        """Ids that a fresh list did not name."""
+        """Ids that even a fresh list did not name."""
 
     def lists(self) -> Mapping[str, Labels]:
         return self._lists
 
     def ask(self, name: str) -> object:
-        """The list itself, for the proof that it may be read. Raises SourceError."""
+        """Ask for a list of labels, to prove that it may be read. Raises SourceError."""
         return self._api.ask(Request(self._lists[name].path, self._lists[name].parameters))
 
     def learn(self, one: Resource, items: Iterable[Mapping[str, Any]], fields: Collection[str]) -> None:
-        """Ask for the labels of what stands in a page; anew where one is not known yet. Raises SourceError."""
+        """Ask for the labels of the ids on a page, and ask anew if one of the ids is not known yet. Raises SourceError."""
         rows = list(items)
         for field, labels in one.labels.items():
             if field not in fields:
@@ -77,7 +77,7 @@ class Names:
                     self._nameless |= {(name, id) for id in strange if id not in kept}
 
     def named(self, one: Resource, field: str, raw: Any) -> Any:
-        """A raw value with its label, or each of several; as it is where nobody names it."""
+        """Put its label to a raw value, or to each of several. A value without a label stays as it is."""
         if field not in one.labels:
             return raw
         labels = self._kept.last(_list(one.labels[field])) or {}
@@ -106,7 +106,7 @@ class Names:
 
 
 def entries(found: Any, items: str | None, path: str) -> Sequence[Mapping[str, Any]]:
-    """The list in an answer about the API itself. Raises SourceError."""
+    """Return the list in an answer about the API itself. Raises SourceError."""
     listed = look(items, found.json) if items else found.json
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
         raise SourceError(f"{path}: no list stands at {items or 'the top of the body'}")
@@ -114,7 +114,7 @@ def entries(found: Any, items: str | None, path: str) -> Sequence[Mapping[str, A
 
 
 def _list(one: Labels) -> str:
-    """A list by what is asked: fields that share it share its answer."""
+    """Name a list by what it is asked with. Fields that ask alike share one answer."""
     return "\0".join((one.path, repr(sorted(one.parameters.items())), one.items or "", one.id, one.name))
 
 
@@ -123,7 +123,7 @@ def _ids(raw: Any) -> Iterable[str]:
 
 
 class Fields:
-    """Reads the configured fields of records."""
+    """A FieldReader by paths and a shape."""
 
     def __init__(self, reading: Reading, records: Mapping[str, RecordSpec], names: Names, shape: Shape | None) -> None:
         self._reading = reading
@@ -132,7 +132,7 @@ class Fields:
         self._shape = shape
 
     def of(self, one: Resource, item: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Where a record's fields stand in it."""
+        """Return the part of a record in which its fields stand."""
         found = look(one.fields, item) if one.fields else item
         return (self._shape(found) if self._shape else found) if isinstance(found, dict) else {}
 
@@ -140,14 +140,14 @@ class Fields:
         return self._records.get(name, {})
 
     def learn(self, name: str, one: Resource, items: Sequence[Mapping[str, Any]]) -> None:
-        """Ask for the labels of what a page holds. Raises SourceError."""
+        """Ask the API for the labels of the ids on a page. Raises SourceError."""
         if one.labels:
             self._names.learn(one, [self.of(one, item) for item in items], self.wanted(name) or one.labels)
 
     def read(self, name: str, one: Resource, item: Mapping[str, Any], empty: Collection[str]) -> dict[str, FieldValue]:
-        """The configured fields that are there, by their names or dotted paths, and those that are `empty` where they are not.
+        """Read the configured fields of a record, by their names or dotted paths. Fields in `empty` that it lacks are read as empty.
 
-        Every one that may be configured if none are.
+        If the record type is not configured, every field that could be configured is read.
         """
         fields, spec = self.of(one, item), self._records.get(name)
         if not spec:
@@ -160,20 +160,20 @@ class Fields:
         }
 
     def missing(self, name: str, one: Resource, items: Sequence[Mapping[str, Any]]) -> list[str]:
-        """The configured fields that none of these records has."""
+        """Return the configured fields that none of these records has."""
         seen = [self.of(one, item) for item in items]
         return [field for field in self.wanted(name) if not any(has(fields, field) for fields in seen)]
 
 
 _DEEPEST: Final = 5
-"""Records hold others, which may hold others again; nobody configures what hangs deeper."""
+"""The depth to which nested records are read. Records hold others, which may hold others again; nobody configures deeper fields."""
 
 
 def readable(fields: Mapping[str, Any], before: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
-    """What may be configured as a field, by its dotted path: values, and lists of values."""
+    """Yield what may be configured as a field, by its dotted path: values, and lists of values."""
     for name, value in fields.items():
         if before and ("." in name or not name):
-            continue  # no path leads there
+            continue  # no dotted path leads there
         if isinstance(value, dict):
             if depth < _DEEPEST:
                 yield from readable(value, f"{before}{name}.", depth + 1)
@@ -182,7 +182,7 @@ def readable(fields: Mapping[str, Any], before: str = "", depth: int = 1) -> Ite
 
 
 def described(one: Described, found: Any) -> list[FieldInfo]:
-    """The fields that an API's description names. Raises SourceError."""
+    """Return the fields that an API's description names. Raises SourceError."""
     rows = [(name, row) for row in entries(found, one.items, one.path) if (name := identity(look(one.name, row)))]
     infos = [
         FieldInfo(
@@ -197,7 +197,7 @@ def described(one: Described, found: Any) -> list[FieldInfo]:
 
 
 def has(fields: Mapping[str, Any], name: str) -> bool:
-    """Whether a field stands there, empty or not; what hangs on something that is empty is empty too."""
+    """Say whether a field is there, empty or not. The parts of an empty value count as empty, too."""
     if name in fields:
         return True
     value: Any = fields

@@ -1,4 +1,4 @@
-"""A layout of a destination's own: JSON whose texts to fill in are Text, or Unsaid while there is no record to fill them in from."""
+"""A destination's own layout: JSON in which each text to be filled in is a Text, or an Unsaid as long as there is no record for it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Unsaid:
-    """A text that nothing is filled into yet: at least one character, and nobody knows which."""
+    """A text that is not filled in yet: it has at least one character, and nobody knows which."""
 
     words: bool = True
-    """A record's words may stand in it; else it holds the rule's own alone."""
+    """The words of a record may stand in the text. If false, it holds only the rule's own words."""
     mentions: bool = False
-    """It names people (`| mention`)."""
+    """The text names people (`| mention`)."""
     own: str = ""
-    """The rule's own words, of every branch; a blank stands for each value."""
+    """The rule's own words, of every branch. A blank stands for each value."""
     least: int = 1
-    """Characters it will have at least: the rule's own among them."""
+    """The smallest number of characters that the text will have. The rule's own words are among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayoutFault:
-    """What is wrong in a layout, and where: keys and indices from its beginning."""
+    """What is wrong in a layout, and where. `path` holds keys and indices from the layout's beginning."""
 
     path: tuple[str | int, ...]
     message: str
@@ -41,11 +41,11 @@ class LayoutFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaidOut:
-    """What a layout comes to at its destination."""
+    """A layout as its destination would send it, with what is wrong in it."""
 
     sent: Any
-    """As it would go out."""
+    """The layout as it would go out."""
     faults: Sequence[LayoutFault] = ()
-    """Why the network would refuse it; each names the limit and the vendor's page."""
+    """The reasons for which the network would refuse the layout. Each names the limit and the vendor's page."""
     notes: Sequence[LayoutFault] = field(default=())
-    """What it takes, and people should know of."""
+    """Remarks on parts that the network takes, but that people should know of."""

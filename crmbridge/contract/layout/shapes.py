@@ -1,4 +1,4 @@
-"""What a network's table of layouts is written in: kinds of objects, and what may stand in each of their fields."""
+"""The terms in which a network's table of layouts is written: kinds of objects, and what may stand in each of their fields."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ class Words:
     most: int | None = None
     one_of: frozenset[str] | None = None
     any_case: bool = False
-    """`one_of` does not mind capitals."""
+    """Capitals do not matter in a comparison with `one_of`."""
     pattern: re.Pattern[str] | None = None
     like: str = ""
-    """What `pattern` asks for, in words."""
+    """What `pattern` asks for, in words for people."""
     takes: Enum | None = None
-    """How a record's words may stand in it, in the network's own terms; None: not at all, for they could name a person, a channel
-    or a kind, or be mark-up."""
+    """How a record's words may stand in this text, in the network's own terms. None: they may not stand in it.
+
+    None is for texts in which they could name a person, a channel or a kind, or be mark-up.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,23 +38,23 @@ class Number:
     least: float | None = None
     most: float | None = None
     above: float | None = None
-    """It must be greater than this."""
+    """The number must be greater than this."""
     whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """true or false."""
+    """A value that is true or false."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """null."""
+    """A value that is null."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verbatim:
-    """Whatever JSON can say, as it is written: nothing is filled in from a record."""
+    """Any JSON value, sent as it is written. Nothing is filled in from a record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,19 +68,19 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Of:
-    """An object of one of these kinds; of the first where it may leave its `type` out."""
+    """An object of one of these kinds. If it may leave out its `type`, it is of the first kind."""
 
     kinds: Sequence[ObjectKind]
-    """A list may be filled later: kinds that hold one another."""
+    """The kinds of the object. A list may be filled later, for kinds that hold one another."""
     most: int | None = None
-    """For objects that hold one text: its length here, instead of the kind's own."""
+    """For objects that hold one text: the length of that text here, instead of the kind's own limit."""
     typed: bool = True
-    """It must say its `type`."""
+    """The object must state its `type`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Either:
-    """One of several shapes, told apart by what stands there: a text, a number, an object."""
+    """One of several shapes. What stands there tells which: a text, a number, an object."""
 
     shapes: tuple[Shape, ...]
 
@@ -96,37 +98,37 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ObjectKind:
-    """A kind of object."""
+    """A kind of object, with its fields and rules."""
 
     name: str
-    """For people: `section block`."""
+    """Its name for people: `section block`."""
     page: str
-    """Where the network describes it."""
+    """The page on which the network describes it."""
     fields: Mapping[str, Field]
     type: str | None = None
-    """What its field `type` says; None: it has none."""
+    """The value of its field `type`. None: it has no such field."""
     any_of: tuple[tuple[str, ...], ...] = ()
-    """Of each of these groups at least one field must be there."""
+    """Groups of fields. At least one field of each group must be there."""
     only_one: tuple[tuple[str, ...], ...] = ()
-    """Of each of these groups at most one may."""
+    """Groups of fields. At most one field of each group may be there."""
     rules: tuple[Callable[[Mapping[str, Any]], Iterator[Complaint]], ...] = field(default=())
-    """What must hold between its fields. A text that is not known yet is no `str` to them."""
+    """Rules that must hold between its fields. They see a text that is not known yet as a value that is no `str`."""
     note: str = ""
-    """What people should know of it: that it is shown elsewhere, or what it asks for."""
+    """What people should know of this kind: that it is shown elsewhere, or what it asks for."""
     open: bool = False
-    """Its other fields are not checked: each is a constant."""
+    """Fields that `fields` does not list may stand in it too. They are not checked, and each is a constant."""
 
 
 def needed(shape: Shape) -> Field:
-    """A field that must be there."""
+    """Make a field that must be there."""
     return Field(shape, required=True)
 
 
 def may(shape: Shape) -> Field:
-    """A field that may be left out."""
+    """Make a field that may be left out."""
     return Field(shape)
 
 
 def one_of(*words: str, any_case: bool = False) -> Words:
-    """A text that is one of `words`."""
+    """Make the shape of a text that is one of `words`."""
     return Words(one_of=frozenset(words), any_case=any_case)

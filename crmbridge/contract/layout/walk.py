@@ -1,4 +1,4 @@
-"""One walk through a layout along its network's table: every text is written for its place, and what would be refused is found. Pure."""
+"""One walk through a layout along its network's table. It writes each text for its place, and finds what would be refused. Pure."""
 
 from __future__ import annotations
 
@@ -14,59 +14,59 @@ from crmbridge.errors import Rejected
 from crmbridge.model import Literal, Text, Value, clean, did_you_mean, shortened, visible
 
 _NO_WORDS: Final = "takes no words of a record: they could choose what is shown, or whom it names"
-_LISTED: Final = 60  # words that a complaint still lists
+_LISTED: Final = 60  # a complaint lists the allowed words up to this number
 
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """What a part stands in, for people."""
+    """The object that a part stands in, for messages to people."""
 
     name: str
     page: str
 
 
 class LayoutWalk:
-    """What is the same for every network. A subclass says how its texts are written, and what holds beyond its table."""
+    """A walk, as far as it is the same for every network. A subclass adds how texts are written, and rules beyond the table."""
 
     network: ClassVar[str]
-    """For people: `Slack takes at most 150`."""
+    """The network's name for people: `Slack takes at most 150`."""
     key: ClassVar[str]
     """The step's key that holds such a layout."""
     uncut: ClassVar[frozenset[Enum]] = frozenset()
-    """Texts of these kinds are never shortened: an address that is cut leads elsewhere."""
+    """The kinds of text that are never shortened: a shortened address would lead elsewhere."""
 
     def __init__(self) -> None:
         self.faults: list[LayoutFault] = []
         self.notes: list[LayoutFault] = []
 
-    # --- what a network says itself
+    # --- what each network says itself
 
     def written(self, text: Text, takes: Enum) -> str:
-        """A rendered text as it is sent at such a place. Raises Rejected for one that cannot stand there."""
+        """Write a rendered text as it is sent at such a place. Raises Rejected for a text that cannot stand there."""
         raise NotImplementedError
 
     def remarks(self, text: Unsaid, takes: Enum | None) -> Iterable[str]:
-        """What people should know of a text that is still to be filled in."""
+        """Tell what people should know of a text that is still to be filled in."""
         return ()
 
     def enter(self, kind: ObjectKind, path: Path) -> None:
-        """An object begins."""
+        """Begin an object."""
 
     def leave(self, kind: ObjectKind, made: Mapping[str, Any], path: Path, own: Within) -> None:
-        """An object is made."""
+        """End an object: it is made."""
 
     def strange(self, said: str, shape: Of, holder: Within) -> str:
-        """Why there is no such `type` here."""
+        """Say why there is no such `type` here."""
         return f'there is no "{clean(said)[:40]}" in {a(holder.name)}'
 
     # --- the walk
 
     def laid_out(self, layout: Any, shape: Shape, holder: Within) -> LaidOut:
-        """The whole of a layout."""
+        """Walk through a whole layout."""
         return LaidOut(sent=self.part(layout, shape, (), holder), faults=self.faults, notes=self.notes)
 
     def part(self, raw: Any, shape: Shape, path: Path, holder: Within) -> Any:
-        """One part as it is sent."""
+        """Make one part of the layout as it is sent."""
         match shape:
             case Either():
                 return self.part(raw, _meant_shape(raw, shape.shapes), path, holder)
@@ -86,11 +86,11 @@ class LayoutWalk:
         return self._truth(raw, path, holder) if isinstance(shape, Truth) else self._number(raw, shape, path, holder)
 
     def wrong(self, path: Path, complaint: str, holder: Within) -> None:
-        """A fault."""
+        """Record a fault of the layout."""
         self.faults.append(LayoutFault(path, f"{complaint} ({holder.name}: {holder.page})", self.key))
 
     def note(self, path: Path, words: str) -> None:
-        """What is taken, and people should know of."""
+        """Record a remark on what the network takes, but people should know of."""
         self.notes.append(LayoutFault(path, words, self.key))
 
     # --- texts and numbers
@@ -120,7 +120,7 @@ class LayoutWalk:
         return raw
 
     def _said(self, text: Text, shape: Words, path: Path, holder: Within) -> str:
-        """A rendered text, written for its place, and shortened where the rule allows that."""
+        """Write a rendered text for its place, shortened where the rule allows that."""
         takes, most = shape.takes, shape.most
         if takes is None:
             if any(isinstance(span, Value) for span in text):
@@ -151,7 +151,7 @@ class LayoutWalk:
         return raw
 
     def _constant(self, raw: Any, path: Path, holder: Within) -> Any:
-        """Whatever is written: its texts hold the rule's own words alone."""
+        """Copy a constant. Its texts may hold only the rule's own words."""
         if isinstance(raw, Mapping):
             return {name: self._constant(value, (*path, name), holder) for name, value in raw.items()}
         if isinstance(raw, list):
@@ -198,7 +198,7 @@ class LayoutWalk:
         return made
 
     def _kind(self, raw: Mapping[str, Any], shape: Of, path: Path, holder: Within) -> ObjectKind | None:
-        """Which of the kinds that may stand here it is; None if none."""
+        """Find the kind of `raw` among those that may stand here. Return None if it has none of them."""
         first = shape.kinds[0]
         if first.type is None or ("type" not in raw and not shape.typed):
             return first
@@ -215,7 +215,7 @@ class LayoutWalk:
         return None
 
     def _fields(self, raw: Mapping[str, Any], kind: ObjectKind, path: Path, own: Within) -> None:
-        """What must be there, and what must not be there together."""
+        """Check the fields that must be there, and those that must not be there together."""
         for name, field in kind.fields.items():
             if field.required and name not in raw:
                 self.wrong(path, f"`{name}` is missing from this {kind.name}", own)
@@ -231,23 +231,23 @@ class LayoutWalk:
 
 
 def refused(layout: LaidOut) -> str:
-    """Why the network would refuse a layout, for a dead letter; empty if it would not."""
+    """Say why the network would refuse a layout, for a dead letter. Return an empty text if it would take the layout."""
     more = f"; and {len(layout.faults) - 1} more" if len(layout.faults) > 1 else ""
     return f"{layout.faults[0]}{more}" if layout.faults else ""
 
 
 def bare(text: Text) -> str:
-    """The words alone: what is shown as they are, or not at all."""
+    """Return only the words of a text. Records' words are shown as they are, or not at all."""
     return "".join(clean(span.text) if isinstance(span, Literal) else visible(span.text) for span in text)
 
 
 def a(name: str) -> str:
-    """A name with its article."""
+    """Put the article before a name."""
     return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
 
 
 def meant(word: str, words: Collection[str]) -> str:
-    """What was meant, if that is near; and what there is."""
+    """Name the word that was probably meant, if one is near, and list those there are."""
     said = did_you_mean(word, words)
     listed = f" there {'are' if len(words) > 1 else 'is'} {', '.join(sorted(words))}" if len(words) <= _LISTED else ""
     return f"{said or ';'}{listed}" if listed else said
@@ -257,7 +257,7 @@ _ANY_WORDS: Final = Words(least=0)
 
 
 def _meant_shape(raw: Any, shapes: tuple[Shape, ...]) -> Shape:
-    """The shape that `raw` is to have: the first that is made of the same, else the first."""
+    """Choose the shape that `raw` is to have: the first that is made of the same JSON type, else the first."""
     return next((shape for shape in shapes if _made_of(raw, shape)), shapes[0])
 
 
@@ -294,7 +294,7 @@ def _quoted(raw: Any) -> str:
 
 
 def _named(kinds: Sequence[ObjectKind]) -> str:
-    """What may stand somewhere."""
+    """Name the kinds that may stand somewhere."""
     types = [kind.type for kind in kinds if kind.type]
     if not types:
         return kinds[0].name
