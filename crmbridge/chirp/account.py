@@ -1,4 +1,4 @@
-"""Signing in and out, and the account page."""
+"""The pages to sign in and out, and the account page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from crmbridge.peers import neighbourhood
 from crmbridge.server import client_of
 
 _log = logging.getLogger("crmbridge.security")
-"""Who signed in and out, and who was refused. What a stranger typed is quoted by the log's own encoding; no secret is among it."""
+"""The log of who signed in and out, and who was refused. The log's own encoding quotes what a stranger typed; no secret is in it."""
 
 _BROWSERS: Final = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))
 _SYSTEMS: Final = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS", "macOS"))
@@ -26,7 +26,7 @@ _LINUX: Final = ("Linux", "Linux")
 
 
 def device_of(agent: str) -> str:
-    """What a person calls the other end, from its User-Agent: `Firefox on Windows`."""
+    """Name the other end as a person would, from its User-Agent: `Firefox on Windows`."""
     browser = next((name for mark, name in _BROWSERS if re.search(rf"\b{mark}(?:iOS)?/", agent)), "")
     system = next((name for mark, name in (*_SYSTEMS, _LINUX) if mark in agent), "")
     return f"{browser} on {system}" if browser and system else browser or system or "Another program"
@@ -35,7 +35,8 @@ def device_of(agent: str) -> str:
 class AccountPages:
     """The pages about one's own sign-in.
 
-    `secrets` give the keys of what a known device keeps; `token` is as for `Feed`; `counted` hears what became of each password and link.
+    `secrets` gives the keys of the marks that known devices keep. `token` is as for `Feed`. `counted` is told the outcome of each
+    password and link.
     """
 
     def __init__(
@@ -88,7 +89,10 @@ class AccountPages:
         return answer
 
     async def _checked(self, visit: Visit, login: str, password: str) -> int | None:
-        """The person whose login and password these are. Raises PageError: too many tries, or too busy."""
+        """Check a login with its password. Return the person's id, or None if they do not match.
+
+        Raises PageError: too many tries, or too busy.
+        """
         address, now = client_of(visit.request), self._frame.now()
         origin, device = neighbourhood(address), self._device(visit, login)
         told = {"login": login, "address": address}
@@ -115,7 +119,7 @@ class AccountPages:
         return known_device(self._frame.device(visit), login, self._secrets())
 
     async def enter(self, visit: Visit) -> web.StreamResponse:
-        """The page of a one-time link. It uses nothing up: mail programs and chats look at every link before a person does."""
+        """Show the page of a one-time link. Showing it uses nothing up: mail programs and chats open every link before a person does."""
         name = await self._people.link_of(visit.request.match_info["token"])
         if name is None:
             raise _used_up(visit)
@@ -134,7 +138,7 @@ class AccountPages:
         return answer
 
     async def _begin(self, visit: Visit, person: int, by: str) -> str:
-        """A new session in place of the one that the browser has, if any. `by` tells the log how somebody proved who they are."""
+        """Begin a new session in place of the browser's present one, if any. `by` tells the log how somebody proved who they are."""
         agent, address = visit.request.headers.get("User-Agent", ""), client_of(visit.request)
         token = await self._sessions.begin(person, self._frame.token_of(visit), agent=device_of(agent), address=address)
         _log.info("signed in", extra={"person": person, "by": by, "address": address})
@@ -167,7 +171,7 @@ class AccountPages:
         except ValueError as error:
             return await self._account(visit, 400, problem=str(error))
         _log.info("password changed", extra={"login": person.login, "address": client_of(visit.request)})
-        # A token that was stolen before must not outlive the password that it stood for.
+        # A token that was stolen before must not outlive the old password.
         visit.secret = token = await self._begin(visit, person.id, "password")
         visit.person = await self._sessions.who(token)
         answer = await self._account(visit, done="Your password is changed. Everywhere else you are signed out.")

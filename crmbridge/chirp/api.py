@@ -1,12 +1,13 @@
-"""The ingest API: signed batches of posts come in and are durable when they are answered.
+"""The ingest API. Signed batches of posts come in, and are durable when they are answered.
 
     POST /chirp/api/v1/posts    {"posts": [...]} -> {"results": [...]}, in order
     POST /chirp/api/v1/edits    {"edits": [a post and the id of one that is there, ...]} -> {"results": [...]}, in order
     POST /chirp/api/v1/deletes  {"deletes": [{"id": ...}, ...]} -> {"results": [...]}, in order
-    GET  /chirp/api/v1/check    -> {"name", "version"}: the address and the secret are right
+    GET  /chirp/api/v1/check    -> {"name", "version"}: address and secret are right
 
-Idempotent: the same key with the same content is `repeated` and has the same id and url; with other content it is a `conflict`.
-So it is with edits, which have keys of their own. Only what came through here can be edited or deleted; else it is `missing`.
+Posting is idempotent. A key with the same content again is `repeated` and has the same id and url; with other content it is a
+`conflict`. The same holds for edits, which have keys of their own. Only posts that came in here can be edited or deleted; others
+are `missing`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from crmbridge.server import client_of, read_body
 
 VERSION = 1
 MAX_POSTS = 100
-_MAX_BODY = 4 * 1024 * 1024  # bytes: a hundred of the longest posts in a script of three bytes a letter, escaped
+_MAX_BODY = 4 * 1024 * 1024  # bytes: room for a hundred of the longest posts in a script of three bytes a letter, escaped
 _MAX_SPANS = 1000
 _log = logging.getLogger("crmbridge.security")
 
@@ -37,7 +38,7 @@ _log = logging.getLogger("crmbridge.security")
 
 
 def parse(body: bytes, name: str = "posts") -> list[Any]:
-    """The entries of a request, not yet validated. Raises InvalidRequest (400), saying what is wrong."""
+    """Read the entries of a request, not yet validated. Raises InvalidRequest (400) that says what is wrong."""
     try:
         request = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
     except (ValueError, RecursionError) as error:
@@ -61,7 +62,7 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def draft(post: Any) -> Draft:
-    """A post as it may be published. Raises ValueError: the part that is wrong, and what is expected."""
+    """Read a post into a draft that may be published. Raises ValueError that names the wrong part and what is expected."""
     if not isinstance(post, dict):
         raise ValueError("a post must be an object")
     channel, record = _object(post, "channel"), _object(post, "record")
@@ -92,14 +93,14 @@ def draft(post: Any) -> Draft:
 
 
 def code_of(entry: Any) -> str:
-    """The id of the post that an edit or a deletion is about. Raises ValueError."""
+    """Return the id of the post that an edit or a deletion is about. Raises ValueError."""
     if not isinstance(entry, dict):
         raise ValueError("an entry must be an object")
     return clean(_string(entry, "id", 64))
 
 
 def _content(post: Mapping[str, Any]) -> str:
-    """Names everything in a post, what is not looked at included: any difference under one key is a conflict."""
+    """Hash everything in a post, also parts that are not read: any difference under one key is a conflict."""
     try:
         return digest(json.dumps(post, sort_keys=True))
     except RecursionError:
@@ -190,12 +191,12 @@ class FeedApi:
         return body
 
     async def check(self, request: web.Request) -> web.Response:
-        """Says who answers, to whoever knows the secret."""
+        """Answer with the feed's name, to anyone who knows the secret."""
         await self._signed(request)
         return web.json_response({"name": self._name, "version": VERSION})
 
     async def post(self, request: web.Request) -> web.Response:
-        """Publishes what can be published; one result for each post, in order."""
+        """Publish the posts that can be published. Answer with one result for each post, in order."""
         raw = parse(await self._signed(request))
         drafts: list[Draft | str] = []
         for post in raw:
@@ -209,7 +210,7 @@ class FeedApi:
         )
 
     async def edit(self, request: web.Request) -> web.Response:
-        """Changes what can be changed; one result for each edit, in order."""
+        """Make the edits that can be made. Answer with one result for each edit, in order."""
         raw = parse(await self._signed(request), "edits")
         postings = []
         for entry in raw:
@@ -220,7 +221,7 @@ class FeedApi:
         return self._answer(request, raw, postings)
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Takes back what can be taken back; one result for each deletion, in order."""
+        """Delete the posts that can be deleted. Answer with one result for each deletion, in order."""
         raw = parse(await self._signed(request), "deletes")
         postings = []
         for entry in raw:

@@ -1,4 +1,4 @@
-"""What the bridge changes after it has published: edits and deletions of its own posts, never of a person's."""
+"""Changes of the bridge to what it has published: edits and deletions of its own posts, never of a person's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crmbridge.model import to_us
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A post that was changed, as its readers see it now; None if it is gone. `id` orders changes."""
+    """A post that was changed, as its readers see it now. `post` is None if it is gone. `id` orders changes."""
 
     id: int
     code: str
@@ -30,9 +30,9 @@ class Changes:
         self.announce: Callable[[], None] = lambda: None
 
     async def edit(self, code: str, draft: Draft) -> Posting:
-        """Let the post say `draft` from now on, in the channel where it is: edited, repeated, conflict or missing. Raises StoreError.
+        """Change the post to `draft`, in the channel where it is. The result is edited, repeated, conflict or missing. Raises StoreError.
 
-        The same key again changes nothing, whatever was edited since.
+        The same key again changes nothing, whatever was edited in between.
         """
         now = to_us(self._now())
 
@@ -64,7 +64,7 @@ class Changes:
         return posting
 
     async def delete(self, code: str) -> Posting:
-        """Take the post back, words and all: deleted (also if it was before) or missing. Raises StoreError."""
+        """Delete the post and its words. The result is deleted (also if it was deleted before) or missing. Raises StoreError."""
         now = to_us(self._now())
 
         def unit(connection: sqlite3.Connection) -> tuple[Posting, bool]:
@@ -86,7 +86,7 @@ class Changes:
         return posting
 
     async def since(self, viewer: int, channel: int | None, after: int, count: int) -> list[Change]:
-        """At most `count` changes after the change `after`, in order, of one channel or of all that are followed."""
+        """Return at most `count` changes after the change `after`, in order, of one channel or of all that are followed."""
         name = "changes_followed" if channel is None else "changes_of_channel"
 
         def query(connection: sqlite3.Connection) -> list[Change]:
@@ -97,7 +97,7 @@ class Changes:
         return await self._database.read(query)
 
     async def newest(self) -> int:
-        """The id of the newest change: only a place to begin from. 0 if there is none."""
+        """Return the id of the newest change, as a place to begin from. 0 if there is none."""
         return int((await self._database.read(lambda connection: connection.execute(SQL["newest_change"]).fetchone()))["id"])
 
 

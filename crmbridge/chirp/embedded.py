@@ -18,10 +18,10 @@ from crmbridge.telemetry import Metrics
 
 
 def feed_secret(config: Config) -> Secret:
-    """The secret between the chirp destination and the embedded feed: made once, kept 0600."""
+    """Return the secret between the chirp destination and the embedded feed. It is made once, and kept 0600."""
     path = config.state_folder() / "chirp.secret"
     if not path.exists():
-        # Whole or not at all: a secret that a crash left half written would be kept for ever.
+        # The file appears whole or not at all: a secret that a crash left half written would be kept for ever.
         draft = path.with_name(f"{path.name}.{os.getpid()}")
         descriptor = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w") as file:
@@ -33,7 +33,7 @@ def feed_secret(config: Config) -> Secret:
 
 
 def open_feed(config: Config, now: Callable[[], datetime], metrics: Metrics | None = None) -> tuple[Feed, Database]:
-    """The embedded feed and its database, which the caller closes. Raises StoreError."""
+    """Open the embedded feed and its database, which the caller closes. Raises StoreError."""
     secret = feed_secret(config)
     database = Database(config.feed_path, SCHEMA)
     feed = Feed(
@@ -49,7 +49,7 @@ def open_feed(config: Config, now: Callable[[], datetime], metrics: Metrics | No
 
 
 def feed_questions(feed: Feed) -> dict[str, Any]:
-    """What an administrator may ask of the feed, by verb."""
+    """Return the questions that an administrator may ask of the feed, by verb."""
 
     async def user_list() -> dict[str, Any]:
         return {"users": [{"login": one.login, "name": one.name} for one in await feed.users()]}
@@ -58,7 +58,7 @@ def feed_questions(feed: Feed) -> dict[str, Any]:
 
 
 def feed_orders(feed: Feed) -> dict[str, Any]:
-    """What an administrator may do with the feed's people, by verb."""
+    """Return the orders that an administrator may give on the feed's people, by verb."""
 
     async def user_add(login: str, name: str, password: str) -> dict[str, Any]:
         await feed.add_user(login, name, password)

@@ -34,16 +34,16 @@ _FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
 
 
 def look(name: str, now: Callable[[], datetime]) -> Theme:
-    """How the feed looks that is called `name`."""
+    """Make the theme of the feed called `name`."""
     return Theme(_HERE, "/chirp", filters=_FILTERS, words={"site": name, "most": words.MAX_TEXT}, now=now)
 
 
 class Feed:
-    """One feed. It uses its database and does not close it: who opened it does.
+    """One feed. It uses its database and does not close it: the one who opened it does.
 
     `public_url` is the address that people use, without `/chirp`; None on one machine. `secrets` gives the accepted signing
-    secrets (`whsec_<base64>`), read anew for every request. `now` is aware; `token` gives a new unguessable text of at least
-    128 bits in URL-safe characters (`secrets.token_urlsafe(32)`).
+    secrets (`whsec_<base64>`), read anew for every request. `now` returns an aware instant. `token` makes a new unguessable text of
+    at least 128 bits in URL-safe characters (`secrets.token_urlsafe(32)`).
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Feed:
         ]
 
     def routes(self) -> list[web.RouteDef]:
-        """Everything under /chirp, for a crmbridge.server.Server."""
+        """Return all routes below /chirp, for a crmbridge.server.Server."""
         return self._routes
 
     def _announce(self, posts: Sequence[int]) -> None:
@@ -89,27 +89,27 @@ class Feed:
         return {"followed": await self._posts.followed(person.id) if person else []}
 
     async def add_user(self, login: str, name: str, password: str | None) -> None:
-        """A new person; without a password only a one-time link signs in. Raises ValueError, saying what is wrong."""
+        """Add a person. Without a password, only a one-time link signs them in. Raises ValueError that says what is wrong."""
         await self._people.add(login, name, password)
 
     async def set_password(self, login: str, password: str) -> None:
-        """A new password; every session of this person ends. Raises ValueError."""
+        """Set a person's password, and end every session of theirs. Raises ValueError."""
         await self._people.set_password(login, password)
 
     async def remove_user(self, login: str) -> None:
-        """No more sign-in, every session and open page ends; the posts stay. Raises ValueError."""
+        """Remove a person: they can sign in no more, and every session and open page ends. Their posts stay. Raises ValueError."""
         await self._people.remove(login)
 
     async def users(self) -> list[Account]:
-        """Everyone who may sign in."""
+        """List everyone who may sign in."""
         return await self._people.all()
 
     async def one_time_link(self, login: str) -> str:
-        """A path that signs this person in once, within 15 minutes. Raises ValueError: no such person."""
+        """Make a path that signs this person in once, within 15 minutes. Raises ValueError if there is no such person."""
         return f"/chirp/enter/{await self._people.add_link(login)}"
 
     async def follow(self, login: str, channel_key: str, title: str = "") -> None:
-        """Let a person follow a channel, made with `title` if nothing was posted there yet. Raises ValueError: no such person."""
+        """Let a person follow a channel, made with `title` if nothing was posted there yet. Raises ValueError for an unknown person."""
         await self._posts.follow_key(await self._people.id_of(login), channel_key, title)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""How long a guess at a password waits, and whose turn it is when many are checked.
+"""How long a guess at a password waits, and whose turn it is when many passwords are checked.
 
-Nobody is shut out for what others guess: waits count for one login from one origin, and a device that has signed this login in before
-counts alone. What else looks like guessing only stands further back in the queue.
+Nobody is shut out by the guesses of others: waits count for one login from one origin. A device that has signed this login in before is
+counted by itself. Everything else that looks like guessing only stands further back in the queue.
 
 Source: https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies
 """
@@ -23,7 +23,7 @@ from typing import Any, Final
 from crmbridge.errors import CrmbridgeError
 
 Rank = tuple[int, int, int]
-"""Lower is less suspicious: an unknown device, wrong guesses at the login, wrong guesses from the origin."""
+"""How suspicious a try is; lower is less. An unknown device, wrong guesses at the login, wrong guesses from the origin."""
 
 
 class BusyError(CrmbridgeError):
@@ -31,22 +31,22 @@ class BusyError(CrmbridgeError):
 
 
 class Guesses:
-    """Counts tries that did not succeed."""
+    """Counts of tries that did not succeed."""
 
     FREE: Final = 5
-    """Tries without a wait."""
+    """The number of tries without a wait."""
     LONGEST: Final = timedelta(minutes=15)
     KEPT: Final = timedelta(days=1)
-    """A count without a new try for so long is forgotten."""
-    _MOST: Final = 100_000  # counts remembered; beyond that the oldest is forgotten
+    """How long a count lasts without a new try."""
+    _MOST: Final = 100_000  # counts that are remembered; beyond that, the oldest is forgotten
 
     def __init__(self) -> None:
         self._counts: OrderedDict[tuple[str, ...], tuple[int, datetime]] = OrderedDict()
 
     def begin(self, login: str, origin: str, device: str, now: datetime) -> float:
-        """Count a try before its outcome is known, so that many at once cannot slip past. Seconds to wait; 0: go on.
+        """Count a try before its outcome is known, so that many at once cannot slip past. Return the seconds to wait; 0 means go on.
 
-        `device` names a device that is known to have signed this login in; empty for any other.
+        `device` names a device that is known to have signed this login in. It is empty for any other device.
         """
         own = _own(login, origin, device)
         count, last = self._count(own, now)
@@ -61,17 +61,17 @@ class Guesses:
         return 0.0
 
     def rank(self, login: str, origin: str, device: str, now: datetime) -> Rank:
-        """How much a try that has begun looks like a guess; itself not counted."""
+        """Return how much a try that has begun looks like a guess. The try itself is not counted."""
         at_login, from_place = (max(0, self._count(name, now)[0] - 1) for name in _others(login, origin))
         return (0 if device else 1, 0 if device else at_login, 0 if device else from_place)
 
     def right(self, login: str, origin: str, device: str, now: datetime) -> None:
-        """The password was right: who tried it starts anew, and nobody is charged."""
+        """Record that the password was right. Its login and origin start anew, and nobody is charged for the try."""
         self._counts.pop(_own(login, origin, device), None)
         self._uncharge(_others(login, origin), now)
 
     def unchecked(self, login: str, origin: str, device: str, now: datetime) -> None:
-        """The try was turned away before it was checked: it was no guess."""
+        """Record that the try was turned away before it was checked, so it was no guess."""
         self._uncharge((_own(login, origin, device), *_others(login, origin)), now)
 
     def _uncharge(self, names: Sequence[tuple[str, ...]], now: datetime) -> None:
@@ -79,7 +79,7 @@ class Guesses:
             count, last = self._count(name, now)
             if count > 1:
                 self._counts[name] = (count - 1, last)
-            else:  # what leaves nothing behind pushes nobody's count out
+            else:  # a count of nothing is removed, so that it pushes nobody's count out
                 self._counts.pop(name, None)
 
     def _set(self, name: tuple[str, ...], count: int, now: datetime) -> None:
@@ -99,16 +99,16 @@ def _others(login: str, origin: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return ("login", login), ("origin", origin)
 
 
-# --- devices that are known ---------------------------------------------------------------------
+# --- known devices ------------------------------------------------------------------------------
 
 
 def device_mark(login: str, nonce: str, secret: str) -> str:
-    """What a browser keeps to show that this login was signed in with it: `nonce.proof`, worth nothing for another login."""
+    """Make the mark that a browser keeps to show that it signed this login in: `nonce.proof`. It is worth nothing for another login."""
     return f"{nonce}.{_proof(login, nonce, secret)}"
 
 
 def known_device(mark: str, login: str, secrets: Sequence[str]) -> str:
-    """The device's nonce if its mark is ours and this login's; else empty."""
+    """Return the device's nonce if its mark is ours and belongs to this login. Else return an empty text."""
     nonce, _, proof = mark.partition(".")
     given = proof.encode("utf-8", "replace")
     return nonce if nonce and any(hmac.compare_digest(given, _proof(login, nonce, one).encode()) for one in secrets) else ""
@@ -124,7 +124,7 @@ def _proof(login: str, nonce: str, secret: str) -> str:
 
 
 class Checking:
-    """Does slow work in one thread of its own, the least suspicious first; when too much waits, the most suspicious is turned away."""
+    """A queue for slow work in one thread of its own, the least suspicious first. If too much waits, the most suspicious is turned away."""
 
     def __init__(self, most: int = 16) -> None:
         self._most = most
@@ -134,7 +134,7 @@ class Checking:
         self._working = False
 
     async def do(self, rank: Rank, work: Callable[[], Any]) -> Any:
-        """The result of `work`. Raises BusyError."""
+        """Do `work` when its turn comes, and return its result. Raises BusyError."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Any] = loop.create_future()
         heapq.heappush(self._waiting, (rank, next(self._numbers), done, work))
@@ -150,7 +150,7 @@ class Checking:
     def _next(self) -> None:
         while self._waiting and not self._working:
             _, _, done, work = heapq.heappop(self._waiting)
-            if not done.done():  # who asked may have gone
+            if not done.done():  # the one who asked may have gone
                 self._working = True
                 running = asyncio.get_running_loop().run_in_executor(self._thread, work)
                 running.add_done_callback(lambda finished, done=done: self._finished(finished, done))  # type: ignore[misc]

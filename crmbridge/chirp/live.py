@@ -1,8 +1,8 @@
 """New and changed posts on open pages, by Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
-A stream sleeps until something was published or changed, then reads what its viewer may read beyond the last post and the last
-change it sent: what is sent never depends on what woke it, so nothing is lost when a connection is cut, no post is shown twice, and
-a change that comes twice shows the same.
+A stream sleeps until something was published or changed. Then it reads what its viewer may read beyond the last post and the last
+change that it sent. So what it sends never depends on what woke it: nothing is lost when a connection is cut, no post is shown twice,
+and a change that is sent twice shows the same.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from crmbridge.chirp.posts import Post, Posts
 from crmbridge.pages import Person, Sessions
 from crmbridge.server import streaming
 
-HEARTBEAT = 15.0  # seconds; proxies drop what is silent for a minute, and a dead session is noticed here at the latest
+HEARTBEAT = 15.0  # seconds; proxies drop a connection that is silent for a minute, and an ended session is noticed here at the latest
 MAX_STREAMS, MAX_PER_PERSON = 500, 10
-_GATHER = 0.05  # seconds after a wake-up in which further posts are waited for
-_MOST = 100  # posts a stream brings at once; a page that missed more is loaded again
+_GATHER = 0.05  # seconds to wait for further posts after a wake-up
+_MOST = 100  # posts that a stream sends at once; a page that missed more is loaded again
 
 
 class _Stream:
@@ -31,7 +31,7 @@ class _Stream:
 
 
 class Live:
-    """The open streams."""
+    """The open streams of the feed."""
 
     def __init__(self, posts: Posts, changes: Changes, sessions: Sessions) -> None:
         self._posts = posts
@@ -40,16 +40,16 @@ class Live:
         self._streams: set[_Stream] = set()
 
     def announce(self, posts: Sequence[int]) -> None:
-        """Something was published."""
+        """Wake all streams after something was published."""
         if posts:
             self._wake(self._streams)
 
     def changed(self) -> None:
-        """Something was edited or deleted."""
+        """Wake all streams after something was edited or deleted."""
         self._wake(self._streams)
 
     def ended(self, person: int) -> None:
-        """Some session of this person is over: their streams look whether it was theirs."""
+        """Wake the streams of a person, one of whose sessions has ended. Each stream checks whether that session was its own."""
         self._wake([stream for stream in self._streams if stream.person == person])
 
     @staticmethod
@@ -59,11 +59,11 @@ class Live:
 
     @property
     def open(self) -> int:
-        """How many there are."""
+        """The number of open streams."""
         return len(self._streams)
 
     def full(self, person: Person) -> bool:
-        """True if one more stream would be too many, for this person or for all."""
+        """Say whether one more stream would be too many, for this person or for all."""
         own = sum(stream.person == person.id for stream in self._streams)
         return len(self._streams) >= MAX_STREAMS or own >= MAX_PER_PERSON
 
@@ -121,11 +121,11 @@ class Live:
 
 
 def event(post: int, html: str) -> bytes:
-    """One post as an event; as JSON, for a line end in the page's text would end the event's line."""
+    """Write one post as an event. It is JSON, for a line end in the page's text would end the event's line."""
     return f"id: {post}\ndata: {json.dumps({'html': html})}\n\n".encode()
 
 
 def change_event(change: Change, html: str) -> bytes:
-    """A post that looks otherwise now, or is gone (no html). Without an id: that of the last post stays the browser's."""
+    """Write the event of a post that looks different now, or is gone (no html). It has no id: the browser keeps that of the last post."""
     data = json.dumps({"change": change.id, "post": f"p-{change.code}", "html": html})
     return f"event: change\ndata: {data}\n\n".encode()

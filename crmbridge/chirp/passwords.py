@@ -1,4 +1,4 @@
-"""Passwords: which are taken, and how they are kept: as scrypt hashes (RFC 7914)."""
+"""Passwords: which ones are accepted, and how they are kept, as scrypt hashes (RFC 7914)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Final
 from crmbridge.chirp.text import clean
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 10, 200  # characters
-_LEAST_STRENGTH: Final = 3  # of zxcvbn's 0 to 4: over a hundred million guesses
+_LEAST_STRENGTH: Final = 3  # of zxcvbn's scores 0 to 4; 3 takes over a hundred million guesses
 _JUDGED: Final = 72  # characters that zxcvbn looks at
 OWN_WORDS: Final = ("crmbridge", "chirp")
-"""Who guesses at this feed tries these too."""
+"""Words that somebody who guesses at this feed tries too."""
 
 
 def password_problem(password: str, names: Sequence[str] = ()) -> str:
-    """Why a new password is not taken; empty if it is. `names` are of its person: who guesses tries them first.
+    """Say why a new password is refused; empty if it is accepted. `names` belong to its person: they are guessed first.
 
-    Length before mixture, and nothing that is on the lists of what is guessed first: NIST SP 800-63B, 3.1.1.2.
+    Length counts more than a mixture of characters, and nothing on the lists of first guesses is accepted: NIST SP 800-63B, 3.1.1.2.
     """
     if len(password) < SHORTEST_PASSWORD:
         return f"A password needs at least {SHORTEST_PASSWORD} characters; a few words are easy to remember."
     if len(password) > LONGEST_PASSWORD:
         return f"A password can have at most {LONGEST_PASSWORD} characters."
-    from zxcvbn import zxcvbn  # its lists take a moment to load, and few ever need them
+    from zxcvbn import zxcvbn  # imported here: its lists take a moment to load, and few ever need them
 
     found = zxcvbn(clean(password)[:_JUDGED], user_inputs=[*OWN_WORDS, *(one for one in names if one)])
     if found["score"] >= _LEAST_STRENGTH:
@@ -38,7 +38,7 @@ def password_problem(password: str, names: Sequence[str] = ()) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """scrypt's work: OWASP's equal of n=2**17, p=1 that needs only 16 MiB at a time."""
+    """The work that scrypt does. OWASP rates it equal to n=2**17, p=1, and it needs only 16 MiB at a time."""
 
     n: int = 2**14
     r: int = 8
@@ -46,13 +46,13 @@ class Cost:
 
 
 def hash_password(password: str, salt: bytes, cost: Cost) -> str:
-    """`scrypt$n$r$p$salt$hash`, both in base64."""
+    """Hash a password as `scrypt$n$r$p$salt$hash`, with salt and hash in base64."""
     made = hashlib.scrypt(clean(password).encode(), salt=salt, n=cost.n, r=cost.r, p=cost.p, maxmem=64 * 1024 * 1024, dklen=32)
     return f"scrypt${cost.n}${cost.r}${cost.p}${base64.b64encode(salt).decode()}${base64.b64encode(made).decode()}"
 
 
 def password_matches(password: str, stored: str) -> bool:
-    """True if `stored` was made from `password`."""
+    """Say whether `stored` was made from `password`."""
     _, n, r, p, salt, _ = stored.split("$")
     made = hash_password(password, base64.b64decode(salt), Cost(int(n), int(r), int(p)))
     return hmac.compare_digest(made.encode(), stored.encode())

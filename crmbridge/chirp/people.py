@@ -1,6 +1,6 @@
 """People, their passwords, and the links that sign in once.
 
-Passwords are checked in one thread of their own, so that guesses queue there and pages do not.
+Passwords are checked in one thread of their own. So guesses queue there, and pages do not wait.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from crmbridge.model import from_us, to_us
 from crmbridge.pages.sessions import Sessions, digest_of, drop_sessions
 
 LINK_LIFE = timedelta(minutes=15)
-_AT_ONCE: Rank = (0, 0, 0)  # who is signed in, or administers, guesses nothing
+_AT_ONCE: Rank = (0, 0, 0)  # the rank of those who are signed in or administer: they guess nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Account:
 
 
 def normal_login(login: str) -> str:
-    """Logins do not tell cases apart."""
+    """Return a login in the form in which logins are compared. Capitals do not count."""
     return clean_line(login).casefold()
 
 
@@ -43,7 +43,7 @@ def normal_login(login: str) -> str:
 
 
 class People:
-    """Accounts and sign-in. Methods that write raise StoreError; what changes a person's rights ends their sessions with it."""
+    """Accounts and sign-in. Methods that write raise StoreError. A change of a person's rights also ends their sessions."""
 
     def __init__(
         self, database: Database, sessions: Sessions, now: Callable[[], datetime], token: Callable[[], str], cost: Cost | None = None
@@ -54,7 +54,7 @@ class People:
         self._token = token
         self._cost = cost or Cost()
         self._checking = Checking()
-        # A hash that no password has: an unknown login costs the same work as a known one.
+        # A hash that belongs to no password: an unknown login costs the same work as a known one.
         self._nobody = f"scrypt${self._cost.n}${self._cost.r}${self._cost.p}${base64.b64encode(bytes(16)).decode()}$-"
 
     async def _hash(self, password: str) -> str:
@@ -66,7 +66,7 @@ class People:
             raise ValueError(problem)
 
     async def add(self, login: str, name: str, password: str | None) -> None:
-        """A new person. Raises ValueError, saying why: an empty or taken login, an empty name, an unusable password."""
+        """Add a person. Raises ValueError that says why: an empty or taken login, an empty name, an unusable password."""
         login, name = normal_login(login), clean_line(name)
         if not login or len(login) > 100 or not name or len(name) > 100:
             raise ValueError("a person needs a login and a name of 1 to 100 characters each")
@@ -83,7 +83,7 @@ class People:
         await self._database.write(unit)
 
     async def set_password(self, login: str, password: str, kept: bytes = b"") -> None:
-        """A new password; every session but `kept` ends, and every link. Raises ValueError: no such person, an unusable password."""
+        """Set a password, and end every link and every session but `kept`. Raises ValueError: no such person, an unusable password."""
         name = await self._database.read(lambda connection: str(self._row(connection, login)["name"]))
         await self._refuse_weak(password, normal_login(login), name)
         stored = await self._hash(password)
@@ -99,7 +99,7 @@ class People:
         self._sessions.ended(await self._database.write(unit))
 
     async def remove(self, login: str) -> None:
-        """The person can no longer sign in, and every session ends; their posts stay. Raises ValueError: no such person."""
+        """Remove a person: they can no longer sign in, and every session ends. Their posts stay. Raises ValueError: no such person."""
         now = to_us(self._now())
 
         def unit(connection: sqlite3.Connection) -> int:
@@ -124,7 +124,7 @@ class People:
         return int(cls._row(connection, login)["id"])
 
     async def all(self) -> list[Account]:
-        """Everyone who may sign in, by login."""
+        """List everyone who may sign in, by login."""
 
         def query(connection: sqlite3.Connection) -> list[Account]:
             rows = connection.execute(SQL["people"])
@@ -133,11 +133,11 @@ class People:
         return await self._database.read(query)
 
     async def id_of(self, login: str) -> int:
-        """A person's id. Raises ValueError: no such person."""
+        """Return a person's id. Raises ValueError: no such person."""
         return await self._database.read(lambda connection: self._known(connection, login))
 
     async def check_password(self, login: str, password: str, rank: Rank = _AT_ONCE) -> int | None:
-        """The person's id if the password is theirs. The work is the same for a login that nobody has. Raises BusyError."""
+        """Return the person's id if the password is theirs, else None. An unknown login costs the same work. Raises BusyError."""
         row = await self._database.read(
             lambda connection: connection.execute(SQL["person_by_login"], {"login": normal_login(login)}).fetchone()
         )
@@ -148,7 +148,7 @@ class People:
     # --- one-time links
 
     async def add_link(self, login: str) -> str:
-        """A token that signs in once, within 15 minutes. Raises ValueError: no such person."""
+        """Make a token that signs in once, within 15 minutes. Raises ValueError: no such person."""
         token, expires = self._token(), to_us(self._now() + LINK_LIFE)
 
         def unit(connection: sqlite3.Connection) -> None:
@@ -159,13 +159,13 @@ class People:
         return token
 
     async def link_of(self, token: str) -> str | None:
-        """The name of the person whom the link would sign in; it is not used up."""
+        """Return the name of the person whom a link would sign in, without using it up. Return None if it signs in nobody."""
         values = {"digest": digest_of(token), "now": to_us(self._now())}
         row = await self._database.read(lambda connection: connection.execute(SQL["link"], values).fetchone())
         return str(row["name"]) if row is not None else None
 
     async def take_link(self, token: str) -> int | None:
-        """The person whom the link signs in; None if it was used, is over or never was."""
+        """Use up a link, and return the person whom it signs in. Return None if it was used, has expired or never existed."""
         row = await self._database.write(lambda connection: connection.execute(SQL["take_link"], {"digest": digest_of(token)}).fetchone())
         return int(row["person"]) if row is not None and row["expires_at"] > to_us(self._now()) else None
 

@@ -1,6 +1,6 @@
-"""What is said in the feed: every transaction and every read of channels, posts and follows.
+"""The words of the feed: every transaction and every read of channels, posts and follows.
 
-Each read takes the viewer and joins the view `readable`: who may read what is decided in one place, in SQL.
+Each read takes the viewer and joins the view `readable`. So it is decided in one place, in SQL, who may read what.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _EVERYTHING = 2**62
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A post that may be published: validated, its text cleaned. `key` is the sender's, `digest` names its content."""
+    """A post that may be published: validated, with its text cleaned. `key` is the sender's own; `digest` is a hash of the content."""
 
     key: str
     digest: str
@@ -45,21 +45,21 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """What became of a draft: published, repeated (it was there already) or conflict (its key says something else).
+    """The result for a draft: published, repeated (it was there already) or conflict (its key was used for another content).
 
-    Or of a change: edited or deleted, repeated, conflict, or missing (there is no such post).
+    For a change, the result is edited or deleted, repeated, conflict, or missing (there is no such post).
     """
 
     status: str
     code: str = ""
     error: str = ""
     alone: bool = False
-    """It was to be a reply, and what it was to reply to is not shown to anybody any more."""
+    """The post was meant as a reply, and the post that it replies to is no longer shown to anybody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """A post as its readers see it. `code` stands in its address; `id` orders."""
+    """A post as its readers see it. `code` is part of its address; `id` orders posts."""
 
     id: int
     code: str
@@ -76,7 +76,7 @@ class Post:
     replies: int
     edited_at: datetime | None = None
     deleted: bool = False
-    """It was taken back, and is there for its replies only."""
+    """The post was taken back, and is kept only for its replies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class ChannelView:
 
 @dataclass(frozen=True, slots=True)
 class OwnPost:
-    """A person's own post, or why it was not taken."""
+    """The post that a person's form made. `new` is false if the same form had made it before."""
 
     code: str
     channel: str
@@ -103,7 +103,7 @@ class OwnPost:
 
 
 def short_code(token: str, length: int) -> str:
-    """A name for an address, in a-z and 2-7, that says nothing about what it names; five bits a character."""
+    """Make a name for an address from a-z and 2-7, which tells nothing about what it names. Each character holds five bits."""
     return base64.b32encode(hashlib.sha256(token.encode()).digest()).decode().lower()[:length]
 
 
@@ -112,7 +112,7 @@ def _spans(stored: str | None) -> tuple[words.Span, ...]:
 
 
 def stored(spans: Sequence[words.Span]) -> str:
-    """A text as the database keeps it."""
+    """Write a text as the database keeps it."""
     return json.dumps(spans, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -120,7 +120,7 @@ def stored(spans: Sequence[words.Span]) -> str:
 
 
 class Posts:
-    """Reads and writes of the feed's words. `announce` is called with the ids of new posts, after their commit."""
+    """Reads and writes of posts, channels and follows. `announce` is called with the ids of new posts, after their commit."""
 
     def __init__(self, database: Database, now: Callable[[], datetime], token: Callable[[], str]) -> None:
         self._database = database
@@ -131,7 +131,7 @@ class Posts:
     # --- writing
 
     async def publish(self, drafts: Sequence[Draft]) -> list[Posting]:
-        """All drafts in one transaction, durable on return, one posting each. Raises StoreError: then none is stored."""
+        """Publish all drafts in one transaction, durable on return. Return one posting for each. Raises StoreError: then none is stored."""
         if not drafts:
             return []
         now = to_us(self._now())
@@ -174,7 +174,7 @@ class Posts:
         return Posting("published", str(row["code"]), alone=draft.parent is not None and row["parent"] is None)
 
     def _channel(self, connection: sqlite3.Connection, key: str, title: str, now: int) -> int:
-        """The channel's id; it is made when first spoken to, and takes the newest title."""
+        """Return the channel's id. The channel is made when it is first posted to, and takes the newest title."""
         there = connection.execute(SQL["channel_by_key"], {"key": key}).fetchone()
         if there is not None:
             if title and title != there["title"]:
@@ -187,7 +187,7 @@ class Posts:
         return added
 
     async def follow_key(self, person: int, key: str, title: str) -> None:
-        """Follow the channel with this key, made if it is not there yet."""
+        """Follow the channel with this key, which is made if it is not there yet."""
         now = to_us(self._now())
 
         def unit(connection: sqlite3.Connection) -> None:
@@ -197,9 +197,11 @@ class Posts:
         await self._database.write(unit)
 
     async def say(self, viewer: int, channel_code: str, text: str, form_key: str, parent: str | None = None) -> OwnPost | None:
-        """A person's post, or reply to the post `parent`; the same `form_key` again is the same post. None: no such channel.
+        """Publish a person's post, or their reply to the post `parent`. Return None if there is no such channel.
 
-        `text` is clean and within MAX_TEXT. Raises StoreError.
+        The same `form_key` again returns the same post.
+
+        `text` must be clean and within MAX_TEXT. Raises StoreError.
         """
         now = to_us(self._now())
 
@@ -241,7 +243,7 @@ class Posts:
         return done[0]
 
     async def follow(self, viewer: int, channel_code: str, *, follows: bool) -> bool:
-        """Follow or no longer follow a channel; False if there is no such channel for this viewer."""
+        """Follow a channel, or no longer follow it. Return False if there is no such channel for this viewer."""
         now = to_us(self._now())
 
         def unit(connection: sqlite3.Connection) -> bool:
@@ -256,11 +258,11 @@ class Posts:
     # --- reading
 
     async def timeline(self, viewer: int, before: int | None = None) -> tuple[list[Post], bool]:
-        """One page of the followed channels, newest first, from before the post `before`; and whether more follow."""
+        """Read one page of the followed channels, newest first, from before the post `before`. Also say whether more posts follow."""
         return await self._page("posts_followed", viewer, before, {})
 
     async def channel_posts(self, viewer: int, channel: int, before: int | None = None) -> tuple[list[Post], bool]:
-        """One page of a channel, newest first."""
+        """Read one page of a channel, newest first. Also say whether more posts follow."""
         return await self._page("posts_of_channel", viewer, before, {"channel": channel})
 
     async def _page(self, name: str, viewer: int, before: int | None, more: dict[str, int]) -> tuple[list[Post], bool]:
@@ -269,12 +271,12 @@ class Posts:
         return found[:PAGE], len(found) > PAGE
 
     async def news(self, viewer: int, channel: int | None, after: int, count: int) -> list[Post]:
-        """At most `count` posts after the post `after`, oldest first, of one channel or of all that are followed."""
+        """Return at most `count` posts after the post `after`, oldest first, of one channel or of all that are followed."""
         name = "news_followed" if channel is None else "news_of_channel"
         return await self._posts(name, viewer, {"viewer": viewer, "channel": channel, "after": after, "count": count})
 
     async def thread(self, viewer: int, code: str, after: int = 0) -> tuple[Post, list[Post], bool] | None:
-        """A post, a page of its replies (oldest first), and whether more follow; None if there is no such post for this viewer."""
+        """Return a post, a page of its replies (oldest first), and whether more follow. Return None if this viewer has no such post."""
 
         def query(connection: sqlite3.Connection) -> tuple[Post, list[Post], bool] | None:
             found = read_posts(connection, "post_by_code", viewer, {"viewer": viewer, "code": code})
@@ -287,7 +289,7 @@ class Posts:
         return await self._database.read(query)
 
     async def channel(self, viewer: int, code: str) -> ChannelView | None:
-        """A channel's head, or None if there is no such channel for this viewer."""
+        """Return a channel's head. Return None if there is no such channel for this viewer."""
 
         def query(connection: sqlite3.Connection) -> ChannelView | None:
             row = connection.execute(SQL["channel"], {"viewer": viewer, "code": code}).fetchone()
@@ -296,7 +298,7 @@ class Posts:
         return await self._database.read(query)
 
     async def channels(self, viewer: int, search: str = "", before: int | None = None) -> tuple[list[ChannelView], bool]:
-        """One page of all channels by their last post, from before the last post `before`; `search` looks at titles."""
+        """Read one page of all channels by their last post, from before the last post `before`. `search` looks in titles."""
 
         def query(connection: sqlite3.Connection) -> list[ChannelView]:
             values = {"viewer": viewer, "wanted": words.like(search), "before": before or _EVERYTHING, "count": PAGE + 1}
@@ -306,7 +308,7 @@ class Posts:
         return found[:PAGE], len(found) > PAGE
 
     async def followed(self, viewer: int, count: int = 12) -> list[tuple[str, str]]:
-        """(code, title) of the followed channels, those with the newest posts first."""
+        """Return (code, title) of the followed channels, those with the newest posts first."""
 
         def query(connection: sqlite3.Connection) -> list[tuple[str, str]]:
             return [(row["code"], row["title"]) for row in connection.execute(SQL["channels_followed"], {"viewer": viewer, "count": count})]
@@ -314,7 +316,7 @@ class Posts:
         return await self._database.read(query)
 
     async def newest(self) -> int:
-        """The id of the newest post, readable or not: only a place to begin from. 0 if there is none."""
+        """Return the id of the newest post, readable or not, as a place to begin from. 0 if there is none."""
         return int((await self._database.read(lambda connection: connection.execute(SQL["newest"]).fetchone()))["id"])
 
     async def _posts(self, name: str, viewer: int, values: Mapping[str, object]) -> list[Post]:
@@ -322,14 +324,14 @@ class Posts:
 
 
 def read_posts(connection: sqlite3.Connection, name: str, viewer: int, values: Mapping[str, object]) -> list[Post]:
-    """The posts whose ids the statement `name` gives, in its order, as `viewer` may read them."""
+    """Read the posts whose ids the statement `name` returns, in its order, as `viewer` may read them."""
     ids = [row["id"] for row in connection.execute(SQL[name], values)]
     rows = (connection.execute(SQL["post"], {"viewer": viewer, "id": one}).fetchone() for one in ids)
     return [_post(row) for row in rows if row is not None]
 
 
 def _parent(connection: sqlite3.Connection, code: str | None, channel: int) -> int | None:
-    """The first post of the thread; None if it is not in this channel: news without its thread is better than no news."""
+    """Return the first post of the thread. Return None if it is not in this channel: news without its thread is better than no news."""
     if code is None:
         return None
     row = connection.execute(SQL["parent_by_code"], {"code": code, "channel": channel}).fetchone()

@@ -1,4 +1,4 @@
-"""The pages people read and write: timeline, channels, a channel, a post."""
+"""The pages that people read and write: timeline, channels, a channel, a post."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _FORM_KEY = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
 
 
 def _number(text: str | None) -> int | None:
-    """A whole number from an address or a header; None if it is not one."""
+    """Read a whole number from an address or a header. Return None if it is not one."""
     return int(text) if text and _NUMBER.fullmatch(text) else None
 
 
 class Site:
-    """The feed's pages."""
+    """The pages of the feed."""
 
     def __init__(self, frame: Frame, posts: Posts, changes: Changes, live: Live, token: Callable[[], str]) -> None:
         self._frame = frame
@@ -111,7 +111,7 @@ class Site:
         return await self._live.serve(visit.request, person, channel.id if channel else None, after, changed, render)
 
     async def _begin(self) -> str:
-        """Where the live stream of a page begins: asked before the page is read, so that nothing falls between."""
+        """Return where the live stream of a page begins. It is asked before the page is read, so that no post falls in between."""
         return f"after={await self._posts.newest()}&changed={await self._changes.newest()}"
 
     async def _channel(self, visit: Visit, code: str | None = None) -> ChannelView:
@@ -156,11 +156,11 @@ class Site:
         code = visit.request.match_info["code"]
         if not await self._posts.follow(visit.viewer.id, code, follows=follows):
             raise missing()
-        # Back to where the button was; the form says which of two pages, never an address.
+        # Redirects to the page with the button. The form names one of two pages, never an address.
         return self._frame.redirect("/chirp/channels" if visit.form.get("from") == "channels" else f"/chirp/c/{code}")
 
     def _form_key(self) -> str:
-        """A new name for the post that a form will make, so that a double click makes one."""
+        """Make a new name for the post that a form will make, so that a double click makes only one post."""
         return digest_of(self._token()).hex()[:32]
 
     def _sent_key(self, visit: Visit) -> str:
@@ -169,17 +169,17 @@ class Site:
 
 
 class PostingLimit:
-    """How fast a person may post: what a script or a stuck key sends is not everybody's timeline."""
+    """A limit on how fast a person may post. What a script or a stuck key sends must not fill everybody's timeline."""
 
     MOST: Final = 20
-    """Posts a minute."""
+    """The number of posts a minute."""
     _MINUTE: Final = timedelta(minutes=1)
 
     def __init__(self) -> None:
         self._said: dict[int, deque[datetime]] = {}
 
     def keep(self, person: int, now: datetime) -> None:
-        """Count a post. Raises PageError, saying when to go on."""
+        """Count a post. Raises PageError that says when to go on."""
         said = self._said.setdefault(person, deque(maxlen=self.MOST))
         if len(said) == self.MOST and (left := (said[0] + self._MINUTE - now).total_seconds()) > 0:
             advice = f"At most {self.MOST} a minute can be posted. Wait {max(1, round(left))} s, go back, and send it again."
@@ -188,7 +188,7 @@ class PostingLimit:
 
 
 def _said(visit: Visit) -> tuple[str, str]:
-    """The cleaned text of a form, and what is wrong with it, if anything."""
+    """Return the cleaned text of a form, and what is wrong with it, if anything."""
     text = words.clean(visit.form.get("text", "")).strip()
     if not text:
         return "", "Write something first."

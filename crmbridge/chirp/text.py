@@ -27,7 +27,7 @@ _REMOVED = dict.fromkeys((_INVISIBLE | _CONTROLS) - {0x200C, 0x200D})
 _LINE_ENDS = re.compile("\r\n|[\r\u0085\u2028\u2029]")
 _JOINER = re.compile("[\u200c\u200d]")
 
-# Scripts whose letters change shape by a joiner, and the pictures that a joiner makes one.
+# Scripts whose letters change shape by a joiner, and the pictures that a joiner makes into one.
 _JOINING = re.compile(
     "[\u0600-\u06ff\u0700-\u074f\u0750-\u077f\u0840-\u08ff\u0900-\u0dff\u0f00-\u109f\u1780-\u18af\ua8e0-\ua8ff\ufb50-\ufdff\ufe70-\ufefc]"
 )
@@ -43,8 +43,9 @@ def _keep_joiner(match: re.Match[str]) -> str:
 
 
 def clean(text: str) -> str:
-    """`text` in NFC without controls (line ends stay) and without what reorders or hides; joiners stay where they shape letters.
+    """Return `text` in NFC without controls (line ends stay) and without characters that reorder or hide others.
 
+    Joiners stay where they shape letters.
     NUL and lone surrogates become U+FFFD, as everywhere in crmbridge.
     """
     text = _LINE_ENDS.sub("\n", text).replace("\t", " ")
@@ -55,24 +56,24 @@ def clean(text: str) -> str:
 
 
 def clean_line(text: str) -> str:
-    """`clean`, on one line: for titles and names."""
+    """Clean a text and put it on one line, for titles and names."""
     return " ".join(clean(text).split())
 
 
 def fold(text: str) -> str:
-    """`text` as search compares it: case and accents do not count."""
+    """Fold `text` as search compares it: case and accents do not count."""
     stripped = (char for char in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(char))
     return "".join(stripped)
 
 
 def like(words: str) -> str:
-    """A LIKE pattern (escape: backslash) that finds `words` anywhere in a folded title."""
+    """Make a LIKE pattern (escape: backslash) that finds `words` anywhere in a folded title."""
     escaped = re.sub(r"([\\%_])", r"\\\1", fold(clean_line(words)))
     return f"%{escaped}%"
 
 
 def usable_link(url: str) -> bool:
-    """True for an absolute http or https address that leads where it seems to: no user part, no blank, no control."""
+    """Say whether `url` is an absolute http or https address that leads where it seems to: no user part, no blank, no control."""
     if len(url) > 2000 or any(char.isspace() or not char.isprintable() or char in '<>"\\' for char in url):
         return False
     try:
@@ -99,7 +100,7 @@ _TRAILING = ".,;:!?…»”’*_~"
 
 
 def pieces(spans: Sequence[Span]) -> list[Piece]:
-    """A stored text for the page. Only the author's own complete addresses become links, never a record's."""
+    """Cut a stored text into pieces for the page. Only complete addresses of the author become links, never those in a record's words."""
     shown: list[Piece] = []
     for at, (kind, text) in enumerate(spans):
         if kind == 1:
@@ -111,7 +112,10 @@ def pieces(spans: Sequence[Span]) -> list[Piece]:
 
 
 def _linked(text: str, *, runs_on: bool) -> list[Piece]:
-    """`runs_on`: a record's words follow without a blank, so an address at the end would not be whole."""
+    """Cut an author's words into words and links.
+
+    `runs_on`: a record's words follow without a blank, so an address at the end is not whole and becomes no link.
+    """
     shown: list[Piece] = []
     done = 0
     for match in _URL.finditer(text):
@@ -128,7 +132,7 @@ def _linked(text: str, *, runs_on: bool) -> list[Piece]:
 
 
 def _without_trailing(url: str) -> str:
-    """`url` without the punctuation of the sentence around it; a bracket goes if it was not opened inside."""
+    """Remove the punctuation of the surrounding sentence from `url`. A closing bracket goes too if `url` does not open it."""
     while url:
         last = url[-1]
         if last in _TRAILING or (last == ")" and url.count(")") > url.count("(")) or (last == "]" and url.count("]") > url.count("[")):
@@ -139,17 +143,17 @@ def _without_trailing(url: str) -> str:
 
 
 def summary(spans: Sequence[Span], most: int = 120) -> str:
-    """The beginning of a text on one line."""
+    """Return the beginning of a text on one line."""
     line = " ".join("".join(text for _, text in spans).split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
 def lengthy(spans: Sequence[Span]) -> bool:
-    """True for a text that a list of posts shows only the beginning of."""
+    """Say whether a text is so long that a list of posts shows only its beginning."""
     return sum(len(text) for _, text in spans) > 500 or sum(text.count("\n") for _, text in spans) > 10
 
 
 def initials(title: str) -> str:
-    """One or two letters that stand for a title."""
+    """Return one or two letters that stand for a title."""
     letters = [word[0] for word in re.findall(r"\w+", title)[:2]]
     return "".join(letters).upper()[:2] or "#"

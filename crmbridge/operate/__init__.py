@@ -1,4 +1,4 @@
-"""What people ask and order, the same whether a daemon runs (over its admin socket) or only its database is there.
+"""What people ask and order. It is the same whether a daemon runs (over its admin socket) or only its database is there.
 
-`port` is what every order works on, `desk` puts all of them together; each other module is one kind of question or order.
+`port` is what every order works on. `verbs` puts all orders and questions together. Each other module is one kind of them.
 """

@@ -1,4 +1,7 @@
-"""Asking the CRM itself, beside the polls: what was there before us, and what we may have missed. The live cursor stays where it is."""
+"""Questions to the CRM itself, beside the polls: what was there before crmbridge, and what it may have missed.
+
+The cursor of the polls stays where it is; only `state_set` moves it.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +26,15 @@ from crmbridge.operate.replay import again_said, example, refuse_if_mute
 from crmbridge.operate.selection import OrderRefused
 from crmbridge.store.terms import Batch, Conflict, Entry, Snapshot, SourcePosition
 
-_BITE: Final = 500  # records read in one answer, or one page if that is more
-_PAGE: Final = 200  # records recorded at once
-_IDS: Final = 5_000  # ids of one read of the store
+_BITE: Final = 500  # records that one answer reads; one page, if that is more
+_PAGE: Final = 200  # records that are recorded at once
+_IDS: Final = 5_000  # ids that are read from the store at once
 _CONFLICTS: Final = 10
-_UNDER_WAY: Final = timedelta(minutes=5)  # a change this young may still be on its way to us
+_UNDER_WAY: Final = timedelta(minutes=5)  # a change younger than this may still be on its way to crmbridge
 
 
 class Asking:
-    """Reads sources on demand."""
+    """Orders and questions that read sources on demand."""
 
     def __init__(self, port: Port) -> None:
         self._port = port
@@ -46,11 +49,11 @@ class Asking:
         dry_run: bool = False,
         most: int | None = None,
     ) -> dict[str, Any]:
-        """Say what the rules say of records that changed in a time, each as if it had just been made as it is now.
+        """Run the rules over records that changed in a time, each as if it had just been created as it is now.
 
-        What a rule has said of a record, or tried to, it does not say again, and a record that differs from what is known is
-        left to the poll that sees its change. One answer covers some hundreds of records, or about `most` messages; `next` is where to
-        go on (perhaps the same page, whose first messages are known by then), None at the end.
+        A rule does not say again what it has said, or tried to say, of a record. A record that differs from what is known is left to the
+        poll that will see its change. One answer covers some hundreds of records, or about `most` messages. `next` is where to go on, and
+        None at the end. It may be the same page again: its first messages are known by then.
         """
         refuse_if_mute(self._port, dry_run)
         now = self._port.now()
@@ -91,7 +94,7 @@ class Asking:
         }
 
     async def _backfilled(self, source: str, observations: Sequence[Observation], *, record: bool) -> tuple[list[Entry], Counter[str]]:
-        """What there is to say of each record, recorded if that is wanted; and how many are left to whom."""
+        """Find what there is to say of each record, and record it if `record` is set. Count the records that are left to others."""
         for _ in range(_CONFLICTS):
             entries, left = await self._unsaid_of(source, observations)
             if not entries or not record:
@@ -99,7 +102,7 @@ class Asking:
             try:
                 await self._store.record(Batch(source=source, entries=entries), self._port.now())
             except Conflict:
-                continue  # a poll has told of one of them meanwhile
+                continue  # a poll has told of one of these records meanwhile: decide anew
             return entries, left
         raise OrderRefused("the records change faster than they can be told of; try again later")
 
@@ -110,7 +113,7 @@ class Asking:
         for record, one in records.items():
             snapshot = known.get(record)
             if snapshot is not None and (snapshot.deleted or _others(snapshot, one)):
-                # It differs from what we know. That is a change, which a poll tells with what it was, unless its stamp stands still.
+                # The record differs from what is known. A poll will tell that change with its old values, unless the stamp stands still.
                 left["unmoved" if one.version is not None and one.version == snapshot.version else "moved"] += 1
                 continue
             event = _event(record, replace(one, fields={**(snapshot.fields if snapshot else {}), **one.fields}), snapshot)
@@ -120,7 +123,7 @@ class Asking:
             said = {
                 (told.message.rule, told.message.step)
                 for told in await self._store.deliveries_of(record, LIMIT)
-                if told.reason != "shadow"  # what was only recorded was not said
+                if told.reason != "shadow"  # a shadow's message was only recorded, and not said
             }
             found = [new for new in again_said(event, decided, 0) if (new.message.rule, new.message.step) not in said]
             before = await self._store.known_keys([new.key for new in found])
@@ -130,9 +133,9 @@ class Asking:
         return entries, left
 
     async def audit(self, source: str, since: str, cursor: str | None = None) -> dict[str, Any]:
-        """Ask the CRM what changed since an instant, and name what is not known here as it is there. Changes nothing.
+        """Ask the CRM what changed since an instant, and list the records that are not known here as they are there. Changes nothing.
 
-        What changed within the last minutes may still be on its way, and is left out. `next` as in `backfill`.
+        Changes of the last minutes may still be on their way, and are left out. `next` is as in `backfill`.
         """
         now = self._port.now()
         begin = selections.instant(since, now)
@@ -152,7 +155,7 @@ class Asking:
         return {"records": seen, "missing": missing, "next": bookmark, "since": begin.isoformat(), "unseen": blind}
 
     async def _gone_there(self, source: str, call: Callable[..., Any], asked: Any) -> tuple[list[dict[str, Any]], list[str]]:
-        """Known records that are there no more, or are another without a newer stamp; and what cannot be seen, in words."""
+        """List known records that are gone there, or differ without a newer stamp. Say in words what cannot be seen."""
         found, blind = list[dict[str, Any]](), list[str]()
         walks: Mapping[str, Walk] = asked.walks() if isinstance(asked, Walking) else {}
         for record_type in sorted({name for of, name in self._port.engine.records if of == source} | walks.keys()):
@@ -179,7 +182,7 @@ class Asking:
         return found, [*blind, "what changed and changed back between two looks"]
 
     async def _ids_of(self, source: str, record_type: str, most: int) -> set[str] | None:
-        """What is known of a type; None if that is more than `most`."""
+        """Return the known ids of a record type. Return None if there are more than `most`."""
         found, after = set[str](), ""
         while ids := await self._store.ids_of(source, record_type, after, _IDS):
             found.update(ids)
@@ -205,10 +208,10 @@ class Asking:
                 found.append({"record": str(record), "changed_at": one.occurred_at.isoformat(), "why": why, "url": one.url})
         return found
 
-    # --- where a source is read on
+    # --- the cursor of a source
 
     async def state_show(self, source: str) -> dict[str, Any]:
-        """How far a source has been read."""
+        """Show how far a source has been read."""
         position = await self._store.position(source)
         return {
             "source": source,
@@ -218,7 +221,7 @@ class Asking:
         }
 
     async def state_set(self, source: str, since: str | None = None, cursor: str | None = None) -> dict[str, Any]:
-        """Read a source on from an instant, or a cursor that `state show` once gave. What is read again and did not change says nothing."""
+        """Move a source's cursor to an instant, or to one that `state show` gave. Records that are read again unchanged say nothing."""
         if (since is None) == (cursor is None):
             raise OrderRefused("say from where: --since or --cursor")
         before = await self._store.position(source)
@@ -227,7 +230,7 @@ class Asking:
                 raise OrderRefused(f"{source} is still learning what exists; that must end first")
             if since is not None:
                 cursor = await call(asked.since, selections.instant(since, self._port.now()))
-            await call(asked.poll, Cursor(cursor or ""))  # a cursor that is not this source's is refused here, and not for ever after
+            await call(asked.poll, Cursor(cursor or ""))  # refuses a cursor of another source here; otherwise every later poll would fail
         assert cursor is not None
         position = SourcePosition(Cursor(cursor), before.baselined, before.polled_at)
         await self._port.moved(source, position)
@@ -235,7 +238,7 @@ class Asking:
 
     @asynccontextmanager
     async def _opened(self, name: str) -> AsyncIterator[tuple[Caller, Any]]:
-        """A source of our own beside the polled one, and how to call it."""
+        """Build a source of our own beside the polled one, and give it with its caller. Raises OrderRefused for its errors."""
         asked = self._port.source(name)
         close = asked.close if hasattr(asked, "close") else None
         if close is None or not isinstance(asked, Rewindable):
@@ -248,18 +251,18 @@ class Asking:
         except TimeoutError:
             raise OrderRefused(f"{name} did not answer within {call.within:g} s") from None
         finally:
-            with contextlib.suppress(Exception):  # what was asked is answered; a source that cannot be closed is left to its thread
+            with contextlib.suppress(Exception):  # the question is answered; a source that cannot be closed is left to its thread
                 await call(close)
             call.close()
 
 
 def _others(known: Snapshot, seen: Observation) -> list[str]:
-    """The fields that are not what we know; one that was configured since is not known yet."""
+    """Return the fields that differ from what is known. A field that was configured later is not known yet, and is left out."""
     return [name for name, value in seen.fields.items() if name in known.fields and not same(known.fields[name], value)]
 
 
 def _event(record: RecordRef, one: Observation, known: Snapshot | None) -> ChangeEvent:
-    """A record as if it had just been made, under a name of its own: whatever it becomes, a rule speaks of it once in this way."""
+    """Make the event of a record as if it had just been created. Its id is the same for every `backfill`, so a rule says this only once."""
     return ChangeEvent(
         id=digest("backfill", str(record)),
         source=record.source,

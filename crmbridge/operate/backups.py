@@ -1,4 +1,4 @@
-"""Backups at their times: when one is due, how it went, and which are past keeping."""
+"""Backups on schedule: when one is due, how the last one went, and which ones are no longer kept."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from crmbridge.troubles.facts import BackupFacts
 
 _log = logging.getLogger(__name__)
 _AGAIN: Final = timedelta(minutes=15)
-"""After a failure."""
+"""How long to wait after a failure."""
 
 
 def due(at: time, zone: tzinfo, last: datetime | None, now: datetime) -> bool:
-    """Whether a backup should have been made since the `last` one: each day at `at` in `zone`. Pure."""
+    """Say whether a backup should have been made since the `last` one. One is made each day at `at` in `zone`. Pure."""
     day = now.astimezone(zone).date()
     moments = (datetime.combine(one, at, zone).astimezone(timezone.utc) for one in (day, day - timedelta(days=1)))
     return last is None or last < next(one for one in moments if one <= now)
 
 
 def kept(made: Collection[datetime], daily: int, weekly: int, zone: tzinfo) -> set[datetime]:
-    """Those of `made` that stay: the newest of each of the latest `daily` days and `weekly` weeks that have one. Pure."""
+    """Return those of `made` that stay: the newest of each of the latest `daily` days and `weekly` weeks that have one. Pure."""
     newest_first = sorted(made, reverse=True)
 
     def newest(of: Callable[[datetime], Hashable], count: int) -> Iterator[datetime]:
@@ -45,7 +45,7 @@ def kept(made: Collection[datetime], daily: int, weekly: int, zone: tzinfo) -> s
 
 
 class Backups:
-    """Makes one daemon's backups. Asked once a minute whether one is due."""
+    """The scheduled backups of one daemon. It is asked once a minute whether one is due."""
 
     def __init__(self, custody: Custody, config: Callable[[], Config], now: Callable[[], datetime]) -> None:
         self._custody, self._config, self._now = custody, config, now
@@ -57,7 +57,7 @@ class Backups:
 
     @property
     def facts(self) -> BackupFacts | None:
-        """How it goes with them; None where none are made."""
+        """How the backups go. None if none are configured."""
         if (folder := self._config().backup_folder) is None:
             return None
         made = self._last[1] if self._last and self._last[0] == folder else None
@@ -65,7 +65,7 @@ class Backups:
         return BackupFacts(str(folder), last, size, self._failure, self._failing_since if self._failure else None)
 
     async def look(self) -> None:
-        """Make one if it is due, and remove what is past keeping."""
+        """Make a backup if one is due, and remove those that are no longer kept."""
         async with self._looking:
             await self._look()
 
@@ -78,7 +78,7 @@ class Backups:
         try:
             instance = await self._custody.instance()
             ours = await asyncio.to_thread(_ours, folder, instance)
-            past = {path: one for path, one in ours.items() if one.made <= now}  # a clock may have been ahead
+            past = {path: one for path, one in ours.items() if one.made <= now}  # not those of the future: a clock may have been ahead
             if newest := max(past.values(), key=lambda one: one.made, default=None):
                 self._last = (folder, newest)
             if not due(model.at, ZoneInfo(config.model.timezone), newest.made if newest else None, now):
@@ -89,14 +89,14 @@ class Backups:
             self._tried = now
             target = folder / f"{config.store_path.stem}-{now.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}"
             made = await self._custody.copy(target, scheduled=True)
-        except Exception as error:  # whatever it is, people must hear that there is none
+        except Exception as error:  # whatever the error is, people must learn that there is no backup
             self._failing_since = self._failing_since if self._failure else now
             self._failure = describe(error)
             _log.error("the backup failed", extra={"folder": str(folder), "reason": self._failure})
             return
         self._last, self._failure = (folder, made), ""
         _log.info("backup made and verified", extra={"folder": str(target), "bytes": made.size})
-        if not self._custody.mute:  # what was restored and is not adopted takes nothing away
+        if not self._custody.mute:  # a restored database that is not adopted removes no backup
             await asyncio.to_thread(self._prune, past | {target: made}, model.keep, ZoneInfo(config.model.timezone), instance)
 
     def _prune(self, ours: Mapping[Path, Made], keep: KeepModel, zone: tzinfo, instance: str) -> None:
@@ -112,7 +112,7 @@ class Backups:
 
 
 def _ours(folder: Path, instance: str) -> dict[Path, Made]:
-    """The scheduled backups of this very database in `folder`; another's, and those that people ordered, are theirs."""
+    """Find the scheduled backups of this very database in `folder`. Backups of others, and those that people ordered, are left out."""
     found = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_symlink() or path.name.startswith("."):

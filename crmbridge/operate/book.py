@@ -1,4 +1,4 @@
-"""Orders are written down: who gave them, by which door, and what they came to. Told to the security log, too."""
+"""The list of orders: who gave each order, by which door, and what it came to. The security log tells the same."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from crmbridge.telemetry import redact
 
 _log = logging.getLogger("crmbridge.security")
 _HIDDEN: Final = frozenset({"password", "replacement"})
-"""Arguments whose values nobody writes down: secrets, and words that were to be taken back."""
+"""Arguments whose values are never written down: secrets, and words that replace a published text."""
 _PLACES: Final = frozenset({"most", "cursor", "after", "since", "until"})
-"""Arguments that say where a bite begins and ends, and not what is meant."""
+"""Arguments that only say where a portion begins and ends, and not which order is meant."""
 _AGAIN: Final = timedelta(minutes=30)
-"""A bite that comes later than this after the one before is an order of its own."""
-_MOST, _LONGEST, _DEEP = 20, 300, 4  # things of a list or mapping, characters of a text, levels that are written down
+"""How long after one portion the next may come. A later one is an order of its own."""
+_MOST, _LONGEST, _DEEP = 20, 300, 4  # the most that is written down: things of a list or mapping, characters of a text, levels
 _CUT_SHORT: Final = "the process ended in the middle of it: give it again"
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who orders: the name they go by, and the door they came in by, with what it proves."""
+    """A person who gives an order: their name, and the door by which they came, with what that door proves."""
 
     name: str
     door: str
 
     @classmethod
     def of(cls, name: str, door: str) -> Actor:
-        """From whatever somebody calls themselves."""
+        """Make an actor from any name that somebody goes by."""
         return cls(" ".join(visible(name).split())[:100], door)
 
 
 class Book:
-    """The list of orders, as they are carried out.
+    """The list of orders, which is written while they are carried out.
 
-    `ledger` None: there is no database yet that could hold them.
+    `ledger` is None if there is no database yet that could hold the list.
     """
 
     def __init__(self, ledger: Ledger | None, now: Callable[[], datetime]) -> None:
@@ -49,16 +49,16 @@ class Book:
         self._now = now
 
     async def begin(self) -> None:
-        """Nobody carries out any more what the last process was at."""
+        """Mark the orders that the last process did not finish: nobody carries them out any more."""
         if self._ledger is not None:
             await self._ledger.orders_cut_short(_CUT_SHORT, self._now())
 
     async def carry_out(
         self, verb: str, given: Mapping[str, Any], actor: Actor, do: Callable[[int | None], Awaitable[dict[str, Any]]], number: Any = None
     ) -> dict[str, Any]:
-        """Let `do` carry out what was `given`, under its number, and write it down before and after. Raises what `do` raises.
+        """Let `do` carry out what was `given`, and write that down before and after. `do` gets the order's number. Raises what `do` raises.
 
-        An order that goes through much is given bite by bite: `number` is that of the bite before. The answer names it as `order`.
+        A large order is given in portions: `number` is that of the portion before. The answer names the number as `order`.
         """
         order = Order(verb=verb, arguments=written(given), meant=_meant(given), actor=actor.name, door=actor.door)
         own = await self._written_down(order, number)
@@ -77,7 +77,7 @@ class Book:
         return {**answer, "order": own}
 
     async def _written_down(self, order: Order, number: Any) -> int | None:
-        """The number of an order; None where it cannot be written: what helps a full disk must not need it."""
+        """Write down an order and return its number; None if it cannot be written: an order that helps a full disk must not need it."""
         if self._ledger is None:
             return None
         now = self._now()
@@ -109,7 +109,7 @@ class Book:
 
 
 def written(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments as they may be kept and shown: no secret, nothing long, nothing that was not given."""
+    """Return arguments as they may be kept and shown: without secrets, long values, and what was not given."""
     found = {name: "***" if name in _HIDDEN else _short(value, 0) for name, value in arguments.items() if name != "most"}
     return {name: value for name, value in found.items() if value not in (None, [], {})}
 
@@ -142,7 +142,7 @@ def _meant(given: Mapping[str, Any]) -> str:
 
 
 def _more(given: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
-    """Whether a bite was not the last one: it says where to go on, or did all that one bite may."""
+    """Say whether more portions follow: the answer says where to go on, or this portion did as much as one may."""
     if "next" in answer:
         return answer["next"] is not None
     most = given.get("most")
@@ -150,7 +150,7 @@ def _more(given: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
 
 
 def _counts(answer: Mapping[str, Any]) -> dict[str, int]:
-    """The numbers of an answer: what an order came to."""
+    """Return the numbers in an answer: what the order came to."""
     problems = len(answer.get("problems", ())) + answer.get("more_problems", 0)
     numbers = {**answer, **answer.get("gone", {}), "problems": problems, "more_problems": 0, "next": None}
     return {name: value for name, value in numbers.items() if type(value) is int and value}

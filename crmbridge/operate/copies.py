@@ -1,4 +1,4 @@
-"""Backups as folders of copies: made whole or not at all, with a manifest; verified read only, without a daemon."""
+"""Backups as folders of copies. They are made whole or not at all, with a manifest, and verified read only, without a daemon."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from crmbridge.store.sqlite import SCHEMA
 
 MANIFEST: Final = "backup.json"
 FORM: Final = 1
-"""The version of the manifest's form."""
+"""The version of the manifest's format."""
 _MAGIC: Final = b"SQLite format 3\0"
 _LONGEST: Final = 64 * 1024  # bytes of a manifest
 _PART: Final = 1024 * 1024
-_NAMED: Final = 3  # rows that are told of each kind of damage
+_NAMED: Final = 3  # rows that are named for each kind of damage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What a manifest says of its backup. `files`: size and SHA-256 of each database, by its name."""
+    """The content of a backup's manifest. `files` holds the size and SHA-256 of each database, by its name."""
 
     made: datetime
     version: str
@@ -42,13 +42,13 @@ class Made:
 
     @property
     def size(self) -> int:
-        """Bytes of all databases."""
+        """The size of all databases in bytes."""
         return sum(size for size, _ in self.files.values())
 
 
 @dataclass(slots=True, kw_only=True)
 class Verdict:
-    """What is in a folder, and what is wrong with it."""
+    """What a folder holds, and what is wrong with it."""
 
     folder: Path
     made: datetime | None = None
@@ -59,7 +59,7 @@ class Verdict:
     notes: list[str] = field(default_factory=list)
 
     def shown(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the verdict as JSON."""
         return {
             "folder": str(self.folder),
             "ok": not self.wrong,
@@ -76,9 +76,9 @@ class Verdict:
 
 
 async def make(databases: Mapping[str, Database], target: Path, *, instance: str, now: datetime, scheduled: bool = False) -> Made:
-    """Copy `databases`, by the names of their files, into the new folder `target`, which is there whole or not at all.
+    """Copy `databases`, by the names of their files, into the new folder `target`. The folder appears whole or not at all.
 
-    Raises CrmbridgeError; then nothing of it is left.
+    Raises CrmbridgeError; then nothing of the copy is left.
     """
     draft = drafts(target.parent, instance) / target.name
     await asyncio.to_thread(_begin, draft, target)
@@ -94,7 +94,7 @@ async def make(databases: Mapping[str, Database], target: Path, *, instance: str
 
 
 def drafts(folder: Path, instance: str) -> Path:
-    """Where one daemon keeps, beside its backups, what is not whole yet or not any more. What a kill left there is worth nothing."""
+    """Name the folder beside the backups where one daemon keeps unfinished ones. What a kill leaves there is worth nothing."""
     return folder / f".crmbridge-{instance[:12]}.part"
 
 
@@ -114,7 +114,7 @@ def _begin(draft: Path, target: Path) -> None:
 def _finish(
     draft: Path, target: Path, names: Sequence[str], schemas: Sequence[Schema], instance: str, now: datetime, scheduled: bool
 ) -> Made:
-    """Put the copies on the disk for good, write the manifest, verify all of it, and give it its name."""
+    """Sync the copies to the disk, write the manifest, verify everything, and give the backup its final name."""
     try:
         files = {name: ((draft / name).stat().st_size, _digest(draft / name)) for name in names}
         made = Made(made=now, version=__version__, instance=instance, scheduled=scheduled, files=files)
@@ -166,7 +166,7 @@ def _digest(path: Path) -> str:
 
 
 def remove(backup: Path, instance: str) -> None:
-    """Remove a backup that is past keeping; one that is half removed does not look like one. Raises OSError."""
+    """Remove a backup that is no longer kept. It is moved away first, so that half a backup never looks like one. Raises OSError."""
     gone = drafts(backup.parent, instance)
     if gone.exists():
         shutil.rmtree(gone)
@@ -179,7 +179,7 @@ def remove(backup: Path, instance: str) -> None:
 
 
 def manifest(folder: Path) -> Made | None:
-    """What the manifest of a backup says; None where there is none. Raises ValueError for one that cannot be read."""
+    """Read the manifest of a backup. Return None if there is none. Raises ValueError if it cannot be read."""
     try:
         with (folder / MANIFEST).open("rb") as file:
             raw = json.loads(file.read(_LONGEST))
@@ -201,7 +201,7 @@ def manifest(folder: Path) -> Made | None:
 
 
 def verify(folder: Path, schemas: Sequence[Schema]) -> Verdict:
-    """Whether a backup can be restored: everything in it is read, nothing is written. `schemas` are the kinds of databases we know."""
+    """Verify that a backup can be restored: read everything in it, and write nothing. `schemas` are the kinds of databases we know."""
     verdict = Verdict(folder=folder)
     made = None
     try:
@@ -245,7 +245,7 @@ def _is_database(path: Path) -> bool:
 
 
 def _differences(facts: Mapping[str, Any], made: Made | None) -> Iterator[str]:
-    """What is not as the manifest says."""
+    """List how a database differs from what the manifest says."""
     if made is None:
         return
     if facts["name"] not in made.files:
@@ -261,7 +261,7 @@ def _differences(facts: Mapping[str, Any], made: Made | None) -> Iterator[str]:
 
 
 def _database(path: Path, schemas: Sequence[Schema]) -> tuple[dict[str, Any], list[str], list[str]]:
-    """The facts of one database, what is wrong with it, and what people should know. Raises OSError."""
+    """Return the facts of one database, what is wrong with it, and what people should know of it. Raises OSError."""
     facts: dict[str, Any] = {"name": path.name, "size": path.stat().st_size, "sha256": _digest(path)}
     facts |= {"kind": "", "schema": 0, "instance": "", "rows": {}}
     wrong: list[str] = []
@@ -296,4 +296,4 @@ def _database(path: Path, schemas: Sequence[Schema]) -> tuple[dict[str, Any], li
 
 def _count(db: sqlite3.Connection, table: str) -> int:
     quoted = table.replace('"', '""')
-    return int(db.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()[0])  # noqa: S608  # nosec B608  # a table's own name, quoted
+    return int(db.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()[0])  # noqa: S608  # nosec B608  # the name of a table in this file, quoted

@@ -1,4 +1,4 @@
-"""The databases as things that people keep: whose they are, copies of them, room on their disk."""
+"""The care for databases: whose they are, copies of them, and room on their disk."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _log = logging.getLogger(__name__)
 
 
 class Custody:
-    """Watches over one daemon's databases."""
+    """The keeper of one daemon's databases."""
 
     def __init__(self, store: SqliteStore, databases: Mapping[str, Database], now: Callable[[], datetime]) -> None:
-        """`databases` are what a backup holds, by the names of their files; the store's own is among them."""
+        """Keep `databases`, by the names of their files: what a backup holds. The store's own database is among them."""
         self.mute = ""
-        """Why nothing may be published before a person says `adopt`."""
+        """The reason why nothing may be published before a person says `adopt`. Empty if there is none."""
         self._store = store
         self.databases = databases
         self._now = now
@@ -38,11 +38,11 @@ class Custody:
 
     @property
     def own(self) -> Database:
-        """The store's database, which everything needs."""
+        """The store's database, without which nothing works."""
         return self._store.database
 
     async def begin(self) -> None:
-        """Is this the database that ran here last? One that is not must not speak."""
+        """Find out whether this is the database that ran here last. Otherwise nothing is published until a person adopts it."""
         await asyncio.to_thread(self._reserve.keep)
         path = self._store.database.path
         stored = await self._store.identity()
@@ -55,7 +55,7 @@ class Custody:
         await self._ours(instance, epoch + 1)
 
     async def resolve_orphans(self, configured: Collection[str]) -> None:
-        """Attempts for destinations that are no longer configured: how they ended, a person must say."""
+        """Hold the interrupted attempts of destinations that are no longer configured. A person must say how they ended."""
         now, held = self._now(), OnUnknown.HOLD
         gone = [one for one in await self._store.interrupted() if one.message.destination not in configured]
         ends = [
@@ -65,7 +65,7 @@ class Custody:
             await self._store.settle([one.settlement for one in ends], [], now)
 
     async def adopt(self, *, hold: bool) -> int:
-        """A person says that this database is the one to go on with; what waits is held, unless it is to be said. Returns how much was."""
+        """Adopt this database, because a person says so. With `hold`, hold what waits. Return how many deliveries were held."""
         if not self.mute:
             raise CrmbridgeError("this database is known: there is nothing to adopt")
         held = await self._store.hold(Selection(), Why.ADOPTED.because("it may have been said before"), self._now()) if hold else 0
@@ -78,7 +78,7 @@ class Custody:
         await asyncio.to_thread(identity.write, self._store.database.path, instance, epoch)
 
     async def backup(self, folder: str) -> dict[str, Any]:
-        """Copies as they are now, in a folder that is made for them. Raises CrmbridgeError."""
+        """Copy the databases as they are now into a new folder. Raises CrmbridgeError."""
         target = Path(folder)
         if not target.is_absolute():
             raise CrmbridgeError("give an absolute path: the daemon runs in another folder")
@@ -86,24 +86,24 @@ class Custody:
         return {"folder": str(target), "files": list(self.databases)}
 
     async def copy(self, target: Path, *, scheduled: bool = False) -> copies.Made:
-        """A verified backup in the new folder `target`; one at a time. Raises CrmbridgeError."""
+        """Make a verified backup in the new folder `target`, one at a time. Raises CrmbridgeError."""
         async with self._copying:
             return await copies.make(self.databases, target, instance=await self.instance(), now=self._now(), scheduled=scheduled)
 
     async def instance(self) -> str:
-        """The name of the store, which its backups carry too."""
+        """Return the name of the store, which its backups carry too. Empty if it has none yet."""
         stored = await self._store.identity()
         return stored[0] if stored else ""
 
     @property
     def full(self) -> bool:
-        """Nothing new is taken in for want of space."""
+        """Whether nothing new is taken in because the disk is full."""
         database = self._store.database
         return self._reserve.given_up or bool(database.refusing and database.full)
 
     @property
     def refusing(self) -> str:
-        """Why nothing can be taken in; empty if it can."""
+        """The reason why nothing can be taken in. Empty if there is none."""
         database = self._store.database
         if database.failure:
             return "the database cannot be written"
@@ -112,7 +112,7 @@ class Custody:
         return f"the database refuses writes: {database.refusing}" if database.refusing else ""
 
     async def look(self) -> None:
-        """Called every second: find out whether writing is possible again, and keep the reserve."""
+        """Find out whether writing is possible again, and keep the reserve. Called every second."""
         database = self._store.database
         if database.refusing:
             if database.full:

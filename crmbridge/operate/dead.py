@@ -1,4 +1,4 @@
-"""Dead letters, and requests that nobody could interpret: tried again, or left."""
+"""Orders on dead letters, and on requests that nobody could interpret: try them again, or leave them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crmbridge.operate.selection import SelectionWords
 
 
 class Dead:
-    """Orders on what could not be said. Each goes through all that is meant, bite by bite; what is done is not done again by a repeat."""
+    """Orders on what could not be said. Each order goes through all it means in portions. A repeat does not do again what is done."""
 
     def __init__(self, port: Port, queue: Queue) -> None:
         self._port = port
@@ -25,7 +25,7 @@ class Dead:
         self._queue = queue
 
     async def dead_retry(self, where: SelectionWords, requests: Sequence[int] = ()) -> dict[str, Any]:
-        """Queue dead letters again, as they were accepted; an unrenderable one is rendered by the present rules first."""
+        """Queue dead letters again, as they were accepted. An unrenderable one is rendered by the present rules first."""
         done, problems = 0, list[dict[str, Any]]()
         async for bite in self._dead(where, requests):
             for delivery in bite:
@@ -47,7 +47,7 @@ class Dead:
         return {"count": done, "requests": retried} | told(problems)
 
     async def dead_drop(self, where: SelectionWords, requests: Sequence[int] = ()) -> dict[str, Any]:
-        """Leave dead letters unsaid for good; they stay in the journal until retention removes them."""
+        """Drop dead letters for good. They stay in the journal until retention removes them."""
         done = 0
         if not requests or where.get("names") or where.get("all"):
             meant = await self._queue.meant(where, [State.DEAD])
@@ -56,14 +56,14 @@ class Dead:
         return {"count": done, "requests": sum(dropped)} | told([])
 
     async def _dead(self, where: SelectionWords, requests: Sequence[int]) -> AsyncIterator[Sequence[Delivery]]:
-        """The dead letters that are meant, bite by bite; none where requests alone are."""
+        """Yield the dead letters that are meant, portion by portion. Yield none if only requests are meant."""
         if requests and selections.read(where, self._port.now(), whole=True).everything and not where.get("names") and not where.get("all"):
             return
         async for bite in bites(self._store, [State.DEAD], await self._queue.meant(where, [State.DEAD])):
             yield bite
 
     async def _requests(self, where: SelectionWords, requests: Sequence[int]) -> Sequence[int]:
-        """The numbers of the requests that are meant: those named, or all that wait for a person."""
+        """Return the numbers of the requests that are meant: those named, or all that wait for a person."""
         if not (where.get("all") and selections.read(where, self._port.now(), whole=True).everything):
             return requests
         found: list[int] = []
@@ -72,7 +72,7 @@ class Dead:
         return found
 
     async def _unreadable(self, id: int) -> str:
-        """Why a source could not read what was put aside; empty for everything else."""
+        """Say why a source could not read what was put aside. Empty for everything else."""
         found = await self._store.failed_request(id)
         try:
             return load_observation(found[0].body).unreadable if found and found[0].record is not None else ""
@@ -85,6 +85,6 @@ class Dead:
             raise RenderError("its change is no longer in the journal")
         message = rerender(self._port.engine, event, delivery.key, delivery.generation)
         if message.destination != delivery.message.destination:
-            # Its place in the outbox is that of the old destination, whose readers may be others.
+            # Its place in the outbox is in the lane of the old destination, whose readers may be other people.
             raise RenderError(f"its rule now publishes to {message.destination}: drop this one")
         return message

@@ -1,4 +1,4 @@
-"""Why something was said, or not: from what people hold to changes, rules, deliveries, and what is missing between them."""
+"""Explanations why something was said, or not: from what people hold, by changes, rules and deliveries, to the gaps between them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHANGES, _DELIVERIES, _RECORDS, _REPEATS = 20, 200, 10, 20
 
 
 class Explain:
-    """Answers `explain`."""
+    """The answers of `explain`."""
 
     def __init__(self, port: Port, look: Answers) -> None:
         self._port = port
@@ -26,8 +26,11 @@ class Explain:
         self._look = look
 
     async def explain(self, name: str, changes: int = _CHANGES) -> dict[str, Any]:
-        """What is known of a CRM address, a record (`source/type/id`, its id alone, or a part of its name), a change, a delivery, or a
-        published message. `found`: the records that a name may mean, where there are several."""
+        """Explain what is known under a name.
+
+        The name is a CRM address, a record (`source/type/id`, its id alone, or a part of its name), a change, a delivery, or a published
+        message. If the name may mean several records, `found` lists them.
+        """
         asked = name.strip()
         records, wanted = await self._meant_by(asked)
         notes = await self._meant_too(asked, records)
@@ -44,14 +47,14 @@ class Explain:
         return {"records": explained, "found": [], "notes": notes}
 
     async def _meant_too(self, name: str, records: list[RecordRef]) -> list[str]:
-        """Where a number is that of a delivery, which goes first: the records that have it as their id."""
+        """Find the records whose id is also the number of a delivery. The delivery is shown, and these records are only noted."""
         if not (name.isascii() and name.isdigit()) or not await self._store.delivery(name):
             return []
         others = [one for one in await self._store.records_named(name, _RECORDS) if one not in records]
         return [f"{name} is delivery {name} here; it is also the id of {one}: `crmbridge explain {one}`" for one in others]
 
     async def _meant_by(self, name: str) -> tuple[list[RecordRef], str | None]:
-        """The records that `name` is about, and the change it names, if it names one."""
+        """Find the records that `name` is about, and the change that it names, if it names one."""
         if event := await self._store.event(name):
             return [event.record], event.id
         if not name.startswith("http") and (found := await self._store.delivery(name)):
@@ -68,7 +71,7 @@ class Explain:
         for part in parts:
             if records := await self._store.records_named(part, _RECORDS):
                 return records, None
-        for part in parts:  # never looked at, for it came with the id of something else
+        for part in parts:  # a record never looked at, for it came with the id of something else
             if again := await self._store.repeats_of(part, LIMIT):
                 return list(dict.fromkeys(one.record for one in again))[:_RECORDS], None
         aside = await self._aside()
@@ -78,12 +81,12 @@ class Explain:
         return [], None
 
     async def _aside(self) -> dict[RecordRef, str]:
-        """Records that were read, could not be interpreted and wait for a person, with why."""
+        """Return the records that wait for a person because nobody could interpret them, each with the reason."""
         failed = await self._store.failed_requests(LIMIT)
         return {RecordRef(row.source, *row.record.split("/", 1)): f"request:{row.id}: {why}" for row, why in failed if row.record}
 
     async def _repeats(self, record: RecordRef) -> list[Repeat]:
-        """What was taken for a repeat of it, the latest first."""
+        """Return what was taken for a repeat of a record, the latest first."""
         return [one for one in await self._store.repeats_of(record.id, LIMIT) if one.record == record][:_REPEATS]
 
     async def _explained(self, record: RecordRef, wanted: str | None, changes: int) -> dict[str, Any]:
@@ -174,7 +177,7 @@ class Explain:
 
 
 def _several(name: str, named: names.ByName) -> list[str]:
-    """What to do where a name is that of many."""
+    """Say what to do where many records have the name."""
     shown, first = len(named.hits), named.hits[0].record
     more = (
         "" if named.count == shown else f"; these are {shown} of {named.count}{'' if named.whole else ' or more'}: write more of the name"
@@ -183,12 +186,12 @@ def _several(name: str, named: names.ByName) -> list[str]:
 
 
 def _partly(named: names.ByName) -> list[str]:
-    """That there are more records than one question looks through."""
+    """Say that there are more records than one question looks through, if so."""
     return [] if named.whole else ["not all records were looked through: one that is not here may be there, by its id"]
 
 
 def said_again(one: Repeat) -> str:
-    """Who sent something once more, when, and why it was taken for a repeat."""
+    """Say who sent something again, when, and why it was taken for a repeat."""
     first, last = one.first_at.isoformat()[:19], one.last_at.isoformat()[:19]
     when = f"at {last}" if one.count == 1 else f"{one.count} times, last at {last},"
     if one.same is Same.ID:
@@ -199,7 +202,7 @@ def said_again(one: Repeat) -> str:
 
 
 async def verdicts(engine: Engine, event: ChangeEvent) -> list[dict[str, Any]]:
-    """Every present rule about such a record: whether it runs for this change, and which clause failed on which values."""
+    """Say for every present rule about such a record whether it runs for this change, and which clause failed on which values."""
     looked = {verdict.rule: verdict for verdict in (await run(engine, event)).verdicts}
     found = []
     for rule in engine.rules:

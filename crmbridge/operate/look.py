@@ -1,4 +1,4 @@
-"""What people may ask of the store. Every method takes and gives JSON values."""
+"""The questions that people may ask of the store. Every method takes and gives JSON values."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from crmbridge.operate.selection import OrderRefused, SelectionWords
 from crmbridge.store.terms import Attempt, InboxRow
 
 LIMIT = 1000
-"""Rows that one answer holds, at most."""
-_SAMPLE = 500  # records that a question about all of a type looks at
+"""The most rows that one answer holds."""
+_SAMPLE = 500  # records that are looked at for a question about all of a type
 OPEN = (State.QUEUED, State.SENDING, State.HELD, State.UNKNOWN)
 
 
 class Answers:
-    """Answers what is there."""
+    """The answers to questions about what is in the store."""
 
     def __init__(self, port: Port) -> None:
         self._port = port
         self._store = port.store
 
     async def overview(self) -> dict[str, Any]:
-        """Counts by destination and state, the inbox, pauses, and how far each source has been read."""
+        """Return counts by destination and state, the inbox, pauses, and how far each source has been read."""
         facts = await self._store.overview()
         return {
             "deliveries": [
@@ -52,7 +52,7 @@ class Answers:
         }
 
     async def queue_list(self, where: SelectionWords | None = None, state: str | None = None, limit: int = 100) -> dict[str, Any]:
-        """What waits, newest first, and how many there are; or `shadow`: what was only recorded."""
+        """List the deliveries that wait, newest first, and count them. The state `shadow` lists those that were only recorded."""
         if state == "shadow":
             return await self._listed([State.UNSAID], {**(where or {}), "reason": "shadow"}, limit)
         if state is not None and state not in set(OPEN):
@@ -60,7 +60,7 @@ class Answers:
         return await self._listed([State(state)] if state else OPEN, where or {}, limit)
 
     async def dead_list(self, where: SelectionWords | None = None, limit: int = 100) -> dict[str, Any]:
-        """Dead letters, newest first, and webhook requests that nobody could interpret."""
+        """List dead letters, newest first, and webhook requests that nobody could interpret."""
         found = await self._listed([State.DEAD], where or {}, limit)
         everything = selections.read(where or {}, self._port.now(), whole=True).everything
         failed = await self._store.failed_requests(_page(limit)) if everything else []
@@ -71,11 +71,11 @@ class Answers:
         return found
 
     async def unknown_list(self, where: SelectionWords | None = None, limit: int = 100) -> dict[str, Any]:
-        """Messages that may or may not be published, newest first."""
+        """List the messages that may or may not be published, newest first."""
         return await self._listed([State.UNKNOWN], where or {}, limit)
 
     async def orders(self, since: str | None = None, limit: int = 100, number: int | None = None) -> dict[str, Any]:
-        """What people ordered, the newest first: since an instant, or the one with a number."""
+        """List what people ordered, the newest first: since an instant, or the one order with a number."""
         start = selections.instant(since, self._port.now()) if since else None
         return {"orders": [shapes.order(one) for one in await self._store.orders(start, _page(limit), number)]}
 
@@ -88,9 +88,9 @@ class Answers:
         }
 
     async def show(self, name: str) -> dict[str, Any]:
-        """One delivery, by its number or key: what it says, why it says it, and every attempt that failed.
+        """Show one delivery, by its number or key: what it says, why it says it, and every attempt that failed.
 
-        `request:N`: a webhook request that nobody could interpret, with its body.
+        `request:N` shows a webhook request that nobody could interpret, with its body.
         """
         if name.startswith("request:"):
             return await self._show_request(name.removeprefix("request:"))
@@ -113,13 +113,13 @@ class Answers:
                 "reason": reason, "body": body}  # fmt: skip
 
     async def emptiness(self, source: str, record: str, fields: Sequence[str]) -> dict[str, Any]:
-        """In how many of the records known of a type, at most 500, each field is empty."""
+        """Count in how many of the known records of a type each field is empty. At most 500 records are looked at."""
         refs = [RecordRef(source, record, id) for id in await self._store.ids_of(source, record, "", _SAMPLE)]
         known = (await self._store.known(refs)).snapshots.values()
         return {"of": len(known), "empty": {name: sum(one.fields.get(name) is None for one in known) for name in fields}}
 
     def _seen(self, row: InboxRow) -> str:
-        """What was seen of a record that was put aside, without its secret fields."""
+        """Show what was seen of a record that was put aside, without its secret fields."""
         try:
             one = load_observation(row.body)
         except ValueError:
@@ -130,7 +130,7 @@ class Answers:
         return json.dumps(found, ensure_ascii=False)
 
     async def tail(self, after: int | None = None, limit: int = 100) -> dict[str, Any]:
-        """Changes behind a journal number; without one, where the journal ends now."""
+        """List the changes after a journal number. Without a number, only say where the journal ends now."""
         if after is None:
             return {"events": [], "last": await self._store.last_event()}
         found = await self._store.events_after(after, _page(limit))
@@ -146,5 +146,5 @@ class Answers:
 
 
 def _page(limit: int) -> int:
-    """How many rows an answer holds."""
+    """Limit the number of rows that an answer holds."""
     return max(1, min(limit, LIMIT))

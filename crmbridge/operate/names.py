@@ -1,4 +1,4 @@
-"""Records by what people call them: a part of a name, where nobody knows an id."""
+"""Records found by what people call them: by a part of a name, where nobody knows an id."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from crmbridge.operate.port import Port
 from crmbridge.store.terms import Snapshot
 
 SHOWN: Final = 20
-_PAGE: Final = 1000  # records of one read
-_LOOKED: Final = 200_000  # records that one question looks through
-_RANKED: Final = 1000  # hits, of which the best are shown
+_PAGE: Final = 1000  # records that are read at once
+_LOOKED: Final = 200_000  # the most records that one question looks through
+_RANKED: Final = 1000  # the most hits among which the best are chosen
 _SHORTEST: Final = 2
-_LONGEST: Final = 200  # characters; what is longer is a text, and no name
+_LONGEST: Final = 200  # characters; a longer value is a text, and no name
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A record, with the field that is called so."""
+    """A record, with the field whose value holds the name."""
 
     record: RecordRef
     field: str
@@ -28,18 +28,18 @@ class Hit:
     deleted: bool
 
     def rank(self, words: str) -> tuple[bool, bool, bool, str]:
-        """Who is more likely meant stands first."""
+        """Return a sort key, by which the record that is more likely meant stands first."""
         value = self.value.casefold()
         return self.deleted, value != words, not value.startswith(words), str(self.record)
 
     def shown(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the hit as JSON."""
         return {"record": str(self.record), "field": self.field, "value": self.value, "deleted": self.deleted}
 
 
 @dataclass(frozen=True, slots=True)
 class ByName:
-    """The best hits, how many there are, and whether all records were looked through."""
+    """The best hits, the number of all hits, and whether all records were looked through."""
 
     hits: list[Hit]
     count: int
@@ -47,7 +47,7 @@ class ByName:
 
 
 async def find(port: Port, name: str) -> ByName:
-    """The records with `name` in a field that is configured and not secret, however it is written. Others wait for no part of it."""
+    """Find the records with `name` in a field that is configured and not secret, in capitals or not. Records are read page by page."""
     words, hits, after, looked = name.casefold(), list[Hit](), None, 0
     if len(words) < _SHORTEST:
         return ByName([], 0, True)
@@ -61,7 +61,7 @@ async def find(port: Port, name: str) -> ByName:
 
 
 def _hit(port: Port, ref: RecordRef, one: Snapshot, words: str) -> Hit | None:
-    """The field that is called so, the one that says it best."""
+    """Find the field of a record that holds the name, and the best one if there are several."""
     spec = port.engine.records.get((ref.source, ref.type), {})
     hidden = shapes.secret_fields(ref.source, ref.type, port.engine.records)
     fields = {field: value for field, value in one.fields.items() if field in spec and field not in hidden}

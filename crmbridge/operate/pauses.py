@@ -1,4 +1,4 @@
-"""Silence that people want, and what is said of what waited when it ends."""
+"""Pauses that people order, and what is said of the waiting messages when a pause ends."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from crmbridge.operate.selection import OrderRefused
 from crmbridge.store.terms import MAX_BATCH, Batch, Entry, NewDelivery, Pause, PauseKind, Selection
 
 WAYS: Final = ("all", "latest", "summary", "nothing")
-"""What may be said of what waited."""
+"""The ways to treat the messages that waited."""
 _NO_SUMMARY: Final = "it waited during a pause, and the public is told no summary"
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """What waited in one waiting."""
+    """The messages that waited in one lane."""
 
     last: Message
     summed: bool = False
-    """Whether its summary waits already: an order before this one ended in between."""
+    """Whether the summary is queued already: an order before this one was cut short."""
     rules: set[str] = field(default_factory=set)
     ids: list[int] = field(default_factory=list)
 
 
 class Pauses:
-    """Orders to be silent, and to go on."""
+    """Orders to pause, and to go on."""
 
     def __init__(self, port: Port) -> None:
         self._port = port
         self._store = port.store
 
     async def pause(self, name: str, reason: str) -> dict[str, Any]:
-        """`all`, a destination or a rule says nothing until `resume`, restarts and reloads included. Changes are taken in all the same."""
+        """Silence `all`, a destination or a rule until `resume`, across restarts and reloads. Changes are still taken in."""
         if not reason.strip():
             raise OrderRefused("say why: --reason")
         kind, own = self._paused_thing(name)
@@ -46,9 +46,9 @@ class Pauses:
         return {"paused": name, "kind": kind.value}
 
     async def resume(self, name: str, say: str | None = None) -> dict[str, Any]:
-        """Go on. `say`: `all` that waited, the `latest` of each record, one `summary`, or `nothing` of it; default: its `on_resume`.
+        """End a pause. `say` is `all` that waited, the `latest` of each record, one `summary`, or `nothing`; by default its `on_resume`.
 
-        What of it was done before an end of this process is not done again by a repeat.
+        A repeat does not do again what was done before an end of this process.
         """
         kind, own = self._paused_thing(name)
         said = say or self._usual(kind, own)
@@ -56,7 +56,7 @@ class Pauses:
             raise OrderRefused(f"say {', '.join(WAYS[:-1])} or {WAYS[-1]}")
         selection = Selection(destination=own if kind is PauseKind.DESTINATION else None, rule=own if kind is PauseKind.RULE else None)
         if (since := await self._silent_since(kind, own)) is None:
-            raise OrderRefused(f"{name} was not paused")  # before anything of what waits is touched
+            raise OrderRefused(f"{name} was not paused")  # refuses before any waiting message is touched
         dropped = await self._caught_up(selection, said, since)
         await self._store.resume(kind, own)
         if kind is PauseKind.DESTINATION:
@@ -66,14 +66,14 @@ class Pauses:
         return {"resumed": name, "dropped": dropped}
 
     async def _silent_since(self, kind: PauseKind, name: str) -> datetime | None:
-        """Since when a person, or the destination's own refusal, wants silence; None where nobody does."""
+        """Return since when a person, or the destination's own refusal, wants silence. Return None if nobody does."""
         found = [one.since for one in await self._store.pauses() if (one.kind, one.name) == (kind, name)]
         if kind is PauseKind.DESTINATION:
             found += [one.since for one in await self._store.waits() if one.destination == name and one.until is None]
         return min(found, default=None)
 
     def _usual(self, kind: PauseKind, name: str) -> str:
-        """What the configuration says of a destination."""
+        """Return the `on_resume` of a destination, and `all` for everything else."""
         configured = self._port.config.destinations
         return str(configured[name].options.on_resume) if kind is PauseKind.DESTINATION and name in configured else "all"
 
@@ -89,9 +89,9 @@ class Pauses:
         return 0
 
     async def _summed_up(self, selection: Selection, since: str, now: datetime) -> int:
-        """One message for each lane in place of what waited. The public is told no such thing: what waited for it is held for a person.
+        """Put one summary for each lane in place of the waiting messages. The public gets no summary: its messages are held for a person.
 
-        The summaries are recorded before anything is dropped, under keys of the pause: an order that is repeated after an end in
+        The summaries are recorded before anything is dropped, under keys of this pause. So an order that is repeated after a crash in
         between says none of them twice.
         """
         many = [waiting for waiting in await self._lanes(selection, since) if len(waiting.ids) > 1 or waiting.summed]
@@ -110,7 +110,7 @@ class Pauses:
         return dropped
 
     async def _lanes(self, selection: Selection, since: str) -> Iterable[_Waiting]:
-        """What waits, by lane; the summary of this pause is none of it."""
+        """Return the waiting messages by lane, without the summary of this pause."""
         lanes: dict[tuple[str, Channel | None], _Waiting] = {}
         async for bite in bites(self._store, [State.QUEUED], selection):
             for one in bite:
@@ -138,7 +138,7 @@ class Pauses:
 
 
 def _summary(waiting: _Waiting, since: str) -> NewDelivery:
-    """The message that stands for all that waited in a lane."""
+    """Make the message that stands for all that waited in a lane."""
     last = waiting.last
     count = len(waiting.ids)
     rules = ", ".join(sorted(waiting.rules))

@@ -1,4 +1,4 @@
-"""What orders work on: a store, the rules, and, where a daemon runs, the parts of it that must hear of an order."""
+"""The port that orders work on: a store, the rules, and the parts of a running daemon that must hear of an order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crmbridge.store.terms import Batch, SourcePosition
 
 
 class Port(Protocol):
-    """`Running` or `Stopped`: every order means the same with both."""
+    """The common face of `Running` and `Stopped`. Every order means the same with both."""
 
     @property
     def store(self) -> Store:
@@ -23,55 +23,55 @@ class Port(Protocol):
 
     @property
     def config(self) -> Config:
-        """The configuration of this moment."""
+        """The configuration as it is now."""
 
     @property
     def engine(self) -> Engine:
-        """Its rules."""
+        """The rules as they are now."""
 
     def now(self) -> datetime:
-        """This moment, aware."""
+        """Return the present moment, with a time zone."""
 
     def source(self, name: str) -> Any:
-        """A configured source, built anew beside the one that is polled. Raises CrmbridgeError."""
+        """Build a configured source anew, beside the one that is polled. Raises CrmbridgeError."""
 
     @property
     def publishers(self) -> Mapping[str, Publisher] | None:
-        """Who can speak to the networks, by destination; None where no daemon runs."""
+        """The publishers that can speak to the networks, by destination. None where no daemon runs."""
 
     @property
     def mute(self) -> str:
-        """Why nothing may be said; empty if it may."""
+        """The reason why nothing may be published. Empty if it may."""
 
     def queued(self) -> None:
-        """Hear that deliveries were queued."""
+        """Notice that deliveries were queued."""
 
     def requests_queued(self) -> None:
-        """Hear that inbox rows wait."""
+        """Notice that inbox rows wait."""
 
     async def steered(self) -> None:
-        """Hear that pauses have changed."""
+        """Notice that pauses have changed."""
 
     async def moved(self, source: str, position: SourcePosition) -> None:
-        """Let a source be read on from there."""
+        """Let a source be read on from `position`."""
 
     @property
     def order(self) -> int | None:
-        """The number under which the order that is carried out is written down."""
+        """The number under which the present order is written down."""
 
     def ordered(self, number: int | None) -> Port:
-        """The same, for that order."""
+        """Return this port for the order with a number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
-    """Only the database is there."""
+    """The port where no daemon runs, and only the database is there."""
 
     store: Store
     config: Config
     clock: Callable[[], datetime]
     built: Callable[[str], Any]
-    """Builds a source by name."""
+    """Builds a source by its name."""
     publishers: Mapping[str, Publisher] | None = None
     mute: str = ""
     order: int | None = None
@@ -101,7 +101,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A daemon runs."""
+    """The port of a running daemon."""
 
     store: Store
     configured: Callable[[], Config]
@@ -154,5 +154,5 @@ class Running:
 
 
 def by_order(port: Port, words: str) -> str:
-    """Why something became of a delivery, with the order that wanted it: `crmbridge orders` tells who gave it."""
+    """Join the reason for a change of a delivery with the number of the order behind it. `crmbridge orders` tells who gave it."""
     return ", ".join(part for part in (words, f"order {port.order}" if port.order is not None else "") if part)

@@ -1,4 +1,4 @@
-"""What waits: held, let go, left unsaid."""
+"""Orders on what waits: hold it, release it, or drop it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DROPPABLE: Final = (State.QUEUED, State.HELD)
 
 
 class Queue:
-    """Orders on what waits. `most` bounds one answer, so that who asks can show how far it is: fewer than that, and it is done."""
+    """Orders on what waits. `most` bounds one answer, so that a caller can show progress. With a count below `most`, the order is done."""
 
     def __init__(self, port: Port, look: Answers) -> None:
         self._port = port
@@ -25,12 +25,12 @@ class Queue:
         self._look = look
 
     async def queue_hold(self, where: SelectionWords, reason: str = "", most: int | None = None) -> dict[str, Any]:
-        """What is queued waits for a person."""
+        """Hold queued deliveries for a person."""
         selection = await self.meant(where, [State.QUEUED])
         return {"count": await self._store.hold(selection, Why.BY_HAND.because(by_order(self._port, reason)), self._port.now(), most)}
 
     async def queue_release(self, where: SelectionWords, outdated: bool = False, most: int | None = None) -> dict[str, Any]:
-        """What is held goes on; what its record no longer is, is left unsaid, unless `outdated` is wanted too."""
+        """Release held deliveries. Those that their record no longer is are dropped, unless `outdated` wants them published too."""
         selection = await self.meant(where, [State.HELD])
         released = dropped = 0
         if outdated:
@@ -49,7 +49,7 @@ class Queue:
         return {"count": released, "outdated": dropped}
 
     async def _no_longer_so(self, held: Sequence[Delivery]) -> dict[str, list[int]]:
-        """The numbers of what is held, by why it is outdated (empty: it is not)."""
+        """Group the numbers of held deliveries by the reason why they are outdated; empty if they are not."""
         records = list({one.message.record for one in held})
         known = (await self._store.known(records)).snapshots
         found: dict[str, list[int]] = {}
@@ -60,17 +60,17 @@ class Queue:
         return found
 
     async def queue_drop(self, where: SelectionWords, most: int | None = None) -> dict[str, Any]:
-        """What waits is left unsaid for good."""
+        """Drop waiting deliveries for good."""
         selection = await self.meant(where, DROPPABLE)
         return {"count": await self._store.drop(DROPPABLE, selection, by_order(self._port, "dropped by hand"), self._port.now(), most)}
 
     async def count(self, where: SelectionWords, states: Sequence[str]) -> dict[str, Any]:
-        """How many an order would touch."""
+        """Count the deliveries that an order would touch."""
         wanted = [State(state) for state in states]
         return {"count": await self._store.count(wanted, await self.meant(where, wanted))}
 
     async def meant(self, where: SelectionWords, states: Sequence[State]) -> Selection:
-        """The selection that a person stated; one that is named must be in one of `states`."""
+        """Return the selection that a person stated. Raises OrderRefused if a named delivery is not in one of `states`."""
         selection = selections.read(where, self._port.now())
         names = where.get("names") or ()
         found = [(await self._look.find(name))[0] for name in names]

@@ -1,4 +1,4 @@
-"""The present rules over the journal: what was never said is said."""
+"""A replay: the present rules over the journal. What was never said is said."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from crmbridge.rules.engine import Decided
 from crmbridge.rules.rule import Mode
 from crmbridge.store.terms import Batch, Entry, NewDelivery
 
-_PAGE: Final = 200  # changes replayed at once
-_BITE: Final = 2000  # changes replayed in one answer
+_PAGE: Final = 200  # changes that are replayed at once
+_BITE: Final = 2000  # changes that are replayed in one answer
 
 
 class Replay:
-    """Orders to say again."""
+    """Orders to say past changes again."""
 
     def __init__(self, port: Port) -> None:
         self._port = port
@@ -35,9 +35,9 @@ class Replay:
         dry_run: bool = False,
         after: int | None = None,
     ) -> dict[str, Any]:
-        """Run the present rules over the journal: what was never said is queued; with `again`, everything.
+        """Run the present rules over the journal. What was never said is queued; with `again`, everything is.
 
-        One answer covers some thousands of changes; `next` is where to go on (`after`, with the same `until`), None at the end.
+        One answer covers some thousands of changes. `next` is where to go on (`after`, with the same `until`), and None at the end.
         """
         refuse_if_mute(self._port, dry_run)
         now = self._port.now()
@@ -80,18 +80,18 @@ class Replay:
 
 
 def refuse_if_mute(port: Port, dry_run: bool) -> None:
-    """What is ordered now would be said later, when nobody thinks of it. Raises Refused."""
+    """Refuse an order while nothing may be published: its messages would go out later, when nobody thinks of them. Raises OrderRefused."""
     if not dry_run and (mute := port.mute):
         raise OrderRefused(f"nothing can be said now: {mute}; --dry-run shows what would be")
 
 
 def again_said(event: ChangeEvent, decided: Decided, generation: int) -> list[NewDelivery]:
-    """As new deliveries; a person ordered it, so that no age and no flood keeps them back."""
+    """Make new deliveries of what the rules decided. A person ordered them, so no age and no flood guard keeps them back."""
     found = [NewDelivery(key=one.key, message=one.message) if one.mode is Mode.LIVE else restrained(one) for one in decided.rendered]
     found += unrenderable(decided, event)
     return [replace(one, message=replace(one.message, expires_at=None), generation=generation) for one in found]
 
 
 def example(new: NewDelivery) -> dict[str, str]:
-    """A message in one line, for who decides about many."""
+    """Show a message in one line, for a person who decides about many."""
     return {"to": new.message.destination, "rule": new.message.rule, "text": new.error or plain(new.message.text)[:200]}

@@ -1,4 +1,4 @@
-"""What was published, taken back or changed; what is stored of a record, removed."""
+"""Orders to take back or change what was published, and to remove what is stored of a record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from crmbridge.publisher.publisher import Publisher
 from crmbridge.store.terms import Published, Selection
 
 _DOUBTFUL: Final = (State.SENDING, State.UNKNOWN)
-"""Nobody knows yet whether it is published."""
+"""States in which nobody knows yet whether a message is published."""
 
 
 class Retract:
@@ -31,9 +31,9 @@ class Retract:
     async def retract(
         self, names: Sequence[str] = (), where: SelectionWords | None = None, replacement: str | None = None, dry_run: bool = False
     ) -> dict[str, Any]:
-        """Take back what was published, by number, address or network's id, or a rule's since an instant; with a text: change it.
+        """Take back what was published: by number, address or the network's id, or all of a rule since an instant. A text replaces it.
 
-        What of the selection still waits is dropped; how much of it may or may not be published by now is said as `doubtful`.
+        Deliveries of the selection that still wait are dropped. `doubtful` counts those that may or may not be published by now.
         """
         if (publishers := self._port.publishers) is None:
             raise OrderRefused("no crmbridge runs: only a running one can take messages back")
@@ -72,7 +72,7 @@ class Retract:
         return {"count": done, "waiting": waiting, "doubtful": doubtful, "dry_run": False} | told(problems)
 
     async def _published(self, selection: Selection | None) -> AsyncIterator[Sequence[Published]]:
-        """All that was published of a selection and not taken back, bite by bite; what an end in between left is what a repeat finds."""
+        """Yield all published deliveries of a selection that were not taken back, portion by portion. A repeat finds what a crash left."""
         below: int | None = None
         while selection is not None and (bite := await self._store.published(selection, LIMIT, below)):
             yield bite

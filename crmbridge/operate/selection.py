@@ -1,4 +1,4 @@
-"""Which deliveries a person means, from the words of the command line. Pure."""
+"""The deliveries that a person means, read from the words of the command line. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class OrderRefused(CrmbridgeError):
-    """An order that cannot be carried out; the message says why."""
+    """An order that cannot be carried out. The message says why."""
 
 
 class SelectionWords(TypedDict, total=False):
@@ -38,9 +38,9 @@ _KEYS: Final = frozenset(SelectionWords.__annotations__)
 
 
 def instant(words: str, now: datetime) -> datetime:
-    """`2h`, `7d` (ago) or an ISO 8601 instant. Raises Refused."""
+    """Read `2h` or `7d` (ago) or an ISO 8601 instant. Raises OrderRefused."""
     if match := re.fullmatch(r"([0-9]{1,6})([smhd])", words.strip()):
-        with contextlib.suppress(OverflowError):  # before there were years
+        with contextlib.suppress(OverflowError):  # the moment would lie before the first year
             return now - timedelta(seconds=int(match[1]) * _UNITS[match[2]])
     moment = parse_instant(words)
     if moment is None:
@@ -49,7 +49,10 @@ def instant(words: str, now: datetime) -> datetime:
 
 
 def read(where: Mapping[str, Any], now: datetime, *, whole: bool = False) -> Selection:
-    """The selection that `where` means, without its names. Raises Refused for one that says nothing, unless `whole` is meant by that."""
+    """Read the selection that `where` means, without its names.
+
+    An empty selection means everything only with `whole`. Otherwise raises OrderRefused for it.
+    """
     if unknown := where.keys() - _KEYS:
         raise OrderRefused(f"a selection has no {', '.join(sorted(unknown))}")
     selection = Selection(
@@ -67,7 +70,10 @@ def read(where: Mapping[str, Any], now: datetime, *, whole: bool = False) -> Sel
 
 
 def remote_ids(name: str, destinations: Mapping[str, DestinationConfig]) -> list[str]:
-    """What networks may call a message whose address or id people hold: as their connectors read it, else the parts of its path."""
+    """List the ids that networks may give a message whose address or id people hold.
+
+    Connectors read an address; if none can, the parts of its path are taken.
+    """
     if found := [id for one in destinations.values() for id in one.connector.named(name)]:
         return list(dict.fromkeys(found))
     if not name.startswith(("http://", "https://")):

@@ -1,4 +1,4 @@
-"""How deliveries, changes and attempts are shown to people, as JSON values. Pure."""
+"""The forms in which deliveries, changes and attempts are shown to people, as JSON values. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Records = Mapping[tuple[str, str], RecordSpec]
 
 
 def delivery(one: Delivery, engine: Engine) -> dict[str, Any]:
-    """A delivery; what it says is not shown where it shows a field that nobody may see by now."""
+    """Show a delivery. Its text is hidden if it shows a field that nobody may see any more."""
     message = one.message
     hidden = bool(engine.undisclosed(message, Audience.COMPANY))
     return {
@@ -44,12 +44,12 @@ def delivery(one: Delivery, engine: Engine) -> dict[str, Any]:
 
 
 def receipt(one: Receipt) -> dict[str, Any]:
-    """What a network said of a message that it took; `note` is what it did not take."""
+    """Show a network's receipt for a message. `note` is what the network did not take of it."""
     return {"remote_id": one.remote_id, "url": one.url, "note": one.extra.get("note")}
 
 
 def _place(channel: Channel, hidden: bool) -> str:
-    """A channel by its title, which may be a record's words, else by its key."""
+    """Show a channel by its title, which may hold a record's words, else by its key."""
     return "***" if hidden and channel.title else channel.title or channel.key
 
 
@@ -62,7 +62,7 @@ def attempt(one: Attempt) -> dict[str, Any]:
 
 
 def order(one: LedgerEntry) -> dict[str, Any]:
-    """An order: who gave it, by which door, when, and what it came to; `ended_at` None while there is more of it to do."""
+    """Show an order: who gave it, by which door, when, and what it came to. `ended_at` is None while more of it is to be done."""
     return {
         "id": one.id,
         "verb": one.order.verb,
@@ -79,7 +79,7 @@ def order(one: LedgerEntry) -> dict[str, Any]:
 
 
 def repeat(one: Repeat) -> dict[str, Any]:
-    """What came once more: by what it was known, when it was new, when it came last, how often."""
+    """Show a repeat: by what it was recognised, when the original came, when it came last, and how often."""
     return {
         "same": one.same.value,
         "name": one.name,
@@ -90,7 +90,7 @@ def repeat(one: Repeat) -> dict[str, Any]:
 
 
 def event(one: ChangeEvent, engine: Engine) -> dict[str, Any]:
-    """A change; fields that no message may show are not shown here either."""
+    """Show a change. Fields that no message may show are hidden here too."""
     hidden, reading = secret_fields(one.source, one.record_type, engine.records), engine.reading(one.source)
     changed = {name: value for name, value in one.before.items() if one.fields.get(name) != value}
     return {
@@ -110,5 +110,5 @@ def secret_fields(source: str, record_type: str, records: Records) -> Set[str]:
 
 
 def values(fields: Fields, hidden: Set[str], reading: Reading) -> dict[str, str | None]:
-    """As templates show them, instants where people's clocks hang."""
+    """Show values as templates show them, with instants in people's time zone."""
     return {name: "***" if name in hidden else None if value is None else told(value, reading) for name, value in fields.items()}

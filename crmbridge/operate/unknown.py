@@ -1,4 +1,4 @@
-"""Messages that may or may not be published: a person says what became of them."""
+"""Orders on messages that may or may not be published: a person says what became of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from crmbridge.store.terms import Selection
 
 
 class Unknown:
-    """Orders on doubts."""
+    """Orders on messages in doubt."""
 
     def __init__(self, port: Port, look: Answers) -> None:
         self._port = port
@@ -21,7 +21,7 @@ class Unknown:
         self._look = look
 
     async def unknown_resolve(self, name: str, answer: str, url: str | None = None) -> dict[str, Any]:
-        """A person has looked: `published` (perhaps with its address), `resend`, or `drop`."""
+        """Settle a message in doubt after a person has looked: `published` (perhaps with its address), `resend`, or `drop`."""
         delivery, _ = await self._look.find(name)
         if delivery.state is not State.UNKNOWN:
             raise OrderRefused(f"delivery {delivery.id} is {delivery.state}, not unknown")

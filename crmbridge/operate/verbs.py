@@ -1,4 +1,4 @@
-"""Everything that has a verb, put together over one port: questions, and orders, which are written down."""
+"""All verbs, put together over one port: questions, and orders, which are written down."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from crmbridge.operate.retract import Retract
 from crmbridge.operate.unknown import Unknown
 
 Verb = Callable[..., Awaitable[Any]]
-"""Takes and gives JSON values."""
+"""A function behind a verb. It takes and gives JSON values."""
 
 
 def questions_of(port: Port) -> Mapping[str, Verb]:
-    """What changes nothing, by name."""
+    """Return all questions by name. They change nothing."""
     look, asking, queue = Answers(port), Asking(port), Queue(port, Answers(port))
     return _named(
         *(look.overview, look.queue_list, look.dead_list, look.unknown_list, look.show, look.tail, look.emptiness, look.orders),
@@ -33,7 +33,7 @@ def questions_of(port: Port) -> Mapping[str, Verb]:
 
 
 def orders_of(port: Port) -> Mapping[str, Verb]:
-    """What changes something, by name."""
+    """Return all orders by name. They change something."""
     look, pauses, asking, undo = Answers(port), Pauses(port), Asking(port), Retract(port)
     queue = Queue(port, look)
     dead = Dead(port, queue)
@@ -49,10 +49,10 @@ def orders_of(port: Port) -> Mapping[str, Verb]:
 
 
 class Verbs:
-    """Answers questions and carries out orders. Nothing else can be called from outside."""
+    """The verbs that can be called from outside. It answers questions and carries out orders."""
 
     def __init__(self, port: Port, questions: Mapping[str, Verb] | None = None, orders: Mapping[str, Verb] | None = None) -> None:
-        """`questions` and `orders` are the daemon's own, beside those that are the same without one."""
+        """Put together the verbs. `questions` and `orders` are those of a daemon, beside the ones that also work without a daemon."""
         self._port = port
         self._questions = {**questions_of(port), **(questions or {})}
         self._own = orders or {}
@@ -60,11 +60,14 @@ class Verbs:
         self._book = Book(port.store, port.now)
 
     async def begin(self) -> None:
-        """Once, before anything is asked."""
+        """Begin the list of orders. Called once, before anything is asked."""
         await self._book.begin()
 
     async def answer(self, name: str, arguments: Mapping[str, Any], actor: Callable[[], Actor]) -> Any:
-        """What a verb says. Raises InvalidRequest for one that there is not, or not so; what the verb raises."""
+        """Answer a question or carry out an order.
+
+        Raises InvalidRequest for an unknown verb or wrong arguments, and what the verb raises.
+        """
         given = dict(arguments)
         if question := self._questions.get(name):
             _check(question, given)
@@ -89,13 +92,13 @@ def _named(*verbs: Verb) -> dict[str, Verb]:
 
 
 def _unusual(verb: Verb, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that say more than their absence would."""
+    """Return the arguments that differ from their defaults."""
     usual = inspect.signature(verb).parameters
     return {name: value for name, value in arguments.items() if value != usual[name].default}
 
 
 def _check(verb: Verb, arguments: Mapping[str, Any]) -> None:
-    """Raises InvalidRequest for arguments that a verb does not take."""
+    """Check that a verb takes these arguments. Raises InvalidRequest."""
     try:
         inspect.signature(verb).bind(**arguments)
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""What every page of crmbridge has: who visits and since when, forms that are proved to be ours, headers, a look."""
+"""What every page of crmbridge has: its visitor and their session, forms that are proved to be ours, headers, and a theme."""
 
 from crmbridge.pages.frame import Frame, PageError, Visit, missing
 from crmbridge.pages.sessions import Person, Sessions

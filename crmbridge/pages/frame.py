@@ -1,4 +1,4 @@
-"""What all pages share: who visits, forms that are proved to be ours, headers, and errors in the same look."""
+"""What all pages share: their visitor, forms that are proved to be ours, headers, and errors in the same look."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ HEADERS: Final = {
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    # With no-referrer, browsers send `Origin: null` with our own forms; same-origin tells other sites as little.
+    # With no-referrer, browsers send `Origin: null` with our own forms. same-origin tells other sites as little.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
-"""With every page (OWASP, HTTP Headers Cheat Sheet)."""
+"""The headers of every page (OWASP, HTTP Headers Cheat Sheet)."""
 _YEAR: Final = 365 * 24 * 3600  # seconds
 _DAY: Final = 24 * 3600  # seconds
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ _security = logging.getLogger("crmbridge.security")
 
 
 class PageError(CrmbridgeError):
-    """A page cannot be shown; `title` and `advice` are for its reader."""
+    """A page cannot be shown. `title` and `advice` are for its reader."""
 
     def __init__(self, status: int, title: str, advice: str, retry_after: float = 0) -> None:
         super().__init__(title)
@@ -48,13 +48,13 @@ class PageError(CrmbridgeError):
 
 
 def missing() -> PageError:
-    """The one answer to an address that names nothing, or nothing this person may read."""
+    """Make the answer to an address that names nothing, or nothing that this person may read. It is the same for both."""
     return PageError(404, "There is nothing here", "The address may be mistyped, or what it named is not for you to read.")
 
 
 @dataclass(slots=True)
 class Visit:
-    """One request by a person or by nobody yet. `secret` is the cookie that forms are bound to."""
+    """One request, by a person or by somebody who has not signed in. `secret` is the cookie that forms are bound to."""
 
     request: web.Request
     person: Person | None
@@ -63,7 +63,7 @@ class Visit:
 
     @property
     def viewer(self) -> Person:
-        """The person of a page that only people see."""
+        """The person who visits a page that only people with a session see."""
         assert self.person is not None
         return self.person
 
@@ -72,7 +72,7 @@ Showing = Callable[[Visit], Awaitable[web.StreamResponse]]
 
 
 class Frame:
-    """Wraps the pages of one site: finds the visitor, checks forms, renders, and turns errors into pages."""
+    """The frame around the pages of one site. It finds the visitor, checks forms, renders, and turns errors into pages."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Frame:
         token: Callable[[], str],
         around: Callable[[Person | None], Awaitable[Mapping[str, Any]]],
     ) -> None:
-        """`cookie` begins the names of the site's cookies; `around` gives what every page shows beside its own matter."""
+        """Set up the frame. `cookie` begins the names of the site's cookies. `around` returns what every page shows in addition."""
         self._sessions = sessions
         self._look = look
         self.now = now
@@ -98,18 +98,18 @@ class Frame:
         self._session_cookie, self._form_cookie, self._device_cookie = (f"{prefix}{cookie}{what}" for what in ("", "-form", "-device"))
 
     def routes(self) -> list[web.RouteDef]:
-        """The files that pages need, and last of all the page for addresses that name nothing."""
+        """Return the routes of the files that pages need. The last route is the page for addresses that name nothing."""
         root = self._look.root
         return [web.get(f"{root}/static/{{name}}", self._file), web.get(f"{root}/{{rest:.*}}", self.page(self._nothing))]
 
     def own_path(self, path: str) -> str:
-        """`path` if it is an address of this site, else where it begins: nobody is sent to another site from here."""
+        """Return `path` if it is an address of this site, else the site's root. Nobody is sent to another site from here."""
         return forms.own_path(path, self._look.root)
 
     # --- wrapping pages
 
     def page(self, show: Showing, *, anyone: bool = False) -> Answering:
-        """A page to read; without a session it leads to the sign-in page, unless `anyone` may see it."""
+        """Wrap a page to read. Without a session it leads to the sign-in page, unless `anyone` may see it."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             visit = await self._visit(request)
@@ -120,7 +120,7 @@ class Frame:
         return self._guarded(handle)
 
     def form(self, take: Showing, *, anyone: bool = False) -> Answering:
-        """A form that was sent. Refused with 403 unless it comes from one of our pages, in this very session."""
+        """Wrap the receiver of a form. It is refused with 403 unless it comes from one of our pages, in this very session."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             ours = self._origin or f"{request.scheme}://{request.host}"
@@ -167,24 +167,24 @@ class Frame:
     # --- cookies
 
     def token_of(self, visit: Visit) -> str | None:
-        """The session token that the browser sent, valid or not."""
+        """Return the session token that the browser sent, valid or not."""
         return visit.request.cookies.get(self._session_cookie)
 
     def set_session(self, answer: web.StreamResponse, token: str) -> None:
-        """Signed in: the cookie of the new session takes the place of the form's."""
+        """Set the cookie of a new session after sign-in. It takes the place of the form's cookie."""
         self._set(answer, self._session_cookie, token, round(LONGEST.total_seconds()))
         self._drop(answer, self._form_cookie)
 
     def drop_session(self, answer: web.StreamResponse) -> None:
-        """Signed out."""
+        """Drop the cookie of the session after sign-out."""
         self._drop(answer, self._session_cookie)
 
     def device(self, visit: Visit) -> str:
-        """What the browser keeps of an earlier sign-in, ours or not."""
+        """Return the mark that the browser keeps of an earlier sign-in. It may be forged."""
         return visit.request.cookies.get(self._device_cookie, "")
 
     def set_device(self, answer: web.StreamResponse, mark: str) -> None:
-        """The browser keeps that a login was signed in with it; sign-out leaves it."""
+        """Let the browser keep the mark that a login was signed in with it. Sign-out leaves the mark."""
         self._set(answer, self._device_cookie, mark, 180 * _DAY)
 
     def _set(self, answer: web.StreamResponse, name: str, value: str, seconds: int) -> None:
@@ -196,7 +196,7 @@ class Frame:
     # --- answers
 
     async def render(self, visit: Visit, template: str, status: int = 200, **values: Any) -> web.Response:
-        """A page with everything around it."""
+        """Render a page with everything around it."""
         fresh = ""
         if not visit.secret:
             fresh = visit.secret = self._token()
@@ -207,11 +207,11 @@ class Frame:
         return answer
 
     def fragment(self, template: str, **values: Any) -> str:
-        """A template alone."""
+        """Render a template alone."""
         return self._look.render(template, **values)
 
     def redirect(self, path: str) -> web.Response:
-        """On to another page of ours."""
+        """Redirect to another page of ours."""
         return web.Response(status=303, headers={"Location": path, **self._headers})
 
     def _html(self, html: str, status: int) -> web.Response:

@@ -1,4 +1,4 @@
-"""Who is signed in, where, and until when. A cookie holds a random token; only its digest is stored."""
+"""Sessions: who is signed in, where, and until when. A cookie holds a random token, of which only the digest is stored."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SQL: Final = statements(Path(__file__).with_suffix(".sql"))
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Someone who is signed in; `session` is the digest of the cookie's token."""
+    """Someone who is signed in. `session` is the digest of the cookie's token."""
 
     id: int
     login: str
@@ -34,7 +34,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class PersonSession:
-    """One of a person's sessions, as they are shown it. `code` names it in a form and is worth nothing else."""
+    """One of a person's sessions, as it is shown to them. `code` names the session in a form, and is worth nothing elsewhere."""
 
     code: str
     agent: str
@@ -44,12 +44,12 @@ class PersonSession:
 
 
 def digest_of(token: str) -> bytes:
-    """What is stored of a token. Tokens are random and long, so that a plain SHA-256 is enough."""
+    """Return the digest of a token, which is stored for it. Tokens are random and long, so a plain SHA-256 is enough."""
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
 def session_code(digest: bytes) -> str:
-    """What names a session in a form."""
+    """Return the code that names a session in a form."""
     return hashlib.sha256(b"session" + digest).hexdigest()[:20]
 
 
@@ -57,15 +57,15 @@ class Sessions:
     """The sessions in a database that has people. Methods that write raise StoreError."""
 
     def __init__(self, database: Database, now: Callable[[], datetime], token: Callable[[], str]) -> None:
-        """`token` gives a new unguessable text of at least 128 bits in URL-safe characters."""
+        """Keep sessions. `token` makes a new unguessable text of at least 128 bits in URL-safe characters."""
         self._database = database
         self._now = now
         self._token = token
         self.ended: Callable[[int], None] = lambda _: None
-        """Called with the id of a person some of whose sessions are over."""
+        """A function that is called with the id of a person some of whose sessions have ended."""
 
     async def begin(self, person: int, replaced: str | None = None, *, agent: str = "", address: str = "") -> str:
-        """A new session's token; the session of the token `replaced` ends."""
+        """Begin a session and return its token. The session of the token `replaced` ends."""
         token, now = self._token(), self._now()
         shown = " ".join(visible(agent).split())[:200]
         begun = {"digest": digest_of(token), "person": person, "now": to_us(now), "agent": shown, "address": address}
@@ -80,11 +80,11 @@ class Sessions:
         return token
 
     async def who(self, token: str) -> Person | None:
-        """Who is signed in with this token; None if nobody is, or no longer."""
+        """Return the person who is signed in with this token. Return None if nobody is, or no longer."""
         return await self.who_has(digest_of(token), seen=True)
 
     async def who_has(self, session: bytes, *, seen: bool) -> Person | None:
-        """The same by the digest of the token; `seen` keeps the session from going idle."""
+        """Return the person of a session by the digest of its token, as `who` does. `seen` keeps the session from going idle."""
         now = self._now()
         row = await self._database.read(
             lambda connection: connection.execute(_SQL["session"], {"digest": session, **_limits(now)}).fetchone()
@@ -93,12 +93,12 @@ class Sessions:
             return None
         if seen and from_us(row["seen_at"]) < now - _SEEN_EVERY:
             values = {"digest": session, "now": to_us(now)}
-            with contextlib.suppress(StoreError):  # what cannot be written can still be read
+            with contextlib.suppress(StoreError):  # the session can be read even if it cannot be written
                 await self._database.write(lambda connection: connection.execute(_SQL["see_session"], values).rowcount)
         return Person(row["id"], row["login"], row["name"], session)
 
     async def of(self, person: Person) -> list[PersonSession]:
-        """All of a person's, the last used first."""
+        """Return all sessions of a person, the last used first."""
         limits = _limits(self._now())
 
         def query(connection: sqlite3.Connection) -> list[PersonSession]:
@@ -113,17 +113,17 @@ class Sessions:
         return await self._database.read(query)
 
     async def end(self, person: Person) -> None:
-        """Sign-out."""
+        """End the session with which a person is signed in here."""
         await self._database.write(lambda connection: connection.execute(_SQL["drop_session"], {"digest": person.session}).rowcount)
         self.ended(person.id)
 
     async def end_all(self, person: Person) -> None:
-        """Sign-out everywhere, here included."""
+        """End all sessions of a person, this one included."""
         await self._database.write(lambda connection: drop_sessions(connection, person.id))
         self.ended(person.id)
 
     async def end_other(self, person: Person, code: str) -> bool:
-        """End one of a person's own by its code; False if they have none of that name."""
+        """End one of a person's own sessions by its code. Return False if they have none with this code."""
 
         def unit(connection: sqlite3.Connection) -> bool:
             rows = connection.execute(_SQL["sessions"], {"person": person.id, **_limits(self._now())}).fetchall()
@@ -139,7 +139,7 @@ class Sessions:
 
 
 def drop_sessions(connection: sqlite3.Connection, person: int, kept: bytes = b"") -> int:
-    """End a person's sessions but `kept`, within a transaction that changes their rights; returns how many. Then call `Sessions.ended`."""
+    """End a person's sessions but `kept`, in a transaction that changes their rights. Return how many. Then call `Sessions.ended`."""
     return connection.execute(_SQL["drop_sessions"], {"person": person, "kept": kept}).rowcount
 
 

@@ -1,4 +1,4 @@
-"""How a site looks: its templates, and the files that its pages need, kept in memory."""
+"""The look of a site: its templates, and the files that its pages need, kept in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; cha
 
 
 class File:
-    """A file of a site; its address changes with its content."""
+    """A file of a site. Its address changes with its content."""
 
     def __init__(self, path: Path) -> None:
         self.data = path.read_bytes()
@@ -23,9 +23,9 @@ class File:
 
 
 class Theme:
-    """Templates and files of one site, from the folders `templates` and `static` in `folder`.
+    """The templates and files of one site, from the folders `templates` and `static` in `folder`.
 
-    Its templates extend `page.html` of this package, which holds what a page may not lack. `error.html` is shown for errors, with
+    Its templates extend `page.html` of this package, which holds what no page may lack. `error.html` is shown for errors, with
     `status`, `heading` and `advice`.
     """
 
@@ -38,7 +38,7 @@ class Theme:
         words: Mapping[str, Any],
         now: Callable[[], datetime],
     ) -> None:
-        """`root` is where the site stands, like `/chirp`; `words` are known to every template."""
+        """Load a site's templates and files. `root` is the path of the site, like `/chirp`. `words` are known to every template."""
         self.root = root
         self.files = {path.name: File(path) for path in sorted((folder / "static").iterdir()) if path.suffix in _TYPES}
         self._now = now
@@ -53,7 +53,7 @@ class Theme:
         self._templates.globals |= {"static": self._address, **words}
 
     def render(self, template: str, **values: Any) -> str:
-        """A template, filled in."""
+        """Fill in a template."""
         return self._templates.get_template(template).render(values)
 
     def _address(self, name: str) -> str:
@@ -67,9 +67,9 @@ class Theme:
 
 
 def ago(moment: datetime, now: datetime, *, long: bool = False) -> str:
-    """How long ago: `5 min`, or `5 min ago` if `long`; beyond a week the date.
+    """Say how long ago a moment is: `5 min`, or `5 min ago` if `long`; beyond a week, its date.
 
-    feed.js says the same in the reader's own time zone, `long` for elements of the class `ago`.
+    feed.js says the same in the reader's own time zone, with `long` for elements of the class `ago`.
     """
     seconds = (now - moment).total_seconds()
     if seconds < 60:
@@ -81,10 +81,10 @@ def ago(moment: datetime, now: datetime, *, long: bool = False) -> str:
 
 
 def absolute(moment: datetime) -> str:
-    """The whole instant, for the tooltip."""
+    """Write the whole instant, for the tooltip."""
     return f"{moment:%A} {moment.day} {moment:%B %Y, %H:%M} UTC"
 
 
 def hue(code: str) -> int:
-    """Which of eight colours stands for this channel or person: always the same."""
+    """Choose one of eight colours for a channel or person. It is always the same for one code."""
     return hashlib.sha256(code.encode()).digest()[0] % 8

@@ -9,11 +9,11 @@ import socket
 import stat
 from pathlib import Path
 
-_UNREAD_MS = 30_000  # how long an answer may wait for a client that does not read it
+_UNREAD_MS = 30_000  # milliseconds that an answer may wait for a client that does not read it
 
 
 def reachable(address: str) -> str:
-    """`http://host:port` at which a client on this machine reaches who listens on `address`; a unix socket has no address of its own."""
+    """Return the `http://host:port` of a server on `address` for a client on this machine; `http://localhost` for a unix socket."""
     if address.startswith("/"):
         return "http://localhost"
     host, _, port = address.rpartition(":")
@@ -21,7 +21,7 @@ def reachable(address: str) -> str:
 
 
 def parse_listen(listen: str) -> tuple[str, int]:
-    """`127.0.0.1:8080` or `[::1]:8080` as host and port; raises OSError saying what is expected."""
+    """Split `127.0.0.1:8080` or `[::1]:8080` into host and port. Raises OSError that says what is expected."""
     host, colon, port = listen.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535 or not host.strip("[]") or (":" in host and not bracketed):
@@ -31,7 +31,7 @@ def parse_listen(listen: str) -> tuple[str, int]:
 
 def written(listening: asyncio.Server) -> str:
     for bound in listening.sockets:
-        # Linux only, as is this daemon's service unit: an answer nobody reads must not hold a connection for ever.
+        # Linux only, like this daemon's service unit. An answer that nobody reads must not hold a connection for ever.
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
     host, port = listening.sockets[0].getsockname()[:2]
@@ -52,7 +52,7 @@ def why(error: OSError) -> str:
 
 
 def bind_unix(path: Path) -> socket.socket:
-    """A bound socket of mode 0600, in place of a stale file whose owner is gone. It does not listen yet."""
+    """Bind a socket of mode 0600, in place of a stale file whose owner is gone. It does not listen yet. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise OSError(errno.EEXIST, "a file that is not a socket is in the way; remove it or give another path")
@@ -61,7 +61,7 @@ def bind_unix(path: Path) -> socket.socket:
             try:
                 probe.connect(str(path))
             except ConnectionRefusedError:
-                path.unlink()  # nobody listens: its process ended without cleaning up
+                path.unlink()  # nobody listens: the process of this socket ended without cleaning up
             except TimeoutError:
                 raise OSError(errno.EADDRINUSE, "busy") from None
             else:

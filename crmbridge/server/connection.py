@@ -13,29 +13,29 @@ from aiohttp.web_request import BaseRequest
 if TYPE_CHECKING:
     from crmbridge.server.server import Server
 
-_FIRST_BYTE = 10.0  # seconds a new connection may say nothing
-_IDLE = 30.0  # seconds a keep-alive connection may say nothing
+_FIRST_BYTE = 10.0  # seconds that a new connection may be silent
+_IDLE = 30.0  # seconds that a keep-alive connection may be silent
 _LINGER = 2.0  # seconds in which the rest of a refused body is read and dropped, so that the answer still arrives
 HEADERS = {"Server": "crmbridge", "X-Content-Type-Options": "nosniff"}
 NO_PAGE = {"Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"}
-"""What a browser is told of an answer that says nothing of itself: it is no page, and belongs in none."""
+"""Headers for an answer that sets none itself: they tell a browser that it is no page, and belongs in none."""
 _SHORT = {**HEADERS, **NO_PAGE, "Content-Length": "0", "Connection": "close"}
 _TOO_SLOW = "\r\n".join(("HTTP/1.1 408 Request Timeout", *map(": ".join, _SHORT.items()), "", "")).encode()
 _log = logging.getLogger(__name__)
 
 
 def refusal(status: int, message: str) -> web.Response:
-    """A one-line answer after which the connection closes: what follows a bad request cannot be trusted."""
+    """Make a one-line answer after which the connection closes. What follows a bad request cannot be trusted."""
     answer = web.Response(status=status, text=" ".join(message.split())[:500] + "\n")
     answer.force_close()
     return answer
 
 
 class Connection(web.RequestHandler):
-    """aiohttp's connection, which also knows when the request under way began.
+    """A connection of aiohttp that also knows when the present request began.
 
-    The private names of aiohttp used here (`_request_count`, `_messages`, `_waiter`) are held by
-    tests/unit/test_server.py: a dribbled head, a dribbled body, and a stop with requests under way.
+    The private names of aiohttp that are used here (`_request_count`, `_messages`, `_waiter`) are proved by
+    tests/unit/test_server.py: a head that comes byte by byte, such a body, and a stop with requests under way.
     """
 
     __slots__ = ("_body", "_head_timer", "_owner", "_silence_timer", "deadline", "origin")
@@ -57,9 +57,9 @@ class Connection(web.RequestHandler):
         self._silence_timer: asyncio.TimerHandle | None = None
         self._body: StreamReader | None = None
         self.origin = ""
-        """Where it comes from; empty for those that may have all: trusted proxies, and a unix socket."""
+        """The address that it comes from, or its network. Empty for trusted proxies and a unix socket, which may have all connections."""
         self.deadline = 0.0
-        """Loop time by which the request under way must be complete."""
+        """The loop time by which the present request must be complete."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.origin = self._owner.origin_of(transport.get_extra_info("peername"))
@@ -99,7 +99,7 @@ class Connection(web.RequestHandler):
         super().data_received(data)
         if self._request_count != seen:
             self._stop_head_timer()
-            # The reader of the last request in this piece: until it ends, what arrives is body.
+            # The reader of the last request in this piece: until it ends, the data that arrives is body.
             self._body = self._messages[-1][1] if self._messages else None
         elif data and not in_body and self._head_timer is None and self.transport is not None:
             self._head_timer = self._loop.call_at(self.deadline, self._head_too_slow)
@@ -125,7 +125,7 @@ class Connection(web.RequestHandler):
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """aiohttp's answer to what it could not parse, without an echo of it and without a traceback."""
+        """Answer a request that aiohttp could not parse, without an echo of the request and without a traceback."""
         _log.debug("request not understood", extra={"server": self._owner.name, "error": type(exc).__name__})
         if request.writer.output_size > 0:
             raise ConnectionError("an answer had begun")
@@ -135,7 +135,7 @@ class Connection(web.RequestHandler):
 
 
 class TurnedAway(asyncio.Protocol):
-    """A connection that comes too late: closed at once."""
+    """A connection that comes when the server is stopping. It is closed at once."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()

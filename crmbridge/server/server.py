@@ -1,8 +1,8 @@
 """The HTTP server behind hooks, admin and feed: aiohttp's strict parser, with the absolute deadlines that it lacks.
 
-aiohttp keeps a dribbled request open for as long as bytes trickle in; here a request must be complete `request_deadline`
-seconds after its first byte, head and body together. Bodies are never decompressed, a request that states its length
-in two ways is refused, and an answer never says more than one line about what went wrong.
+aiohttp keeps a request open for as long as single bytes trickle in. Here a request must be complete, head and body together,
+`request_deadline` seconds after its first byte. Bodies are never decompressed. A request that states its length in two ways
+is refused. And an answer never says more than one line about what went wrong.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _log = logging.getLogger(__name__)
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-# --- what every request passes ----------------------------------------------------------------
+# --- what every request passes through --------------------------------------------------------
 
 
 def _guarded(answering: Answering) -> Answering:
-    """`answering` with its errors as answers; a wrapper of each route, for aiohttp's middlewares cost more on every request."""
+    """Turn the errors of `answering` into answers. Each route is wrapped in this, for aiohttp's middlewares cost more on every request."""
 
     async def guarded(request: web.Request) -> web.StreamResponse:
         try:
@@ -57,10 +57,10 @@ def _guarded(answering: Answering) -> Answering:
 
 
 async def read_body(request: web.Request, limit: int | None = None) -> bytes:
-    """The whole body, at most `limit` bytes (default: the server's `max_body`).
+    """Read the whole body, at most `limit` bytes (default: the server's `max_body`).
 
-    Raises InvalidRequest: 413 too large, also while a chunked body still arrives; 415 compressed; 408 not complete
-    within the server's deadline; 400 malformed or cut off.
+    Raises InvalidRequest: 413 if the body is too large, also while a chunked one still arrives; 415 if it is compressed; 408 if it is
+    not complete within the server's deadline; 400 if it is malformed or cut off.
     """
     if any(encoding.strip().lower() != "identity" for encoding in request.headers.getall("Content-Encoding", ())):
         raise InvalidRequest("send the body without Content-Encoding", 415)
@@ -98,13 +98,13 @@ async def _collect(request: web.Request, content: StreamReader, most: int) -> by
 
 
 def client_of(request: web.Request) -> str:
-    """The address of who asks, also behind a trusted proxy; empty if it is not known."""
+    """Return the address of the client, also behind a trusted proxy. Empty if it is not known."""
     return client(request.remote or "", request.headers.getall("X-Forwarded-For", ()), request.app[_SERVER].trusted)
 
 
 @contextlib.contextmanager
 def streaming(request: web.Request) -> Iterator[None]:
-    """Marks an endless answer: `Server.stop` ends the block at once, as if it had ended by itself."""
+    """Mark an endless answer: `Server.stop` ends the block at once, as if it had ended by itself."""
     server = request.app[_SERVER]
     task = asyncio.current_task()
     assert task is not None
@@ -143,9 +143,9 @@ class Server:
         self.max_connections = max_connections
         self.max_per_origin = max_per_origin
         self.trusted: Sequence[Network] = [network(one) for one in trusted]
-        """Proxies that say whom they speak for; they may have all connections."""
+        """Proxies that say whom they speak for. They may have all connections."""
         self.connections: dict[Connection, None] = {}
-        """In the order in which they began."""
+        """The open connections, in the order in which they began."""
         self.origins: Counter[str] = Counter()
         self.streams: set[asyncio.Task[Any]] = set()
         self._metrics = metrics
@@ -172,14 +172,14 @@ class Server:
             answer.headers["Connection"] = "close"  # aiohttp has written its own headers already
 
     def origin_of(self, peer: Any) -> str:
-        """The address of a peer, or its /64; empty for a trusted proxy and for a unix socket."""
+        """Return the address of a peer, or its /64. Empty for a trusted proxy and for a unix socket."""
         address = str(peer[0]) if isinstance(peer, tuple) and peer else ""
         return "" if not address or among(address, self.trusted) else neighbourhood(address)
 
     def admit(self, new: Connection) -> bool:
-        """Room for one more connection, if need be in place of one that asks nothing: the place with the most of them goes first.
+        """Make room for one more connection, if need be in place of one that asks nothing. Return whether there is room.
 
-        Nobody who sends nothing keeps others out, from one address or from many.
+        The origin with the most connections loses one first. So clients that send nothing, from one address or many, keep nobody out.
         """
         if new.origin and self.origins[new.origin] >= self.max_per_origin:
             idle = [one for one in self.connections if one.origin == new.origin and one.idle]
@@ -198,7 +198,7 @@ class Server:
         self.origins[new.origin] += 1
 
     def leave(self, old: Connection) -> None:
-        """Count it no more."""
+        """Count a connection no more."""
         if old in self.connections:
             del self.connections[old]
             self.origins[old.origin] -= 1
@@ -207,18 +207,18 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Where it listens: `host:port` with the real port, or the path of a unix socket."""
+        """Where the server listens: `host:port` with the real port, or the path of a unix socket."""
         return self._address
 
     @property
     def url(self) -> str:
-        """`http://host:port`, as a client on this machine reaches it; a unix socket has no address of its own."""
+        """`http://host:port` as a client on this machine reaches the server; `http://localhost` for a unix socket."""
         return reachable(self._address)
 
     async def start(self, listen: str) -> None:
         """Listen on `HOST:PORT` (port 0: any free one), `[::1]:8080`, or the absolute path of a unix socket (mode 0600).
 
-        Raises OSError, saying what to do, if the address is malformed, taken or not ours to use.
+        Raises OSError that says what to do, if the address is malformed, taken or not ours to use.
         """
         runner = web.AppRunner(self._app, access_log=None, handle_signals=False)
         await runner.setup()
@@ -263,7 +263,7 @@ class Server:
                 break
             await asyncio.sleep(0.01)
         if runner.server is not None:
-            await runner.server.shutdown(0.1)  # zero would mean for ever
+            await runner.server.shutdown(0.1)  # zero would mean no limit
         await runner.cleanup()
         if self._socket_file is not None:
             remove_socket(*self._socket_file)

@@ -1,4 +1,4 @@
-"""Troubles told to who looks after crmbridge: once when they begin and once when they end, through crmbridge's own outbox."""
+"""Alerts: troubles told to the people who look after crmbridge, once at their begin and once at their end, through the outbox."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from crmbridge.store.terms import NewDelivery, Selection
 from crmbridge.troubles.trouble import Severity, Trouble
 
 RULE: Final = "alerts"
-"""What these messages say of the rule they come from."""
+"""The rule that these messages name as their own."""
 _LONGEST, _MOST = 400, 20  # characters of a trouble, troubles of a message
 _log = logging.getLogger(__name__)
 
 
 class Alerts:
-    """Compares what is wrong with what people know."""
+    """A comparison of what is wrong with what people were told."""
 
     def __init__(self, store: Store, network: Network, *, now: Callable[[], datetime], recorded: Callable[[set[str]], None]) -> None:
-        """`recorded` hears which destination has a message."""
+        """Tell of troubles through `store`. `recorded` is called with the destination that has a new message."""
         self.heartbeat = ""
-        """Why the last sign of life was not taken; empty if it was."""
+        """The reason why the last heartbeat was not taken. Empty if it was."""
         self._told: dict[str, Severity] = {}
-        """How bad people think it is."""
+        """The severity of each trouble as people were told it."""
         self._store = store
         self._now = now
         self._recorded = recorded
         self._client = Client(network, connections=1)
 
     async def look(self, troubles: Sequence[Trouble], model: AlertsModel) -> None:
-        """Tell of what began and what ended since the last look. Raises StoreError."""
+        """Tell of the troubles that began and ended since the last look. Raises StoreError."""
         now = self._now()
         told = await self._store.alerts()
         there = {one.name for one in troubles if one.failing}
@@ -55,17 +55,17 @@ class Alerts:
             self._recorded({model.to})
 
     def _news(self, one: Trouble, told: Collection[str]) -> bool:
-        """Whether people do not know it, or know it as what may end by itself."""
+        """Say whether people do not know of this trouble, or were told that it may end by itself."""
         return one.name not in told or (one.severity is Severity.ERROR and self._told.get(one.name) is Severity.WARNING)
 
     async def waiting_since(self) -> datetime | None:
-        """Since when the oldest message to who looks after us waits; None if none does."""
-        open_states = (State.QUEUED, State.SENDING, State.HELD, State.UNKNOWN)  # dead ones are a trouble of their own
+        """Return since when the oldest alert waits. Return None if none waits."""
+        open_states = (State.QUEUED, State.SENDING, State.HELD, State.UNKNOWN)  # dead alerts are a trouble of their own
         found = await self._store.select(open_states, Selection(rule=RULE), limit=1, oldest=True)
         return found[0].accepted_at if found else None
 
     async def beat(self, model: AlertsModel) -> None:
-        """Read the heartbeat's address: all is well, and somebody else notices when this stops."""
+        """Send a heartbeat: request its address while all is well, so that somebody else notices when this stops."""
         if model.heartbeat is None:
             return
         try:
@@ -77,12 +77,12 @@ class Alerts:
             _log.warning("the heartbeat was not taken", extra={"reason": self.heartbeat})
 
     async def close(self) -> None:
-        """Close connections."""
+        """Close the connections."""
         await self._client.close()
 
 
 def _lasts(one: Trouble, now: datetime, model: AlertsModel) -> bool:
-    """Whether people should hear of it already: what may end by itself is given some time to."""
+    """Say whether a trouble lasts long enough for people to hear of it. A trouble that may end by itself is given time to do so."""
     return one.severity is Severity.ERROR or one.since is None or now - one.since >= model.after
 
 

@@ -1,4 +1,4 @@
-"""From what a daemon knows of its parts to what is wrong. Pure: the clock is among the facts."""
+"""The step from what a daemon knows of its parts to what is wrong. Pure: the clock is among the facts."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from crmbridge.troubles.facts import DestinationFacts, DestinationState, Facts, 
 from crmbridge.troubles.trouble import Code, Severity, Trouble
 
 LOW_DISK: Final = 100 * 1024 * 1024
-"""Bytes; below that people are told while there is still time."""
+"""Free bytes below which people are told, while there is still time."""
 LATELY: Final = timedelta(minutes=10)
-"""How long something that happened once is told of."""
+"""How long a single event is told of."""
 LASTING: Final = timedelta(days=1)
-"""How long a value that could not be read is told of, where none came since."""
-_POLLS: Final = 10  # intervals without a good poll, before a source that does not fail is stalled
+"""How long an unread value is told of, if no new one comes."""
+_POLLS: Final = 10  # intervals without a good poll, before a source that reports no failure counts as stalled
 _STALLED: Final = timedelta(minutes=5)
-_REFUSALS: Final = 3  # webhooks refused since one was accepted: one may be a stranger's
+_REFUSALS: Final = 3  # webhooks that are refused before people are told: a single one may come from a stranger
 
 _ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
 
 def find(facts: Facts) -> list[Trouble]:
-    """All that is wrong, the worst first."""
+    """List all that is wrong, the worst first."""
     order = list(Severity)
     found = [*_daemon(facts), *_orders(facts), *_sources(facts), *_destinations(facts), *_messages(facts), *_telling(facts)]
     return sorted(found, key=lambda one: order.index(one.severity))
 
 
 def failing(troubles: list[Trouble]) -> bool:
-    """Whether something of it needs anybody's attention."""
+    """Say whether any of these troubles needs somebody's attention."""
     return any(one.failing for one in troubles)
 
 

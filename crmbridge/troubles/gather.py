@@ -1,4 +1,4 @@
-"""The facts of sources and destinations, from the parts that work for them."""
+"""The facts of sources and destinations, gathered from the parts that work for them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ def source(
     began: datetime,
     expect: timedelta | None,
 ) -> SourceFacts:
-    """One source. `began`: since when this process reads it; `news`: when something of it was new last; `repeated`: how
-    often it said something once more."""
+    """Gather the facts of one source.
+
+    `began`: since when this process reads it. `news`: when something of it was last new. `repeated`: how often it sent something again.
+    """
     read = overview.sources.get(name)
     failing = poller.state.failures if poller else 0
     unread = desk.last_error if desk and desk.failures else ""
@@ -76,7 +78,7 @@ def source(
 
 
 def destination(name: str, type_: str, publisher: Publisher | None, overview: Overview, now: datetime) -> DestinationFacts:
-    """One destination; without a publisher it is being exchanged."""
+    """Gather the facts of one destination. Without a publisher, the destination is being exchanged."""
     oldest, counts = overview.oldest.get(name), overview.counts(name)
     if publisher is None:
         return DestinationFacts(name=name, type=type_, state=DestinationState.STARTING, oldest_queued=oldest, counts=counts)
@@ -96,7 +98,7 @@ def destination(name: str, type_: str, publisher: Publisher | None, overview: Ov
 
 
 def gone(name: str, overview: Overview) -> DestinationFacts:
-    """A destination that is no longer configured, for which something waits or died."""
+    """Gather the facts of a destination that is no longer configured, but for which something waits or died."""
     words = "not configured: put it back, and what waits goes out"
     return DestinationFacts(
         name=name, type="-", state=DestinationState.GONE, words=words, oldest_queued=overview.oldest.get(name), counts=overview.counts(name)
@@ -109,7 +111,7 @@ def _failure(health: Health) -> str:
 
 
 def _state(name: str, health: Health, now: datetime) -> tuple[DestinationState, str, datetime | None, datetime | None]:
-    """State, words, since when, until when."""
+    """Return the state of a destination, its words, since when it holds, and until when."""
     if health.silenced:
         state = DestinationState.PAUSED if health.silenced.by_hand else DestinationState.SILENT
         return state, health.silenced.words, health.silenced.since, None

@@ -1,4 +1,4 @@
-"""The daemon's own pulse: do the clocks agree, and does the loop get around? Told of by what it sees, once a second."""
+"""The daemon's own pulse: do the clocks agree, and does the loop go round? It is looked at once a second."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Final
 from crmbridge.troubles.facts import Happened
 
 CLOCK_JUMP: Final = 5.0
-"""Seconds by which wall and monotonic clock may differ between two looks."""
+"""The seconds by which wall and monotonic clock may differ between two looks."""
 HELD: Final = 1.0
-"""Seconds that a look may be late before it is told of: then nobody was answered meanwhile."""
+"""The seconds by which a look may be late. A later one is told of: nobody was answered in the meantime."""
 
 
 class Pulse:
-    """Compares two looks."""
+    """A comparison of two looks at the clocks."""
 
     def __init__(self, now: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
         self.clock: Happened | None = None
         """The last jump of the wall clock."""
         self.loop: Happened | None = None
-        """When the loop was held last, and for how long."""
+        """When the loop was last held up, and for how long."""
         self._now = now
         self._monotonic = monotonic
         self._wall, self._tick = now(), monotonic()
 
     def reset(self) -> None:
-        """It begins now."""
+        """Begin anew at this moment."""
         self._wall, self._tick = self._now(), self._monotonic()
 
     def look(self, expected: float) -> timedelta:
-        """`expected` seconds should have passed since the last look; returns by how much the wall clock jumped, mostly not at all."""
+        """Look at the clocks `expected` seconds after the last look. Return by how much the wall clock jumped, mostly not at all."""
         wall, tick = self._now(), self._monotonic()
         passed = tick - self._tick
         drift = (wall - self._wall).total_seconds() - passed

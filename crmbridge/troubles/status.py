@@ -1,4 +1,4 @@
-"""Everything for the person on call, as JSON values; and the gauges. Pure but for those."""
+"""Everything for the person on call, as JSON values, and the gauges. All of it but the gauges is pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STILL: Final = frozenset({DestinationState.PAUSED, DestinationState.REFUSED, De
 
 
 def shown(facts: Facts, troubles: Sequence[Trouble]) -> dict[str, Any]:
-    """Sources, destinations, what waits, what is wrong. `ok` says whether nothing needs anybody."""
+    """Show sources, destinations, what waits and what is wrong. `ok` says that nothing needs anybody."""
     return {
         "ok": not failing(list(troubles)),
         "troubles": [one.shown() for one in troubles],
@@ -57,7 +57,7 @@ def _moment(at: datetime | None) -> str | None:
 
 
 def set_gauges(metrics: Metrics, facts: Facts, troubles: Sequence[Trouble]) -> None:
-    """Bring the gauges up to what is."""
+    """Set the gauges to the present facts."""
     metrics.begin([one.name for one in facts.sources], [one.name for one in facts.destinations], [*Sighting])
     for source in facts.sources:
         for waits in ("interpretation", "person"):

@@ -1,4 +1,4 @@
-"""One thing that is wrong: what, how bad, since when, what it is about, and what to do."""
+"""One trouble: what is wrong, how bad it is, since when, what it is about, and what to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Severity(StrEnum):
-    """How bad it is."""
+    """How bad a trouble is."""
 
     ERROR = "error"  # it waits for a person; people are told at once
     WARNING = "warning"  # it may end by itself; people are told when it lasts
@@ -99,36 +99,36 @@ _FAMILIES = {
         "destination",
     ),
 }
-"""Ways in which one thing is unwell."""
+"""Codes for ways in which one and the same thing is unwell, by the name that they share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """One trouble. `about` names a source, destination or rule; empty for the daemon itself."""
+    """One trouble. `about` names a source, destination or rule; it is empty for the daemon itself."""
 
     code: Code
     severity: Severity
     about: str
     what: str
-    """A sentence for people."""
+    """A sentence for people that says what is wrong."""
     do: str
-    """The command that ends it, or that shows what must be mended."""
+    """The command that ends the trouble, or that shows what must be mended."""
     count: int = 1
     since: datetime | None = None
-    """None until somebody who remembers says it."""
+    """Since when the trouble is there. None until `Memory` fills it in."""
 
     @property
     def name(self) -> str:
-        """The same for as long as the trouble lasts: a source that fails in one way and then in another fails all the time."""
+        """The name of the trouble, the same as long as it lasts: a source that fails in one way and then in another fails all the time."""
         return f"{_FAMILIES.get(self.code, self.code)} {self.about}".rstrip()
 
     @property
     def failing(self) -> bool:
-        """Whether it needs anybody's attention."""
+        """Whether the trouble needs somebody's attention."""
         return self.severity is not Severity.NOTE
 
     def shown(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the trouble as JSON."""
         return {
             "code": self.code.value,
             "severity": self.severity.value,

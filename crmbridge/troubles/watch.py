@@ -1,4 +1,4 @@
-"""Remembers since when each trouble is there."""
+"""The memory of since when each trouble is there."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Memory:
     """One daemon's memory of its troubles."""
 
     def __init__(self, told: Mapping[str, datetime] | None = None) -> None:
-        """`told`: what people were told of before, by name, with since when."""
+        """Begin with what people were told of before: `told` holds since when, by the name of the trouble."""
         self._since = dict(told or {})
         self.last: list[Trouble] = []
-        """What the last look found."""
+        """The troubles that the last look found."""
 
     def look(self, facts: Facts) -> list[Trouble]:
-        """All troubles, each with its beginning: as the facts have it, else when it was found first."""
+        """Find all troubles, each with its beginning: as the facts have it, else when it was first found."""
         found = [replace(one, what=redact(one.what), since=one.since or self._since.get(one.name, facts.now)) for one in find(facts)]
         self._since = {one.name: one.since for one in found if one.since}
         self.last = found

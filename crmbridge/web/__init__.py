@@ -1,1 +1,1 @@
-"""What crmbridge shows of itself over HTTP: hooks and health for the outside, metrics and the admin API for its people."""
+"""What crmbridge shows over HTTP: hooks and health for the outside, metrics and the admin API for its operators."""

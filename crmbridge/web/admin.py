@@ -1,6 +1,6 @@
-"""The admin API: health, metrics, and every verb of the desk as POST /api/v1/<verb> with JSON arguments.
+"""The admin API: metrics, and every verb as POST /api/v1/<verb> with JSON arguments.
 
-On a unix socket that only its owner can open it asks for no password; at an address everyone needs the token (RFC 6750).
+A unix socket that only its owner can open asks for no password. At an address, everyone needs the token (RFC 6750).
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ _log = logging.getLogger("crmbridge.security")
 
 
 def admin_routes(desk: Verbs, exposition: Callable[[], Awaitable[bytes]], token: Callable[[], str] | None = None) -> list[web.RouteDef]:
-    """What a verb raises as a CrmbridgeError or ValueError is answered 409 with its words. `token` is read for each request."""
+    """Make the routes of the admin API. A CrmbridgeError or ValueError of a verb is answered 409 with its words.
+
+    `token` is read anew for each request.
+    """
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=await exposition(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
@@ -47,7 +50,7 @@ def admin_routes(desk: Verbs, exposition: Callable[[], Awaitable[bytes]], token:
 
 
 def _known(answering: Answering, token: Callable[[], str] | None) -> Answering:
-    """`answering` for those who show the token; a browser on another site cannot."""
+    """Let only those who show the token reach `answering`. A browser on another site cannot show it."""
     if token is None:
         return answering
 
@@ -62,7 +65,7 @@ def _known(answering: Answering, token: Callable[[], str] | None) -> Answering:
 
 
 def _actor(request: web.Request) -> Actor:
-    """Who asks: the name they go by, and what the door proves of them."""
+    """Return the actor behind a request: the name they go by, and what the door proves of them."""
     name = unquote(request.headers.get(ACTOR, ""), errors="replace")
     connection = request.transport.get_extra_info("socket") if request.transport else None
     if connection is not None and connection.family == socket.AF_UNIX:
@@ -72,7 +75,10 @@ def _actor(request: web.Request) -> Actor:
 
 
 def _user_of(connection: Any) -> str:
-    """The user of the process at the other end of a unix socket, as the kernel knows it (unix(7), SO_PEERCRED); empty if it says none."""
+    """Return the user of the process at the other end of a unix socket, as the kernel knows it (unix(7), SO_PEERCRED).
+
+    Empty if the kernel does not tell.
+    """
     if not hasattr(socket, "SO_PEERCRED"):
         return ""
     size = struct.calcsize("iII")
@@ -81,7 +87,7 @@ def _user_of(connection: Any) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _user_name(uid: int) -> str:
-    """Kept: the directory of users may be far away."""
+    """Return the name of a user by number. Results are cached, for the directory of users may be far away."""
     with contextlib.suppress(KeyError):
         return pwd.getpwuid(uid).pw_name
     return f"number {uid}"

@@ -1,4 +1,4 @@
-"""The outside's door: /hooks/<source>, and health."""
+"""The door for the outside: /hooks/<source>, and health."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crmbridge.server import read_body
 
 
 def hook_routes(webhooks: Webhooks, now: Callable[[], datetime]) -> list[web.RouteDef]:
-    """Receive webhooks, and the handshakes before them; what is wrong with one is answered with its status, by the server's guard."""
+    """Make the routes that receive webhooks, and the handshakes before them. The server's guard answers InvalidRequest with its status."""
 
     async def receive(request: web.Request) -> web.Response:
         return _answered(await webhooks.receive(request.match_info["source"], _asked(request, await read_body(request), now())))
@@ -53,9 +53,9 @@ def _answered(reply: Reply) -> web.Response:
 
 
 def health_routes(ready: Callable[[], str], degraded: Callable[[], int] = lambda: 0) -> list[web.RouteDef]:
-    """/healthz: the process answers. /readyz: it can take in; `ready` gives the reason why not, empty if it can.
+    """Make the routes of health. /healthz: the process answers. /readyz: it can take in; else `ready` returns the reason why not.
 
-    `degraded`: how many troubles need somebody. That many leave it ready: many CRMs never send a webhook again.
+    `degraded` is the number of troubles that need somebody. With troubles it is still ready, for many CRMs never send a webhook again.
     """
 
     async def healthz(_: web.Request) -> web.Response:
