@@ -18,7 +18,7 @@ __all__ = ["cli", "main"]
 
 
 def main() -> None:
-    """The console script."""
+    """Run the command line. This is the console script."""
     try:
         cli(standalone_mode=True)
     except ConfigError as error:

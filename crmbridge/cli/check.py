@@ -104,7 +104,7 @@ def test(path: Path, only: str | None) -> None:
 @config_option
 @output_option
 def render(change: Any, path: Path, output: str) -> None:
-    """What would be said for CHANGE, without saying it.
+    """Show what would be said for CHANGE, without saying it.
 
     CHANGE is a JSON file (- for standard input): {"source": "crm", "record": "Opportunity", "id": "006",
     "event": "updated", "fields": {...}, "before": {...}, "url": "https://..."}.
@@ -171,7 +171,7 @@ def _rendered(data: dict[str, Any]) -> Iterator[str]:
 
 
 def _too_long(config: Config) -> list[dict[str, Any]]:
-    """The steps that a record with long texts makes longer than their network takes, though what may be shortened is."""
+    """List the steps whose text is too long for their network when a record has long texts, even after what may be shortened was."""
     found: list[dict[str, Any]] = []
     for rule in config.rules:
         for step in rule.steps:
@@ -182,7 +182,7 @@ def _too_long(config: Config) -> list[dict[str, Any]]:
 
 
 def _overfull(config: Config) -> list[dict[str, Any]]:
-    """What a destination would refuse in the layout of a step, for such a record."""
+    """List what a destination would refuse in the layout of a step, for a record with long texts."""
     found: list[dict[str, Any]] = []
     for rule in config.rules:
         for step in rule.steps:
@@ -238,18 +238,18 @@ def _change(raw: Any, config: Config) -> ChangeEvent:
 
 
 _PASSWORD: Final = re.compile(r"(://[^/@:\s\"]*:)[^@/\s\"]+@")
-"""In an address, like that of a proxy."""
+"""The password in an address, like that of a proxy."""
 
 
 @click.group()
 def config() -> None:
-    """The configuration itself."""
+    """Show the configuration itself."""
 
 
 @config.command("show")
 @config_option
 def config_show(path: Path) -> None:
-    """The configuration with all defaults, as JSON; secrets show only where they come from."""
+    """Show the configuration with all defaults, as JSON; secrets show only where they come from."""
     loaded = load(path, secrets=False)
     data = loaded.model.model_dump(mode="json", by_alias=True, exclude={"sources", "destinations", "rules"})
     data["sources"] = {name: _options(one.options) for name, one in loaded.sources.items()}
@@ -270,7 +270,7 @@ def _options(options: Any) -> dict[str, Any]:
 
 @config.command("reference")
 def config_reference() -> None:
-    """Every key with its sentence and default."""
+    """Print every key with its sentence and default."""
     from crmbridge.config.reference import reference
 
     say(reference(), nl=False)
@@ -278,7 +278,7 @@ def config_reference() -> None:
 
 @click.command()
 def schema() -> None:
-    """The JSON Schema of the configuration, for editors."""
+    """Print the JSON Schema of the configuration, for editors."""
     from crmbridge.config.reference import json_schema
 
     say(json.dumps(json_schema(), indent=2, ensure_ascii=False))
@@ -288,7 +288,7 @@ def schema() -> None:
 @click.argument("destination", required=False)
 @config_option
 def manifest(destination: str | None, path: Path) -> None:
-    """The manifest from which the vendor makes the app of DESTINATION, with exactly the rights that the rules need.
+    """Print the manifest from which the vendor makes the app of DESTINATION, with exactly the rights that the rules need.
 
     Without DESTINATION: of the one destination whose vendor takes a manifest.
     """
@@ -306,7 +306,7 @@ def manifest(destination: str | None, path: Path) -> None:
 @click.command()
 @output_option
 def connectors(output: str) -> None:
-    """The sources and destinations that are installed; `crmbridge doc NAME` tells more of one."""
+    """List the sources and destinations that are installed; `crmbridge doc NAME` tells more of one."""
     from crmbridge import registry
 
     found = [
@@ -342,10 +342,10 @@ def doc(name: str | None) -> None:
         page = Path(sys.modules[registry.module(kind, name)].__file__ or "").with_name("README.md")
         if page.is_file():
             _page(page)
-        else:  # of another distribution, which need not bring a page
+        else:  # a connector of another distribution, which need not bring a page
             say(f"{kind[:-1]} {name}: {connector.summary}\n\n{option_table(connector)}\n")
 
 
 def _page(path: Path) -> None:
-    """A page without the marks between which its tables are generated."""
+    """Print a page without the marks between which its tables are generated."""
     say(re.sub(r"<!--.*?-->\n?", "", path.read_text(encoding="utf-8"), flags=re.DOTALL))

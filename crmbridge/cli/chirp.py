@@ -16,16 +16,16 @@ from crmbridge.config.load import load
 
 @click.group()
 def chirp() -> None:
-    """The embedded feed."""
+    """Manage the embedded feed."""
 
 
 @chirp.group()
 def user() -> None:
-    """The people who may sign in."""
+    """Manage the people who may sign in."""
 
 
 def _call(path: Path, verb: str, **arguments: Any) -> Any:
-    """Through the running daemon, or on the feed's database if none runs."""
+    """Carry a verb out through the running daemon, or on the feed's database if none runs."""
     config = load(path, secrets=False)
     if not config.embeds_feed:
         raise Failure("this configuration has no embedded feed: a destination of type chirp without a url")
@@ -64,7 +64,7 @@ async def _locally(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
 @click.password_option(help="Asked for if not given; CRMBRIDGE_PASSWORD in the environment works too.", envvar="CRMBRIDGE_PASSWORD")
 @config_option
 def user_add(login: str, name: str | None, password: str, path: Path) -> None:
-    """A new person."""
+    """Add a person."""
     _call(path, "user_add", login=login, name=name or login, password=password)
     say(f"{login} can sign in")
 
@@ -74,7 +74,7 @@ def user_add(login: str, name: str | None, password: str, path: Path) -> None:
 @click.password_option(envvar="CRMBRIDGE_PASSWORD")
 @config_option
 def user_password(login: str, password: str, path: Path) -> None:
-    """A new password; every session of that person ends."""
+    """Set a new password; every session of that person ends."""
     _call(path, "user_password", login=login, password=password)
     say("changed")
 
@@ -93,7 +93,7 @@ def user_remove(login: str, path: Path) -> None:
 @config_option
 @output_option
 def user_list(path: Path, output: str) -> None:
-    """Everyone who may sign in."""
+    """List everyone who may sign in."""
     show(_call(path, "user_list"), output, lambda data: table([[one["login"], one["name"]] for one in data["users"]], ["LOGIN", "NAME"]))
 
 
@@ -101,7 +101,7 @@ def user_list(path: Path, output: str) -> None:
 @click.argument("login")
 @config_option
 def user_link(login: str, path: Path) -> None:
-    """A link that signs a person in once, within 15 minutes."""
+    """Make a link that signs a person in once, within 15 minutes."""
     config = load(path, secrets=False)
     base = config.model.server.public_url or f"http://{config.model.server.listen}"
     say(base + _call(path, "user_link", login=login)["path"])

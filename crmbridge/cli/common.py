@@ -33,7 +33,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Failure(Exception):
-    """Ends the command with a message and an exit code."""
+    """An error that ends the command with a message and an exit code."""
 
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ class Failure(Exception):
 
 
 class NotRunning(Failure):
-    """No daemon runs with that configuration."""
+    """No daemon runs with this configuration."""
 
 
 _PATIENCE = 900.0  # seconds: an order on a hundred thousand deliveries, or a replay of a month, takes minutes
@@ -57,19 +57,19 @@ def _found(context: click.Context, parameter: click.Parameter, value: str | None
 
 
 def required(path: Path | None) -> Path:
-    """The configuration, for a verb that can do without only in part."""
+    """Return the configuration's path. Raises UsageError without one: the verb can do only a part of its work without a configuration."""
     if path is None:
         raise click.UsageError(f"no configuration: give --config FILE, or make {DEFAULTS[0]} here")
     return path
 
 
 def config_option(function: F) -> F:
-    """`--config FILE`."""
+    """Add the option `--config FILE` to a verb."""
     return _config_option(_found)(function)
 
 
 def optional_config_option(function: F) -> F:
-    """`--config FILE`, for a verb that is understood without one: see `required`."""
+    """Add the option `--config FILE` to a verb that can also do without: see `required`."""
     return _config_option(_given)(function)
 
 
@@ -86,7 +86,7 @@ def _config_option(callback: Callable[..., Any]) -> Callable[[F], F]:
 
 
 def written(path: Path) -> Any:
-    """What the configuration file of a verb holds, read once for all that the verb asks of it; it may have problems."""
+    """Return what the configuration file of a verb holds. It is read once for the whole verb, and may have problems."""
     context = click.get_current_context(silent=True)
     files: dict[Path, Any] = context.meta.setdefault("crmbridge.written", {}) if context else {}
     if path not in files:
@@ -95,7 +95,7 @@ def written(path: Path) -> Any:
 
 
 def output_option(function: F) -> F:
-    """`-o json`."""
+    """Add the option `-o json` to a verb."""
     return click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="For people or for programs.")(function)
 
 
@@ -112,7 +112,7 @@ def call(path: Path, verb: str, **arguments: Any) -> Any:
     """Ask the running daemon, or carry the verb out on its database if none runs. Raises Failure."""
     address, token = admin_door(path, written(path))
     if is_address(address) or os.path.exists(address):  # noqa: PTH110
-        with contextlib.suppress(ConnectionRefusedError):  # no daemon, or a socket that a killed one left behind
+        with contextlib.suppress(ConnectionRefusedError):  # no daemon runs, or a killed one left its socket behind
             return _ask(address, token, verb, arguments)
     return asyncio.run(_locally(load(path, secrets=False), verb, arguments))
 
@@ -123,7 +123,7 @@ def ask_daemon(path: Path, verb: str, **arguments: Any) -> Any:
     try:
         return _ask(address, token, verb, arguments)
     except (FileNotFoundError, ConnectionRefusedError):
-        load(path, secrets=False)  # its problems, if it has any, are the better answer
+        load(path, secrets=False)  # if the configuration has problems, they are the better answer
         raise NotRunning(f"no crmbridge runs with {path} (nobody listens on {address})") from None
 
 
@@ -170,7 +170,7 @@ def _revealed(token: Secret | None) -> str:
 
 
 def _myself() -> str:
-    """For whom this command is given, in the list of orders: who became another user for it is named as they signed in."""
+    """Return the name under which this command is written down. A person who became another user for it is named as they signed in."""
     for name in ("CRMBRIDGE_ACTOR", "SUDO_USER", "DOAS_USER"):
         if told := os.environ.get(name):
             return told[:100]
@@ -191,7 +191,7 @@ async def _locally(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
 
 
 async def _on_the_database(config: Config, verb: str, arguments: Mapping[str, Any]) -> Any:
-    """Carry a verb out where no daemon runs."""
+    """Carry a verb out on the database, where no daemon runs."""
     from crmbridge import assemble
     from crmbridge.app import utc_now
     from crmbridge.operate.port import Stopped
@@ -209,14 +209,14 @@ async def _on_the_database(config: Config, verb: str, arguments: Mapping[str, An
 
 
 def here() -> Actor:
-    """Who gives this command, where no daemon runs."""
+    """Return the actor who gives this command, where no daemon runs."""
     from crmbridge.operate.book import Actor
 
     return Actor.of(_myself(), f"no daemon, user {_user()}")
 
 
 def shipped(inside: str, beside: str, witness: str, what: str) -> Path:
-    """A folder that comes along: `inside` the package in an installed wheel, `beside` it in a checkout. Raises Failure, naming `what`."""
+    """Find a shipped folder: `inside` the package in an installed wheel, `beside` it in a checkout. Raises Failure that names `what`."""
     package = Path(crmbridge.__file__).parent
     for folder in (package / inside, package.parent / beside):
         if (folder / witness).exists():
@@ -225,13 +225,13 @@ def shipped(inside: str, beside: str, witness: str, what: str) -> Path:
 
 
 def going_on(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes the next bite part of the same order."""
+    """Return the arguments that make the next portion part of the same order."""
     return {"order": answer["order"]} if "order" in answer else {}
 
 
 @contextlib.contextmanager
 def progress(count: int | None, what: str = "") -> Iterator[Progress]:
-    """How far long work is, on the last line of a terminal; nothing where there is none, or where it is quick."""
+    """Show the progress of long work on the last line of a terminal. Without a terminal, or if the work is quick, nothing is shown."""
     shown = Progress(count, what)
     try:
         yield shown
@@ -240,9 +240,9 @@ def progress(count: int | None, what: str = "") -> Iterator[Progress]:
 
 
 class Progress:
-    """How much is done, of how much if that is known."""
+    """The progress of some work: how much is done, and of how much if that is known."""
 
-    _QUIET: Final = 1.0  # seconds: what is done by then needs no word
+    _QUIET: Final = 1.0  # seconds; shorter work shows nothing
 
     def __init__(self, count: int | None, what: str) -> None:
         self._of = f" of {count:,}" if count is not None else ""
@@ -252,7 +252,7 @@ class Progress:
         self._shown = False
 
     def update(self, more: int) -> None:
-        """So many more are done."""
+        """Count `more` things as done."""
         self._done += more
         if sys.stderr.isatty() and time.monotonic() - self._began > self._QUIET:
             self._shown = True
@@ -265,12 +265,12 @@ class Progress:
 
 
 def table(rows: Sequence[Sequence[Any]], headings: Sequence[str]) -> list[str]:
-    """Columns for people; the last one is not padded."""
+    """Lay out rows in columns for people. The last column is not padded."""
     cells = [[str("" if cell is None else cell) for cell in row] for row in (headings, *rows)]
     widths = [max(len(row[index]) for row in cells) for index in range(len(headings))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
 def picture_line(media: dict[str, str]) -> str:
-    """A message's picture for people."""
+    """Describe a message's picture for people."""
     return f"without its picture: {media['fault']}" if media["fault"] else f"picture {media['url']}: {media['alt']}"

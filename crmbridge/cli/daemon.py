@@ -25,7 +25,7 @@ from crmbridge.telemetry import configure_logging
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it is installed."""
+    """Return uvloop's factory where it is installed, else None."""
     try:
         import uvloop
     except ImportError:
@@ -40,7 +40,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def run(path: Path, shadow: bool) -> None:
     """Run the daemon until SIGTERM. SIGHUP applies a changed configuration; a bad one is refused and the old one runs on."""
     early: list[int] = []
-    signal.signal(signal.SIGHUP, lambda number, _: early.append(number))  # unhandled, it would end us
+    signal.signal(signal.SIGHUP, lambda number, _: early.append(number))  # unhandled, the signal would end this process
     config = load(path)
     configure_logging(level=config.model.log.level, style=config.model.log.style)
 
@@ -52,7 +52,7 @@ def run(path: Path, shadow: bool) -> None:
         reloads: set[asyncio.Task[None]] = set()
 
         async def reload_quietly() -> None:
-            with contextlib.suppress(CrmbridgeError):  # it was logged and counted, and status shows it
+            with contextlib.suppress(CrmbridgeError):  # the error was logged and counted, and status shows it
                 await app.reload()
 
         def hang_up() -> None:
@@ -75,7 +75,7 @@ def run(path: Path, shadow: bool) -> None:
         loop.add_signal_handler(signal.SIGHUP, hang_up)
         if early:
             hang_up()  # the file may have changed since it was read
-        # What start made lives as long as we do: the collector need not look at it again, nor as often as for a script.
+        # What start made lives as long as the process. So the collector need not look at it again, nor run as often as for a script.
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000, 20, 20)
@@ -84,7 +84,7 @@ def run(path: Path, shadow: bool) -> None:
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         code = runner.run(main())
     if any(one is not threading.current_thread() and not one.daemon for one in threading.enumerate()):
-        # Everything is on disk and released. Python would wait for a connector's thread until its vendor answers.
+        # Everything is on disk and released. Python would still wait for the thread of a connector until its vendor answers.
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()

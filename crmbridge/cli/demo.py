@@ -1,5 +1,5 @@
-"""demo: the whole thing on this machine. A sample CRM in which a story happens, read by the real source, told by the
-real rules, published to the real feed; Slack and X are shown on the console.
+"""demo: the whole of crmbridge on this machine. A story happens in a sample CRM; the real source reads it, the real rules
+tell it, and the real feed publishes it. Slack and X are shown on the console.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from crmbridge.telemetry import configure_logging
 FILES: Final = ("crmbridge.yaml", "crm.sql", "story.sql")
 _BEAT: Final = re.compile(r"^-- after ([0-9.]+) s: (.+)$", re.MULTILINE)
 _NEVER: Final = datetime.min.replace(tzinfo=timezone.utc)
-_SETTLED: Final = 15.0  # seconds that the last messages may take
+_SETTLED: Final = 15.0  # the longest time in seconds that the last messages may take
 
 
 def story_folder() -> Path:
-    """The Parkers example: beside the package in a checkout, inside it in an installed wheel."""
+    """Return the folder of the Parkers example: beside the package in a checkout, inside it in an installed wheel."""
     return shipped("_examples/parkers", "examples/parkers", FILES[0], "the example that the demo runs is")
 
 
@@ -44,13 +44,13 @@ class Beat:
     """One step of the story."""
 
     after: float
-    """Seconds after the one before."""
+    """The seconds to wait after the step before."""
     words: str
     sql: str
 
 
 def read_story(text: str) -> list[Beat]:
-    """The beats of story.sql."""
+    """Read the steps of story.sql."""
     parts = _BEAT.split(text)[1:]
     return [Beat(float(after), words.strip(), sql.strip()) for after, words, sql in zip(parts[::3], parts[1::3], parts[2::3], strict=True)]
 
@@ -124,7 +124,7 @@ async def _live(folder: Path, seconds: float | None) -> bool:
 
 
 def _free(listen: str) -> str:
-    """The configured address, or any free port of its host if that one is taken."""
+    """Return the configured address, or any free port of its host if that one is taken."""
     import socket
 
     host, _, port = listen.rpartition(":")
@@ -151,7 +151,7 @@ async def _welcome(app: Any) -> None:
 
 
 async def _baselined(app: Any) -> None:
-    """The sample CRM's past is learnt silently: the story begins after that."""
+    """Wait until the sample CRM's past is learnt silently. The story begins after that."""
     for name in app.config.sources:
         while not (await app.store.position(name)).baselined:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
@@ -188,7 +188,7 @@ async def _linger(stop: asyncio.Event, end: float | None) -> None:
 
 
 async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
-    """Wait; True if it was cut short."""
+    """Wait for `seconds`. Return True if the wait was cut short."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), max(0.0, seconds))
     return stop.is_set()

@@ -34,13 +34,13 @@ _LEAST_FREE = 100 * 1024 * 1024  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `problem` is empty if it is fine."""
+    """One thing that was checked. `problem` is empty if it is fine."""
 
     what: str
     problem: str = ""
     note: str = ""
     right: bool = False
-    """It is one right of a login: without it less is told, and what is told is right."""
+    """The finding is about one right of a login. Without that right fewer things are told, and those that are told are right."""
 
 
 @click.command()
@@ -70,7 +70,7 @@ def _line(one: Finding) -> str:
 
 
 def examined(config: Config, names: Collection[str] = ()) -> Iterator[Finding]:
-    """What a look at everything outside finds, one by one; or at the sources and destinations of `names`."""
+    """Check everything outside one by one, or the sources and destinations of `names`, and yield the findings."""
     from crmbridge import assemble
     from crmbridge.app import utc_now
 
@@ -117,7 +117,10 @@ def examined(config: Config, names: Collection[str] = ()) -> Iterator[Finding]:
 
 @contextlib.contextmanager
 def _warned() -> Iterator[Sequence[str]]:
-    """What is logged as a warning meanwhile, each a whole sentence: here nothing else shows the log, and a connector doubts in it."""
+    """Collect what is logged as a warning in this block, each as a whole sentence.
+
+    Nothing else shows the log here, and a connector writes its doubts there.
+    """
     found: list[str] = []
 
     class Probed(logging.Handler):
@@ -137,7 +140,7 @@ def _warned() -> Iterator[Sequence[str]]:
 
 
 def _evident(config: Config, described: Described) -> Iterator[Finding]:
-    """Steps that cannot do without what the CRM lets be empty, and fields whose HTML would go out as it is."""
+    """Find steps that need a field which the CRM lets be empty, and fields whose HTML would be published as it is."""
     for one in evidence.unsure(config):
         required = evidence.required(described.get(one.rule.source, {}).get(one.rule.record, ()))
         if empty := [f"record.{name}" for name in one.fields if required.get(name) is False]:
@@ -165,16 +168,16 @@ def _disk(config: Config) -> Finding:
 
 
 def _entitled(name: str, right: Right) -> Finding:
-    """Whether the login of a source or destination has one right."""
+    """Report whether the login of a source or destination has one right."""
     problem = f"not given ({right.promise}), so that {right.lost}. It says: {right.refused}" if right.refused else ""
     note = f"{right.promise}; {right.note}" if right.note else right.promise
     return Finding(f"right of {name}: {right.name}", problem, note, right=True)
 
 
 def _checked(connector: Any, records: Sequence[str] = ()) -> tuple[str, Sequence[Right], dict[str, Sequence[FieldInfo]]]:
-    """What a connector's own check says, empty if it is content; its rights; and how it describes the fields of `records`.
+    """Run a connector's own check. Return its problem (empty if there is none), its rights, and how it describes the fields of `records`.
 
-    The latter as far as they can be looked at.
+    Rights and fields are returned as far as they can be read.
     """
 
     async def check() -> tuple[str, Sequence[Right], dict[str, Sequence[FieldInfo]]]:
@@ -188,10 +191,10 @@ def _checked(connector: Any, records: Sequence[str] = ()) -> tuple[str, Sequence
                     with attempt():
                         await call(connector.check)
         except TimeoutError:
-            return f"no answer within {_PATIENCE:g} s", (), {}  # it is not closed either: that would wait for the same thread
+            return f"no answer within {_PATIENCE:g} s", (), {}  # it is not closed either: closing would wait for the same thread
         except Exception as error:  # whatever a connector raises is a finding
             problem = _said(error)
-            # Who is locked out must not knock again.
+            # A login that is locked out must not try again.
             signed_in = not isinstance(error, (AuthFailed, LoginRefused)) and getattr(error, "status", 0) != 401
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -201,7 +204,7 @@ def _checked(connector: Any, records: Sequence[str] = ()) -> tuple[str, Sequence
         except Exception as error:
             problem = problem or f"its rights could not be looked at: {_said(error)}"
         if not problem and isinstance(connector, Describing):
-            with contextlib.suppress(Exception):  # what is not known here is only not told
+            with contextlib.suppress(Exception):  # fields that cannot be read here are only not shown
                 async with asyncio.timeout(_PATIENCE):
                     for record in records:
                         described[record] = await call(connector.schema, record)
@@ -217,7 +220,7 @@ def _said(error: Exception) -> str:
 
 
 def feed(config: Config) -> tuple[str, Secret] | None:
-    """Where the embedded feed is, while a daemon runs."""
+    """Return the address and the secret of the embedded feed, as they are while a daemon runs."""
     if not config.embeds_feed:
         return None
     from crmbridge.chirp.embedded import feed_secret

@@ -1,7 +1,8 @@
-"""What the fields of a CRM may do to messages: be empty where a message cannot do without, or hold HTML. What tells so beforehand.
+"""What the fields of a CRM may do to messages, and how that is known beforehand. A field may be empty where a message needs it, or
+hold HTML.
 
-Of empty fields know the rule tests, the CRM's own description (which `doctor` keeps for `lint`), and the records that a running
-daemon has seen.
+Three sources tell of empty fields: the rule tests, the CRM's own description (which `doctor` keeps for `lint`), and the records that a
+running daemon has seen.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from crmbridge.model import ChangeKind, FieldType
 from crmbridge.rules.rule import Rule, Step, templates_in
 
 Field = tuple[str, str, str]
-"""Source, record type, field."""
+"""A field: source, record type, name."""
 _FILE: Final = "required.json"
 _IN_WORDS: Final = re.compile(r"\|\s*plain\b")
 _ENOUGH: Final = 100
-"""Records without an exception that prove enough."""
+"""The number of records without an exception that prove enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unsure:
-    """A step that is a dead letter where one of these fields is empty."""
+    """A step whose message is a dead letter if one of these fields is empty."""
 
     rule: Rule
     step: Step
@@ -40,13 +41,13 @@ class Unsure:
 
 
 def unsure(config: Config) -> list[Unsure]:
-    """Every step with such fields. What a rule says of deletions is left out: a CRM shows little of a record that is gone."""
+    """Find every step with such fields. Rules on deletions are left out: a CRM shows little of a record that is gone."""
     speaking = [rule for rule in config.rules if rule.kinds & {ChangeKind.CREATED, ChangeKind.UPDATED}]
     return [Unsure(rule, step, sorted(names)) for rule in speaking for step in rule.steps if (names := rule.unsure(step))]
 
 
 def notes(config: Config, path: Path) -> Iterator[dict[str, Any]]:
-    """What is known of such fields without asking a CRM: one note for each step."""
+    """Tell what is known of such fields without asking a CRM: one note for each step."""
     wanted = unsure(config)
     every = {(one.rule.source, one.rule.record, name) for one in wanted for name in one.fields}
     never, tested = _described(config, every), _tested(config)
@@ -67,7 +68,7 @@ def notes(config: Config, path: Path) -> Iterator[dict[str, Any]]:
 
 
 def sentence(rule: str, step: str, empty: Mapping[str, str]) -> str:
-    """One note, for people."""
+    """Write one note for people."""
     fields = ", ".join(f"record.{name} ({why})" for name, why in empty.items())
     first = next(iter(empty))
     return (
@@ -77,7 +78,7 @@ def sentence(rule: str, step: str, empty: Mapping[str, str]) -> str:
 
 
 def rich(config: Config, source: str, record: str, infos: Iterable[FieldInfo]) -> list[str]:
-    """Fields of rich text that a rule prints as they are, tags and all."""
+    """List the fields of rich text that a rule prints as they are, tags included."""
     spec = config.engine.records.get((source, record), {})
     printed = {
         read.path
@@ -93,12 +94,12 @@ def rich(config: Config, source: str, record: str, infos: Iterable[FieldInfo]) -
 
 
 def required(infos: Iterable[FieldInfo]) -> dict[str, bool]:
-    """Whether each field always has a value, as far as the CRM says."""
+    """Say for each field whether it always has a value, as far as the CRM tells."""
     return {one.name: one.required for one in infos if one.required is not None}
 
 
 def keep(config: Config, described: Mapping[str, Mapping[str, Iterable[FieldInfo]]]) -> None:
-    """Let a later `lint` know what the CRMs say, by source and record type. What cannot be written is not needed."""
+    """Keep what the CRMs tell, by source and record type, for a later `lint`. If it cannot be written, it is not needed."""
     found = {source: {record: required(infos) for record, infos in kinds.items()} for source, kinds in described.items() if kinds}
     if not found:
         return
@@ -126,7 +127,7 @@ def _described(config: Config, fields: Iterable[Field]) -> dict[Field, bool]:
 
 
 def _tested(config: Config) -> dict[Field, str]:
-    """Fields that a rule test says are empty, with its name."""
+    """Find the fields that a rule test leaves empty, each with the name of the test."""
     return {
         (rule.source, rule.record, name): case.name
         for rule in config.rules
@@ -137,7 +138,7 @@ def _tested(config: Config) -> dict[Field, str]:
 
 
 def _seen(config: Config, path: Path, fields: Iterable[Field]) -> dict[Field, tuple[int, int]]:
-    """How many of how many records that a running daemon has seen have nothing there; nothing where none runs."""
+    """Count in how many of how many records seen by a running daemon each field is empty. Return nothing where no daemon runs."""
     if not is_address(config.admin_listen) and not Path(config.admin_listen).exists():
         return {}
     asked: dict[tuple[str, str], list[str]] = {}

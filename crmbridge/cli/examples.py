@@ -1,4 +1,4 @@
-"""What people type: examples for each verb, shown by its `--help`. Each is one that parses."""
+"""Examples of what people type for each verb, shown by its `--help`. Each example parses."""
 
 from __future__ import annotations
 

@@ -67,14 +67,14 @@ class _Families(click.Group):
         return command
 
     def resolve_command(self, context: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does it; for a verb that there is not, say which one may be meant."""
+        """Resolve a verb as click does. For an unknown verb, say which one may be meant."""
         if args and args[0] not in _VERBS and not args[0].startswith("-"):
             meant = self._meant(context, args[0])
             context.fail(f'there is no verb "{args[0]}"; ' + (f"did you mean `crmbridge {meant}`?" if meant else "see `crmbridge --help`"))
         return super().resolve_command(context, args)
 
     def _meant(self, context: click.Context, name: str) -> str:
-        """The verb, or the verb within a family, that is written most like `name`."""
+        """Find the verb, or the verb within a family, that is spelt most like `name`."""
         verbs = {path.rpartition(" ")[2]: path for path in self._inner(context)} | {verb: verb for verb in _VERBS}
         return verbs.get(nearest(name, verbs), "")
 
@@ -90,7 +90,7 @@ class _Families(click.Group):
 
 
 def _illustrate(name: str, command: click.Command) -> None:
-    """Let `--help` end with examples, of a family's verbs too."""
+    """Let `--help` end with examples, also for the verbs of a family."""
     if isinstance(command, click.Group):
         for inner, one in command.commands.items():
             _illustrate(f"{name} {inner}", one)
@@ -101,7 +101,7 @@ def _illustrate(name: str, command: click.Command) -> None:
 @click.group(cls=_Families, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="crmbridge")
 def cli() -> None:
-    """Changes in a CRM become posts on Chirp, Slack, Microsoft Teams and X: none lost, none said twice.
+    """Turn changes in a CRM into posts on Chirp, Slack, Microsoft Teams and X: none lost, none said twice.
 
     Begin with `crmbridge demo`. Exit codes: 0 fine, 1 a failure at run time, 2 usage, 3 configuration problems, 4 tests failed.
     """

@@ -1,4 +1,6 @@
-"""Who holds an address that a daemon wants to listen on: the program, and of another crmbridge its configuration. Nobody is spoken to."""
+"""The holder of an address that a daemon wants to listen on: a program, or another crmbridge with its configuration. Nobody is
+spoken to.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,13 @@ from crmbridge.server import parse_listen
 from crmbridge.store import identity
 
 _PROC: Final = Path("/proc")
-_LISTENS: Final = "0A"  # TCP_LISTEN, as /proc/net/tcp has it
+_LISTENS: Final = "0A"  # TCP_LISTEN, as /proc/net/tcp writes it
 _LONGEST: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A program, as far as this user may see. `config`: of a crmbridge, the file that it was started with."""
+    """A program, as far as this user may see it. `config` is the file with which a crmbridge was started."""
 
     pid: int | None = None
     name: str = ""
@@ -40,7 +42,7 @@ class Holder:
 
 
 def holder(listen: str) -> Holder | None:
-    """Who listens on `HOST:PORT`; None where it is free, or where a path is given."""
+    """Find the program that listens on `HOST:PORT`. Return None if the address is free, or if a path is given."""
     if listen.startswith("/") or _free(listen):
         return None
     inodes = _listening(parse_listen(listen)[1])
@@ -51,7 +53,7 @@ def holder(listen: str) -> Holder | None:
 
 
 def stranger(config: Config) -> Holder | None:
-    """Who listens where this configuration's server would, if that is not its own daemon."""
+    """Find the program that listens where this configuration's server would, unless that is its own daemon."""
     found = holder(config.model.server.listen)
     if found is None:
         return None
@@ -60,7 +62,7 @@ def stranger(config: Config) -> Holder | None:
 
 
 def _free(listen: str) -> bool:
-    """Whether a server could listen there."""
+    """Say whether a server could listen on this address."""
     host, port = parse_listen(listen)
     try:
         places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -69,12 +71,12 @@ def _free(listen: str) -> bool:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
     except OSError as error:
-        return error.errno != errno.EADDRINUSE  # whatever else hinders, nobody is in the way
+        return error.errno != errno.EADDRINUSE  # for any other error, nobody is in the way
     return True
 
 
 def _listening(port: int) -> set[str]:
-    """The sockets that listen on a port, by their inodes."""
+    """Return the sockets that listen on a port, by their inodes."""
     found = set()
     for name in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
@@ -87,7 +89,7 @@ def _listening(port: int) -> set[str]:
 
 def _holds(process: Path, inodes: set[str]) -> bool:
     wanted = {f"socket:[{inode}]" for inode in inodes}
-    with contextlib.suppress(OSError):  # another user's, or gone
+    with contextlib.suppress(OSError):  # it belongs to another user, or has ended
         for one in (process / "fd").iterdir():
             with contextlib.suppress(OSError):
                 if str(one.readlink()) in wanted:
@@ -96,7 +98,7 @@ def _holds(process: Path, inodes: set[str]) -> bool:
 
 
 def _program(process: Path) -> Holder:
-    """Its name; its arguments may hold secrets, and only a crmbridge's configuration is taken from them."""
+    """Describe a process by its name. Its arguments may hold secrets, so only the configuration of a crmbridge is taken from them."""
     try:
         name = (process / "comm").read_text("utf-8", "replace").strip()
         words = (process / "cmdline").read_bytes()[:_LONGEST].decode("utf-8", "replace").split("\0")
@@ -108,7 +110,7 @@ def _program(process: Path) -> Holder:
 
 
 def _configuration(words: list[str], folder: Path) -> Path:
-    """What it was started with, by its arguments; else where it looks by itself."""
+    """Find the configuration in the arguments of a crmbridge, else where it looks by default."""
     for word, after in zip(words, [*words[1:], ""], strict=True):
         if word in ("-c", "--config"):
             return folder / after
@@ -118,7 +120,7 @@ def _configuration(words: list[str], folder: Path) -> Path:
 
 
 def _store_of(config: Path) -> Path | None:
-    """The database of a configuration that may not be ours to read."""
+    """Find the database of a configuration. Return None if this user may not read the configuration."""
     try:
         data = read(config, config.name).data
     except OSError:
@@ -129,7 +131,7 @@ def _store_of(config: Path) -> Path | None:
 
 
 def _pid_of(store: Path) -> int | None:
-    """The process that has the database open, as its lock says; None where none has."""
+    """Return the process that has the database open, as its lock says. Return None if none has."""
     import fcntl
 
     try:

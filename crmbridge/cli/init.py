@@ -1,6 +1,6 @@
 """init: from nothing to a configuration that is linted, tested, logged in and tried, in three steps.
 
-What a connector needs at first stands in its own folder (`starter.yaml`, `starter-WAY.yaml`): a new vendor brings its beginning along.
+The first steps of a connector stand in its own folder (`starter.yaml`, `starter-WAY.yaml`), so a new vendor brings them along.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from crmbridge.model import did_you_mean
 from crmbridge.rules.cases import run_case
 
 _BEGUN: Final = "# Written by `crmbridge init`."
-"""How a configuration begins that this wrote."""
+"""The first line of a configuration that `init` wrote."""
 _SCHEMA: Final = "schema.json"
 _PORT: Final = 8080
 _COMPLETION: Final = {
@@ -40,7 +40,7 @@ _COMPLETION: Final = {
     "zsh": 'eval "$(_CRMBRIDGE_COMPLETE=zsh_source crmbridge)"',
     "fish": "_CRMBRIDGE_COMPLETE=fish_source crmbridge | source",
 }
-"""How each shell learns our verbs."""
+"""The line by which each shell learns the verbs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,14 @@ class Starter:
     name: str
     connector: str
     product: str = ""
-    """What people call it."""
+    """What people call the product."""
     also: Sequence[str] = ()
-    """Other names that it is asked for by, in small letters."""
+    """Other names that people give it, in small letters."""
     ask: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
-    """Where to find each, by the file that holds it."""
+    """Where to find each secret, by the file that holds it."""
     facts: Mapping[str, str] = field(default_factory=dict)
-    """Words for the other side's text: which field names the account, who reads what."""
+    """Words for the text of the other side: which field names the account, who reads what."""
     config: str = ""
     rule: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -66,12 +66,12 @@ class Starter:
 
 
 def starters(kind: str) -> dict[str, Starter]:
-    """Every installed connector that says how to begin."""
+    """Return every installed connector that says how to begin."""
     found = {}
     for name in registry.names(kind):
         try:
             registry.load(kind, name)
-        except registry.UnknownConnector:  # one that is broken is no hindrance to the others
+        except registry.UnknownConnector:  # a broken connector does not hinder the others
             continue
         for page in sorted(Path(sys.modules[registry.module(kind, name)].__file__ or "").parent.glob("starter*.yaml")):
             way = page.stem.removeprefix("starter")  # one connector may begin in several ways: `sql`, `sql-mysql`
@@ -111,7 +111,7 @@ def init(folder: Path, crm: str | None, network: str | None, given: tuple[str, .
         "listen": _listen(),
         **destination.facts,
         **source.facts,
-    }  # of others' starters; ours write relative paths
+    }  # paths for starters of other distributions; ours write relative paths
     config, written = _written(folder, source, destination, words, asked, answers, scripted=scripted)
     say("\n".join(f"written: {path}" for path in written))
     for name, to in config.destinations.items():
@@ -125,12 +125,12 @@ def init(folder: Path, crm: str | None, network: str | None, given: tuple[str, .
 
 
 def _is_ours(target: Path) -> bool:
-    """Whether a configuration is there that `init` began."""
+    """Say whether `init` began the configuration that is there."""
     return target.is_file() and target.read_text(encoding="utf-8", errors="replace").startswith(_BEGUN)
 
 
 def _go_on(target: Path, scripted: bool) -> None:
-    """Ask for the secrets that are still missing, and try it."""
+    """Ask for the secrets that are still missing, and try the configuration."""
     config = load(target, secrets=False)
     say(f"going on with {target}")
     found = {name: where for kind in registry.KINDS for one in starters(kind).values() for name, where in one.secrets.items()}
@@ -162,9 +162,11 @@ def _written(
     *,
     scripted: bool,
 ) -> tuple[Config, list[Path]]:
-    """The configuration that the answers make, and its files. A person is asked again for as long as they make none.
+    """Write and load the configuration that the answers make. Return it with its files.
 
-    `words` gets the answers. Raises ConfigError, Failure.
+    A person is asked again as long as the answers make no valid configuration.
+
+    Puts the answers into `words`. Raises ConfigError, Failure.
     """
     while True:
         words |= {name: _answer(name, one, answers, scripted=scripted) for name, one in asked.items()}
@@ -183,13 +185,13 @@ def _written(
 
 
 def _free(folder: Path, names: Iterable[str]) -> None:
-    """Nothing is overwritten. Raises Failure."""
+    """Check that nothing would be overwritten. Raises Failure."""
     if there := [str(folder / name) for name in names if (folder / name).exists()]:
         raise Failure(f"{', '.join(there)} is there already: say another folder", 2)
 
 
 def _answer(name: str, asked: Mapping[str, str], answers: Mapping[str, str], *, scripted: bool) -> str:
-    """What was said, asked or usual. Raises Failure."""
+    """Return the answer that was given, asked for, or the default. Raises Failure."""
     if name in answers:
         value = answers[name]
     elif not scripted:
@@ -204,14 +206,14 @@ def _answer(name: str, asked: Mapping[str, str], answers: Mapping[str, str], *, 
 
 
 def _said(value: str) -> str:
-    """An answer of a person. Raises BadParameter for none, which asks again."""
+    """Return a person's answer. Raises BadParameter for an empty one, which makes click ask again."""
     if not value.strip() or not value.isprintable():
         raise click.BadParameter("there is no usual answer: write one line (Ctrl-C ends, and leaves nothing behind)")
     return value
 
 
 def _chosen(kind: str, name: str | None, question: str) -> Starter:
-    """The connector that was named, or that a person chooses from all there are."""
+    """Return the connector that was named, or that a person chooses from all there are."""
     found = starters(kind)
 
     def known(said: str) -> Starter:
@@ -237,13 +239,13 @@ def _words(found: Mapping[str, Starter]) -> list[str]:
 
 
 def _offered(found: Mapping[str, Starter]) -> list[str]:
-    """All there are, by what people call them."""
+    """List all starters by what people call them."""
     rows = [[one.name, one.product] for one in sorted(found.values(), key=lambda one: one.product.casefold())]
     return [f"  {line}" for line in table(rows, ["NAME", "WHAT IT IS"])]
 
 
 def _listen() -> str:
-    """Where the server listens: 8080, or the next port that is free, if somebody holds that."""
+    """Return the address for the server: port 8080, or the next free port if somebody holds that one."""
     other = holder(f"127.0.0.1:{_PORT}")
     if other is None:
         return f"127.0.0.1:{_PORT}"
@@ -253,11 +255,14 @@ def _listen() -> str:
 
 
 def _write(folder: Path, source: Starter, destination: Starter, words: Mapping[str, str]) -> list[Path]:
-    """The configuration, and what else helps, like an app's manifest. Answers stand between double quotes there, as in JSON."""
+    """Write the configuration and its further files. Return their paths.
+
+    Answers stand between double quotes there, so they are escaped as in JSON.
+    """
     words = {name: json.dumps(value, ensure_ascii=False)[1:-1] for name, value in words.items()}
     step = Template(destination.rule).substitute(words).strip()
     step = f"{step} " if step else ""
-    # Whether it is said at all depends on the stage, which is internal: whoever reads it can tell.
+    # Whether the message is published depends on the stage, which is internal. So a reader could infer the stage.
     disclose = f"\n  disclose: [{words['stage']}]" if words.get("reader") == "public" else ""
     text = (
         f"{_BEGUN} Every key: crmbridge config reference\n"
@@ -284,7 +289,7 @@ def _indented(text: str) -> str:
 
 
 def _secret(folder: Path, name: str, where: str, given: str | None, *, scripted: bool) -> bool:
-    """Take a secret that was given, or ask for it, and keep it (0600); False if there is none. One that is kept already stands."""
+    """Take a given secret, or ask for it, and keep it (0600). Return False if there is none. A secret that is kept already stays."""
     path = folder / "secrets" / name
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.parent.chmod(0o700)
@@ -308,7 +313,7 @@ def _test(config: Config) -> None:
 
 
 def _try(config: Config, scripted: bool) -> None:
-    """Log in everywhere, show what the rule would say of a record that is there, and offer a test message."""
+    """Log in everywhere, show what the rule would say of an existing record, and offer a test message."""
     from crmbridge.cli.doctor import examined
 
     bad = False
@@ -328,7 +333,7 @@ def _try(config: Config, scripted: bool) -> None:
 
 
 def _live(config: Config) -> Iterator[str]:
-    """What the rules say of one record that is in the CRM now, as if it had just been made."""
+    """Show what the rules say of one record that is in the CRM now, as if it had just been created."""
     from crmbridge import assemble
     from crmbridge.app import utc_now
     from crmbridge.contract import Caller, Source

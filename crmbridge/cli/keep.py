@@ -1,4 +1,4 @@
-"""backup, restore, adopt, forget: the databases as things that people keep; install-files: what stands beside them."""
+"""backup, restore, adopt, forget: the care for databases. install-files: the files that belong beside them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def backup(folder: Path, verify: bool, path: Path | None, output: str) -> None:
 
 
 def _verified(folder: Path) -> dict[str, Any]:
-    """What is in the backup, and what is wrong with it. Raises Failure where there is none."""
+    """Verify a backup. Return what it holds, and what is wrong with it. Raises Failure if there is none."""
     from crmbridge.chirp.feed import SCHEMA as FEED
     from crmbridge.operate.copies import verify
     from crmbridge.store.sqlite import SCHEMA as STORE
@@ -60,7 +60,7 @@ def _verified(folder: Path) -> dict[str, Any]:
 
 
 def _verdict(found: Mapping[str, Any]) -> Iterator[str]:
-    """The backup for people."""
+    """Describe a backup for people."""
     made = f"{moment(found['made'])}" if found["made"] else "nobody knows when"
     yield f"{found['folder']}: made {made}" + (f" by crmbridge {found['version']}" if found["version"] else "")
     for one in found["databases"]:
@@ -110,7 +110,7 @@ def restore(folder: Path, yes: bool, path: Path) -> None:
 
 
 def _no_daemon(store: Path) -> None:
-    """Raises Failure while a process holds the lock."""
+    """Check that no process holds the database's lock. Raises Failure if one does."""
     import fcntl
 
     try:
@@ -157,9 +157,9 @@ def forget(record: str, yes: bool, path: Path) -> None:
 
 
 _PROGRAM: Final = "/opt/crmbridge/bin/crmbridge"
-"""Where the unit that is shipped looks for it."""
+"""The path of the program in the shipped unit."""
 _NAMES: Final = {"crmbridge.yaml": "crmbridge.reference.yaml"}
-"""What would stand where people keep their own."""
+"""New names for files that would stand where people keep their own."""
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Instants as people read them: all in one form, in the zone that the configuration names. JSON keeps them in UTC."""
+"""Instants as people read them: all in one form, in the time zone of the configuration. JSON keeps them in UTC."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from crmbridge.cli.common import written
 
 
 def moment(written: str | None) -> str:
-    """An instant that an answer holds, like `2026-11-30 23:11:50 CET`; empty for none."""
+    """Show an instant of an answer, like `2026-11-30 23:11:50 CET`. Empty for none."""
     return f"{datetime.fromisoformat(written).astimezone(_zone()):%Y-%m-%d %H:%M:%S %Z}" if written else ""
 
 
 def _zone() -> tzinfo:
-    """The zone of the verb's configuration, read once; UTC where it names none that there is."""
+    """Return the time zone of the verb's configuration, read once. It is UTC if the configuration names no existing zone."""
     context = click.get_current_context(silent=True)
     path = context.params.get("path") if context else None
     if context is None or not isinstance(path, Path):
@@ -29,7 +29,7 @@ def _zone() -> tzinfo:
 
 
 def zone_of(path: Path) -> tzinfo:
-    """The zone that a configuration names, also where other things in it are wrong."""
+    """Return the time zone that a configuration names, even if other parts of it are wrong."""
     data = written(path)
     name = data.get("timezone") if isinstance(data, dict) else None
     try:

@@ -1,4 +1,4 @@
-"""status, tail, show, explain, orders: what the person on call asks."""
+"""status, tail, show, explain, orders: the questions of the person on call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crmbridge.cli.moments import moment
 from crmbridge.cli.terminal import say_entry
 from crmbridge.model import counted, verbs
 
-_QUOTED = 160  # characters of a message that stand beside its change; `show` has all of it
+_QUOTED = 160  # characters of a message that are shown beside its change; `show` has all of it
 _INSTANTS = ("accepted_at", "due", "expires_at")
 _STATES = ("queued", "sending", "held", "unknown", "dead")
 
@@ -70,7 +70,7 @@ def _state(one: dict[str, Any]) -> str:
 @click.option("--seconds", type=click.FloatRange(min=0), help="End after so many seconds.")
 @output_option
 def tail(path: Path, seconds: float | None, output: str) -> None:
-    """Changes as they come in, until interrupted."""
+    """Show changes as they come in, until interrupted."""
     import json
 
     end = time.monotonic() + seconds if seconds is not None else None
@@ -100,7 +100,7 @@ def show(name: str, path: Path, output: str) -> None:
 
 
 def delivery_lines(one: dict[str, Any]) -> Iterator[str]:
-    """A delivery for people."""
+    """Show a delivery for people."""
     if "request" in one:
         what = f"record {one['record']}" if one["record"] else f"request {one['request']}"
         yield f"{what} of {one['source']}, {moment(one['received_at'])}: {one['reason']}"
@@ -210,7 +210,7 @@ def _ordered(data: dict[str, Any]) -> Iterator[str]:
 
 
 def _in_words(verb: str, arguments: Mapping[str, Any]) -> str:
-    """An order as it was typed, more or less."""
+    """Write an order about as it was typed."""
     return " ".join([verb.replace("_", " "), *(f"{name}={_value(value)}" for name, value in arguments.items())])
 
 

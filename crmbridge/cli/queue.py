@@ -1,4 +1,4 @@
-"""queue, dead, unknown, pause, resume, replay, retract: what waits and what became of it, in the hands of the person on call."""
+"""queue, dead, unknown, pause, resume, replay, retract: orders of the person on call on what waits and what became of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from crmbridge.cli.people import delivery_lines
 from crmbridge.cli.terminal import say, say_entry
 from crmbridge.model import counted
 
-_BITE = 2000  # deliveries that one request may touch: a second's work
+_BITE = 2000  # deliveries that one request may touch: about a second's work
 _WHERE = ("destination", "channel", "rule", "record", "reason", "since", "until")
 _HELP = {
     "destination": "Only for this destination.",
@@ -37,7 +37,10 @@ def _where(function: Any, but: str = "") -> Any:
 
 
 def _selecting_but(but: str) -> Callable[[Any], Any]:
-    """Which: numbers, a selection, or all; and whether to ask first. `but`: a word of selections that means something else here."""
+    """Add the options that select deliveries: numbers, a selection, or all. Add `--yes` too, which asks nothing.
+
+    `but` is a word of selections that has another meaning in this verb.
+    """
 
     def selecting(function: Any) -> Any:
         function = click.option("--yes", "-y", is_flag=True, help="Do not ask.")(function)
@@ -80,7 +83,10 @@ def _begin(text: str) -> str:
 
 
 def _agreed(path: Path, where: dict[str, Any], states: Sequence[str], word: str, yes: bool, more: int = 0) -> int:
-    """Show how many an order would touch, and ask; returns how many, 0 for none or no. With names nothing is asked."""
+    """Show how many deliveries an order would touch, and ask. Return how many; 0 for none.
+
+    With names nothing is asked. A "no" raises click's Abort.
+    """
     if where.get("names"):
         return len(where["names"])
     if not where.get("all") and not _read_where(where):
@@ -97,7 +103,7 @@ def _agreed(path: Path, where: dict[str, Any], states: Sequence[str], word: str,
 
 @click.group()
 def queue() -> None:
-    """What waits: look at it, hold it, let it go, leave it."""
+    """Look at what waits, hold it, let it go, or leave it."""
 
 
 @queue.command("list")
@@ -111,7 +117,7 @@ def queue() -> None:
 @click.option("--limit", type=int, default=100, help="At most so many.")
 @output_option
 def queue_list(path: Path, state: str | None, limit: int, output: str, **given: Any) -> None:
-    """What waits, newest first."""
+    """List what waits, newest first."""
     show_data(call(path, "queue_list", where=_read_where(given), state=state, limit=limit), output, _listed)
 
 
@@ -137,7 +143,7 @@ def _order(verb: str, states: Sequence[str], word: str) -> Callable[..., None]:
 
 
 def _carried_out(path: Path, verb: str, count: int, *, names: bool, **arguments: Any) -> Counter[str]:
-    """An order in bites, with its progress on a terminal; returns what it came to."""
+    """Carry out an order in portions, with its progress on a terminal. Return what it came to."""
     if names:
         return Counter(call(path, verb, **arguments))
     total: Counter[str] = Counter()
@@ -156,7 +162,7 @@ def _carried_out(path: Path, verb: str, count: int, *, names: bool, **arguments:
 @_selecting_but("reason")
 @click.option("--reason", "--why", "why", default="", help="For whoever looks next.")
 def queue_hold(**given: Any) -> None:
-    """What is queued waits until it is released or dropped."""
+    """Hold what is queued until it is released or dropped."""
     _order("queue_hold", ["queued"], "hold")(**given)
 
 
@@ -164,14 +170,14 @@ def queue_hold(**given: Any) -> None:
 @click.option("--outdated", is_flag=True, help="Also what its record no longer is.")
 @_selecting
 def queue_release(**given: Any) -> None:
-    """What is held goes out, but for what its record no longer is: what `becomes: Won` led to is not said of a deal lost since."""
+    """Let what is held go out, but for what its record no longer is: what `becomes: Won` led to is not said of a deal lost since."""
     _order("queue_release", ["held"], "release")(**given)
 
 
 @queue.command("drop")
 @_selecting
 def queue_drop(**given: Any) -> None:
-    """What is queued or held is left unsaid for good."""
+    """Leave what is queued or held unsaid for good."""
     _order("queue_drop", ["queued", "held"], "drop")(**given)
 
 
@@ -330,7 +336,7 @@ def replay(path: Path, output: str, yes: bool, dry_run: bool, **given: Any) -> N
 
 
 def _in_pages(path: Path, **given: Any) -> dict[str, Any]:
-    """A replay page by page, with its progress on a terminal."""
+    """Carry out a replay page by page, with its progress on a terminal."""
     with progress(None, "changes") as bar:
         total = page = call(path, "replay", **given)
         bar.update(page["changes"])

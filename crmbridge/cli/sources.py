@@ -20,8 +20,8 @@ from crmbridge.errors import SourceError
 from crmbridge.model import FieldSpec, FieldValue, Observation, as_written, counted, type_of, verbs
 
 _ADDED = ("records", "left_to_the_poll", "left_to_nobody", "messages", "missing", "unseen")
-_CHUNK = 40  # fields read at once for samples: a query has a longest address
-_SAMPLE = 40  # characters of a value
+_CHUNK = 40  # fields that are read at once for samples: the address of a query has a longest length
+_SAMPLE = 40  # characters that are shown of a value
 
 
 @click.command()
@@ -55,7 +55,7 @@ def backfill(path: Path, output: str, yes: bool, rate: int | None, dry_run: bool
 
 
 def _configured(path: Path, source: str) -> Config:
-    """The configuration, in which there is such a source; else a mistake in the command."""
+    """Load the configuration and check that it has this source. Raises Failure, as for a mistake in the command."""
     config = load(path, secrets=False)
     if source not in config.sources:
         raise Failure(f"no source {source} is configured; there are {', '.join(config.sources)}", 2)
@@ -63,7 +63,7 @@ def _configured(path: Path, source: str) -> Config:
 
 
 def _pages(path: Path, verb: str, arguments: dict[str, Any], what: str, rate: int | None) -> dict[str, Any]:
-    """A long answer page by page, with its progress on a terminal; no faster than `rate` messages a minute."""
+    """Get a long answer page by page, with its progress on a terminal, and at most `rate` messages a minute."""
     with progress(None, what) as bar:
         total = page = call(path, verb, **arguments)
         bar.update(page["records"])
@@ -100,7 +100,7 @@ def audit(source: str, since: str, path: Path, output: str) -> None:
     """Ask the CRM what changed, and name what crmbridge has not seen. Exit code 1 if there is anything."""
     _configured(path, source)
     found = _pages(path, "audit", {"source": source, "since": since}, "records", None)
-    found["missing"] = list({one["record"]: one for one in reversed(found["missing"])}.values())[::-1]  # by its stamp, and by a walk
+    found["missing"] = list({one["record"]: one for one in reversed(found["missing"])}.values())[::-1]  # once by its stamp, once by a walk
     show_data(found, output, _audited)
     if found["missing"]:
         raise Failure(
@@ -129,7 +129,7 @@ def _audited(data: dict[str, Any]) -> Iterator[str]:
 @config_option
 @output_option
 def fields(source: str, record_type: str | None, samples: bool, path: Path, output: str) -> None:
-    """The fields that may be written under `fields:`, with their labels, types and a sample value. Publishes nothing, moves no cursor."""
+    """List the fields that may be written under `fields:`, with labels, types and a sample value. Publishes nothing, moves no cursor."""
     _configured(path, source)
     config = load(path)
     types = [record_type] if record_type else list(config.sources[source].records)
@@ -169,7 +169,7 @@ def _described(config: Config, source: str, record_type: str, samples: bool) -> 
         except Failure as error:
             if not names:
                 raise
-            say(f"no samples of {len(spec[record_type])} fields: {error}", err=True)  # what they are called is the answer
+            say(f"no samples of {len(spec[record_type])} fields: {error}", err=True)  # the names are the answer, even without samples
             continue
         seen: Observation | None = next((one for one in page.observations if one.record_type == record_type), None)
         values |= dict(seen.fields) if seen else {}
@@ -255,7 +255,7 @@ def state() -> None:
 @config_option
 @output_option
 def state_show(source: str, path: Path, output: str) -> None:
-    """The cursor, and when it moved last."""
+    """Show the cursor, and when it moved last."""
     _configured(path, source)
     show_data(call(path, "state_show", source=source), output, lambda data: [f"{name}: {value}" for name, value in data.items()])
 

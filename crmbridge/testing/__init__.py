@@ -1,4 +1,4 @@
-"""What authors of connectors test with: contracts to inherit, and a server that does as it is told.
+"""Tools for authors of connectors: contracts to inherit, and a server whose behaviour is scripted.
 
 from crmbridge.testing import NetworkDestinationContract, answer
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import pytest
 
-# An assertion of a contract says what it saw, in a distribution of somebody else's too.
+# Assertions of a contract must show what they saw, in the distributions of others too.
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in ("destination", "driver", "preset", "source")))
 
 from crmbridge.testing.destination import DestinationContract, NetworkDestinationContract  # noqa: E402

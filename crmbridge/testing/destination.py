@@ -1,7 +1,7 @@
 """What every destination promises, as tests to inherit.
 
-A subclass says how its connector is made; pytest then runs every test here against it. They drive the connector as
-the core does, and touch nothing but the contract.
+A subclass says how its connector is made. pytest then runs every test here against it. The tests drive the connector as
+the core does, and use nothing but the contract.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from crmbridge.testing.server import Behaviour, ScriptedServer, answer, cut, dri
 
 
 class DestinationContract:
-    """What holds for every destination. Override `make`, or give the class attributes that it uses."""
+    """The tests that hold for every destination. Override `make`, or give the class attributes that it uses."""
 
     connector: ClassVar[Connector]
     options: ClassVar[Mapping[str, Any]] = {}
     changes: ClassVar[Mapping[str, Any]] = {}
-    """What this network wants otherwise in every message of the suite."""
+    """The parts in which every message of the suite must differ for this network."""
     names_posts: ClassVar[bool] = True
-    """The network says what it calls a message that was published."""
+    """The network tells the id of a message that was published."""
 
     def said(self, *text: Literal | Value, **changes: Any) -> Message:
-        """A message that this network takes."""
+        """Make a message that this network takes."""
         return message(*text, **{**self.changes, **changes})
 
     def able(self) -> frozenset[Ability]:
-        """What the connector says that it can do with these options."""
+        """Return what the connector says that it can do with these options."""
         return self.connector.can(self.connector.options(**self.options))
 
     def orders(self) -> list[str]:
-        """The methods beyond `publish` that act."""
+        """Return the methods besides `publish` that change something at the network."""
         return [ability.value for ability in (Ability.EDIT, Ability.DELETE) if ability in self.able()]
 
     def make(self, setting: Setting) -> Destination:
-        """The destination under test, able to publish."""
+        """Make the destination under test, able to publish."""
         built: Destination = self.connector.build(self.connector.options(**self.options), setting)
         return built
 
@@ -121,7 +121,7 @@ class DestinationContract:
 
     def test_text_over_the_limit_is_rejected(self, driver: Driver, destination: Destination) -> None:
         length = destination.limits.length
-        if length is None:  # then nothing may be over it
+        if length is None:  # without a limit, no text may be too long
             assert isinstance(driver.publish(destination, self.said(Literal("x" * 200_000))), Receipt)
             return
         text = (Literal("x" * (length + 1)),)
@@ -155,28 +155,31 @@ class DestinationContract:
         driver.call(destination.close)
 
     def test_a_layout_is_judged_and_never_raises(self) -> None:
-        """`lint` asks before there is a record, and every message later: nothing that stands there may cost more than itself."""
+        """Expect every odd layout to be judged without an exception.
+
+        `lint` judges layouts before there is a record, and every message is judged later. An odd part must spoil no more than itself.
+        """
         if (judge := self.connector.lay_out) is not None:
             for layout in (None, 5, "x", *([odd] for odd in (None, {}, {"type": 5}, (Value("x"),), Unsaid()))):
                 assert judge(self.connector.options(**self.options), layout).faults, layout
 
 
 class NetworkDestinationContract(DestinationContract):
-    """What holds for a destination that is reached over HTTP. `success` is the network's yes."""
+    """The tests that hold for a destination that is reached over HTTP. `success` is the network's answer that it published a message."""
 
     success: ClassVar[Behaviour]
     url_option: ClassVar[str] = "url"
     canaries: ClassVar[tuple[str, ...]] = ()
-    """The secrets among `options`: they must never be seen."""
+    """The secrets among `options`. They must never be shown."""
     takes_key: ClassVar[bool] = True
-    """The network is given our idempotency key."""
+    """The network is given the idempotency key."""
     head_gone: ClassVar[Behaviour | None] = None
-    """The network's answer to a reply whose first message was taken away."""
+    """The network's answer to a reply whose first message was taken back."""
     tells_wait: ClassVar[bool] = True
     """The network says with Retry-After how long to wait."""
 
     def make_at(self, url: str, setting: Setting) -> Destination:
-        """The destination under test, speaking to `url`."""
+        """Make the destination under test, speaking to `url`."""
         built: Destination = self.connector.build(self.connector.options(**{**self.options, self.url_option: url}), setting)
         return built
 
@@ -204,7 +207,10 @@ class NetworkDestinationContract(DestinationContract):
         assert self.takes_key or not self.connector.idempotent
 
     def test_a_head_that_is_gone_is_said_so(self, driver: Driver, destination: Destination, server: ScriptedServer) -> None:
-        """A reply to what was taken away: refused as HeadGone, or taken alone. A message that replies to nothing is never alone."""
+        """Expect a reply to a message that was taken back to be refused as HeadGone, or to be taken alone.
+
+        A message that replies to nothing is never alone.
+        """
         if gone := type(self).head_gone:
             server.then(gone, gone)
             outcome = driver.publish(destination, self.said(), Receipt(remote_id="150.1", extra={"channel": "C1"}))
@@ -261,7 +267,7 @@ class NetworkDestinationContract(DestinationContract):
         assert isinstance(outcome, RateLimited), outcome
         if self.tells_wait:
             assert abs((outcome.until - until).total_seconds()) < 5
-        else:  # the network means something else by it, or nothing: still no attempt before some instant
+        else:  # the network gives the header another meaning, or none: still there must be no attempt before some instant
             assert outcome.until > datetime.now(timezone.utc)
 
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -274,7 +280,7 @@ class NetworkDestinationContract(DestinationContract):
 
     @pytest.fixture
     def published(self, driver: Driver, destination: Destination, server: ScriptedServer) -> Receipt:
-        """The receipt of a message that is there, with nothing else seen by the server."""
+        """Publish a message and return its receipt, with nothing else seen by the server."""
         receipt = driver.publish(destination, self.said())
         assert isinstance(receipt, Receipt)
         server.seen.clear()
@@ -288,7 +294,7 @@ class NetworkDestinationContract(DestinationContract):
             (answer(502, b"<html>"), OutcomeUnknown),
             (answer(429, b"", {"Retry-After": "77"}), RateLimited),
             (answer(400), Rejected),
-            (answer(200, b"<html>"), (OutcomeUnknown, Receipt, type(None))),  # some ask for the status alone
+            (answer(200, b"<html>"), (OutcomeUnknown, Receipt, type(None))),  # some networks are asked for the status alone
         ],
     )
     def test_edits_and_deletions_are_answered_as_posts_are(
@@ -305,7 +311,7 @@ class NetworkDestinationContract(DestinationContract):
         self, driver: Driver, setting: Setting, server: ScriptedServer, published: Receipt
     ) -> None:
         server.refuse()
-        other = driver.own(self.make_at(server.url, setting))  # without a kept connection
+        other = driver.own(self.make_at(server.url, setting))  # a new destination has no kept connection
         for name in self.orders():
             outcome = driver.order(other, name, published, self.said())
             assert isinstance(outcome, Transient), (name, outcome)
@@ -368,7 +374,7 @@ class NetworkDestinationContract(DestinationContract):
     def _ordered(
         self, driver: Driver, destination: Destination, server: ScriptedServer, echoes: bytes
     ) -> list[Receipt | DeliveryError | None]:
-        """Outcomes of edits, deletions and looks where the network echoes our secrets."""
+        """Collect the outcomes of edits, deletions and looks when the network echoes our secrets."""
         receipt = driver.publish(destination, self.said())
         found: list[Receipt | DeliveryError | None] = []
         for behaviour in (cut, answer(400, echoes), answer(401, echoes), answer(500, {"error": echoes.decode()})):

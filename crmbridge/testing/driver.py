@@ -1,4 +1,4 @@
-"""Drives a destination as the core does, with messages that are hard to say."""
+"""A driver that uses a destination as the core does, and messages that are hard to publish."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from crmbridge.http import classify, marked
 from crmbridge.model import Audience, Channel, Literal, Message, Network, Receipt, RecordRef, Value
 
 KEY = "0123456789abcdef0123456789abcdef"
-PATIENT = 20.0  # seconds for one call: a busy machine fails no test
-DEADLINE = 1.0  # seconds where the deadline itself is tested
+PATIENT = 20.0  # seconds for one call, so that a busy machine fails no test
+DEADLINE = 1.0  # seconds, in tests of the deadline itself
 
 HOSTILE = (
     "",
@@ -39,7 +39,7 @@ HOSTILE = (
 
 
 def message(*text: Literal | Value, **changes: Any) -> Message:
-    """A message to say `text`, or a greeting if there is none; `changes` replace its other parts."""
+    """Make a message that says `text`, or a greeting if there is none. `changes` replace its other parts."""
     facts: dict[str, Any] = {
         "destination": "here",
         "channel": Channel("C012345", "General"),
@@ -54,24 +54,24 @@ def message(*text: Literal | Value, **changes: Any) -> Message:
 
 
 def hurried(setting: Setting) -> Setting:
-    """`setting` with a deadline short enough to wait for."""
+    """Return `setting` with a deadline short enough to wait for."""
     return replace(setting, network=Network(deadline=DEADLINE))
 
 
 class Driver:
-    """Calls a destination's methods as the core does: plain or async, within a mark, on one event loop."""
+    """A caller of a destination's methods as the core calls them: plain or async, within a mark, on one event loop."""
 
     def __init__(self, runner: asyncio.Runner) -> None:
         self._runner = runner
         self._made: list[Destination] = []
 
     def own(self, destination: Destination) -> Destination:
-        """`destination`, to be closed at the end."""
+        """Keep `destination`, to be closed at the end, and return it."""
         self._made.append(destination)
         return destination
 
     def call(self, method: Callable[..., Any], *arguments: Any) -> Any:
-        """The method's result, awaited if need be."""
+        """Call the method and return its result, awaited if need be."""
 
         async def whole() -> Any:
             found = method(*arguments)
@@ -80,7 +80,7 @@ class Driver:
         return self._runner.run(whole())
 
     def publish(self, destination: Destination, said: Message, parent: Receipt | None = None) -> Receipt | DeliveryError:
-        """One attempt and its outcome. Raises AssertionError if the connector left an exception unmapped."""
+        """Make one attempt and return its outcome. Raises AssertionError if the connector left an exception unmapped."""
         with marked() as mark:
             try:
                 receipt = self.call(destination.publish, said, KEY, parent)
@@ -92,7 +92,7 @@ class Driver:
         return receipt
 
     def order(self, destination: Destination, name: str, receipt: Receipt, said: Message) -> Receipt | DeliveryError | None:
-        """The outcome of one `edit` (to say `said`) or `delete` of what `receipt` names. Raises AssertionError as `publish` does."""
+        """Make one `edit` (to `said`) or `delete` of the message of `receipt`, and return its outcome. Raises as `publish` does."""
         given = (receipt, said, KEY) if name == "edit" else (receipt,)
         with marked() as mark:
             try:

@@ -1,4 +1,4 @@
-"""A real HTTP server on the loopback interface whose behaviour is scripted, request by request."""
+"""A real HTTP server on the loopback interface, whose behaviour is scripted for each request."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Seen:
     body: bytes
 
     def json(self) -> Any:
-        """The body as JSON; raises ValueError."""
+        """Parse the body as JSON. Raises ValueError."""
         return json.loads(self.body)
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """A request read whole, and the connection to do something on: what a Behaviour is given."""
+    """A request that was read whole, and the connection to act on. A Behaviour is given one."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -45,7 +45,7 @@ class Exchange(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _receive  # noqa: N815 - the names are http.server's
 
     def reply(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        """A complete answer."""
+        """Send a complete answer."""
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
@@ -59,18 +59,18 @@ class Exchange(BaseHTTPRequestHandler):
 
     @property
     def stopping(self) -> threading.Event:
-        """Set when the server stops."""
+        """An event that is set when the server stops."""
         return self.server.script.stopping
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 Behaviour = Callable[[Exchange], None]
 
 
 def answer(status: int = 200, body: Any = b"", headers: Mapping[str, str] | None = None) -> Behaviour:
-    """Answer with `body`: bytes, or anything that JSON can say."""
+    """Make a behaviour that answers with `body`: bytes, or anything that JSON can hold."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     kind = {} if isinstance(body, bytes) else {"Content-Type": "application/json"}
 
@@ -111,13 +111,13 @@ class _Server(ThreadingHTTPServer):
     script: ScriptedServer
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A peer that went away is not this server's affair."""
+        """Ignore a peer that went away."""
 
 
 class ScriptedServer:
-    """Answers each request with the next scripted behaviour, and with `default` after the last.
+    """A server that answers each request with the next scripted behaviour, and with `default` after the last.
 
-    A context manager; `url` is its address, `seen` every request in order of arrival.
+    It is a context manager. `url` is its address, and `seen` holds every request in order of arrival.
     """
 
     def __init__(self, default: Behaviour | None = None) -> None:
@@ -133,16 +133,16 @@ class ScriptedServer:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     def then(self, *behaviours: Behaviour) -> ScriptedServer:
-        """Append to the script."""
+        """Append behaviours to the script."""
         self._script.extend(behaviours)
         return self
 
     def clear(self) -> None:
-        """Forget what is left of the script."""
+        """Forget the rest of the script."""
         self._script.clear()
 
     def next(self, seen: Seen) -> Behaviour:
-        """Note a request and take the behaviour for it."""
+        """Note a request and return the behaviour for it."""
         with self._lock:
             self.seen.append(seen)
             return self._script.popleft() if self._script else self.default
@@ -165,7 +165,7 @@ class ScriptedServer:
 
 @contextlib.contextmanager
 def unresponsive() -> Iterator[str]:
-    """The address of a port where connecting waits for ever: its queue is full, and nobody accepts."""
+    """Yield the address of a port where connecting waits for ever: its queue is full, and nobody accepts."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""A vendor's stand-in on the loopback interface: records with a life, a clock of its own, logins, a quota, and troubles on demand.
+"""A stand-in of a vendor on the loopback interface: records with a life, a clock of its own, logins, a quota, and troubles on demand.
 
 A subclass answers HTTP as its vendor does (`respond`), out of `rows`. It is driven by the same words for every vendor, so
 that one scenario proves all sources.
@@ -21,7 +21,7 @@ BEGIN = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 
 @dataclass(slots=True)
 class Row:
-    """One record. `fields` are by the scenario's words: title, stage, amount, owner."""
+    """One record. `fields` are named by the scenario's words: title, stage, amount, owner."""
 
     id: str
     fields: dict[str, Any]
@@ -31,15 +31,15 @@ class Row:
     merged_into: str | None = None
     visible: bool = True
     team: list[str] = field(default_factory=list)
-    """Ids of people besides the owner."""
+    """The ids of the people on its team besides the owner."""
 
 
 PEOPLE: Mapping[str, tuple[str, str]] = {"1": ("Susan Vale", "susan@acme.example"), "2": ("Omar Haddad", "omar@acme.example")}
-"""Who works here: name and address by id."""
+"""The people of the vendor's customer: name and address by id."""
 
 
 class StandIn:
-    """A context manager; `url` is its address, `requests` what it was asked."""
+    """A stand-in of a vendor, as a context manager. `url` is its address, and `requests` holds what it was asked."""
 
     first_id = 1001
 
@@ -47,26 +47,29 @@ class StandIn:
         self.now = BEGIN
         self.rows: dict[str, Row] = {}
         self.webhooks: list[WebhookRequest] = []
-        """What it has to tell, where it tells; taken with `told`."""
+        """The webhooks that wait to be sent, where the vendor sends any. `told` takes them."""
         self.hidden_fields: set[str] = set()
-        """Words of fields that the login may not read."""
+        """The scenario's words for fields that the login may not read."""
         self.withdrawn: set[str] = set()
-        """Rights that the login does not have, by the names that the source calls them by."""
+        """The rights that the login does not have, by the names that the source gives them."""
         self.lifetime = timedelta(hours=1)
-        """Of an access token."""
+        """How long an access token is good."""
         self.tokens: dict[str, datetime] = {}
         self.logins = 0
         self.refusing = False
-        """No login is good any more."""
+        """True if no login is good any more."""
         self.used, self.quota = 10, 100_000
-        """Requests counted by the vendor, and how many there may be."""
+        """The number of requests that the vendor has counted, and how many there may be."""
         self._ids = itertools.count(self.first_id)
         self.server = ScriptedServer(self._next)
 
     # --- the life of records
 
     def create(self, *, at: datetime | None = None, **fields: Any) -> str:
-        """A new record; `at`: stamped then, though it is seen only from now on (a transaction that was committed late)."""
+        """Create a record and return its id.
+
+        With `at` it is stamped then, though it is seen only from now on, like a transaction that was committed late.
+        """
         moment = at or self.now
         facts = {"title": "Parkers", "stage": "open", "amount": "100.50", "owner": "1"} | fields
         row = Row(self.name_id(next(self._ids)), facts, moment, moment)
@@ -98,7 +101,7 @@ class StandIn:
         self.tell("merged", row, {})
 
     def hide(self, id: str) -> None:
-        """It is there, and this login sees it no longer."""
+        """Hide a record from this login. The record still exists."""
         self.rows[id].visible = False
         self.tell("hidden", self.rows[id], {})
 
@@ -107,21 +110,21 @@ class StandIn:
         self.tell("shown", self.rows[id], {})
 
     def seen(self) -> list[Row]:
-        """What the login may read, by (modified, id)."""
+        """List the records that the login may read, by (modified, id)."""
         return sorted((row for row in self.rows.values() if row.visible), key=lambda row: (row.modified, row.id))
 
     def name_id(self, number: int) -> str:
-        """An id as this vendor writes them."""
+        """Write an id as this vendor does."""
         return str(number)
 
     def tell(self, what: str, row: Row, before: Mapping[str, Any]) -> None:
-        """Append to `webhooks` what the vendor tells of this.
+        """Append to `webhooks` what the vendor tells of a change.
 
         `what`: created, updated, deleted, restored, merged, hidden or shown.
         """
 
     def told(self) -> list[WebhookRequest]:
-        """What there was to tell since the last call."""
+        """Take the webhooks that came up since the last call."""
         found, self.webhooks = self.webhooks, []
         return found
 
@@ -131,25 +134,25 @@ class StandIn:
     # --- logins
 
     def log_in(self) -> str:
-        """A new access token."""
+        """Make a new access token."""
         self.logins += 1
         token = f"canary-token-{secrets.token_hex(8)}"
         self.tokens[token] = self.now + self.lifetime
         return token
 
     def knows(self, authorization: str) -> bool:
-        """Whether a bearer token is good now."""
+        """Say whether a bearer token is good now."""
         kind, _, token = authorization.partition(" ")
         return kind == "Bearer" and token in self.tokens and self.now < self.tokens[token]
 
     def revoke(self) -> None:
-        """All tokens end at once."""
+        """End all tokens at once."""
         self.tokens.clear()
 
     # --- rights
 
     def withdraw(self, right: str) -> None:
-        """An administrator takes a right away."""
+        """Take a right away from the login, as an administrator would."""
         self.withdrawn.add(right)
 
     def give(self, right: str) -> None:
@@ -162,7 +165,7 @@ class StandIn:
         raise NotImplementedError
 
     def then(self, *behaviours: Behaviour) -> None:
-        """What the next requests get instead."""
+        """Give the next requests these behaviours instead."""
         self.server.then(*behaviours)
 
     def _next(self, exchange: Exchange) -> None:

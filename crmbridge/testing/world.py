@@ -1,4 +1,4 @@
-"""What is behind a source in the daemon: a real store, the interpreter, the poller, the door for webhooks. One loop, driven by hand."""
+"""What stands behind a source in the daemon: a real store, the interpreter, the poller, the door for webhooks. One loop, driven by hand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class World:
-    """One source called `crm`, and all that was made of what it saw."""
+    """One source called `crm`, and everything that was made of what it saw."""
 
     def __init__(self, source: Any, records: Mapping[str, RecordSpec], folder: Path, now: Callable[[], datetime]) -> None:
         self.source = source
@@ -53,16 +53,16 @@ class World:
         return SqliteStore(folder / "world.db", synchronous="OFF")
 
     def call(self, method: Callable[..., Any], *args: Any) -> Any:
-        """A method of the source, as the poller calls it."""
+        """Call a method of the source as the poller does."""
         return self.run(self._poller._call(method, *args))
 
     def poll(self) -> list[ChangeEvent]:
-        """One poll to its end; returns what changed by it. Raises SourceError."""
+        """Poll once to the end, and return the changes. Raises SourceError."""
         self.run(self._poller.poll_once())
         return self.news()
 
     def hear(self, request: WebhookRequest) -> int:
-        """One webhook, interpreted to its end; returns the answer's status."""
+        """Receive one webhook and interpret it to the end. Return the status of the answer."""
 
         async def whole() -> int:
             if self._desks is None:
@@ -79,14 +79,14 @@ class World:
         return self.run(whole())
 
     def news(self) -> list[ChangeEvent]:
-        """What changed since the last call, in order; stale observations are none."""
+        """Return what changed since the last call, in order. Stale observations are left out."""
         found = self.run(self.store.events_after(self._read, 100_000))
         if found:
             self._read = found[-1].seq
         return [one.event for one in found if not one.stale]
 
     def knows(self, record_type: str, id: str) -> bool:
-        """Whether the record was ever seen."""
+        """Say whether the record was ever seen."""
         ref = RecordRef("crm", record_type, id)
         return ref in self.run(self.store.known([ref])).snapshots
 
@@ -95,7 +95,7 @@ class World:
         return self.run(self.store.position("crm")).baselined
 
     def failed(self) -> list[str]:
-        """Why requests could not be interpreted."""
+        """Return the reasons why requests could not be interpreted."""
         return [reason for _, reason in self.run(self.store.failed_requests())]
 
     def close(self) -> None:

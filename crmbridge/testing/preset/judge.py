@@ -1,4 +1,4 @@
-"""Small facts of a vendor's own description (OpenAPI, recorded samples), by which a stand-in is judged, and what is asked of it."""
+"""Small facts from a vendor's own description (OpenAPI, recorded samples). A stand-in, and what is asked of it, are judged by them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 Shape = Any
-"""A mapping: an object with at least these keys. A list of one: an array of such. A text: `string`, `integer`, `number`, `boolean`,
-`date-time`, `object`, `null` or several of them with `|` between."""
+"""The shape of a JSON value. A mapping: an object with at least these keys. A list of one: an array of such values. A text: `string`,
+`integer`, `number`, `boolean`, `date-time`, `object`, `null`, or several of them with `|` between.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,17 +18,17 @@ class Fact:
     """What a vendor's description says of one call."""
 
     path: str
-    """A regular expression of the whole path, behind the address of the API."""
+    """A regular expression for the whole path after the address of the API."""
     asks: Collection[str]
-    """The parameters that there are, in the query or in the body."""
+    """The parameters that exist, in the query or in the body."""
     answer: Shape
-    """Of a good answer."""
+    """The shape of a good answer."""
     choices: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """Values that a parameter may have, where the description lists them."""
+    """The values that a parameter may have, where the description lists them."""
 
 
 def fits(shape: Shape, value: Any, path: str = "the answer") -> Iterator[str]:
-    """What does not fit, each with its path."""
+    """Yield what does not fit the shape, each with its path."""
     if isinstance(shape, Mapping):
         if not isinstance(value, Mapping):
             yield f"{path} is {_kind(value)}, and not an object with {', '.join(shape)}"
@@ -48,7 +49,7 @@ def fits(shape: Shape, value: Any, path: str = "the answer") -> Iterator[str]:
 
 
 def _kind(value: Any) -> str:
-    """What JSON calls it."""
+    """Name the JSON type of a value."""
     names = {"null": "null", "boolean": "a boolean", "integer": "an integer", "number": "a number", "object": "an object"}
     return next((name for kind, name in names.items() if _is(kind, value)), "an array" if isinstance(value, list) else "a string")
 
@@ -71,7 +72,7 @@ def _is(kind: str, value: Any) -> bool:
 
 
 def _is_instant(text: str) -> bool:
-    """RFC 3339: with an offset."""
+    """Say whether a text is an instant by RFC 3339, which has an offset."""
     try:
         return datetime.fromisoformat(text).tzinfo is not None
     except ValueError:

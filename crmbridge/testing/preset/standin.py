@@ -1,4 +1,4 @@
-"""What the stand-ins of presets have in common: JSON, a login, rights by paths, fields that are gone, a quota in headers, odd answers."""
+"""The base of the stand-ins of presets: JSON, a login, rights by paths, fields that are gone, a quota in headers, odd answers."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from urllib.parse import parse_qs, urlsplit
 from crmbridge.testing.server import Exchange
 from crmbridge.testing.standin import Row, StandIn
 
-TOKEN = "canary-preset-token"  # noqa: S105  # nosec B105  # opens a stand-in alone
+TOKEN = "canary-preset-token"  # noqa: S105  # nosec B105  # opens only a stand-in
 Answer = tuple[int, Any]
-"""Status and body; None is no body."""
+"""The status and body of an answer. None is no body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """What was asked, and what was answered."""
+    """One request and its answer."""
 
     path: str
-    """Behind the address of the API."""
+    """The path after the address of the API."""
     asked: Mapping[str, Any]
-    """Parameters of the query, and the keys of a body."""
+    """The parameters of the query, and the keys of a body."""
     status: int
     body: Any
 
 
 class Json(StandIn):
-    """A vendor that answers JSON. `answer` is the vendor's own part."""
+    """A vendor that answers JSON. `answer` is the part that each vendor writes itself."""
 
     BASE: ClassVar[str] = ""
-    """What stands before each path of the API."""
+    """The path that stands before each path of the API."""
 
     def __init__(self) -> None:
         super().__init__()
         self.endless = False
-        """It does not heed which page it is asked for."""
+        """The vendor ignores which page it is asked for."""
         self.headers: Mapping[str, str] = {}
-        """Of each answer: what it says of its quota."""
+        """Further headers of each answer, which tell of its quota."""
         self.odd: Callable[[Any], Any] = lambda body: body
-        """What becomes of each good answer before it is given."""
+        """A function that changes each good answer before it is given."""
         self.touched = 0
-        """How many records it has changed."""
+        """The number of records that `odd` has changed."""
         self.said: list[Dialogue] = []
 
     def respond(self, exchange: Exchange) -> None:
@@ -60,37 +60,37 @@ class Json(StandIn):
         return self.say(exchange, status, self.odd(found) if status < 300 else found)
 
     def admitted(self, headers: Any) -> bool:
-        """Whether somebody may ask at all."""
+        """Say whether these headers prove a login."""
         return bool(headers.get("Authorization") == f"Bearer {TOKEN}")
 
     def refusal(self) -> Answer:
-        """To those it does not know."""
+        """Return the answer to a client that the vendor does not know."""
         return 401, {"message": "who are you?"}
 
     def denial(self) -> Answer:
-        """To those who may not."""
+        """Return the answer to a client that lacks the right."""
         return 403, {"message": "not for you"}
 
     def answer(self, path: str, asked: Mapping[str, str], body: Any, headers: Any) -> Answer:
-        """To a request, by its path behind BASE, its query, its JSON and its headers."""
+        """Answer a request, by its path after BASE, its query, its JSON and its headers."""
         raise NotImplementedError
 
     def live(self) -> list[Row]:
-        """What the login may read, by (modified, id), without what was deleted."""
+        """List the records that the login may read, by (modified, id), without deleted ones."""
         return [row for row in self.seen() if row.deleted is None]
 
     def gone(self) -> list[Row]:
-        """What was deleted, the latest first."""
+        """List the deleted records, the latest first."""
         found = [row for row in self.rows.values() if row.deleted is not None]
         return sorted(found, key=lambda row: (row.deleted or self.now, row.id), reverse=True)
 
     def shown(self, fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-        """Fields without those that the login may not read. `names` are the vendor's words for the scenario's."""
+        """Return the fields without those that the login may not read. `names` are the vendor's words for the scenario's."""
         hidden = {names[word] for word in self.hidden_fields}
         return {name: value for name, value in fields.items() if name not in hidden}
 
     def cut(self, rows: Sequence[Row], begin: Any, size: Any) -> Sequence[Row]:
-        """One page."""
+        """Return one page of the rows."""
         begin = 0 if self.endless else int(begin)
         return rows[begin : begin + int(size)]
 

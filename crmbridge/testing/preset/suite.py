@@ -1,4 +1,4 @@
-"""What every preset must survive, besides the contract of all sources: the traps of JSON APIs, on the preset's own stand-in."""
+"""What every preset must survive besides the contract of all sources: the traps of JSON APIs, on the preset's own stand-in."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ Make = Callable[..., Any]
 
 
 class PresetContract(SourceContract):
-    """A subclass also says where its vendor's lists stand, and what the vendor's own description says of them."""
+    """The tests that hold for every preset. A subclass also says where its vendor's lists stand, and what the vendor's description says."""
 
     elsewhere: ClassVar[str]
-    """What stands in the addresses of another record type."""
+    """A text that stands in the addresses of another record type."""
     listed: ClassVar[tuple[str, str, str]]
-    """Where a list stands in an answer, and in each of its records the id and the stamp; the last is empty where there is no stamp."""
+    """The paths of a list in an answer, and of the id and the stamp in each of its records. The last is empty if there is no stamp."""
     omits: ClassVar[bool] = False
-    """The vendor leaves out what is empty."""
+    """The vendor leaves out empty fields."""
     null_is_empty: ClassVar[bool] = False
-    """The vendor may write null for a list that is empty."""
+    """The vendor may write null for an empty list."""
     judge: ClassVar[str] = ""
-    """The address of what the vendor generates or records itself (OpenAPI, samples), from which `facts` are. Empty: there is none."""
+    """The address of what the vendor itself generates or records (OpenAPI, samples), from which `facts` are taken. Empty: there is none."""
     facts: ClassVar[Sequence[Fact]] = ()
-    """By which the stand-in is judged, and what is asked of it."""
+    """The facts by which the stand-in, and what is asked of it, are judged."""
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
@@ -47,7 +47,7 @@ class PresetContract(SourceContract):
             return
         quota = cls.connector.build.preset.quota if isinstance(cls.connector.build, Built) else None
         for name, said in [("test_a_spent_quota_is_not_overdrawn", quota and quota.remaining), ("test_a_limit_that_a_header_times", quota)]:
-            if not said:  # as with what a vendor cannot do, the class has no such test
+            if not said:  # as for everything that a vendor cannot do, the class has no such test
                 setattr(cls, name, None)
         if "proven" in vars(cls):
             return
@@ -59,22 +59,22 @@ class PresetContract(SourceContract):
             cls.proven = f"unproven: [document]({documents[0].url}), {when}"
 
     def quota(self, crm: Any) -> Mapping[str, str]:
-        """The headers of a quota that is spent for 30 seconds, by the stand-in's clock (`crm.now`), where preset.yaml has `quota`."""
+        """Return the headers of a quota that is spent for 30 seconds by `crm.now`. Needed where preset.yaml has `quota`."""
         pytest.fail(
             f"preset.yaml has `quota`: define `quota(self, crm)` in {type(self).__name__}. It returns the headers of one that is spent for "
             "30 seconds by `crm.now`, by the names in preset.yaml, with texts as values."
         )
 
     def test_a_maintenance_page_and_other_troubles_change_nothing(self, world: World, crm: Any) -> None:
-        """Whether the login ends or not."""
+        """Expect errors of the vendor to change nothing and to be reported, for logins that end and for others."""
         TroublesContract.test_troubles_change_nothing_and_are_told(self, world, crm)
 
     def test_a_limit_is_waited_for_by_all(self, world: World, crm: Any) -> None:
-        """For as long as Retry-After says."""
+        """Expect a limit to be waited for as long as Retry-After says."""
         TroublesContract.test_a_limit_is_waited_for(self, world, crm)
 
     def test_an_empty_crm_is_no_trouble(self, world: World, crm: Any) -> None:
-        """Nor is a poll that finds nothing; what comes then is told."""
+        """Expect an empty CRM, and a poll that finds nothing, to be no trouble. A record that comes later is told."""
         world.call(world.source.check)
         assert world.poll() == []
         crm.tick(120)
@@ -84,7 +84,7 @@ class PresetContract(SourceContract):
         assert [one.record_id for one in world.poll()] == [id]
 
     def test_one_page_for_ever_is_told(self, world: World, crm: Any) -> None:
-        """An API that does not heed where we are."""
+        """Expect an error from an API that ignores the bookmark and gives one page for ever."""
         self.begun(crm, world)
         for _ in range(3 * self.page):
             crm.create()
@@ -95,7 +95,7 @@ class PresetContract(SourceContract):
         assert len(world.poll()) == 3 * self.page
 
     def test_a_field_that_vanishes_is_no_change(self, world: World, crm: Any) -> None:
-        """Its records go on to be told, with what it was."""
+        """Expect records to be told without a field that vanished, and the field to keep its last value."""
         self.begun(crm, world)
         ids = [crm.create() for _ in range(self.page)]
         world.poll()
@@ -110,7 +110,7 @@ class PresetContract(SourceContract):
         assert not any("stage" in one.before and self.says(one, "stage") is None for one in told if not self.omits)
 
     def test_empty_fields_are_empty(self, world: World, crm: Any) -> None:
-        """Null is a value: it is told once, and so is what comes after it."""
+        """Expect null to be a value: the change to it is told once, and so is the change after it."""
         id = self.begun(crm, world)
         crm.update(id, title=None)
         (emptied,) = world.poll()
@@ -121,7 +121,7 @@ class PresetContract(SourceContract):
         assert (self.says(filled, "title"), self.says(filled, "title", before=True)) == ("Back", None)
 
     def test_two_changes_within_a_second(self, world: World, crm: Any) -> None:
-        """The stamp does not move, or no more than by a fraction; each is told."""
+        """Expect each of several changes to be told, though the stamp moves not at all, or only by a fraction."""
         id = self.begun(crm, world)
         seen = []
         for stage in ("won", "open", "lost"):
@@ -131,7 +131,7 @@ class PresetContract(SourceContract):
         assert seen == ["won", "open", "lost"]
 
     def test_a_login_that_is_refused_is_told_and_comes_back(self, world: World, crm: Any) -> None:
-        """Without the secret, and with nothing lost."""
+        """Expect a refused login to be reported without the secret, and nothing to be lost by it."""
         self.begun(crm, world)
         crm.refusing = True
         crm.revoke()
@@ -143,9 +143,9 @@ class PresetContract(SourceContract):
         assert [one.record_id for one in world.poll()] == [id]
 
     def test_a_spent_quota_is_not_overdrawn(self, world: World, crm: Any) -> None:
-        """What a header says is heeded: nothing is asked until there is more."""
+        """Expect a quota in a header to be respected: nothing is asked until it is renewed."""
         self.begun(crm, world)
-        crm.headers = self.quota(crm)  # only now: the clock has moved
+        crm.headers = self.quota(crm)  # set only now, for the clock has moved
         id = crm.create()
         try:
             heard = [one.record_id for one in world.poll()]
@@ -163,7 +163,7 @@ class PresetContract(SourceContract):
         assert heard == [id]
 
     def test_a_limit_that_a_header_times(self, world: World, crm: Any) -> None:
-        """A 429 without Retry-After."""
+        """Expect a 429 without Retry-After to hold as long as the quota's headers say."""
         self.begun(crm, world)
         crm.then(*[answer(429, {"message": "slow down"}, self.quota(crm))] * 3)
         with pytest.raises(SourceError) as told:
@@ -172,7 +172,7 @@ class PresetContract(SourceContract):
         assert timedelta(seconds=25) <= told.value.retry_at - crm.now <= timedelta(seconds=31)
 
     def test_a_record_is_read_by_its_id(self, make: Make, world: World, crm: Any) -> None:
-        """Whole; one that is gone is left out."""
+        """Expect a record to be read whole by its id, and one that is gone to be left out."""
         source: Any = make()
         if not isinstance(source, Rereading):
             return
@@ -185,20 +185,23 @@ class PresetContract(SourceContract):
         assert source.fetch_many("Nonsense", [id]) == ()
 
     def test_a_stranger_among_the_types_is_named(self) -> None:
-        """With those there are and the vendor's page, by lint already."""
+        """Expect `lint` to name an unknown record type, with the known ones and the vendor's page."""
         fault = self.connector.record_fault(None, "No such type!")
         assert self.record_type in fault
         assert fault.endswith(f"see {self.connector.documents[0].url}")
         assert self.connector.record_fault(None, self.record_type) == ""
 
     def test_a_field_that_can_have_no_such_name_is_named(self) -> None:
-        """With what names look like and the vendor's page, by lint already; those of the scenario are fine."""
+        """Expect `lint` to name a field that cannot exist, with what names look like and the vendor's page.
+
+        The fields of the scenario are fine.
+        """
         strange = self.connector.field_fault(None, self.record_type, "No such field!")
         assert strange == "" or strange.endswith(f"see {self.connector.documents[0].url}")
         assert [name for name in self.fields.values() if self.connector.field_fault(None, self.record_type, name)] == []
 
     def test_only_what_is_configured_is_asked_for(self, make: Make, worlds: Any, crm: Any) -> None:
-        """Each other record type would cost requests."""
+        """Expect nothing to be asked about other record types: each would cost requests."""
         world = worlds(make(records={self.record_type: {self.fields["title"]: FieldSpec()}}))
         world.call(world.source.check)
         world.poll()
@@ -208,7 +211,7 @@ class PresetContract(SourceContract):
     # --- answers of another shape
 
     def test_an_empty_page_is_no_deletion(self, world: World, crm: Any) -> None:
-        """A list that is empty for a while says nothing of what is known, and nothing is lost by it."""
+        """Expect a list that is empty for a while to delete nothing, and no change to be lost by it."""
         id = self.begun(crm, world)
         crm.odd = self._on_rows(crm, lambda _rows: [])
         assert world.poll() == []
@@ -219,7 +222,7 @@ class PresetContract(SourceContract):
         assert [(one.record_id, self.says(one, "stage")) for one in world.poll()] == [(id, "won")]
 
     def test_an_answer_without_a_body_is_told(self, world: World, crm: Any) -> None:
-        """It is not taken for an empty list."""
+        """Expect an answer without a body to be an error, and not an empty list."""
         self.begun(crm, world)
         id = crm.create()
         crm.then(*[answer(200, b"")] * 3)
@@ -230,7 +233,7 @@ class PresetContract(SourceContract):
 
     @pytest.mark.parametrize("other", [{}, {"records": []}, None, "many", 7])
     def test_a_list_that_is_none_is_told(self, world: World, crm: Any, other: Any) -> None:
-        """An object, a text, nothing in its place: a trouble, and what changed is told once it is a list again."""
+        """Expect an error if there is no list in its place. The change is told once there is a list again."""
         id = self.begun(crm, world)
         crm.update(id, stage="won")
         crm.odd = self._on_rows(crm, lambda _rows: other)
@@ -243,11 +246,11 @@ class PresetContract(SourceContract):
         assert [(one.record_id, self.says(one, "stage")) for one in world.poll()] == [(id, "won")]
 
     def test_records_without_an_id_are_told_and_not_lost(self, world: World, crm: Any) -> None:
-        """And nothing is told of anything else instead."""
+        """Expect records without an id to be reported and not lost. No other record may be told instead."""
         self._lacks(world, crm, self.listed[1])
 
     def test_records_without_a_stamp_are_told_and_not_lost(self, world: World, crm: Any) -> None:
-        """Nobody knows when they changed; they are not taken for changed now."""
+        """Expect records without a stamp to be reported and not lost. They are not taken for changed now."""
         if self.listed[2]:
             self._lacks(world, crm, self.listed[2])
 
@@ -266,7 +269,7 @@ class PresetContract(SourceContract):
         assert [(one.record_id, self.says(one, "stage")) for one in world.poll()] == [(id, "won")]
 
     def _on_rows(self, crm: Json, change: Callable[[list[Any]], Any]) -> Callable[[Any], Any]:
-        """Answers whose list of records is changed."""
+        """Make a function that changes the list of records in an answer."""
         crm.touched = 0
 
         def changed(body: Any) -> Any:
@@ -284,7 +287,7 @@ class PresetContract(SourceContract):
     # --- the vendor's own description
 
     def test_what_is_asked_and_answered_is_what_the_vendor_describes(self, make: Make, world: World, crm: Any) -> None:
-        """Each request has parameters that there are, and each answer of the stand-in has the shape that is described."""
+        """Expect each request to have only existing parameters, and each answer of the stand-in to have the described shape."""
         world.call(world.source.check)
         ids = [crm.create(title=f"Deal {number}") for number in range(self.page + 2)]
         crm.tick(120)
@@ -316,7 +319,7 @@ def _as_it_is(body: Any) -> Any:
 
 
 def _without(row: Any, path: str) -> Any:
-    """A record without what stands at a path."""
+    """Return a record without the value at a path."""
     name, _, rest = path.partition(".")
     if name not in row:
         return row

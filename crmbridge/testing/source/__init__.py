@@ -1,8 +1,8 @@
 """What every source promises, as tests to inherit.
 
-A subclass names its connector and a stand-in of its vendor, and says what the two can do; pytest then runs every test
-here against it, with a real store behind it. The scenario speaks of one record type with a title, a stage, an amount
-and an owner; `fields` says what this vendor calls them.
+A subclass names its connector and a stand-in of its vendor, and says what the two can do. pytest then runs every test
+here against it, with a real store behind it. The scenario uses one record type with a title, a stage, an amount
+and an owner; `fields` gives this vendor's names for them.
 """
 
 from __future__ import annotations
@@ -18,4 +18,4 @@ __all__ = ["Can", "SourceContract"]
 
 
 class SourceContract(LoginsContract, RightsContract, ReadingContract, HooksContract, TroublesContract):
-    """What holds for every source."""
+    """The tests that hold for every source."""

@@ -1,4 +1,4 @@
-"""Rights: each can be taken away, is named then, and costs no more than it says."""
+"""Tests of rights: each right can be taken away, is named then, and costs no more than it says."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from crmbridge.testing.world import World
 
 
 def lacking(world: World) -> dict[str, Right]:
-    """The rights that the login lacks, or of which something is to be said, by name."""
+    """Return the rights that the login lacks, or of which something is to be said, by name."""
     return {one.name: one for one in world.call(world.source.rights) if one.refused or one.note}
 
 
 class RightsContract(SourceParts):
-    """What a source says of its login's rights."""
+    """The tests of what a source says about its login's rights."""
 
     def test_who_claims_rights_can_prove_them(self, world: World) -> None:
         assert isinstance(world.source, Entitled) is (Can.RIGHTS in self.can)
 
     @needs(Can.RIGHTS)
     def test_each_right_can_be_withdrawn_and_is_named(self, world: World, crm: StandIn) -> None:
-        """By itself, with what is lost; and given again it is silent."""
+        """Expect each withdrawn right to be named by itself, with what is lost. Given again, it is no longer named."""
         self.begun(crm, world)
         claimed: list[Right] = world.call(world.source.rights)
         assert claimed
@@ -32,7 +32,7 @@ class RightsContract(SourceParts):
         assert not any(one.refused for one in claimed)
         noted = lacking(world)
         for right in claimed:
-            if right.name in noted:  # not to be had here, which is no trouble
+            if right.name in noted:  # the right cannot be had here, which is no trouble
                 continue
             crm.withdraw(right.name)
             found = lacking(world)
@@ -44,7 +44,7 @@ class RightsContract(SourceParts):
 
     @needs(Can.RIGHTS)
     def test_a_right_that_lacks_costs_no_more_than_it_says(self, make: Any, worlds: Any, world: World, crm: StandIn) -> None:
-        """Changes are told without it, from the first start on and afterwards; where they cannot be, `check` says so."""
+        """Expect changes to be told without a right, at a first start and later. If they cannot be told, `check` must say so."""
         stages = iter(["won", "open"] * 50)
         id = self.begun(crm, world)
         for right in world.call(world.source.rights):
@@ -59,7 +59,7 @@ class RightsContract(SourceParts):
 
     @staticmethod
     def _objects(world: World) -> bool:
-        """Whether `check` says that nothing can be read."""
+        """Say whether `check` reports that nothing can be read."""
         try:
             world.call(world.source.check)
         except SourceError:

@@ -1,4 +1,4 @@
-"""Webhooks: one change is one, and no forgery is believed."""
+"""Tests of webhooks: one change is told once, and no forgery is believed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ LEAST_FORGERIES = 200
 
 
 class HooksContract(SourceParts):
-    """What holds for a source that is called."""
+    """The tests that hold for a source that is called."""
 
     @needs(Can.WEBHOOK, Can.POLL)
     def test_one_change_is_one_however_it_comes(self, world: World, worlds: Any, make: Any, crm: StandIn) -> None:
-        """By webhook, by its redelivery, and by the poll that follows; the same event as a poll alone finds."""
+        """Expect a webhook, its redelivery and the next poll to give one event, the same that a poll alone finds."""
         polling = worlds(make())
         id = self.begun(crm, world)
         polling.poll()
@@ -41,7 +41,7 @@ class HooksContract(SourceParts):
 
     @needs(Can.WEBHOOK)
     def test_what_is_new_is_new_however_it_comes(self, world: World, worlds: Any, make: Any, crm: StandIn) -> None:
-        """Heard of first by webhook or by a poll: whole, and the same event of the same kind."""
+        """Expect a new record to give the same event, whole and of the same kind, whether a webhook or a poll tells of it first."""
         other = worlds(make())
         self.begun(crm, world)
         if Can.POLL in self.can:
@@ -60,7 +60,7 @@ class HooksContract(SourceParts):
 
     @needs(Can.WEBHOOK, Can.POLL)
     def test_what_comes_into_sight_is_not_new_by_webhook_either(self, world: World, crm: StandIn) -> None:
-        """A record that is older than what was read, and that somebody let us see and changed."""
+        """Expect no record to be told as new that is older than what was read, but that somebody gave us access to and changed."""
         self.begun(crm, world)
         old = crm.create()
         crm.hide(old)
@@ -77,7 +77,7 @@ class HooksContract(SourceParts):
 
     @needs(Can.WEBHOOK)
     def test_a_redelivery_says_nothing(self, world: World, crm: StandIn) -> None:
-        """The sender did not hear our answer, and says all of it once more."""
+        """Expect nothing from a sender that did not hear our answer and sends everything again."""
         id = self.begun(crm, world)
         crm.update(id, stage="won")
         told = crm.told()
@@ -90,7 +90,7 @@ class HooksContract(SourceParts):
 
     @needs(Can.WEBHOOK)
     def test_there_and_back_is_a_change(self, world: World, crm: StandIn) -> None:
-        """What a record was before it may be again: only what the sender repeats is a repeat, however equal the states are."""
+        """Expect a change back to an earlier state to be told. Only what the sender repeats is a repeat, however equal the states are."""
         id = self.begun(crm, world)
         heard = []
         for stage in ("won", "open", "won", "open"):
@@ -103,7 +103,7 @@ class HooksContract(SourceParts):
 
     @needs(Can.WEBHOOK, Can.OLD_VALUES)
     def test_old_values_that_the_vendor_says(self, world: World, crm: StandIn) -> None:
-        """They are known at the very first sight of a record."""
+        """Expect old values that the vendor tells to be known at the very first sight of a record."""
         id = crm.create()
         crm.told()
         crm.tick()
@@ -115,7 +115,7 @@ class HooksContract(SourceParts):
 
     @needs(Can.WEBHOOK)
     def test_an_empty_or_strange_body_is_refused(self, world: World, crm: StandIn) -> None:
-        """By status or as a request that nobody can interpret; never by an error of our own."""
+        """Expect an odd body to be refused by status, or to fail as a request. It never causes an error of our own."""
         id = self.begun(crm, world)
         crm.update(id, stage="won")
         (request, *_) = crm.told()
@@ -126,7 +126,7 @@ class HooksContract(SourceParts):
 
     @needs(Can.WEBHOOK, Can.SIGNED)
     def test_no_forgery_is_believed(self, make: Any, crm: StandIn) -> None:
-        """None of at least 200, and none is answered by an error of our own."""
+        """Expect none of at least 200 forgeries to be believed, and none to be answered by an error of our own."""
         source = make()
         crm.update(crm.create(), stage="won")
         request = crm.told()[-1]
@@ -141,7 +141,7 @@ class HooksContract(SourceParts):
 
 
 def _flipped(request: WebhookRequest) -> Iterator[WebhookRequest]:
-    """One bit of the body, another body, another form of the same body."""
+    """Yield forgeries: one bit of the body flipped, another body, another form of the same body."""
     body = request.body
     for bit in range(0, len(body) * 8, max(1, len(body) * 8 // 150)):
         changed = bytearray(body)

@@ -1,4 +1,4 @@
-"""Logging in, and what must be told where that fails."""
+"""Tests of logging in, and of what must be reported where it fails."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from crmbridge.testing.world import World
 
 
 class LoginsContract(SourceParts):
-    """Shape, credentials, tokens."""
+    """The tests of a source's shape, its credentials and its tokens."""
 
     def test_its_abilities_are_those_it_has(self, make: Callable[..., Any]) -> None:
         source = make()
@@ -62,7 +62,7 @@ class LoginsContract(SourceParts):
     def test_a_token_is_replaced_before_it_expires(self, world: World, crm: StandIn) -> None:
         self.begun(crm, world)
         logins, asked = crm.logins, len(crm.requests)
-        crm.tick(crm.lifetime.total_seconds() - 260)  # begun lets some minutes pass; what is left is less than a margin soon
+        crm.tick(crm.lifetime.total_seconds() - 260)  # `begun` lets some minutes pass; the rest is soon less than a margin
         world.poll()
         crm.tick(150)
         id = crm.create()
@@ -72,7 +72,10 @@ class LoginsContract(SourceParts):
 
     @needs(Can.LOGIN)
     def test_a_token_that_is_refused_is_replaced_once(self, world: World, crm: StandIn) -> None:
-        """The vendor may end it at any time; a login that is not good any more is told, and does not hammer."""
+        """Expect a refused token to be replaced once, for the vendor may end it at any time.
+
+        A login that is no longer good is reported, and not tried over and over.
+        """
         self.begun(crm, world)
         logins = crm.logins
         crm.revoke()
@@ -107,7 +110,7 @@ class LoginsContract(SourceParts):
 
     @needs(Can.LOGIN)
     def test_a_token_outlives_a_restart(self, make: Any, worlds: Any, crm: StandIn, tmp_path: Path) -> None:
-        """In a file that nobody else may read; other credentials do not use it."""
+        """Expect a token to be kept in a file that nobody else may read. Other credentials do not use it."""
         for _ in range(2):
             world = worlds(make())
             world.call(world.source.check)
@@ -117,6 +120,6 @@ class LoginsContract(SourceParts):
 
 
 async def _done(result: Any) -> None:
-    """What a method gave, whether it is `def` or `async def`."""
+    """Await the result of a method, whether it is `def` or `async def`."""
     if inspect.isawaitable(result):
         await result

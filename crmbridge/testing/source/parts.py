@@ -1,4 +1,4 @@
-"""What the tests of sources are made of: fixtures, and the words of the scenario."""
+"""The parts of the tests of sources: fixtures, and the words of the scenario."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from crmbridge.model import ChangeEvent, FieldSpec, FieldType, Network, RecordSp
 from crmbridge.testing.standin import StandIn
 from crmbridge.testing.world import World
 
-OVERLAP = 60  # seconds that sources of this suite look back
+OVERLAP = 60  # seconds that the sources of this suite look back
 
 
 class Can(StrEnum):
-    """What a source can do, as far as its vendor lets it; the table of connectors says these words."""
+    """What a source can do, as far as its vendor allows it. The table of connectors uses these words."""
 
     POLL = "poll"
     WEBHOOK = "webhook"
     SIGNED = "signed"  # webhooks prove their sender by a signature of the body
-    OLD_VALUES = "old values"  # the vendor says them; else they come from what was seen before
+    OLD_VALUES = "old values"  # the vendor tells them; otherwise they come from what was seen before
     DELETES = "deletes"
     MERGES = "merges"
     TEAMS = "teams"
     SCHEMA = "schema"
-    LOGIN = "login"  # it gets tokens that expire
-    QUOTA = "quota"  # the vendor says how much of it is used
+    LOGIN = "login"  # it obtains tokens that expire
+    QUOTA = "quota"  # the vendor tells how much of it is used
     LINKS = "links"
-    RIGHTS = "rights"  # it proves what its login must be let to do
+    RIGHTS = "rights"  # it proves the rights that its login needs
 
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def needs(*abilities: Can) -> Callable[[F], F]:
-    """A test of what not every vendor can do; where one cannot, the class has no such test."""
+    """Mark a test of abilities that not every vendor has. A class whose vendor lacks one has no such test."""
 
     def mark(test: F) -> F:
         wanted: frozenset[Can] = getattr(test, "needed", frozenset())
@@ -50,7 +50,7 @@ def needs(*abilities: Can) -> Callable[[F], F]:
 
 
 class SourceParts:
-    """What the tests are made of."""
+    """The fixtures and words that the tests share."""
 
     def __init_subclass__(cls, **facts: Any) -> None:
         super().__init_subclass__(**facts)
@@ -64,29 +64,29 @@ class SourceParts:
     connector: ClassVar[Connector]
     record_type: ClassVar[str]
     fields: ClassVar[Mapping[str, str]]
-    """This vendor's names of title, stage, amount and owner."""
+    """This vendor's names for title, stage, amount and owner."""
     can: ClassVar[frozenset[Can]]
     proven: ClassVar[str] = "stand-in"
-    """Against what these tests run."""
+    """What these tests run against."""
     secrets: ClassVar[tuple[str, ...]] = ()
-    """Of the options: none may be seen anywhere."""
+    """The secrets among the options. None of them may be shown anywhere."""
     page: ClassVar[int] = 10
-    """Records of one read, as `options` asks for."""
+    """The number of records of one read, as `options` asks for."""
 
     def stand_in(self, folder: Path) -> StandIn:
-        """The vendor."""
+        """Make the stand-in of the vendor."""
         raise NotImplementedError
 
     def options(self, crm: StandIn) -> dict[str, Any]:
-        """As under `sources:`, with an overlap of OVERLAP seconds and pages of `page` records."""
+        """Return the options as under `sources:`, with an overlap of OVERLAP seconds and pages of `page` records."""
         raise NotImplementedError
 
     def wrong_credentials(self, options: dict[str, Any]) -> dict[str, Any]:
-        """`options` with which nobody can log in."""
+        """Return `options` with credentials that cannot log in."""
         raise NotImplementedError
 
     def forgeries(self, request: WebhookRequest) -> Iterator[WebhookRequest]:
-        """Requests like `request` that prove nothing, of this vendor's own kind."""
+        """Yield requests like `request` that prove nothing, of kinds that only this vendor has."""
         yield from ()
 
     # --- parts
@@ -103,7 +103,7 @@ class SourceParts:
 
     @pytest.fixture
     def make(self, crm: StandIn, records: Mapping[str, RecordSpec], tmp_path: Path) -> Callable[..., Any]:
-        """A source; `changes` replace options, `facts` what the core gives it."""
+        """Return a function that makes a source. `changes` replace options; `facts` replace what the core gives it."""
 
         def made(changes: Mapping[str, Any] | None = None, **facts: Any) -> Any:
             given: dict[str, Any] = {
@@ -117,7 +117,7 @@ class SourceParts:
 
     @pytest.fixture
     def worlds(self, tmp_path: Path, records: Mapping[str, RecordSpec], crm: StandIn) -> Iterator[Callable[..., World]]:
-        """A world around a source, each with a store of its own."""
+        """Return a function that makes a world around a source, each with a store of its own."""
         made: list[World] = []
 
         def build(source: Any, others: Mapping[str, RecordSpec] | None = None) -> World:
@@ -135,12 +135,12 @@ class SourceParts:
         return worlds(make())
 
     def says(self, event: ChangeEvent, word: str, *, before: bool = False) -> Any:
-        """What an event says under one of the scenario's words; a choice counts as its value."""
+        """Return the value of an event under one of the scenario's words. A choice counts as its value."""
         value = (event.before if before else event.fields).get(self.fields[word])
         return getattr(value, "value", value)
 
     def begun(self, crm: StandIn, world: World) -> str:
-        """One record that was there before the first start, learnt; returns its id."""
+        """Begin with one record from before the first start, which is learnt. Return its id."""
         id = crm.create()
         crm.tick(120)
         if Can.POLL in self.can:
@@ -152,7 +152,7 @@ class SourceParts:
         return id
 
     def changes(self, crm: StandIn, world: World) -> list[ChangeEvent]:
-        """What is new, by a poll, or where there are none by webhooks."""
+        """Return what is new, by a poll, or by webhooks where there are no polls."""
         if Can.POLL in self.can:
             return world.poll()
         for request in crm.told():

@@ -1,4 +1,4 @@
-"""Polling: nothing missed, nothing twice, nothing old."""
+"""Tests of polling: nothing is missed, told twice, or told though it is old."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POISON, _POISONED = "a poisonous title", "nobody can read this title"
 
 
 def _poison(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every value with those words raise where a connector reads it."""
+    """Let every value with the poisonous words raise where a connector reads it."""
     read = Values.value
 
     def poisoned(self: Values, raw: Any, *more: Any) -> Any:
@@ -31,7 +31,7 @@ def _poison(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class ReadingContract(SourceParts):
-    """What every poll must find."""
+    """The tests of what every poll must find."""
 
     @needs(Can.POLL)
     def test_a_first_start_publishes_nothing_old(self, world: World, crm: StandIn) -> None:
@@ -61,7 +61,7 @@ class ReadingContract(SourceParts):
 
     @needs(Can.POLL)
     def test_an_odd_row_costs_only_itself(self, world: World, crm: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-        """One that cannot be read is put aside and named, the others and the next ones are told; mended, it is told too."""
+        """Expect an unreadable row to be put aside and named, and all other rows to be told. Once mended, it is told too."""
         self.begun(crm, world)
         _poison(monkeypatch)
         good = [crm.create(title="Good")]
@@ -93,7 +93,7 @@ class ReadingContract(SourceParts):
 
     @needs(Can.POLL)
     def test_more_ties_than_a_page(self, world: World, crm: StandIn) -> None:
-        """An import stamps thousands of records with one second."""
+        """Expect all changes to be told if one second holds more than a page: an import stamps thousands of records with one second."""
         self.begun(crm, world)
         ids = [crm.create(title=f"Deal {number}") for number in range(3 * self.page + 1)]
         assert sorted(one.record_id for one in world.poll()) == sorted(ids)
@@ -105,7 +105,7 @@ class ReadingContract(SourceParts):
 
     @needs(Can.POLL)
     def test_what_was_committed_late_is_found(self, world: World, crm: StandIn) -> None:
-        """Its stamp is behind what was read already."""
+        """Expect a record to be found that was committed late, so that its stamp is before what was read already."""
         self.begun(crm, world)
         first = crm.create()
         assert [one.record_id for one in world.poll()] == [first]
@@ -114,7 +114,7 @@ class ReadingContract(SourceParts):
 
     @needs(Can.POLL)
     def test_records_that_change_while_they_are_paged(self, world: World, crm: StandIn) -> None:
-        """What moves to the end while a pass is under way makes nothing in between be skipped."""
+        """Expect no record to be skipped when others move to the end during a pass."""
         ids = [self.begun(crm, world)]
         for number in range(3 * self.page):
             ids.append(crm.create(title=f"Deal {number}"))
@@ -135,7 +135,7 @@ class ReadingContract(SourceParts):
     @pytest.mark.parametrize("skew", [-3600, 3600])
     @needs(Can.POLL)
     def test_clocks_may_differ(self, make: Any, worlds: Any, crm: StandIn, skew: int) -> None:
-        """Ours is an hour off the vendor's."""
+        """Expect changes to be told when our clock is an hour off the vendor's."""
         source = make(now=lambda: crm.now + timedelta(seconds=skew))
         world = worlds(source)
         id = self.begun(crm, world)
@@ -155,7 +155,7 @@ class ReadingContract(SourceParts):
 
     @needs(Can.MERGES, Can.POLL)
     def test_merges(self, world: World, crm: StandIn) -> None:
-        """The loser is gone, into the winner."""
+        """Expect one event for the loser of a merge, which says that it was merged into the winner."""
         winner = crm.create()
         loser = self.begun(crm, world)
         crm.merge(loser, winner)
@@ -165,7 +165,9 @@ class ReadingContract(SourceParts):
 
     @needs(Can.POLL)
     def test_what_leaves_our_sight_is_not_deleted(self, world: World, crm: StandIn) -> None:
-        """And what comes into it, older than all that we read, is not new."""
+        """Expect a record that leaves our sight not to be told as deleted. One that comes into sight, and is older than all that was read,
+        is not new.
+        """
         id = self.begun(crm, world)
         old = crm.create(title="old")
         crm.hide(old)
@@ -178,7 +180,7 @@ class ReadingContract(SourceParts):
         crm.show(id)
         crm.show(old)
         for one in (id, old):
-            crm.update(one, amount="100.50")  # stamped, with nothing new in it
+            crm.update(one, amount="100.50")  # the record is stamped, but nothing in it is new
         crm.tick(1)
         assert world.poll() == []
         crm.update(old, stage="won")
@@ -186,7 +188,7 @@ class ReadingContract(SourceParts):
 
     @needs(Can.POLL)
     def test_it_is_read_again_from_an_instant(self, worlds: Any, make: Any, world: World, crm: StandIn) -> None:
-        """What changed since, and neither what is older nor anything as if it were being learnt."""
+        """Expect a read from an instant to find what changed since, and nothing older. Nothing is read as if it were being learnt."""
         old = crm.create()
         crm.tick(OVERLAP * 20)
         moment = crm.now

@@ -1,4 +1,4 @@
-"""Troubles of the vendor, its quota, and the facts it gives."""
+"""Tests of the vendor's troubles, its quota, and the facts that it gives."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from crmbridge.testing.world import World
 
 
 class TroublesContract(SourceParts):
-    """Errors are told and change nothing; facts are right; secrets stay secret."""
+    """The tests that errors are reported and change nothing, that facts are right, and that secrets stay secret."""
 
     @needs(Can.LOGIN)
     def test_troubles_change_nothing_and_are_told(self, world: World, crm: StandIn) -> None:
-        """Maintenance pages, errors, cut connections: the same cursor afterwards, and nothing missed or doubled."""
+        """Expect maintenance pages, errors and cut connections to leave the cursor as it was. Nothing is missed or told twice."""
         self.begun(crm, world)
         page = answer(200, b"<html><body>We are down for maintenance.</body></html>", {"Content-Type": "text/html"})
         unavailable = answer(503, b"<html>down</html>", {"Content-Type": "text/html"})
@@ -54,12 +54,12 @@ class TroublesContract(SourceParts):
 
     @needs(Can.QUOTA)
     def test_others_keep_their_share_of_the_quota(self, make: Any, worlds: Any, crm: StandIn) -> None:
-        """Whoever else uses the vendor's API can still work."""
+        """Expect a share of the quota to be left to others who use the vendor's API."""
         world = worlds(make({"quota_share": 0.5}))
         self.begun(crm, world)
         crm.quota, crm.used = 1000, 600
         id = crm.create()
-        with contextlib.suppress(SourceError):  # its first answer says how much is used
+        with contextlib.suppress(SourceError):  # its first answer tells how much is used
             world.poll()
         asked = len(crm.requests)
         with pytest.raises(SourceError, match="quota_share") as told:
@@ -70,12 +70,12 @@ class TroublesContract(SourceParts):
         crm.used = 10
         crm.now = told.value.retry_at + timedelta(seconds=1)
         crm.update(id, stage="won")
-        told_then = [*world.poll(), *world.poll()]  # the first may only end the pass that was broken off
+        told_then = [*world.poll(), *world.poll()]  # the first poll may only end the pass that was broken off
         assert [self.says(one, "stage") for one in told_then][-1:] == ["won"]
 
     @needs(Can.DELETES)
     def test_deletions(self, world: World, crm: StandIn) -> None:
-        """Once, with what the record was; one that nobody here knew says nothing of its fields. A record that comes back is no news."""
+        """Expect a deletion to be told once, with what the record was. A record that comes back is no news, and its next change is told."""
         id = self.begun(crm, world)
         crm.delete(id)
         crm.tick(120)
@@ -101,7 +101,7 @@ class TroublesContract(SourceParts):
 
     @needs(Can.TEAMS)
     def test_who_works_on_a_record(self, world: World, crm: StandIn) -> None:
-        """The owner first; somebody who has left is not there any more."""
+        """Expect the owner first, and nobody who has left the team."""
         id = self.begun(crm, world)
         crm.rows[id].team = ["2"]
         found = world.call(world.source.members, self.record_type, id)
