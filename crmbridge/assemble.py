@@ -14,7 +14,10 @@ from crmbridge.model import RecordSpec
 
 
 def source(config: Config, name: str, now: Callable[[], datetime], records: dict[str, RecordSpec] | None = None) -> Any:
-    """The source `name`, whatever abilities it has; `records` instead of those that are configured. Raises CrmbridgeError."""
+    """Build the source `name` with all its abilities. Raises CrmbridgeError.
+
+    `records` stand in for those that are configured.
+    """
     if name not in config.sources:
         raise CrmbridgeError(f"no source {name} is configured; there are {', '.join(config.sources)}")
     one = config.sources[name]
@@ -22,7 +25,7 @@ def source(config: Config, name: str, now: Callable[[], datetime], records: dict
 
 
 def destination(config: Config, name: str, now: Callable[[], datetime], feed: tuple[str, Secret] | None) -> Destination:
-    """The destination `name`; `feed` is the embedded feed's address and secret. Raises CrmbridgeError."""
+    """Build the destination `name`; `feed` is the embedded feed's address and secret. Raises CrmbridgeError."""
     built: Destination = _built(config.destinations[name], replace(_setting(config, name, now), feed=feed, uses=config.uses(name)))
     return built
 
@@ -46,5 +49,5 @@ def hooks(sources: Mapping[str, Any]) -> dict[str, WebhookSource]:
 
 
 def records(config: Config) -> dict[str, Mapping[str, RecordSpec]]:
-    """The configured fields by source and record type."""
+    """Return the configured fields by source and record type."""
     return {name: one.records for name, one in config.sources.items()}

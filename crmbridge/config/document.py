@@ -58,7 +58,7 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
     def problem(self, path: KeyPath, message: str, *, line: int = 1) -> Problem:
-        """A problem at `path`, or at the nearest part of it that exists; `line` counts within a text value."""
+        """Name a problem at `path`, or at the nearest part of it that exists. `line` counts within a text value."""
         nearest = path
         while nearest and nearest not in self.keys and nearest not in self.values:
             nearest = nearest[:-1]

@@ -45,13 +45,16 @@ class Store(Ledger, Protocol):
     async def known(
         self, records: Sequence[RecordRef], source: str = "", observations: Sequence[str] = (), bodies: bool = False
     ) -> AlreadyKnown:
-        """The records as last seen, and which of a source's observation ids were seen before; `bodies`: what told of them last, too."""
+        """Return the snapshots of records, and which of a source's observation ids were seen before.
+
+        `bodies`: also which unnamed request told of each record last.
+        """
 
     async def ids_of(self, source: str, record_type: str, after: str, limit: int) -> list[str]:
-        """The ids of records of a type that are not deleted as far as we know, behind `after`, in order."""
+        """List the ids of a type's records behind `after`, in order, without those that are deleted as far as we know."""
 
     async def walked(self, source: str) -> set[tuple[str, bool]]:
-        """The record types that were walked through to the end once; True: comparing whole records, False: by their ids."""
+        """Return the record types that were walked through once. True: whole records were compared; False: their ids alone."""
 
     async def walk_ended(self, source: str, record_type: str, *, compared: bool, now: datetime) -> None: ...
     async def record(self, batch: Batch, now: datetime) -> int:
@@ -59,17 +62,17 @@ class Store(Ledger, Protocol):
 
     # what ended the process before
     async def crashed(self, requests: Sequence[int], records: Sequence[RecordRef], deliveries: Sequence[int], now: datetime) -> None:
-        """The process ended while these were worked on; of the deliveries no request was out, so that they are queued again.
+        """Count what was worked on when the process ended, and put aside what did it too often.
 
-        Requests and deliveries that did it too often are put aside.
+        Of these deliveries no request was out, so that they are queued again.
         """
 
     async def suspects(self) -> dict[RecordRef, int]:
-        """Records during whose interpretation the process ended, and how often."""
+        """Return the records during whose interpretation the process ended, and how often it did."""
 
     async def acquit(self, record: RecordRef) -> None: ...
     async def put_aside(self) -> dict[tuple[str, str], bytes]:
-        """The records that were put aside and not mended yet: what was seen of each, by source and `type/id`."""
+        """Return the records that were put aside and are not mended: what was seen of each, by source and `type/id`."""
 
     # publisher
     async def lease(self, destination: str, *, now: datetime, limit: int, per_lane: int, skip: Sequence[str], after: str = "") -> Lease:
@@ -83,10 +86,10 @@ class Store(Ledger, Protocol):
     async def waits(self) -> list[Wait]: ...
     async def end_pause(self, destination: str) -> bool: ...
     async def doubted(self, destination: str, now: datetime, limit: int) -> tuple[list[Doubted], datetime | None]:
-        """What is to be looked for at `now`, and when the next is (None: nothing)."""
+        """List the messages in doubt to be looked for at `now`, and when the next one is due (None: no other)."""
 
     async def looked(self, delivery: Delivery, again_at: datetime | None, now: datetime) -> None:
-        """It was not found: look again at `again_at`, or leave it to a person."""
+        """Record that a message was not found: look again at `again_at`, or leave it to a person (None)."""
 
     async def spent(self, destination: str, since: datetime) -> int:
         """How many messages were published since an instant."""
@@ -117,13 +120,13 @@ class Store(Ledger, Protocol):
     async def requeue(self, delivery: Delivery, message: Message, now: datetime, reason: str = "") -> bool: ...
     async def confirm(self, delivery: Delivery, receipt: Receipt, reason: str, now: datetime) -> bool: ...
     async def retract(self, key: str, now: datetime) -> None:
-        """The published message was taken back."""
+        """Record that a published message was taken back."""
 
     async def pauses(self) -> list[Pause]: ...
     async def pause(self, pause: Pause) -> None: ...
     async def resume(self, kind: PauseKind, name: str) -> bool: ...
     async def failed_requests(self, limit: int = 100, after: int = 0) -> list[tuple[InboxRow, str]]:
-        """What waits for a person, behind the number `after`, in order."""
+        """List the requests that wait for a person, behind the number `after`, in order, each with its error."""
 
     async def failed_request(self, id: int) -> tuple[InboxRow, str] | None: ...
     async def retry_request(self, id: int) -> bool: ...
@@ -131,13 +134,13 @@ class Store(Ledger, Protocol):
     async def event(self, id: str) -> ChangeEvent | None: ...
     async def events_after(self, seq: int, limit: int) -> list[Journalled]: ...
     async def events_since(self, since: datetime, limit: int) -> list[Journalled]:
-        """The journal from an instant of recording, in order."""
+        """List the journal from an instant of recording, in order."""
 
     async def events_of(self, record: RecordRef, limit: int) -> list[Journalled]:
-        """What the journal has of a record, newest first."""
+        """List what the journal has of a record, newest first."""
 
     async def repeats_of(self, id: str, limit: int) -> list[Repeat]:
-        """What was taken for a repeat of every record with this id, the latest first."""
+        """List what was taken for a repeat, of every record with this id, the latest first."""
 
     async def records_named(self, id: str, limit: int) -> list[RecordRef]:
         """Every known record with this id, whatever its source and type."""
@@ -146,17 +149,17 @@ class Store(Ledger, Protocol):
         """Of the next `limit` records behind `after`, those that hold `words` (casefolded) anywhere; and the last one, None at the end."""
 
     async def deliveries_of(self, record: RecordRef, limit: int) -> list[Delivery]:
-        """What was said of a record or waits to be, newest first."""
+        """List the deliveries about a record, newest first."""
 
     async def known_keys(self, keys: Sequence[str]) -> set[str]:
         """Those under which something was accepted or published before."""
 
     async def receipts_named(self, remote_id: str) -> list[str]:
-        """The keys of what a network calls `remote_id`."""
+        """Return the keys of what a network calls `remote_id`."""
 
     async def last_event(self) -> int: ...
     async def published(self, selection: Selection, limit: int = 100, below: int | None = None) -> list[Published]:
-        """What went out and was not taken back, the highest number first; `since` and `until` of the selection mean the publication."""
+        """List what was published and not taken back, the highest number first. `since` and `until` mean the publication."""
 
     async def overview(self) -> Overview: ...
 
@@ -180,10 +183,13 @@ class Store(Ledger, Protocol):
 
     async def identify(self, instance: str, epoch: int) -> None: ...
     async def shift(self, by: timedelta, now: datetime) -> int:
-        """The clock was set back `by` (negative): what was to happen in so and so long still is. Returns how much was moved."""
+        """Move every instant by `by` (negative: the clock was set back), so that each wait lasts as long as it was meant to.
+
+        Returns how many rows were moved.
+        """
 
     async def backup(self, path: Path) -> None:
-        """A copy of the database as it is now, in a file that does not exist yet (mode 0600)."""
+        """Copy the database as it is now into a file that does not exist yet (mode 0600)."""
 
     async def probe(self) -> None:
         """Write and forget: raises StoreError while the database refuses writes."""
