@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from crmbridge.config.config import Config, DestinationConfig, SourceConfig
-from crmbridge.contract import Destination, Secret, Setting, WebhookSource
+from crmbridge.contract import Destination, Secret, Setting, WebhookSource, odd_abilities
 from crmbridge.errors import CrmbridgeError
 from crmbridge.model import RecordSpec
 
@@ -26,7 +26,10 @@ def source(config: Config, name: str, now: Callable[[], datetime], records: dict
 
 def destination(config: Config, name: str, now: Callable[[], datetime], feed: tuple[str, Secret] | None) -> Destination:
     """Build the destination `name`; `feed` is the embedded feed's address and secret. Raises CrmbridgeError."""
-    built: Destination = _built(config.destinations[name], replace(_setting(config, name, now), feed=feed, uses=config.uses(name)))
+    one = config.destinations[name]
+    built: Destination = _built(one, replace(_setting(config, name, now), feed=feed, uses=config.uses(name)))
+    if odd := odd_abilities(one.connector.can(one.options), built):
+        raise CrmbridgeError(f"{name}: the connector {one.connector.name} says of {', '.join(odd)} another thing than its methods do")
     return built
 
 
@@ -44,7 +47,7 @@ def _built(one: SourceConfig | DestinationConfig, setting: Setting) -> Any:
 
 
 def hooks(sources: Mapping[str, Any]) -> dict[str, WebhookSource]:
-    """Those that are called."""
+    """Choose the sources that are called."""
     return {name: source for name, source in sources.items() if isinstance(source, WebhookSource)}
 
 
