@@ -24,8 +24,9 @@ from pydantic import create_model
 
 from crmbridge import registry
 from crmbridge.cli.group import cli
-from crmbridge.config.models import ConfigModel, DestinationModel, RuleModel, SourceModel
+from crmbridge.config.models import ConfigModel, DestinationModel, SourceModel
 from crmbridge.config.reference import option_table, reference
+from crmbridge.config.rule_models import RuleModel
 from crmbridge.model import State, Why
 from crmbridge.telemetry import Metrics
 

@@ -18,7 +18,8 @@ from shared import ROOT, need
 
 from crmbridge import registry
 from crmbridge.cli.group import _VERBS, cli
-from crmbridge.config.models import ConfigModel, RuleModel
+from crmbridge.config.models import ConfigModel
+from crmbridge.config.rule_models import RuleModel
 from crmbridge.model import State, Why
 from crmbridge.telemetry import Metrics
 from crmbridge.troubles.trouble import Code
