@@ -49,7 +49,7 @@ _AT_TIMES: Final[dict[str, Any]] = {"coalesce": True, "max_instances": 1, "misfi
 
 
 def utc_now() -> datetime:
-    """The wall clock."""
+    """Read the wall clock."""
     return datetime.now(timezone.utc)
 
 
@@ -90,7 +90,7 @@ class App:
         _log.info("crmbridge runs", extra={"version": __version__, "server": self.server.address, "rules": len(config.rules)})
 
     async def _open(self, config: Config) -> Happened | None:
-        """The databases; returns how the last process ended, if nobody had asked it to."""
+        """Open the databases. Returns how the last process ended, if nobody had asked it to end."""
         config.store_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.store = SqliteStore(config.store_path)
         self.under_way = UnderWay(config.store_path.with_name(config.store_path.name + ".underway"))
@@ -106,7 +106,7 @@ class App:
         return unclean
 
     async def _remember_the_end(self, left: Left) -> Happened | None:
-        """What the last process was working on when it ended is handled with care, and put aside after three times."""
+        """Handle with care what the last process was working on when it ended, and put it aside after three times."""
         count = len(left.requests) + len(left.records) + len(left.deliveries)
         unclean = Happened("", f"{count or 'no'} requests, records or messages were being worked on", self._now())
         if not count:
@@ -176,7 +176,7 @@ class App:
         )
 
     async def _listen(self, config: Config, listen: str | None) -> None:
-        """The doors: for the outside, and for people's orders."""
+        """Open the doors: one for the outside, one for people's orders."""
         health = health_routes(self.unready, self.lookout.degraded)
         fed_routes = [*self.feed.routes(), web.get("/", _to_the_feed)] if self.feed else []
         routes = [*health, *hook_routes(self.webhooks, self._now), *fed_routes]
@@ -217,7 +217,7 @@ class App:
         return desk
 
     def _schedule(self, config: Config) -> None:
-        """What happens at times."""
+        """Schedule what happens at times."""
         alert_every = min(_ALERT_EVERY, config.model.alerts.after.total_seconds())
         self._scheduler.add_job(self._retain, "interval", hours=1, next_run_time=self._now(), **_AT_TIMES)
         self._scheduler.add_job(self.lookout.alert, "interval", seconds=alert_every, **_AT_TIMES)
@@ -300,7 +300,7 @@ class App:
     # --- looking
 
     async def status(self) -> dict[str, Any]:
-        """What a person on call wants to know first."""
+        """Return what a person on call wants to know first."""
         return {
             "version": __version__,
             "config": str(self.config.path),

@@ -8,13 +8,16 @@ from datetime import datetime
 from typing import Any
 
 from crmbridge.config.config import Config, DestinationConfig, SourceConfig
-from crmbridge.contract import Destination, Secret, Setting, WebhookSource
+from crmbridge.contract import Destination, Secret, Setting, WebhookSource, odd_abilities
 from crmbridge.errors import CrmbridgeError
 from crmbridge.model import RecordSpec
 
 
 def source(config: Config, name: str, now: Callable[[], datetime], records: dict[str, RecordSpec] | None = None) -> Any:
-    """The source `name`, whatever abilities it has; `records` instead of those that are configured. Raises CrmbridgeError."""
+    """Build the source `name` with all its abilities. Raises CrmbridgeError.
+
+    `records` stand in for those that are configured.
+    """
     if name not in config.sources:
         raise CrmbridgeError(f"no source {name} is configured; there are {', '.join(config.sources)}")
     one = config.sources[name]
@@ -22,8 +25,11 @@ def source(config: Config, name: str, now: Callable[[], datetime], records: dict
 
 
 def destination(config: Config, name: str, now: Callable[[], datetime], feed: tuple[str, Secret] | None) -> Destination:
-    """The destination `name`; `feed` is the embedded feed's address and secret. Raises CrmbridgeError."""
-    built: Destination = _built(config.destinations[name], replace(_setting(config, name, now), feed=feed, uses=config.uses(name)))
+    """Build the destination `name`; `feed` is the embedded feed's address and secret. Raises CrmbridgeError."""
+    one = config.destinations[name]
+    built: Destination = _built(one, replace(_setting(config, name, now), feed=feed, uses=config.uses(name)))
+    if odd := odd_abilities(one.connector.can(one.options), built):
+        raise CrmbridgeError(f"{name}: the connector {one.connector.name} says of {', '.join(odd)} another thing than its methods do")
     return built
 
 
@@ -41,10 +47,10 @@ def _built(one: SourceConfig | DestinationConfig, setting: Setting) -> Any:
 
 
 def hooks(sources: Mapping[str, Any]) -> dict[str, WebhookSource]:
-    """Those that are called."""
+    """Choose the sources that are called."""
     return {name: source for name, source in sources.items() if isinstance(source, WebhookSource)}
 
 
 def records(config: Config) -> dict[str, Mapping[str, RecordSpec]]:
-    """The configured fields by source and record type."""
+    """Return the configured fields by source and record type."""
     return {name: one.records for name, one in config.sources.items()}

@@ -58,11 +58,11 @@ class Crew:
     # --- beginning
 
     def build_sources(self, config: Config, names: Iterable[str]) -> dict[str, Any]:
-        """The sources of `names`. Raises CrmbridgeError."""
+        """Build the sources of `names`. Raises CrmbridgeError."""
         return {name: assemble.source(config, name, self.now) for name in names}
 
     def build_destinations(self, config: Config, names: Iterable[str]) -> dict[str, Destination]:
-        """The destinations of `names`. Raises CrmbridgeError."""
+        """Build the destinations of `names`. Raises CrmbridgeError."""
         feed = self.feed(config)
         return {name: assemble.destination(config, name, self.now, feed) for name in names}
 

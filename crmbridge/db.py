@@ -149,7 +149,7 @@ class Database:
             self._checkpoint(_CHECKPOINT_BUSY)
 
     def _next(self) -> _Waiter | None:
-        """The next unit; a quiet moment before it is used to move the log."""
+        """Take the next unit. A quiet moment before it is used to move the log."""
         try:
             return self._queue.get(timeout=_QUIET)
         except queue.Empty:
@@ -225,7 +225,7 @@ class Database:
             connection.execute("RELEASE unit")
 
     def _raise_if_fatal(self, error: Exception) -> None:
-        """An error that is the whole transaction's, not one unit's."""
+        """Raise an error that is the whole transaction's, not one unit's."""
         if not isinstance(error, sqlite3.OperationalError):
             return
         if not self._writer.in_transaction:
@@ -256,9 +256,9 @@ class Database:
     # --- reading
 
     async def backup(self, path: Path) -> None:
-        """A copy as it is now, in a file that does not exist yet (mode 0600). Raises StoreError.
+        """Copy the database as it is now into a file that does not exist yet (mode 0600). Raises StoreError.
 
-        It is read on a connection of its own: a copy of a large database takes seconds, and what is written meanwhile does not wait.
+        The copy is read on a connection of its own: that of a large database takes seconds, and writes do not wait for it.
         """
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))  # VACUUM INTO takes an empty file
@@ -295,7 +295,7 @@ class Database:
             raise StoreError(f"{self.path} cannot be read: {error}") from error
 
     def _reader(self) -> sqlite3.Connection:
-        """This thread's connection."""
+        """Return this thread's connection."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._open_reader()

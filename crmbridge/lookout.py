@@ -60,12 +60,12 @@ class Lookout:
     _mute: bool = False
 
     async def status(self) -> dict[str, Any]:
-        """What a person on call wants to know first."""
+        """Return what a person on call wants to know first."""
         facts = await self._facts()
         return shown(facts, self.watch.look(facts))
 
     async def exposition(self) -> bytes:
-        """The metrics."""
+        """Write the metrics."""
         facts = await self._facts()
         set_gauges(self.metrics, facts, self.watch.look(facts))
         return self.metrics.exposition()
@@ -81,12 +81,12 @@ class Lookout:
             self._mute = False
 
     async def beat(self) -> None:
-        """A sign of life, while changes can be taken in."""
+        """Give a sign of life, while changes can be taken in."""
         if not self.custody.refusing and not self._mute:
             await self.alerts.beat(self.crew.config.model.alerts)
 
     async def seen(self) -> dict[str, Any]:
-        """A person knows of what happened once and is over: it is told no longer."""
+        """End the troubles that happened once and are over: a person knows of them."""
         self.pulse.clock = self.pulse.loop = self.unclean = None
         self.parts.faults.clear()
         self.interpreter.undecided.clear()
@@ -167,7 +167,7 @@ def _read(config: Config) -> tuple[dict[str, str], list[str], int]:
 
 
 def _behind(pause: Pause) -> Selection:
-    """What a pause keeps waiting."""
+    """Select what a pause keeps waiting."""
     match pause.kind:
         case PauseKind.DESTINATION:
             return Selection(destination=pause.name)

@@ -21,11 +21,11 @@ def network(text: str) -> Network:
 
 
 def client(peer: str, forwarded: Iterable[str], trusted: Sequence[Network]) -> str:
-    """The address that the last trusted proxy saw.
+    """Return the address that the last trusted proxy saw.
 
-    `peer` is the other end of the connection, empty for a unix socket, whose file only proxies of this machine's operator can open.
-    `forwarded` are the values of X-Forwarded-For in their order: each proxy writes whom it saw behind what was there, so that
-    they are read from the end, and no further than proxies are trusted: what stands before is the client's own words.
+    `peer` is the other end of the connection. It is empty for a unix socket, whose file only proxies of this machine's operator can open.
+    `forwarded` are the values of X-Forwarded-For in their order. Each proxy writes whom it saw behind what was there. So they are read
+    from the end, and no further than proxies are trusted: what stands before is the client's own words.
     """
     seen = peer
     hops = [part for value in forwarded for part in value.split(",")][-_MOST_HOPS:]
@@ -37,7 +37,7 @@ def client(peer: str, forwarded: Iterable[str], trusted: Sequence[Network]) -> s
 
 
 def is_this_machine(host: str) -> bool:
-    """True for a loopback address, and for `localhost` in lower case."""
+    """Say whether a host is a loopback address, or `localhost` in lower case."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -45,7 +45,7 @@ def is_this_machine(host: str) -> bool:
 
 
 def neighbourhood(address: str) -> str:
-    """What counts as one place: an IPv4 address, or the /64 of IPv6 in which one household or server has them all."""
+    """Return what counts as one origin: an IPv4 address, or the /64 of IPv6, which one household or server has whole."""
     found = _address(address)
     if isinstance(found, IPv6Address):
         return str(ip_network((found, 64), strict=False))
@@ -53,13 +53,13 @@ def neighbourhood(address: str) -> str:
 
 
 def among(address: str, trusted: Sequence[Network]) -> bool:
-    """True if an address belongs to one of the networks."""
+    """Say whether an address belongs to one of the networks."""
     found = _address(address)
     return found is not None and any(found in one for one in trusted)
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """Some proxies write the port too: `10.0.0.7:5123`, `[2001:db8::1]:5123`."""
+    """Read an address. Some proxies write the port too: `10.0.0.7:5123`, `[2001:db8::1]:5123`."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

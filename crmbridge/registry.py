@@ -28,12 +28,12 @@ def _entries(kind: str) -> dict[str, EntryPoint]:
 
 
 def names(kind: str) -> list[str]:
-    """The types that may be written under `sources:` or `destinations:`."""
+    """List the types that may be written under `sources:` or `destinations:`."""
     return sorted(_entries(kind))
 
 
 def module(kind: str, name: str) -> str:
-    """The module in which a connector that is installed stands."""
+    """Name the module of an installed connector."""
     return _entries(kind)[name].module
 
 

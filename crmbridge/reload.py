@@ -63,7 +63,7 @@ class Reload:
 
 
 def refuse_unsafe(old: Config, new: Config, overview: Overview, *, has_feed: bool) -> None:
-    """Raises CrmbridgeError for what cannot change while a daemon runs. Pure."""
+    """Refuse what cannot change while a daemon runs. Raises CrmbridgeError. Pure."""
     fixed = {
         "store.path": (new.store_path, old.store_path),
         "chirp": (new.model.chirp, old.model.chirp),

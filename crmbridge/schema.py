@@ -33,13 +33,13 @@ class Schema:
 
 
 def statements(path: Path) -> Mapping[str, str]:
-    """The named statements of a .sql file: each begins with a line `-- name: NAME`, and its comments stay with it."""
+    """Read the named statements of a .sql file. Each begins with a line `-- name: NAME`, and its comments stay with it."""
     parts = re.split(r"^-- name: (\w+)$", path.read_text("utf-8"), flags=re.MULTILINE)
     return dict(zip(parts[1::2], (text.strip() for text in parts[2::2]), strict=True))
 
 
 def repeated(statement: str, count: int) -> str:
-    """A statement for one row of `VALUES (?, ...)` as one for `count` rows.
+    """Repeat the row of a statement for one row of `VALUES (?, ...)`, so that it takes `count` rows.
 
     SQLite hands the interpreter lock over at every row of `executemany`, and a busy loop may keep it for milliseconds.
     """
@@ -48,7 +48,7 @@ def repeated(statement: str, count: int) -> str:
 
 
 def open_writer(path: Path, schema: Schema, synchronous: str, *, unclean: bool, log_growth: int) -> sqlite3.Connection:
-    """The writing connection of a database, checked and brought up to its newest schema.
+    """Open a database for writing: check it, and bring it up to its newest schema.
 
     `unclean`: its last process ended without closing it. `log_growth`: bytes to which its log is cut.
     Raises StoreError, saying what to do: damaged, of another kind, or newer.
@@ -125,7 +125,7 @@ def _migrate(path: Path, schema: Schema, connection: sqlite3.Connection) -> None
 
 
 def log_of(path: Path) -> Path:
-    """The file in which SQLite keeps what is not in the database yet."""
+    """Name the file in which SQLite keeps what is not in the database yet."""
     return path.with_name(path.name + "-wal")
 
 

@@ -102,7 +102,7 @@ class _Inline(Database):
             return query(self._writer)
 
     def abandon(self) -> None:
-        """What a crash does: everything that is not committed is gone, and the lock is free."""
+        """Do what a crash does: everything that is not committed is gone, and the lock is free."""
         with contextlib.suppress(sqlite3.Error):
             self._writer.execute("ROLLBACK")
         self.close()

@@ -76,7 +76,7 @@ def one_line(text: str) -> str:
 
 
 def facts_of(record: logging.LogRecord) -> dict[str, Any]:
-    """The `extra=` fields of a log record."""
+    """Return the `extra=` fields of a log record."""
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
 
 
@@ -253,7 +253,7 @@ class Metrics:
                 self.requests.labels(server, status)
 
     def exposition(self) -> bytes:
-        """The Prometheus text format."""
+        """Write the metrics in the Prometheus text format."""
         return generate_latest(self.registry)
 
 

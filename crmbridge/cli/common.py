@@ -19,7 +19,7 @@ import click
 import crmbridge
 from crmbridge.cli.terminal import say, say_entry, say_over
 from crmbridge.config.config import Config
-from crmbridge.config.document import read
+from crmbridge.config.document import legible, read
 from crmbridge.config.load import admin_door, load
 from crmbridge.config.models import is_address
 from crmbridge.contract import Secret
@@ -86,11 +86,15 @@ def _config_option(callback: Callable[..., Any]) -> Callable[[F], F]:
 
 
 def written(path: Path) -> Any:
-    """Return what the configuration file of a verb holds. It is read once for the whole verb, and may have problems."""
+    """Return what the configuration file of a verb holds. It is read once for the whole verb.
+
+    It may have problems. Of one that is no YAML as a whole each section counts: the daemon that runs with it can still be asked.
+    """
     context = click.get_current_context(silent=True)
     files: dict[Path, Any] = context.meta.setdefault("crmbridge.written", {}) if context else {}
     if path not in files:
-        files[path] = read(path.absolute(), path.name).data
+        document = read(path.absolute(), path.name)
+        files[path] = document.data if document.data is not None else legible(path)
     return files[path]
 
 

@@ -98,6 +98,7 @@ def restore(folder: Path, yes: bool, path: Path) -> None:
         click.confirm("The present databases are moved aside. Restore?", abort=True)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for source, target in pairs:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         for ending in ("", "-wal", "-shm"):
             present = target.with_name(target.name + ending)
             if present.exists():
@@ -112,6 +113,9 @@ def restore(folder: Path, yes: bool, path: Path) -> None:
 def _no_daemon(store: Path) -> None:
     """Check that no process holds the database's lock. Raises Failure if one does."""
     import fcntl
+
+    if not store.parent.exists():
+        return  # a new machine
 
     try:
         descriptor = os.open(store.with_name(store.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

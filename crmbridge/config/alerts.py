@@ -11,7 +11,7 @@ from crmbridge.model import Audience, did_you_mean
 
 
 def alerts_faults(alerts: AlertsModel, to: tuple[Connector, Options, Audience] | None, names: Set[str]) -> Iterator[tuple[KeyPath, str]]:
-    """The first thing wrong, as (path, message), if anything is. `to` is the destination that is named, if it is among `names`."""
+    """Yield the first thing wrong, as (path, message), if anything is. `to` is the named destination, if `names` has it."""
     if alerts.to is None:
         if alerts.channel is not None:
             yield ("channel",), "is of no use without `to`"

@@ -83,7 +83,7 @@ class _Compiler:
     # --- when, match, if
 
     def _fields(self, model: RuleModel, place: Place) -> RecordSpec | None:
-        """The fields this rule may name, None if the source has no list of them."""
+        """Return the fields that a rule may name; None if the source has no list of them."""
         source, record = model.when.source, model.when.record
         if source not in self.sources:
             if source not in self.unusable:
@@ -128,7 +128,7 @@ class _Compiler:
             self._add(place, f"{read} is {sensitivity}, and whether a public message is said depends on it: {advice}", read.line)
 
     def _well_disclosed(self, model: RuleModel, asked: Set[str], place: Place, fields: RecordSpec | None) -> None:
-        """What is disclosed is `asked` for by a condition; more than that would be a promise nobody needs."""
+        """Complain of a field that is disclosed though no condition has `asked` for it: a promise that nobody needs."""
         for index, name in enumerate(model.disclose):
             if fields is not None and name not in fields:
                 self._add(place.at(index), f"{name} is not among the configured fields{did_you_mean(name, fields)}")
@@ -179,7 +179,7 @@ class _Compiler:
         return step
 
     def _unborn(self, steps: Sequence[Step], clauses: Sequence[Clause], sure: frozenset[str], model: RuleModel, place: Place) -> None:
-        """A new record was nothing before."""
+        """Complain of a step that needs what a new record was before: it was nothing."""
         for index, step in enumerate(steps):
             layout = _layout_key(model.publish[index])
             parts = (("text", [step.text]), ("subject", list(templates_in(step.subject))), (layout, list(templates_in(step.blocks))))
@@ -197,7 +197,7 @@ class _Compiler:
                 self._add(place.at("shorten", index), f"{name} is not printed by the text{did_you_mean(name, lookups)}")
 
     def _able(self, model: StepModel, speech: Speech, place: Place) -> None:
-        """A step may ask only for what its destination can do."""
+        """Complain of what a step asks for and its destination cannot do."""
         asked = (
             ("thread", model.thread is not None, Ability.THREAD, "has no threads"),
             ("on_update", model.on_update == "thread", Ability.THREAD, "has no threads"),
@@ -214,7 +214,7 @@ class _Compiler:
                 self._add(place.at(key), speech.lacks[ability])
 
     def _layout(self, raw: Any, place: Place, fields: RecordSpec | None, judge: Callable[[Any], LaidOut] | None) -> Blocks:
-        """A layout that is compiled; what its destination would refuse of it, whatever is filled in, is a problem at its place."""
+        """Compile a layout. What its destination would refuse of it, whatever is filled in, is a problem at its place."""
         before = len(self.problems)
         blocks = self._blocks(raw, place, fields)
         if blocks is not None and judge is not None and len(self.problems) == before:
@@ -224,7 +224,7 @@ class _Compiler:
         return blocks
 
     def _blocks(self, raw: Any, place: Place, fields: RecordSpec | None) -> Blocks:
-        """A text with something to fill in becomes a template; every constant stays what it is, as JSON knows it."""
+        """Compile the texts of a layout that have something to fill in. Every constant stays what it is, as JSON knows it."""
         if isinstance(raw, str):
             return self._compile(compile_template, raw, place, fields) if any(mark in raw for mark in _MARKS) else raw
         if isinstance(raw, Decimal):  # as the configuration is read
@@ -238,7 +238,7 @@ class _Compiler:
         return raw
 
     def _media(self, model: MediaModel | None, place: Place, fields: RecordSpec | None) -> StepMedia | None:
-        """A picture's address is judged as a link is, and its words are words."""
+        """Compile a picture. Its address is judged as a link is, and its words are words."""
         if model is None:
             return None
         url = self._compile(compile_template, model.url, place.at("url"), fields)
@@ -249,7 +249,7 @@ class _Compiler:
         return StepMedia(url, alt) if url and alt else None
 
     def _subject(self, source: str | None, place: Place, fields: RecordSpec | None) -> Template | None:
-        """A subject is words, as a text is."""
+        """Compile a subject, which is words as a text is."""
         template = self._compile(compile_template, source, place, fields) if source is not None else None
         if template and (fault := unfilled(template)):
             self._add(place, fault)
@@ -276,7 +276,7 @@ class _Compiler:
         return RecordChannel(source_id, title) if source_id and title else None
 
     def _disclosures(self, step: Step, place: Place, fields: RecordSpec | None, layout: str) -> None:
-        """A message may use only what its readers may read: checked here, and again when it is rendered."""
+        """Complain of what a message uses and its readers may not read. That is checked here, and again when it is rendered."""
         where = {"text": step.text.reads, "link": step.link.reads if step.link else ()}
         where[layout] = tuple(read for template in templates_in(step.blocks) for read in template.reads)
         where["media"] = step.media.reads if step.media else ()
@@ -350,7 +350,7 @@ _LAYOUTS: Final = {"blocks": Ability.BLOCKS, "card": Ability.CARD}
 
 
 def _layout_key(model: StepModel) -> Literal["blocks", "card"]:
-    """The key that a step's layout stands under: no destination knows both."""
+    """Return the key that a step's layout stands under. No destination knows both."""
     return "blocks" if model.card is None else "card"
 
 
@@ -363,7 +363,7 @@ SURGE: Final = Surge(20, timedelta(minutes=1))
 
 
 def surge(option: SurgeModel | Literal["off"] | None) -> Surge | None:
-    """What an option means; None where nothing is held."""
+    """Read an option; None where nothing is held."""
     if option is None:
         return SURGE
     return None if option == "off" else Surge(option.over, option.per)
@@ -374,7 +374,7 @@ _SHORT: Final = 100
 
 
 def _unsaid(template: Template) -> Unsaid:
-    """A text of a layout before there is a record."""
+    """Return a text of a layout as it is before there is a record."""
     least = len(plain(fixed(template)))
     return Unsaid(template.words, template.mentions, own_words(template.source), max(least, 1))
 

@@ -75,7 +75,7 @@ class Config:
         return self.folder / self.model.backup.folder if self.model.backup else None
 
     def uses(self, name: str) -> Uses:
-        """What the rules ask of a destination, its layouts and mentions too."""
+        """Collect what the rules ask of a destination, its layouts and mentions too."""
         steps = [step for rule in self.rules for step in rule.steps if step.destination == name]
         asked = {
             Ability.THREAD: any(step.thread for step in steps),
@@ -91,7 +91,7 @@ class Config:
         return Uses(frozenset(ability for ability, wanted in asked.items() if wanted), frozenset(channels))
 
     def laid_out(self, message: Message) -> LaidOut | None:
-        """What a message's layout comes to at its destination; None where it has none, or the destination knows none."""
+        """Lay a message out for its destination; None where it has no layout, or the destination knows none."""
         to = self.destinations[message.destination]
         return None if message.blocks is None or to.connector.lay_out is None else to.connector.lay_out(to.options, message.blocks)
 

@@ -8,6 +8,7 @@ that was lost behind `#`.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -58,7 +59,7 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
     def problem(self, path: KeyPath, message: str, *, line: int = 1) -> Problem:
-        """A problem at `path`, or at the nearest part of it that exists; `line` counts within a text value."""
+        """Name a problem at `path`, or at the nearest part of it that exists. `line` counts within a text value."""
         nearest = path
         while nearest and nearest not in self.keys and nearest not in self.values:
             nearest = nearest[:-1]
@@ -89,6 +90,16 @@ def read(path: Path, name: str | None = None) -> Document:
     except UnicodeDecodeError:
         return _refused(file, "is not UTF-8")
     return parse(text, file)
+
+
+def legible(path: Path) -> dict[str, Any]:
+    """Read what can be read of a file that is no YAML as a whole: each section by itself. Empty if nothing can."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if path.stat().st_size <= MAX_BYTES:
+            sections = re.split(r"^(?=[a-z_]+:)", path.read_text("utf-8-sig"), flags=re.MULTILINE)
+            found = [one.data for one in (parse(section, str(path)) for section in sections) if isinstance(one.data, dict)]
+            return {key: value for data in found for key, value in data.items()}
+    return {}
 
 
 def _refused(file: str, message: str) -> Document:

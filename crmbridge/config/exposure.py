@@ -22,7 +22,7 @@ _SIGNING: Final = frozenset({"signature", "webhook"})  # keys below which a secr
 
 
 def reachable_from_outside(server: Any) -> bool:
-    """True if the raw `server` section lets others than this machine's own programs send webhooks."""
+    """Say whether the raw `server` section lets others than this machine's own programs send webhooks."""
     if not isinstance(server, Mapping):
         return False
     listen = server.get("listen")
@@ -60,7 +60,7 @@ def _addresses(options: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]
 
 
 def _is_clear(address: str) -> bool:
-    """True for http:// to a host that the names and numbers of private networks do not cover."""
+    """Say whether an address is http:// to a host outside private networks."""
     try:
         parts = urlsplit(address)
         host = (parts.hostname or "").rstrip(".")

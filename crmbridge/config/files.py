@@ -12,7 +12,7 @@ from crmbridge.config.secrets import secrets_in
 
 
 def fingerprints(main: Path, patterns: Sequence[str]) -> dict[str, str]:
-    """What the files of a configuration hold, by their names beside the main one; a file that cannot be read holds nothing."""
+    """Digest the files of a configuration, by their names beside the main one. A file that cannot be read holds nothing."""
     return {name: _digest(path) for name, path in _files(main, patterns)}
 
 
@@ -31,12 +31,12 @@ def _digest(path: Path) -> str:
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The names of files that are new, gone or others."""
+    """Name the files that are new, gone or changed."""
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
 def unreadable(config: Config) -> list[str]:
-    """The secrets that cannot be read any more, each as `name.option: why`."""
+    """Name the secrets that cannot be read any more, each as `name.option: why`."""
     options: dict[str, Any] = {"alerts": config.model.alerts}
     options |= {name: one.options for name, one in config.sources.items()} | {
         name: one.options for name, one in config.destinations.items()

@@ -335,7 +335,7 @@ def _broken(raw: Mapping[str, Any], sources: Mapping[str, Any], destinations: Ma
 
 @cache
 def options_model(connector: Connector, common: type[Options]) -> type[Options]:
-    """The model of one configured connector: its own options, what all of its kind have, and its `type`."""
+    """Make the model of one configured connector: its own options, what all of its kind have, and its `type`."""
     kind: Any = Literal[connector.name]
     model: Any = create_model(
         f"{connector.name.title()}{common.__name__.removesuffix('Model')}",

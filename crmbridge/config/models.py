@@ -77,7 +77,7 @@ class ServerModel(Options):
 
 
 def is_address(listen: str) -> bool:
-    """True for HOST:PORT, False for the path of a socket."""
+    """Say whether a text is HOST:PORT; else it is the path of a socket."""
     return "/" not in listen and ":" in listen
 
 

@@ -28,7 +28,7 @@ def _union(kind: str, common: type[Options]) -> Any:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of crmbridge.yaml, with every installed connector."""
+    """Make the JSON Schema (2020-12) of crmbridge.yaml, with every installed connector."""
     shapes: dict[str, Any] = {
         "sources": dict[str, _union("sources", SourceModel)],  # type: ignore[misc]
         "destinations": dict[str, _union("destinations", DestinationModel)],  # type: ignore[misc]
@@ -44,7 +44,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def type_words(annotation: Any) -> str:
-    """A type as a reader of YAML understands it."""
+    """Name a type as a reader of YAML understands it."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return type_words(get_args(annotation)[0])
@@ -69,7 +69,7 @@ def type_words(annotation: Any) -> str:
 
 
 def default_words(info: FieldInfo) -> str:
-    """A default as it would be written in YAML; `required` if there is none."""
+    """Write a default as in YAML; `required` if there is none."""
     default = info.get_default(call_default_factory=True) if not info.is_required() else PydanticUndefined
     if default is PydanticUndefined:
         return "required"
@@ -111,7 +111,7 @@ def _own_fields(model: type[BaseModel], without: type[BaseModel]) -> Iterator[tu
 
 
 def option_table(connector: Connector) -> str:
-    """A connector's own options as a Markdown table; inner mappings follow with dotted names."""
+    """Write a connector's own options as a Markdown table. Inner mappings follow with dotted names."""
     lines = ["| option | type | default | meaning |", "| --- | --- | --- | --- |"]
     lines += _rows(connector.options, "")
     return "\n".join(lines)

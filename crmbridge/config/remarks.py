@@ -13,7 +13,7 @@ from crmbridge.rules.template import own_words
 
 
 def remarks(rules: Sequence[RuleSource], destinations: Mapping[str, Any], defaults: DefaultsModel) -> list[Problem]:
-    """The remarks of each step's connector, where the step stands. `destinations` are configured ones by name."""
+    """Collect the remarks of each step's connector, where the step stands. `destinations` are the configured ones by name."""
     return [
         source.place.at("publish", index).problem(words)
         for source in rules

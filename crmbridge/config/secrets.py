@@ -41,7 +41,7 @@ def configured_secrets(
 
 
 def unreadable_secrets(config: Config, document: Document) -> list[Problem]:
-    """What a daemon could not read on this machine."""
+    """Name the secrets that a daemon could not read on this machine."""
     found = []
     for path, secret in configured_secrets(config.model, config.sources, config.destinations):
         try:
@@ -52,7 +52,7 @@ def unreadable_secrets(config: Config, document: Document) -> list[Problem]:
 
 
 def unusable_secrets(config: Config, document: Document) -> list[Problem]:
-    """What could be read, and is not what its use needs."""
+    """Name the secrets that can be read and are not what their use needs."""
     groups = (("sources", config.sources), ("destinations", config.destinations))
     found = [
         document.problem((kind, name, *path), message)

@@ -19,12 +19,12 @@ _ON_CHANGE: Final = frozenset({"from", "to"})
 
 
 def fixed(template: Template) -> Text:
-    """The words that stand in every text of a template."""
+    """Return the words that stand in every text of a template."""
     return (Literal("".join(part for part in template.outline if part is not None)),)
 
 
 def unfilled(template: Template) -> str:
-    """What to write where a field is named and not filled in; empty if that is not so."""
+    """Say what to write where a field is named and not filled in; empty if none is."""
     source = template.source.strip()
     return f'is a text as it stands; write "{{{{ {source} }}}}"' if _LOOKUP.fullmatch(source) else ""
 
@@ -59,7 +59,7 @@ def _never(link: Template) -> str:
 
 
 def default_link_fault(source: str) -> str:
-    """The same for a link that steps take from `defaults`, whose rules complain about the rest of it."""
+    """Judge a link that steps take from `defaults`. Their rules complain about the rest of it."""
     try:
         return link_fault(compile_template(source, fields=None, filters=FILTERS))
     except CompileError:

@@ -25,7 +25,7 @@ class Place:
     path: KeyPath
 
     def at(self, *parts: str | int) -> Place:
-        """A place within this one."""
+        """Return a place within this one."""
         return Place(self.document, (*self.path, *parts))
 
     @property
@@ -35,7 +35,7 @@ class Place:
         return INNER.get(found.quote if found else "", '"')
 
     def problem(self, message: str, line: int = 1) -> Problem:
-        """What is wrong here, on which line of the text that stands here."""
+        """Name what is wrong here, on which line of the text that stands here."""
         return self.document.problem(self.path, message, line=line)
 
 

@@ -60,9 +60,9 @@ def worded(document: Document, data: Any, path: KeyPath, error: Any, model: type
 
 
 def _walk(data: Any, loc: Sequence[Any], model: type[BaseModel]) -> tuple[KeyPath, Any, Sequence[type[BaseModel]]]:
-    """The parts of pydantic's location that are keys (it adds the names of union members), the value there, and whose key the last is.
+    """Find the keys in pydantic's location, which also names union members: their path, the value there, and whose key the last is.
 
-    A key that is not in the document is one all the same: a value may be missing below one that another part gave.
+    A key that is not in the document counts: a value may be missing below one that another part gave.
     """
     inner: list[str | int] = []
     models: Sequence[type[BaseModel]] = [model]

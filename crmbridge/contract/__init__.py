@@ -9,7 +9,19 @@ A destination makes exactly one attempt and never retries; a source makes one re
 
 from crmbridge.contract.calls import LONGEST_ATTEMPT, Caller, Maybe
 from crmbridge.contract.connector import Connector, Manifest, Setting, VendorPage, wanted
-from crmbridge.contract.destination import Ability, Batched, Deletable, Destination, Editable, Findable, Limits, Rate, Spoken, Uses
+from crmbridge.contract.destination import (
+    Ability,
+    Batched,
+    Deletable,
+    Destination,
+    Editable,
+    Findable,
+    Limits,
+    Rate,
+    Spoken,
+    Uses,
+    odd_abilities,
+)
 from crmbridge.contract.layout import LaidOut, LayoutFault, Unsaid
 from crmbridge.contract.options import Options, Secret, Secrets, Written, ZoneName, login_secret, revealed
 from crmbridge.contract.rights import Entitled, Promise, Right
@@ -91,6 +103,7 @@ __all__ = [
     "each",
     "every",
     "login_secret",
+    "odd_abilities",
     "revealed",
     "show_duration",
     "wanted",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from crmbridge.contract.calls import Maybe
 from crmbridge.errors import DeliveryError
@@ -128,3 +128,12 @@ class Deletable(Protocol):
 
     def delete(self, receipt: Receipt) -> Maybe[None]:
         """Take a published message back. It is no error if it is gone already. Raises a DeliveryError."""
+
+
+METHODS: Final[Mapping[Ability, type]] = {Ability.EDIT: Editable, Ability.DELETE: Deletable, Ability.FIND: Findable}
+"""The abilities that are methods. `Connector.can` states them too, for `lint` builds nothing. `odd_abilities` finds differences."""
+
+
+def odd_abilities(can: Set[Ability], built: object) -> list[str]:
+    """Name the abilities that a connector states and its destination lacks, or has and does not state."""
+    return [ability.value for ability, protocol in METHODS.items() if (ability in can) != isinstance(built, protocol)]

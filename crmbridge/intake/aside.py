@@ -16,10 +16,10 @@ _SEEN = 64 * 1024  # characters that are kept of what cannot even be written dow
 def put_aside(
     source: str, one: Observation, why: Exception | str, *, spec: RecordSpec, revision: int, learning: bool, unseen_is_new: bool
 ) -> Aside:
-    """An observation for a person to look at; tried again, it is told as it would have been now.
+    """Put an observation aside for a person to look at. When it is tried again, it is told as it would have been now.
 
-    `revision` is the record's as it is known: once that has moved on, what was put aside is no news. The reason holds no value of
-    a field that `spec` calls secret.
+    `revision` is the record's revision now. Once the record has moved on, what was put aside is no news.
+    The reason holds no value of a field that `spec` calls secret.
     """
     kept = replace(one, existed=one.existed or learning, created=one.created or (unseen_is_new and not learning))
     try:
@@ -38,7 +38,7 @@ class Asides:
         self._marks: dict[tuple[str, str], str] = {}
 
     def remember(self, rows: Mapping[tuple[str, str], bytes]) -> None:
-        """What an earlier process put aside."""
+        """Take over what an earlier process put aside."""
         self._marks = {name: _mark(seen) for name, seen in rows.items()}
 
     def new(self, found: Iterable[Aside]) -> list[Aside]:
@@ -50,7 +50,7 @@ class Asides:
         self._marks |= {_name(one.record): _mark(one.seen) for one in found}
 
     def mended(self, entries: Sequence[Entry]) -> list[RecordRef]:
-        """The records among `entries` of which something was put aside, and a newer state is recorded now."""
+        """Return the records that had something put aside and whose newer state is recorded with `entries`."""
         return [one.record for one in entries if one.snapshot and _name(one.record) in self._marks] if self._marks else []
 
     def forget(self, records: Iterable[RecordRef]) -> None:
@@ -64,7 +64,7 @@ def _name(record: RecordRef) -> tuple[str, str]:
 
 
 def _mark(seen: bytes) -> str:
-    """The same for the same state, whenever it was seen."""
+    """Digest what was seen of a record. The same state gives the same digest, whenever it was seen."""
     try:
         one = load_observation(seen)
     except ValueError:

@@ -64,11 +64,12 @@ def interpret(
     read: Read = lambda _, kept, now: kept,
     now: datetime | None = None,
 ) -> Interpretation:
-    """What `observation` means, given what is known of its record.
+    """Decide what `observation` means, given the snapshot of its record.
 
-    learning: a first start is learning what exists. unseen_is_new: the source was read from the beginning, so a
-    record without a snapshot did not exist before. read: how values are read by now, for what was kept as another type.
-    now: when it was seen, for a change that its own stamp does not tell of.
+    `learning`: a first start learns what exists.
+    `unseen_is_new`: the source was read from its beginning, so that a record without a snapshot did not exist before.
+    `read`: reads a kept value as the field's present type.
+    `now`: when the record was seen. It stands for the instant of a change that the record's own stamp does not tell of.
     """
     record = RecordRef(source, observation.record_type, observation.record_id)
     if known is None:
@@ -102,7 +103,7 @@ def interpret(
 
 
 def _differs(name: str, known: Snapshot, observation: Observation) -> bool:
-    """True if the field is not what we last saw; where we never saw it, if the source says that it changed."""
+    """Say whether a field differs from its snapshot. For a field that was never seen, the source's own word counts."""
     if name in known.fields:
         return not same(known.fields[name], observation.fields[name])
     before = observation.before or {}
@@ -110,9 +111,9 @@ def _differs(name: str, known: Snapshot, observation: Observation) -> bool:
 
 
 def _read_again(known: Snapshot, observation: Observation, read: Read) -> Snapshot:
-    """What is known, as it is read by now, where the record shows a value of another type there.
+    """Read a snapshot's values again where the record now shows a value of another type.
 
-    What can be read no longer (an earlier version took what can mean two things for one of them) is what it was.
+    A value that can no longer be read stays as it was: an earlier version read some ambiguous texts as one of their two meanings.
     """
     found: dict[str, FieldValue] = {}
     for name, new in observation.fields.items():
@@ -150,7 +151,7 @@ def same(one: FieldValue, other: FieldValue) -> bool:
 
 
 def _key(item: FieldValue) -> object:
-    """The same for items that are the same."""
+    """Return a key that is equal for equal items."""
     match item:
         case tuple():
             return tuple(map(_key, item))
@@ -168,7 +169,7 @@ def _key(item: FieldValue) -> object:
 
 
 def _plain(value: FieldValue) -> object:
-    """A value without its type, as far as text can say it too."""
+    """Return a value without its type, as far as text can say it too."""
     match value:
         case Choice():
             return _plain(value.value)
@@ -244,7 +245,7 @@ def _stale(observation: Observation, record: RecordRef, known: Snapshot) -> Chan
 
 
 def older(version: str, than: str) -> bool:
-    """True if one vendor version is before another: as numbers, as instants, else as text."""
+    """Say whether a vendor's version is older than another: compared as numbers, else as instants, else as text."""
     for read in (_number, parse_instant):
         one, other = read(version), read(than)
         if one is not None and other is not None:

@@ -17,14 +17,14 @@ PIECE = 10_000
 
 
 def restrained(one: Rendered, *, shadow: bool = False) -> NewDelivery:
-    """A message whose rule is not live: a draft waits for a person, a shadow is only recorded."""
+    """Make the delivery of a rule that is not live: a draft waits for a person, a shadow is only recorded."""
     if shadow or one.mode is Mode.SHADOW:
         return NewDelivery(key=one.key, message=one.message, state=State.UNSAID, reason="shadow")
     return NewDelivery(key=one.key, message=one.message, state=State.HELD, reason=Why.DRAFT)
 
 
 def summary(first: Message, surge: Surge, event: ChangeEvent) -> NewDelivery:
-    """What is said in place of the flood that `first` begins."""
+    """Make the message that is said in place of the flood that `first` begins."""
     seconds = round(surge.per.total_seconds())
     within = f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
     words = f"More than {surge.over} messages of the rule {first.rule} came within {within}. The rest waits: a person releases or drops it."
@@ -36,7 +36,7 @@ def summary(first: Message, surge: Surge, event: ChangeEvent) -> NewDelivery:
 
 
 def unrenderable(decided: Decided, event: ChangeEvent) -> list[NewDelivery]:
-    """The dead letters of what could not be said."""
+    """Make dead letters of the steps that could not be rendered."""
     return [
         NewDelivery(key=one.key, message=_unsaid(one.destination, one.rule, one.step, event), error=one.error)
         for one in decided.unrenderable
@@ -44,12 +44,12 @@ def unrenderable(decided: Decided, event: ChangeEvent) -> list[NewDelivery]:
 
 
 def _unsaid(destination: str, rule: str, step: str, event: ChangeEvent) -> Message:
-    """The place of a message that could not be rendered."""
+    """Stand in for a message that could not be rendered."""
     return Message(destination=destination, channel=None, rule=rule, step=step, text=(), record=event.record, occurred_at=event.occurred_at)
 
 
 async def run(engine: Engine, event: ChangeEvent, generation: int = 0, only: str | None = None) -> Decided:
-    """What the rules make of an event, with others going on in between."""
+    """Run the rules on an event. Others go on in between."""
     decided, spent = Decided(), 0
     for cost in engine.running(event, decided, generation, only):
         spent += cost
@@ -60,7 +60,7 @@ async def run(engine: Engine, event: ChangeEvent, generation: int = 0, only: str
 
 
 def rerender(engine: Engine, event: ChangeEvent, key: str, generation: int = 0) -> Message:
-    """The message that the present rules make for `key`. Raises RenderError, also if they make none."""
+    """Render the message with `key` by the present rules. Raises RenderError, also if they make no such message."""
     decided = engine.run(event, generation)
     for one in decided.rendered:
         if one.key == key:
@@ -72,9 +72,9 @@ def rerender(engine: Engine, event: ChangeEvent, key: str, generation: int = 0) 
 
 
 def admitted(one: Rendered, event: ChangeEvent, trial: Trial, *, shadow: bool) -> list[NewDelivery]:
-    """A message as its rule's mode and the flood guard let it in, with the summary that begins a flood.
+    """Admit a message as its rule's mode and the flood guard allow, with the summary that begins a flood.
 
-    `shadow`: nothing is published at all.
+    `shadow`: the daemon publishes nothing at all.
     """
     message = one.message
     if shadow or one.mode is not Mode.LIVE:

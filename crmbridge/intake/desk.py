@@ -78,7 +78,7 @@ class Desk:
         self._wake.set()
 
     def put(self, row: InboxRow) -> None:
-        """A request that is stored and answered."""
+        """Take a request that is stored and answered."""
         if len(self._at_hand) < _IN_MEMORY and self._bytes_at_hand < _BYTES_IN_MEMORY:
             self._at_hand.append(row)
             self._bytes_at_hand += len(row.body)
@@ -87,7 +87,7 @@ class Desk:
         self._wake.set()
 
     def look_again(self) -> None:
-        """The inbox has rows that this process has dealt with before: a person asked to try them again."""
+        """Read the inbox from its beginning: a person asked to try again what this process has dealt with before."""
         self._again = True  # not `_done = 0`: what is being interpreted now would set it back
         self._wake.set()
 
@@ -275,5 +275,5 @@ def _words(error: Exception) -> str:
 
 
 def desks_needed(inbox: Sequence[Waiting], sources: Mapping[str, WebhookSource]) -> list[str]:
-    """The names of all sources that have or had something in the inbox: what was taken in for one that is gone must be told too."""
+    """Name all sources that have or had requests in the inbox. A source that is gone must be told of too."""
     return list(dict.fromkeys([*sources, *(one.source for one in inbox if not one.failed)]))

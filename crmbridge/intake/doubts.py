@@ -76,7 +76,7 @@ class Doubts:
         return list(self._found.values())
 
     def forget(self, source: str | None = None) -> None:
-        """It was configured anew, or a person knows."""
+        """Forget the doubts about a source, which was configured anew; without one, all of them, for a person knows."""
         if source is None:
             self._found.clear()
             self._lag.clear()
@@ -100,7 +100,7 @@ class Doubts:
             self._present(source, one.record_type, one.fields, spec, now)
 
     def lacking(self, source: str, lacking: Mapping[str, Iterable[str]], now: datetime) -> None:
-        """What a source itself says: the configured fields that it has no longer, by the record types that it looked at."""
+        """Note the configured fields that a source itself says it no longer has, by the record types that it looked at."""
         for record_type, names in lacking.items():
             gone = {f"{source}/{record_type}.{name}" for name in names}
             begin = f"{source}/{record_type}."
@@ -153,17 +153,17 @@ class Doubts:
                 self.note(DoubtKind.GONE, about, f"it is in none of {seen.without} records", now)
 
     def _sends_parts(self, source: str, record_type: str) -> None:
-        """A field came back that was not missed yet."""
+        """Note that a field came back before it was missed: this source sends parts of records."""
         self._parts.add((source, record_type))
         for name in self._presence.pop((source, record_type), {}):
             self._found.pop((DoubtKind.GONE, f"{source}/{record_type}.{name}"), None)
 
     def end(self, kind: DoubtKind, about: str) -> None:
-        """It is so no longer."""
+        """End a doubt: it holds no longer."""
         self._found.pop((kind, about), None)
 
     def note(self, kind: DoubtKind, about: str, what: str, now: datetime) -> None:
-        """It is so, and may have been before."""
+        """Note a doubt, which may have been noted before."""
         before = self._found.get((kind, about))
         self._found[kind, about] = Doubt(kind, about, what, before.since if before else now, now, before.count + 1 if before else 1)
 

@@ -49,7 +49,7 @@ class FloodGuard:
         self._windows: dict[Share, _Window] = {}
 
     def remember(self, earlier: Iterable[tuple[Share, float, bool]]) -> None:
-        """What was accepted before a restart, oldest first: share, when, whether it was held by this guard."""
+        """Take over what was accepted before a restart, oldest first: share, when, whether this guard held it."""
         for share, at, held in earlier:
             window = self._windows.setdefault(share, _Window())
             window.accepted.append(at)
@@ -103,6 +103,6 @@ class Trial:
         return Admission.HELD if flooding else Admission.FIRST_HELD
 
     def keep(self) -> None:
-        """The batch is recorded."""
+        """Keep the admissions: the batch is recorded."""
         for share, (surge, _, here, flooding) in self._shares.items():
             self._guard.keep(share, surge, self._now, here, flooding=flooding)

@@ -86,9 +86,11 @@ class Interpreter:
         shadow: bool = False,
         under_way: UnderWay | None = None,
     ) -> None:
-        """`records` are the configured fields by source and record type; `recorded` hears which destinations have work.
+        """Interpret with `engine`. `records` are the configured fields by source and record type.
 
-        `shadow`: everything is recorded, and nothing published. `under_way`: where it is noted on what we work.
+        `recorded` hears which destinations have new deliveries.
+        `shadow`: everything is recorded, and nothing is published.
+        `under_way` notes which requests and records are being worked on.
         """
         self._store = store
         self.engine = engine
@@ -145,7 +147,10 @@ class Interpreter:
             parts.extendleft(reversed(smaller))
 
     def parts(self, intake: Intake) -> deque[Intake]:
-        """What is recorded at once: not too many, not too heavy, and what ended a process before by itself."""
+        """Cut observations into parts that can each be recorded at once: not too many and not too heavy.
+
+        A record during whose interpretation a process ended is a part of its own.
+        """
         ends: list[int] = []
         begin = heavy = 0
         alone = False
@@ -182,7 +187,7 @@ class Interpreter:
         return ()
 
     async def _take_suspect(self, intake: Intake, record: RecordRef) -> None:
-        """A record during whose interpretation the process ended before: nothing else of that kind is worked on meanwhile."""
+        """Take a record during whose interpretation the process ended before. No other such record is worked on meanwhile."""
         async with contextlib.nullcontext() if intake.alone else self._under_way.alone:
             crashes = self._suspects.get(record, 0)  # somebody else may have been through with it
             if crashes >= MOST:

@@ -56,7 +56,7 @@ class PollState:
 
 
 def cause(error: Exception) -> Cause:
-    """What kind of failure an error is. Pure."""
+    """Tell what kind of failure an error is. Pure."""
     match error:
         case LoginRefused():
             return Cause.LOGIN
@@ -149,7 +149,10 @@ class Poller:
                 self._wake.clear()
 
     async def _check(self) -> None:
-        """What is misspelt is said at once. Fields that are gone are missed by the polls, which go on without them. Raises SourceError."""
+        """Check the source's configuration, so that a misspelt field is told at once. Raises SourceError.
+
+        Fields that are gone are missed by the polls, which go on without them.
+        """
         try:
             await self._call(self._source.check)
         except FieldsGone as error:

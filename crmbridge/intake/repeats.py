@@ -55,7 +55,7 @@ class Repeats:
         return True
 
     def note(self, record: RecordRef, one: Observation) -> None:
-        """It is looked at: what comes after it is measured by it."""
+        """Note an observation that was looked at. What comes after it is compared with it."""
         if one.version is None and one.observation_id is not None:
             self._ids[one.observation_id] = self._now
         last = LastBody(one.body.digest, one.body.item, one.body.received_at) if one.body else None

@@ -9,7 +9,7 @@ from crmbridge.model import Observation, RecordRef
 
 
 def wanting(observations: Sequence[Observation]) -> Mapping[str, list[str]]:
-    """The ids to read, by record type, each once and in order."""
+    """List the ids to read, by record type, each once and in order."""
     found: dict[str, dict[str, None]] = {}
     for one in observations:
         if one.partial:
@@ -57,7 +57,7 @@ def completed(
 
 
 def _told(whole: Observation, partial: Sequence[Observation]) -> Observation:
-    """The whole record, with what only its webhooks know of the change."""
+    """Add to a whole record what only its webhooks know of the change."""
     actors = [one.actor for one in partial if one.actor]
     return replace(
         whole,

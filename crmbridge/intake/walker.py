@@ -181,7 +181,7 @@ class Walker:
 
 
 def _mark(id: str) -> int:
-    """What stands for an id in memory: 64 bits, of which two among a million are the same once in 37 million times."""
+    """Return what stands for an id in memory: 64 bits. Among a million ids, two share them once in 37 million times."""
     return int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest(), "big")
 
 

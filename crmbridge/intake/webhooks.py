@@ -113,7 +113,7 @@ class Webhooks:
         return source.reply(True)
 
     def greet(self, name: str, request: WebhookRequest) -> Reply | None:
-        """The answer to a handshake, for which nothing is stored; None where the request is none. Raises InvalidRequest."""
+        """Answer a handshake, for which nothing is stored; None where the request is none. Raises InvalidRequest."""
         try:
             return self._greeted(name, request)
         except InvalidRequest as error:
@@ -135,7 +135,7 @@ class Webhooks:
         _log.warning("a webhook was refused", extra={"source": name, "status": error.status, "reason": str(error)})
 
     def look_again(self) -> None:
-        """A person asked to try failed requests again."""
+        """Read the inbox again: a person asked to try failed requests once more."""
         for desk in self.desks.values():
             desk.look_again()
         self._opened.set()  # a request may be one of a source that had no desk yet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any
 
 from crmbridge.intake.deliveries import run
@@ -145,11 +146,15 @@ class Explain:
         notes += await self._source_notes(record.source)
         return notes
 
+    def _when(self, instant: str | None) -> str:
+        """Write an instant as every verb does, in the configured zone."""
+        return f"{datetime.fromisoformat(instant).astimezone(self._port.engine.zone):%Y-%m-%d %H:%M:%S %Z}" if instant else ""
+
     async def _source_notes(self, source: str) -> list[str]:
         facts = await self._look.overview()
         notes = []
         if position := facts["sources"].get(source):
-            notes.append(f"{source} was last read at {position['polled_at'] or 'no time yet'}")
+            notes.append(f"{source} was last read at {self._when(position['polled_at']) or 'no time yet'}")
             if not position["baselined"]:
                 notes.append(f"{source} is still learning what exists: nothing of it is said before that ends")
         waiting = sum(one["count"] for one in facts["inbox"] if one["source"] == source and not one["failed"])

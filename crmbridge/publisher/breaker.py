@@ -28,11 +28,11 @@ class Breaker:
         return 1 if now >= self.open_until and under_way == 0 else 0
 
     def succeeded(self) -> Breaker:
-        """An attempt was answered by a healthy destination."""
+        """Count an attempt that a healthy destination answered."""
         return Breaker()
 
     def failed(self, now: float, chance: float) -> Breaker:
-        """An attempt failed; `chance` (0 to 1) spreads the probes of many daemons."""
+        """Count an attempt that failed. `chance` (0 to 1) spreads the probes of many daemons."""
         if self.open_until is not None and now < self.open_until:
             return self  # an attempt that began before it opened says nothing new
         failures = self.failures + 1

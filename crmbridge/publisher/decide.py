@@ -75,7 +75,7 @@ class Decision:
 
 
 def backoff(attempts: int, chance: float) -> timedelta:
-    """The wait after `attempts` attempts: exponential with full jitter (`chance` from 0 to 1), at most ten minutes.
+    """Compute the wait after `attempts` attempts: exponential with full jitter (`chance` from 0 to 1), at most ten minutes.
 
     Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
@@ -87,9 +87,9 @@ _WIDTH: Final = {Audience.TEAM: 0, Audience.COMPANY: 1, Audience.PUBLIC: 2}
 
 
 def disclosed(delivery: Delivery, policy: Policy, hidden: Sequence[str] = ()) -> Decision | None:
-    """A dead letter for a message whose readers may not see all of it; None if all is well.
+    """Make a dead letter of a message whose readers may not see all of it; None if they may.
 
-    It was made for fewer readers than the destination has by now, or shows fields that are `hidden` from them by now.
+    It was made for fewer readers than the destination has now, or it shows fields that are `hidden` from them now.
     """
     message = delivery.message
     if message.destination != policy.destination or _WIDTH[policy.audience] > _WIDTH[message.audience]:
@@ -108,7 +108,7 @@ def _kept_back(delivery: Delivery, code: str, text: str) -> Decision:
 
 
 def expired(delivery: Delivery) -> Decision:
-    """It was too old to be said; the lease has recorded it already."""
+    """Settle a delivery that was too old at its lease, which has recorded that already."""
     dead = Settlement(
         delivery=delivery, state=State.DEAD, outcome="expired", reason=Why.EXPIRED, error="it was not said within its max_age"
     )
@@ -116,7 +116,7 @@ def expired(delivery: Delivery) -> Decision:
 
 
 def delivered(delivery: Delivery, receipt: Receipt) -> Decision:
-    """It was published."""
+    """Settle a delivery that was published."""
     done = Settlement(
         delivery=delivery, state=State.DELIVERED, outcome="delivered", reason=delivery.reason, receipt=receipt, anew=receipt.alone
     )
@@ -139,12 +139,12 @@ def unwritable(decision: Decision, text: str) -> Decision:
 
 
 def refused(policy: Policy, text: str, now: datetime) -> Wait:
-    """The destination does not know us: silence until a person acts."""
+    """Silence a destination that does not know us, until a person acts."""
     return Wait(destination=policy.destination, channel=None, until=None, reason=text, since=now)
 
 
 def failed(delivery: Delivery, error: DeliveryError, policy: Policy, now: datetime, chance: float, began: datetime) -> Decision:
-    """It was not published, or nobody knows. The attempt `began` then."""
+    """Decide what follows an attempt, begun at `began`, that ended without a receipt."""
     text = str(error)
     resent = delivery.reason == RESENT
     reason = RESENT if resent else ""
@@ -184,7 +184,7 @@ def failed(delivery: Delivery, error: DeliveryError, policy: Policy, now: dateti
 
 
 def interrupted(delivery: Delivery, policy: Policy, now: datetime) -> Decision:
-    """The process ended while the attempt was under way."""
+    """Decide what follows an attempt that the end of the process interrupted."""
     return _unknown(delivery, "interrupted", "crmbridge ended during this attempt", policy, now, 0.0, delivery.due)
 
 

@@ -67,7 +67,7 @@ class Health:
         return 0.0
 
     def asked(self, tick: float) -> dict[str, float]:
-        """The channels that asked for silence, and until when on the monotonic clock."""
+        """Return the channels whose network asked for a wait, and until when on the monotonic clock."""
         return {channel: until for channel, until in self._until.items() if channel is not None and until > tick}
 
     @property
@@ -117,10 +117,10 @@ class Health:
             self.last_failure, self.failing_since = decision.settlement.error, self.failing_since or now
 
     def reached(self) -> None:
-        """It was asked beside all messages, and is well."""
+        """Note that the destination is well: it answered a look that was no message."""
         self.breaker, self.unreached, self.last_failure, self.failing_since = Breaker(), False, "", None
 
     def not_reached(self, reason: str, now: datetime) -> None:
-        """It was asked beside all messages, in vain. Where messages were answered they know better."""
+        """Note that the destination did not answer a look that was no message. Answers to messages count more."""
         if not self._answered:
             self.unreached, self.last_failure, self.failing_since = True, reason, now

@@ -82,7 +82,7 @@ class Looker:
         return max(0.01, (later - self._now()).total_seconds()) if later else _LONGEST_SLEEP
 
     async def _look_safely(self, one: Doubted) -> None:
-        """What goes wrong with one is no reason not to look for the others; a person decides about it."""
+        """Look for one message. An error leaves it to a person and stops no other look."""
         try:
             await self._look(one)
         except StoreError:
@@ -112,7 +112,7 @@ class Looker:
             self._settled()
 
     async def _ask(self, one: Doubted) -> Receipt | DeliveryError | None:
-        """What the destination says; never raises but for cancellation."""
+        """Ask the destination for a message. Raises nothing but cancellation."""
         delivery = one.delivery
         with http.marked() as mark:
             try:

@@ -20,7 +20,7 @@ class Pace:
         self._begun: deque[float] = deque(maxlen=rate.count)
 
     def ready_at(self, now: float) -> float:
-        """The earliest instant, `now` or later, at which one more may begin."""
+        """Return the earliest instant, `now` or later, at which one more may begin."""
         if len(self._begun) < self._rate.count:
             return now
         return max(now, self._begun[0] + self._rate.seconds)
@@ -43,12 +43,12 @@ class Paces:
         self._of: dict[str, Pace] = {}
 
     def begin(self, channel: str, now: float) -> None:
-        """A publication begins to `channel`."""
+        """Count a publication to `channel` that begins."""
         if self._rate:
             self._of.setdefault(channel, Pace(self._rate)).begin(now)
 
     def resting(self, now: float) -> dict[str, float]:
-        """The lanes that may not publish at `now`, and when they may."""
+        """Return the channels that may not publish at `now`, and when they may."""
         resting = {channel: at for channel, pace in self._of.items() if (at := pace.ready_at(now)) > now}
         if len(self._of) > 2 * len(resting) + 100:
             self._of = {channel: self._of[channel] for channel in resting}

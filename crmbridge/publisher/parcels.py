@@ -12,14 +12,14 @@ from crmbridge.store.terms import Settlement
 
 
 def clear(answer: object) -> Receipt | DeliveryError:
-    """What a connector answered; anything but a receipt or an error of ours says nothing."""
+    """Return a connector's answer; anything but a receipt or an error of ours is an unknown outcome."""
     if isinstance(answer, (Receipt, DeliveryError)):
         return answer
     return OutcomeUnknown(f"the connector answered {type(answer).__name__} instead of a receipt")
 
 
 def told(one: Settlement, began: datetime, now: datetime) -> dict[str, Any]:
-    """What the log says of an attempt's end."""
+    """Return what the log says of an attempt's end."""
     facts = {
         "key": one.delivery.key,
         "rule": one.delivery.message.rule,
@@ -33,7 +33,7 @@ def told(one: Settlement, began: datetime, now: datetime) -> dict[str, Any]:
 
 
 def channel_of(delivery: Delivery) -> str:
-    """The key of a delivery's channel: its lane within its destination."""
+    """Return the key of a delivery's channel: its lane within its destination."""
     return delivery.message.channel.key if delivery.message.channel else ""
 
 

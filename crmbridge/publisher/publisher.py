@@ -137,7 +137,7 @@ class Publisher:
                 task.cancel()
 
     async def _safely(self, work: Callable[[], Awaitable[float]]) -> float:
-        """The pause that `work` asks for; a longer and longer one each time something unforeseen goes wrong in it."""
+        """Do `work` and return the pause that it asks for, in seconds. After unforeseen errors the pause grows."""
         try:
             pause = await work()
         except Exception as error:
@@ -220,14 +220,14 @@ class Publisher:
         return max(min(waits, default=LONGEST_SLEEP), _SHORTEST_SLEEP)
 
     def _tell_of_ended(self, lease: Lease, now: datetime) -> None:
-        """The lease has ended these already."""
+        """Tell of deliveries that the lease itself has ended."""
         for one in lease.expired:
             self._tell(decide.expired(one), now, now)
         for id, why in lease.unreadable.items():
             _log.error("a message is put aside", extra={"destination": self.name, "delivery": id, "reason": why})
 
     def _disclosed(self, delivery: Delivery) -> Decision | None:
-        """The end of a message that this destination's present readers may not see; None if all is well."""
+        """End a message that its destination's present readers may not see; None if they may."""
         return decide.disclosed(delivery, self.policy, self._hidden(delivery.message))
 
     async def _without(self, refused: Sequence[Decision], deliveries: Sequence[Delivery]) -> Sequence[Delivery]:

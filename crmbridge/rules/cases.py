@@ -14,7 +14,7 @@ _WHEN = datetime(2026, 1, 15, 12, 0, tzinfo=timezone.utc)
 
 
 def change(rule: Rule, case: Case, engine: Engine) -> ChangeEvent:
-    """The event that a case describes. Its values are read as its source's are."""
+    """Make the event that a case describes. Its values are read as its source's are."""
     spec, reading = engine.records.get((rule.source, rule.record)), engine.reading(rule.source)
     return ChangeEvent(
         id="test",
@@ -36,7 +36,10 @@ def _fields(raw: Mapping[str, Any], spec: RecordSpec | None, reading: Reading) -
 
 
 def run_case(rule: Rule, case: Case, engine: Engine, faults: Callable[[Message], Sequence[str]] = lambda _: ()) -> list[str]:
-    """What is wrong; empty if the case holds. Only this rule runs. `faults`: why a message's destination would refuse it."""
+    """Run a case with its rule alone, and say what is wrong; empty if it holds.
+
+    `faults` says why a message's destination would refuse it.
+    """
     decided = engine.alone(rule).run(change(rule, case, engine))
     if decided.unrenderable:
         return [f"step {one.step} cannot be rendered: {one.error}" for one in decided.unrenderable]

@@ -114,7 +114,7 @@ class Compiler:
         return closure
 
     def charged(self, node: nodes.Node) -> Closure:
-        """A whole expression: its evaluation is charged for every node of it; what a value's size adds, its operators charge."""
+        """Compile a whole expression, whose evaluation is charged for each of its nodes. Operators charge what the size of a value adds."""
         closure, weight = self.expression(node), weigh(node)
 
         def evaluate(bindings: Bindings) -> Any:
@@ -365,7 +365,7 @@ class Compiler:
 
 
 def weigh(node: nodes.Node) -> int:
-    """The nodes of an expression, filters counted several times."""
+    """Count the nodes of an expression; filters count several times."""
     return 1 + sum(_FILTER_WEIGHT if isinstance(inner, nodes.Filter) else 1 for inner in node.find_all(nodes.Expr))
 
 

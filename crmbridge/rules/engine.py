@@ -106,7 +106,7 @@ class Engine:
                 self._index.setdefault((rule.source, rule.record, kind), []).append(rule)
 
     def alone(self, rule: Rule) -> Engine:
-        """An engine with this rule only."""
+        """Return an engine with this rule only."""
         return Engine([rule], self.records, self.zone, self.readings)
 
     def reading(self, source: str) -> Reading:
@@ -124,9 +124,9 @@ class Engine:
         return decided
 
     def running(self, event: ChangeEvent, decided: Decided, generation: int = 0, only: str | None = None) -> Iterator[int]:
-        """The same into `decided`, piece by piece: yields the units that each decision and each rendering has cost.
+        """Run the rules into `decided`, piece by piece. Yields the units that each decision and each rendering has cost.
 
-        Who serves others too lets them in between two pieces; none costs more than `meter.LIMIT`.
+        A caller that serves others too lets them in between two pieces. No piece costs more than `meter.LIMIT`.
         """
         event = self._read_by_now(event)
         for rule in self._index.get((event.source, event.record_type, event.kind), ()):
@@ -165,7 +165,7 @@ class Engine:
         return {**values, **{name: reading.read(text, typed[name]) for name, text in unread.items() if name in typed}}
 
     def undisclosed(self, message: Message, audience: Audience) -> list[str]:
-        """The fields a message shows that such readers may not see by now: somebody may have made one secret since."""
+        """Name the fields that a message shows and such readers may not see by now: somebody may have made one secret since."""
         spec = self.records.get((message.record.source, message.record.type), {})
         return [name for name in message.reads if not readable(spec.get(name, _ANY_FIELD).sensitivity, audience)]
 
@@ -191,7 +191,7 @@ class Engine:
         return RuleVerdict(rule.id, True)
 
     def render(self, rule: Rule, step: Step, event: ChangeEvent, meter: Meter | None = None) -> Message:
-        """The message of one step, its cost counted by `meter`. Raises RenderError."""
+        """Render the message of one step. `meter` counts its cost. Raises RenderError."""
         meter = meter or Meter()
 
         def said(template: Template) -> Text:
@@ -236,7 +236,7 @@ class Engine:
         return None
 
     def _bindings(self, event: ChangeEvent, audience: Audience | None, meter: Meter) -> Bindings:
-        """What a template for `audience` may see; None is a condition, which may see all but secrets."""
+        """Return what a template for `audience` may see. None is a condition, which may see all but secrets."""
         key = (event.source, event.record_type, audience)
         if (projection := self._projections.get(key)) is None:
             projection = self._projections[key] = _Projection(self.records.get(key[:2]), audience)
@@ -252,7 +252,7 @@ class Engine:
 
 
 def _link(step: Step, said: Callable[[Template], Text]) -> tuple[str | None, str]:
-    """The link of a step, and why it has none though it should: a bad link costs the link, not the message."""
+    """Render the link of a step, or say why it has none though it should. A bad link costs the link, not the message."""
     if step.link is None:
         return None, ""
     try:
@@ -268,7 +268,7 @@ _ANY_FIELD: Final = FieldSpec()
 
 
 def _fields_of(step: Step) -> tuple[str, ...]:
-    """The record's fields that a step shows, as they are or were."""
+    """Name the record's fields that a step shows, as they are or were."""
     return tuple(sorted({read.path for read in step.reads() if read.root != "event"}))
 
 
@@ -317,7 +317,7 @@ def _not_blank(text: Text) -> Text:
 
 
 def _media(step: Step, said: Callable[[Template], Text]) -> Media | None:
-    """The picture of a step; none where its address is empty. What is wrong with it costs the picture, not the message."""
+    """Render the picture of a step; None where its address is empty. An error costs the picture, not the message."""
     if step.media is None:
         return None
     try:

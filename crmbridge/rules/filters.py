@@ -28,7 +28,7 @@ def _grouped(value: Decimal, places: int) -> str:
 
 
 def money(value: Any, currency: str = "", *, reading: Reading = PLAIN) -> str:
-    """An amount with its currency: `€1,200.50`; whole amounts lose their cents: `€120,000`."""
+    """Write an amount with its currency: `€1,200.50`; whole amounts lose their cents: `€120,000`."""
     amount = to_number(value, reading, money=True)
     code = str(currency).upper()
     whole = code in _WITHOUT_CENTS or amount == amount.to_integral_value()
@@ -41,7 +41,7 @@ def money(value: Any, currency: str = "", *, reading: Reading = PLAIN) -> str:
 
 
 def number(value: Any, places: Any = 0, *, reading: Reading = PLAIN) -> str:
-    """A number with thousands separated and `places` decimals (0 to 10): `1,234`."""
+    """Write a number with thousands separated and `places` decimals (0 to 10): `1,234`."""
     wanted = int(places)
     if not 0 <= wanted <= 10:
         raise ValueError("places must be from 0 to 10")
@@ -49,7 +49,7 @@ def number(value: Any, places: Any = 0, *, reading: Reading = PLAIN) -> str:
 
 
 def as_date(value: Any, pattern: str = "%-d %B %Y", *, reading: Reading = PLAIN) -> str:
-    """A date or instant by a strftime pattern, in the configured zone: `22 November 2026`."""
+    """Write a date or instant by a strftime pattern, in the configured zone: `22 November 2026`."""
     value = flat(value)
     if isinstance(value, str):
         value = _moment(value, reading)
@@ -91,12 +91,12 @@ def truncate(value: Any, length: Any = 80) -> str:
 
 
 def plain(value: Any) -> str:
-    """The words of a rich-text field, without its tags: `<p>Hello&nbsp;<b>world</b></p>` -> `Hello world`."""
+    """Take the words out of a rich-text field, without its tags: `<p>Hello&nbsp;<b>world</b></p>` -> `Hello world`."""
     return markup_words(shown(value))
 
 
 def plural(value: Any, one: str, many: str = "", *, reading: Reading = PLAIN) -> str:
-    """The count with its noun: `{{ record.Seats | plural("seat") }}` -> `1 seat`, `2 seats`."""
+    """Write a count with its noun: `{{ record.Seats | plural("seat") }}` -> `1 seat`, `2 seats`."""
     count = to_number(value, reading)
     noun = one if count == 1 else (many or f"{one}s")
     return f"{number(count) if count == count.to_integral_value() else shown(count)} {noun}"
@@ -118,19 +118,19 @@ def trim(value: Any) -> str:
 
 
 def first_word(value: Any) -> str:
-    """The first word of a text: a given name, mostly."""
+    """Take the first word of a text: a given name, mostly."""
     words = shown(value).split()
     return words[0] if words else ""
 
 
 def join(value: Any, separator: str = ", ") -> str:
-    """A list's items with `separator` between them."""
+    """Join a list's items with `separator` between them."""
     items = value if isinstance(value, tuple) else (value,)
     return str(separator).join(shown(item) for item in items if item is not None)
 
 
 def mention(value: Any) -> Joined:
-    """A person by e-mail address, named so that they are notified where the network can do that: `{{ record.Owner.Email | mention }}`."""
+    """Name a person by e-mail address, so that they are notified where the network can do that: `{{ record.Owner.Email | mention }}`."""
     items = [shown(item).strip() for item in (value if isinstance(value, tuple) else (value,)) if item is not None]
     parts: list[Literal | Value] = []
     for item in filter(None, items):
@@ -139,12 +139,12 @@ def mention(value: Any) -> Joined:
 
 
 def length(value: Any) -> Decimal:
-    """The number of a list's items or a text's characters."""
+    """Count a list's items or a text's characters."""
     return Decimal(len(value) if isinstance(value, tuple) else len(shown(value)))
 
 
 def rounded(value: Any, places: Any = 0, *, reading: Reading = PLAIN) -> Decimal:
-    """A number rounded to `places` decimals (0 to 10), half up."""
+    """Round a number to `places` decimals (0 to 10), half up."""
     wanted = int(places)
     if not 0 <= wanted <= 10:
         raise ValueError("places must be from 0 to 10")
@@ -152,7 +152,7 @@ def rounded(value: Any, places: Any = 0, *, reading: Reading = PLAIN) -> Decimal
 
 
 def default(value: Any, _: Any) -> Any:
-    """What stands in place of an empty or missing value: `{{ record.City | default("somewhere") }}`."""
+    """Put something in place of an empty or missing value: `{{ record.City | default("somewhere") }}`."""
     return value
 
 

@@ -15,7 +15,10 @@ INNER: Final = {'"': "'", "'": '"'}
 
 
 def hint(error: Empty, node: nodes.Node, quote: str, takes_words: Callable[[str], bool]) -> str:
-    """What is empty in the part `node` of a text, and what to write. `takes_words`: whether a filter of that name takes any text."""
+    """Say what is empty in the part `node` of a text, and what to write.
+
+    `takes_words` says whether a filter of that name takes any text.
+    """
     core, filters = _filtered(node)
     name, other = lookup(core), f"{quote}...{quote}"
     if not name or error.name not in ("", name):
@@ -28,7 +31,7 @@ def hint(error: Empty, node: nodes.Node, quote: str, takes_words: Callable[[str]
 
 
 def _filtered(node: nodes.Node) -> tuple[nodes.Node, list[nodes.Filter]]:
-    """What filters are applied to, and these, in their order."""
+    """Split filters from what they are applied to: that, and the filters in their order."""
     filters: list[nodes.Filter] = []
     while isinstance(node, nodes.Filter) and node.node is not None:
         filters.insert(0, node)
@@ -37,7 +40,7 @@ def _filtered(node: nodes.Node) -> tuple[nodes.Node, list[nodes.Filter]]:
 
 
 def _written(one: nodes.Filter, quote: str) -> str:
-    """A filter as it stands in a template, if what it is given are plain texts and numbers."""
+    """Write a filter as it stands in a template, if its arguments are plain texts and numbers."""
     given = [arg.value for arg in one.args if isinstance(arg, nodes.Const)]
     if not given or len(given) < len(one.args) or one.kwargs:
         return one.name

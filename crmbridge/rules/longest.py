@@ -27,7 +27,7 @@ _VALUES: Final[dict[FieldType, FieldValue]] = {
 
 
 def longest(engine: Engine, rule: Rule, step: Step) -> Text | None:
-    """The text and link of `step` for such a record; None where such values cannot be rendered."""
+    """Render the text and link of `step` for the longest record; None where such values cannot be rendered."""
     message = longest_message(engine, rule, step)
     if message is None:
         return None
@@ -35,7 +35,7 @@ def longest(engine: Engine, rule: Rule, step: Step) -> Text | None:
 
 
 def longest_message(engine: Engine, rule: Rule, step: Step) -> Message | None:
-    """The whole of it, with its layout.
+    """Render the whole message of `step` for the longest record, with its layout.
 
     A template that branches on what a record says may do otherwise: this is an estimate, not a proof.
     """

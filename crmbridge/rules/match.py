@@ -65,7 +65,7 @@ class Sight:
 
 
 def sight(event: ChangeEvent, field: str, reading: Reading = PLAIN) -> Sight:
-    """What `event` shows of `field`."""
+    """Look at `field` in `event`."""
     return Sight(event.fields.get(field), event.before.get(field), field in event.before, event.kind is ChangeKind.CREATED, reading)
 
 
@@ -138,7 +138,7 @@ class Clause:
     wanted: Any
 
     def holds(self, event: ChangeEvent, meter: Meter, reading: Reading = PLAIN) -> bool:
-        """Raises RenderError where the field's value cannot be compared, or would take too much work."""
+        """Say whether the clause holds. Raises RenderError where the value cannot be compared, or would take too much work."""
         seen = sight(event, self.field, reading)
         meter.charge(search(self.wanted, seen.now) if self.operator in _LISTS else search(seen.now, self.wanted))
         if self.operator in _ABOUT_CHANGE:
@@ -146,7 +146,7 @@ class Clause:
         return OPERATORS[self.operator](seen, self.wanted)
 
     def why_not(self, event: ChangeEvent, reading: Reading = PLAIN) -> str:
-        """The clause and the values it saw, for people. Call it only after `holds` was false."""
+        """Tell people the clause and the values it saw. Call it only after `holds` was false."""
         seen = sight(event, self.field, reading)
         was = _glimpse(seen.before, reading) if seen.before is not None else "empty" if seen.before_known else UNKNOWN_BEFORE
         now = _glimpse(seen.now, reading) if seen.now is not None else "empty"
@@ -204,7 +204,7 @@ def compile_match(
 
 
 def _comparison(value: Any) -> str:
-    """What somebody meant who wrote a comparison as a text, like `>= 1000`; empty for any other value."""
+    """Propose the condition that somebody meant who wrote a comparison as a text, like `>= 1000`; empty for any other value."""
     found = _SIGNED.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         return ""
@@ -213,7 +213,7 @@ def _comparison(value: Any) -> str:
 
 
 def _meant(value: Any, spec: FieldSpec | None) -> Any:
-    """A value as it stands in the rule: of a field that is true or false, `yes` and 1 are true too."""
+    """Read a value as it stands in the rule: for a field that is true or false, `yes` and 1 are true too."""
     if spec and spec.type is FieldType.BOOLEAN and value is not None:
         return PLAIN.value(value, FieldType.BOOLEAN)
     return Authored(value) if isinstance(value, str) else value
@@ -275,7 +275,7 @@ def no_longer(clauses: tuple[Clause, ...], fields: Fields, reading: Reading = PL
 
 
 def first_failure(clauses: tuple[Clause, ...], event: ChangeEvent, meter: Meter, reading: Reading = PLAIN) -> Clause | None:
-    """The first clause that does not hold, or None if all do. Raises RenderError naming the clause that cannot be decided."""
+    """Find the first clause that does not hold; None if all do. Raises RenderError naming the clause that cannot be decided."""
     for clause in clauses:
         try:
             if not clause.holds(event, meter, reading):

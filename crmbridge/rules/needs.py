@@ -17,7 +17,7 @@ _NONE: Final[Names] = frozenset()
 
 
 def outline(body: Sequence[nodes.Node]) -> tuple[str | None, ...]:
-    """The words of a template in their order; None for each part that a record fills in, or that may be left out."""
+    """List the words of a template in their order; None for each part that a record fills in, or that may be left out."""
     parts: list[str | None] = []
     for node in body:
         if isinstance(node, nodes.Output):
@@ -30,7 +30,7 @@ def outline(body: Sequence[nodes.Node]) -> tuple[str | None, ...]:
 
 
 def needed(body: Iterable[nodes.Node], sure: Names = _NONE) -> Names:
-    """What a template cannot do without, where `sure` is known to have values. What it sets first is not followed."""
+    """Find the lookups that a template cannot do without, where those in `sure` have values. What it sets first is not followed."""
     found: set[str] = set()
     for node in body:
         if isinstance(node, nodes.Output):
@@ -55,7 +55,7 @@ def _branches(node: nodes.If, sure: Names) -> Names:
 
 
 def _printed(node: nodes.Node, sure: Names) -> Names:
-    """What must have a value for `node` to be one that can be printed."""
+    """Find the lookups that must have values for `node` to be printed."""
     name = lookup(node)
     if name:
         return _NONE if name in sure else frozenset({name})
@@ -73,7 +73,10 @@ def _printed(node: nodes.Node, sure: Names) -> Names:
 
 
 def _used(node: nodes.Node | None, sure: Names) -> Names:
-    """What must have a value for `node` to be evaluated at all: comparisons and tests mind no empty one, filters and arithmetic do."""
+    """Find the lookups that must have values for `node` to be evaluated at all.
+
+    Comparisons and tests take empty values; filters and arithmetic do not.
+    """
     match node:
         case None:
             return _NONE
@@ -97,7 +100,7 @@ def _used(node: nodes.Node | None, sure: Names) -> Names:
 
 
 def when_true(node: nodes.Node) -> Names:
-    """What has a value whenever `node` is true."""
+    """Find the lookups that have values whenever `node` is true."""
     match node:
         case nodes.And():
             return when_true(node.left) | when_true(node.right)
@@ -112,7 +115,7 @@ def when_true(node: nodes.Node) -> Names:
 
 
 def when_false(node: nodes.Node) -> Names:
-    """What has a value whenever `node` is false."""
+    """Find the lookups that have values whenever `node` is false."""
     match node:
         case nodes.And():
             return when_false(node.left) & when_false(node.right)

@@ -116,7 +116,7 @@ def templates_in(blocks: Blocks) -> Iterator[Template]:
 
 
 def rendered(blocks: Blocks, render: Callable[[Template], Any]) -> Any:
-    """The layout with what `render` makes of each template."""
+    """Fill in a layout with what `render` makes of each template."""
     if isinstance(blocks, Template):
         return render(blocks)
     if isinstance(blocks, Mapping):

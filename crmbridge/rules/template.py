@@ -45,7 +45,7 @@ class Template:
     """It names people by their addresses."""
 
     def render(self, bindings: Bindings) -> Text:
-        """The text for one record. Raises RenderError, naming the line."""
+        """Render the text for one record. Raises RenderError, naming the line."""
         out: list[Literal | Value] = []
         self._write(bindings, out)
         return spans(out)
@@ -77,7 +77,7 @@ def compile_template(
 
 
 def own_words(source: str) -> str:
-    """What the rule itself writes, in every branch; a blank stands for each value. Empty if it is no template."""
+    """Collect what the rule itself writes, in every branch; a blank stands for each value. Empty if `source` is no template."""
     try:
         outputs = ENVIRONMENT.parse(source).find_all(nodes.Output)
         return "".join(part.data if isinstance(part, nodes.TemplateData) else " " for output in outputs for part in output.nodes)
@@ -237,7 +237,7 @@ def _shrinking(span: Literal | Value) -> Literal | Value:
 
 
 def _about(subject: str, words: str) -> str:
-    """An error with the lookup it is about, where that is plain."""
+    """Name in an error the lookup that it is about, where that is plain."""
     if words.startswith("is "):
         return f"{subject or 'a value'} {words}"
     return words if not subject or words.startswith(("record.", "before.", "event.")) else f"{subject}: {words}"

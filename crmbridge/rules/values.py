@@ -58,12 +58,12 @@ class Empty(RenderError):
 
 
 def empty(value: Any) -> bool:
-    """True for a missing or null value."""
+    """Say whether a value is missing or null."""
     return value is None or isinstance(value, Missing)
 
 
 def flat(value: Any) -> Any:
-    """Joined and authored words as a plain string; anything else unchanged."""
+    """Turn joined and authored words into a plain string. Anything else stays as it is."""
     return str(value) if isinstance(value, (Joined, Authored)) else value
 
 
@@ -135,7 +135,7 @@ def _how(value: Any, reading: Reading) -> Reading:
 
 
 def _read(read: Callable[[S], T], text: S) -> T | None:
-    """What a text says; None if it says no such thing. Raises RenderError where it can mean two."""
+    """Read a text; None if it says no such thing. Raises RenderError where it can mean two."""
     try:
         return read(text)
     except Ambiguous as error:
@@ -214,7 +214,7 @@ def _alike(value: Any, other: Any, how: Reading) -> Any:
 
 
 def kind_of(value: Any) -> str:
-    """A value's kind, for messages."""
+    """Name a value's kind, for messages."""
     names = {
         Decimal: "a number",
         str: "a text",
@@ -230,7 +230,7 @@ def kind_of(value: Any) -> str:
 
 
 def to_spans(value: Any, reading: Reading = PLAIN) -> Text:
-    """A value as it is printed. Raises RenderError for what is empty, naming it."""
+    """Write a value as it is printed. Raises RenderError for an empty one, naming it."""
     if type(value) is str:  # most values are
         return (Value(value),)
     match value:
@@ -246,7 +246,7 @@ def to_spans(value: Any, reading: Reading = PLAIN) -> Text:
 
 
 def shown(value: Any, reading: Reading = PLAIN) -> str:
-    """A field value as people read it, without any filter."""
+    """Write a field value as people read it, without any filter."""
     match value:
         case str() | Choice() | Joined():
             return str(value)
@@ -266,7 +266,7 @@ def shown(value: Any, reading: Reading = PLAIN) -> str:
 
 
 def told(value: Any, reading: Reading = PLAIN) -> str:
-    """The same for who looks after crmbridge, who also wants to see what could not be read."""
+    """Write a field value for who looks after crmbridge, who also wants to see what could not be read."""
     return value.words if isinstance(value, Unread) else shown(value, reading)
 
 
@@ -286,7 +286,7 @@ def number(value: Any, reading: Reading = PLAIN, *, money: bool = False) -> Deci
 
 
 def contains(container: Any, item: Any, reading: Reading = PLAIN) -> bool:
-    """True if a list has `item`, or a text has it as a part."""
+    """Say whether a list has `item`, or a text has it as a part."""
     container = flat(_readable(container))
     if isinstance(container, tuple):
         return any(equal(one, item, reading) for one in container)
@@ -303,7 +303,7 @@ def bounded(text: Text) -> Text:
 
 
 def divide(left: Decimal, right: Decimal) -> Decimal:
-    """A quotient. Raises RenderError for a zero divisor."""
+    """Divide. Raises RenderError for a zero divisor."""
     if not right:
         raise RenderError("division by zero")
     return left / right

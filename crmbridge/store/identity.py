@@ -33,7 +33,7 @@ def mark_file(database: Path) -> Path:
 
 
 def read(database: Path) -> Marker | None:
-    """The marker, or None if there is none that can be read."""
+    """Read the marker beside a database; None if there is none that can be read."""
     try:
         raw: Any = json.loads(mark_file(database).read_text("utf-8"))
         return Marker(str(raw["instance"]), int(raw["epoch"]), int(raw["inode"]), str(raw["machine"]))
@@ -56,7 +56,7 @@ def write(database: Path, instance: str, epoch: int) -> None:
 
 
 def machine() -> str:
-    """This machine's id, empty where it has none."""
+    """Return this machine's id, empty where it has none."""
     try:
         return _MACHINE.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError):
@@ -64,7 +64,7 @@ def machine() -> str:
 
 
 def new_instance() -> str:
-    """A name for a database that has none."""
+    """Make a name for a database that has none."""
     return uuid.uuid4().hex
 
 

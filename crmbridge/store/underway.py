@@ -47,17 +47,17 @@ class Left:
 
 
 def requests(ids: Sequence[int]) -> bytes:
-    """The name of webhook requests."""
+    """Name webhook requests."""
     return b'{"requests": [%b]}' % b", ".join(b"%d" % id for id in ids)
 
 
 def record(ref: RecordRef) -> bytes:
-    """The name of a record that was read."""
+    """Name a record that was read."""
     return json.dumps({"record": [ref.source, ref.type, ref.id]}, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def deliveries(ids: Sequence[int]) -> bytes:
-    """The name of messages."""
+    """Name messages."""
     return b'{"deliveries": [%b]}' % b", ".join(b"%d" % id for id in ids)
 
 
@@ -79,7 +79,7 @@ class Slot:
         self._memory[self._start : start] = len(name).to_bytes(_HEAD, "big")
 
     def end(self) -> None:
-        """It is done, or waits for somebody else."""
+        """Take the name back: the work is done, or waits for somebody else."""
         if self._memory is not None:
             self._memory[self._start : self._start + _HEAD] = bytes(_HEAD)
 
@@ -111,7 +111,7 @@ class UnderWay:
                 self.forget()
 
     def forget(self) -> None:
-        """What the last process left is recorded: from now on the file is ours."""
+        """Take the file over: what the last process left in it is recorded."""
         if self._memory is not None:
             self._memory[:] = self._boot + bytes(_SLOT * _SLOTS)
 
@@ -131,7 +131,7 @@ class UnderWay:
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[Slot]:
-        """A place of one's own."""
+        """Give out a slot, and take it back."""
         index = self._free.pop() if self._free and self._memory is not None else None
         slot = Slot(self._memory if index is not None else None, _BOOT + (index or 0) * _SLOT)
         try:
@@ -152,7 +152,7 @@ def _mapped(path: Path) -> mmap.mmap:
 
 
 def _boot() -> bytes:
-    """The name of this boot; of every one where the machine does not say, so that nothing counts."""
+    """Name this boot. Where the machine names none, all boots have one name, so that nothing counts."""
     try:
         name = _BOOT_ID.read_bytes().strip()
     except OSError:

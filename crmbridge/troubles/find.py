@@ -306,10 +306,10 @@ def _messages(facts: Facts) -> Iterator[Trouble]:
         match one.state:
             case State.DEAD:
                 code, words = _DEAD.get(one.why, (Code.DEAD_REJECTED, "{were} refused by the network"))
-                do = f"crmbridge dead list --destination {name}, then dead retry or dead drop"
+                do = f"crmbridge dead list --destination {name}, then crmbridge dead retry or crmbridge dead drop"
             case State.HELD:
                 code, words = _HELD.get(one.why, (Code.HELD_BY_HAND, "{were} held by hand"))
-                do = f"crmbridge queue list --state held --destination {name}, then queue release or queue drop"
+                do = f"crmbridge queue list --state held --destination {name}, then crmbridge queue release or crmbridge queue drop"
             case State.UNKNOWN if not one.looked_for:
                 code, words, do = Code.UNKNOWN, "may or may not be published", "crmbridge unknown list, then unknown resolve"
             case _:

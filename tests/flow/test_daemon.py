@@ -182,6 +182,23 @@ def test_reload(daemon, networks):
     assert daemon.stop() == 0
 
 
+def test_a_file_that_is_no_yaml_shuts_nobody_out(daemon, networks):
+    """The daemon runs on with what it read; who edits at night must still see it, and stop it from speaking."""
+    daemon.keep("sink").start()
+    good = daemon.path.read_text()
+    daemon.path.write_text(good + "rules2: {\n")
+
+    assert "sink         webhook" in daemon.cli("status").stdout
+    assert daemon.cli("pause", "sink", "--reason", "at night").returncode == 0
+    refused = daemon.cli("reload")
+    assert (refused.returncode, "not YAML" in refused.stderr) == (1, True)
+    assert "reload_refused" in daemon.cli("status").stdout
+
+    assert daemon.stop() == 0
+    said = daemon.cli("status")
+    assert (said.returncode, "not YAML" in said.stderr) == (3, True)
+
+
 def test_a_hang_up_while_it_starts_is_heeded_afterwards(daemon, networks):
     """It neither ends the daemon nor is lost: the file may have changed since it was read."""
     daemon.keep("sink").write()

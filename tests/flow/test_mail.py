@@ -50,7 +50,7 @@ def marks(mail):
     return Counter(re.search(rb"ev-\d{8}", one.content)[0].decode() for one in mail.taken)
 
 
-@forms("kills", 20, 200, timeout=5400)
+@forms("kills", 10, 200, timeout=5400)
 def test_kill_at_random_moments_loses_no_mail(tmp_path, figures, kills):
     """`kill -9` while messages are sent. With `resend` nothing is lost, at most what was under way is doubled, and each double is
     named; with `hold` nothing is doubled, and what may be lost waits for a person by name."""

@@ -40,7 +40,7 @@ def run(tmp_path, figures, name, count, end):
     return found
 
 
-@forms("kills", 20, 1000, timeout=5400)
+@forms("kills", 12, 1000, timeout=5400)
 def test_kill_at_random_moments_loses_nothing(tmp_path, figures, kills):
     """`kill -9` under load: all that was answered 2xx is said; the feed and a keyed destination hear it once; one without a key hears
     again at most what was under way at a kill."""
@@ -58,7 +58,7 @@ def test_kill_at_random_moments_loses_nothing(tmp_path, figures, kills):
     assert doubled <= sum(in_flight)
 
 
-@forms("stops", 20, 200, timeout=1800)
+@forms("stops", 12, 200, timeout=1800)
 def test_a_clean_stop_at_random_moments_doubles_nothing(tmp_path, figures, stops):
     """SIGTERM under load: exit 0 within ten seconds, without a word of an error, nothing lost, and nothing said twice
     even where there is no key."""

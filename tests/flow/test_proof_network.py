@@ -63,7 +63,7 @@ def test_a_lost_answer_doubles_only_where_it_must(tmp_path, figures, least):
     assert unknown == cuts["hold"]
 
 
-@forms("limits", 100, 1000, timeout=1800)
+@forms("limits", 60, 1000, timeout=1800)
 def test_a_limit_is_never_undercut(tmp_path, figures, limits):
     """429 with Retry-After, again and again, and the daemon killed or stopped within the wait: no request comes before the
     permitted instant, by the clock of who named it, and nothing is lost or doubled."""

@@ -12,7 +12,7 @@ def bench(tmp_path, strace):
     return Bench(tmp_path, strace)
 
 
-@forms("every", 14, 1.0, timeout=1800)
+@forms("every", 18, 1.0, timeout=1800)
 def test_killed_at_every_call_that_changes_a_file(bench, figures, every):
     """Accept, record, lease, settle, requeue, drop, purge, the move of the log, a migration with its backup: `kill -9` at the
     i-th write, sync, cut or removal of a file leaves the content after the last acknowledged step or after the one under way,
@@ -31,7 +31,7 @@ def test_killed_at_every_call_that_changes_a_file(bench, figures, every):
     assert points >= 50
 
 
-@forms("every", 100, 8.0, timeout=1800)
+@forms("every", 140, 8.0, timeout=1800)
 def test_a_disk_that_says_no_is_believed(bench, figures, every):
     """EIO, ENOSPC and EROFS at the i-th write or sync, once and for ever: nothing is acknowledged whose commit failed, the store
     says that it fails or refuses, and what was acknowledged is there after a restart."""

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import shutil
 import sqlite3
 import time
 
@@ -372,6 +373,11 @@ def test_a_backup_is_verified_and_one_that_is_spoilt_is_not_restored(daemon, net
     assert "an earlier crmbridge made it" in fine(daemon.cli("restore", str(nightly), "--yes"))
     daemon.start()
     assert "Nothing is published" in daemon.cli("status").stdout
+    assert daemon.stop() == 0
+
+    shutil.rmtree(tmp_path / "data")  # a new machine has no such folder yet
+    fine(daemon.cli("restore", str(nightly), "--yes"))
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_kill_in_the_midst_of_a_backup_leaves_none_that_looks_whole(daemon, networks, tmp_path):

@@ -96,7 +96,6 @@ NO_SECRETS = {
     "connectors/sources/zoho/starter.yaml": {
         "facts:": "what an example needs, after the question for a token",
     },
-    "crmbridge/chirp/signing.py": {'"""The key in a secret `whsec_<base64>`': "how a secret is written"},
     "crmbridge/model/values.py": {'SECRET = "secret"': "a word of the configuration"},
     "crmbridge/testing/driver.py": {'KEY = "0123456789abcdef0123456789abcdef"': "the idempotency key of a made-up message"},
     "crmbridge/troubles/trouble.py": {'SECRET_UNREADABLE = "secret_unreadable"': "the name of a trouble"},

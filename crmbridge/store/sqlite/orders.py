@@ -169,7 +169,7 @@ class SqliteOrders(rows.Base):
 def _chosen(
     db: sqlite3.Connection, states: Sequence[State], selection: Selection, limit: int, *, oldest: bool, after: int = 0
 ) -> list[int]:
-    """The ids of a selection's deliveries, the oldest or the newest first."""
+    """Choose the ids of a selection's deliveries, the oldest or the newest first."""
     values = {
         "states": dump_json(states),
         "direction": 1 if oldest else -1,

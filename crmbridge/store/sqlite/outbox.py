@@ -99,7 +99,7 @@ class SqliteOutbox(rows.Base):
 
 
 def begin_anew(db: sqlite3.Connection, delivery: Delivery) -> None:
-    """The thread of a delivery begins with it: what it was to reply to, or to change, is gone."""
+    """Begin a delivery's thread anew: what it was to reply to, or to edit, is gone."""
     message = delivery.message
     facts = {"destination": message.destination, "channel": rows.channel_of(message), "thread": message.thread}
     db.execute(Q["thread_anew"], {**facts, "gone": delivery.parent.remote_id if delivery.parent else None})

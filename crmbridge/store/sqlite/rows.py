@@ -199,7 +199,7 @@ def attempt_row(one: Settlement, moment: int) -> tuple[Any, ...]:
 
 
 def leased(row: Mapping[str, Any], *, tried: bool = True) -> Delivery:
-    """A row of the query `lanes`: as it is after the lease, or as it died if it is not `tried`."""
+    """Read a row of the query `lanes`: as it is after the lease, or as it died if it was not `tried`."""
     return Delivery(
         id=row["id"],
         key=row["key"],
@@ -240,7 +240,7 @@ def delivery(db: sqlite3.Connection, row: sqlite3.Row) -> Delivery:
 
 
 def _message(row: sqlite3.Row) -> Message:
-    """What a row says; where that cannot be read, a message without words, so that people see the row and all others."""
+    """Read a row's message. One that cannot be read is a message without words, so that people see its row and all others."""
     try:
         return load_message(row["message"])
     except Exception:
@@ -265,7 +265,7 @@ def _parent_if_any(db: sqlite3.Connection, row: sqlite3.Row) -> Receipt | None:
 
 
 def _parent(db: sqlite3.Connection, row: sqlite3.Row) -> Receipt | None:
-    """What a delivery replies to: as frozen at its first attempt, before that the first message of its thread."""
+    """Find what a delivery replies to: as frozen at its first attempt, before that the first message of its thread."""
     if row["parent"] is not None:
         frozen = load_json(row["parent"])
         return Receipt(**frozen) if frozen else None
@@ -286,7 +286,7 @@ def receipt_row(one: Delivery, proof: Receipt, moment: int) -> tuple[Any, ...]:
 
 
 def lanes(db: sqlite3.Connection, destination: str, after: str, skip: str, limit: int) -> Iterator[list[dict[str, Any]]]:
-    """What waits in each of a destination's lanes, earliest first: from the lane behind `after` to the last, then from the first."""
+    """Yield what waits in each of a destination's lanes, earliest first: from the lane behind `after` round to itself."""
     start = f"{after}\0" if after else ""  # the least name greater than `after`; names hold no NUL
     for low, high in ((start, None), ("", start)) if start else (("", None),):
         values = {"destination": destination, "start": low, "stop": high, "skip": skip, "limit": limit}
