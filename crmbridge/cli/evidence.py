@@ -1,8 +1,8 @@
 """What the fields of a CRM may do to messages, and how that is known beforehand. A field may be empty where a message needs it, or
 hold HTML.
 
-Three sources tell of empty fields: the rule tests, the CRM's own description (which `doctor` keeps for `lint`), and the records that a
-running daemon has seen.
+Empty fields are known from the rule tests, from the CRM's own description (which `doctor` keeps for `lint`), and from the records that
+a running daemon has seen.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ class Tokens:
             raise self._not_kept(error) from None
 
     def _written(self, text: str) -> Path:
-        """Write a new file (0600) beside the kept token, and sync it to the disk."""
+        """Write a new file (0600) beside the kept token, and put it on the disk for good."""
         if self._keep is None:
             raise FileNotFoundError("there is no folder for it")
         handle, name = tempfile.mkstemp(dir=self._keep.parent, prefix=f".{self._keep.name}.")  # mkstemp makes it 0600
@@ -205,7 +205,7 @@ class Tokens:
 
     @staticmethod
     def _sync_folder(folder: Path) -> None:
-        """Sync the folder, so that the renaming itself is on the disk."""
+        """Put the renaming itself on the disk for good."""
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)

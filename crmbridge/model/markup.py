@@ -46,7 +46,7 @@ def markup_words(text: str) -> str:
 
 
 class _VisibleWords:
-    """A target of the parser that writes down what people would see."""
+    """A receiver of what the parser finds. It writes down what people would see."""
 
     def __init__(self) -> None:
         self._out: list[str] = []

@@ -94,7 +94,10 @@ async def make(databases: Mapping[str, Database], target: Path, *, instance: str
 
 
 def drafts(folder: Path, instance: str) -> Path:
-    """Name the folder beside the backups where one daemon keeps unfinished ones. What a kill leaves there is worth nothing."""
+    """Name the folder beside the backups where one daemon keeps those that are unfinished or being removed.
+
+    What a kill leaves there is worth nothing.
+    """
     return folder / f".crmbridge-{instance[:12]}.part"
 
 
@@ -114,7 +117,7 @@ def _begin(draft: Path, target: Path) -> None:
 def _finish(
     draft: Path, target: Path, names: Sequence[str], schemas: Sequence[Schema], instance: str, now: datetime, scheduled: bool
 ) -> Made:
-    """Sync the copies to the disk, write the manifest, verify everything, and give the backup its final name."""
+    """Put the copies on the disk for good, write the manifest, verify everything, and give the backup its final name."""
     try:
         files = {name: ((draft / name).stat().st_size, _digest(draft / name)) for name in names}
         made = Made(made=now, version=__version__, instance=instance, scheduled=scheduled, files=files)

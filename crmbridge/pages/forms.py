@@ -1,7 +1,7 @@
 """Forms: what they say, the proof that one of our pages made them, and where they may lead. Pure.
 
 A form must have an Origin that is ours (OWASP, Cross-Site Request Forgery Prevention: verifying origin), and a proof that only a page
-of this very session holds (same source: HMAC-based token pattern).
+of this very session holds (the same document: HMAC-based token pattern).
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class Passes:
     def _walked(self, stream: Stream, position: cursors.Position) -> cursors.StreamPage:
         """Walk a whole list. `position.after` is (newest, bookmark).
 
-        The newest stamp of the first page is where the next pass begins.
+        The next pass looks back from the newest stamp of the first page.
         """
         one = stream.listing
         newest, bookmark = (str(position.after[0]), str(position.after[1])) if position.after else (None, "")
