@@ -41,13 +41,16 @@ TIME = (
     *(f"unit/test_{name}" for name in ("c", "d", "ledger", "m", "orders", "p", "r", "s", "templates", "troubles", "v", "w")),
 )
 
+# Of these files, what is long and takes no time into account.
+TIMELESS = ("test_a_million_rows_in_bounded_memory", "test_bad_requests_leave_nothing", "test_demo")
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give the marker `time` to what takes time into account."""
     folder = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(folder).as_posix().startswith(TIME):
+        if item.path.relative_to(folder).as_posix().startswith(TIME) and not item.name.startswith(TIMELESS):
             item.add_marker(pytest.mark.time)
 
 
