@@ -20,12 +20,12 @@ class Unknown:
         self._store = port.store
         self._look = look
 
-    async def unknown_resolve(self, name: str, answer: str, url: str | None = None) -> dict[str, Any]:
+    async def unknown_resolve(self, name: str, outcome: str, url: str | None = None) -> dict[str, Any]:
         """Settle a message in doubt after a person has looked: `published` (perhaps with its address), `resend`, or `drop`."""
         delivery, _ = await self._look.find(name)
         if delivery.state is not State.UNKNOWN:
             raise OrderRefused(f"delivery {delivery.id} is {delivery.state}, not unknown")
-        match answer:
+        match outcome:
             case "published":
                 receipt = Receipt(remote_id="", url=url, extra={"found": "by hand"})
                 done = int(await self._store.confirm(delivery, receipt, by_order(self._port, "found by hand"), self._port.now()))
@@ -35,6 +35,6 @@ class Unknown:
                 why = by_order(self._port, "dropped by hand")
                 done = await self._store.drop([State.UNKNOWN], Selection(ids=[delivery.id]), why, self._port.now())
             case _:
-                raise OrderRefused("the answer is published, resend or drop")
+                raise OrderRefused("an outcome is published, resend or drop")
         self._port.queued()
         return {"count": done, "problems": []}

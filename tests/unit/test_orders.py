@@ -2,13 +2,15 @@
 
 import ast
 import contextlib
+import inspect
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
-from shared import NOW
+from shared import NOW, ROOT
 from store_contract import batch, entry, lease, other, settled
 
 import crmbridge.operate
@@ -345,3 +347,25 @@ def test_each_file_of_the_house_is_read_in_one_sitting():
 def test_every_verb_says_what_it_does():
     for name, verb in verbs(stopped(SimpleNamespace(), config())).items():
         assert verb.__doc__, name
+
+
+def test_the_command_line_speaks_to_the_verbs_that_there_are():
+    """By their names and with their arguments: what no test happens to order would else fail on the night it is needed."""
+    known = {**questions_of(MagicMock()), **orders_of(MagicMock())}
+    spoken = 0
+    for path in sorted((ROOT / "crmbridge" / "cli").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"call", "ask_daemon"}):
+                continue
+            name = node.args[1].value if len(node.args) > 1 and isinstance(node.args[1], ast.Constant) else None
+            if name not in known:
+                continue
+            spoken += 1
+            given = {one.arg: MagicMock() for one in node.keywords if one.arg}
+            signature = inspect.signature(known[name])
+            bind = signature.bind_partial if any(one.arg is None for one in node.keywords) else signature.bind
+            try:
+                bind(**given)
+            except TypeError as error:
+                raise AssertionError(f"{path.name}:{node.lineno} {name}: {error}") from None
+    assert spoken > 15
