@@ -78,6 +78,18 @@ class App:
         """
         config = self._first
         unclean = await self._open(config)
+        try:
+            await self._begin(config, listen, unclean)
+        except BaseException:
+            if not self.under_way.unclean:  # a start that is refused is no end that nobody asked for
+                self.under_way.close()
+            raise
+        self.metrics.reload_ok.set(1)
+        tell_systemd(f"READY=1\nSTATUS=reading {len(config.sources)} sources, publishing to {len(config.destinations)} destinations")
+        _log.info("crmbridge runs", extra={"version": __version__, "server": self.server.address, "rules": len(config.rules)})
+
+    async def _begin(self, config: Config, listen: str | None, unclean: Happened | None) -> None:
+        """Open the doors, and begin to read and publish."""
         sources = {name: assemble.source(config, name, self._now) for name in config.sources}
         await self._assemble(config, sources, unclean)
         await self._listen(config, listen)
@@ -85,9 +97,6 @@ class App:
         self._parts.begin("webhooks", self.webhooks.run)
         self._parts.begin("upkeep", self._upkeep)
         self._schedule(config)
-        self.metrics.reload_ok.set(1)
-        tell_systemd(f"READY=1\nSTATUS=reading {len(config.sources)} sources, publishing to {len(config.destinations)} destinations")
-        _log.info("crmbridge runs", extra={"version": __version__, "server": self.server.address, "rules": len(config.rules)})
 
     async def _open(self, config: Config) -> Happened | None:
         """Open the databases. Returns how the last process ended, if nobody had asked it to end."""

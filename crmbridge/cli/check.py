@@ -138,6 +138,7 @@ def render(change: Any, path: Path, output: str) -> None:
         "unrenderable": [{"rule": one.rule, "step": one.step, "reason": one.error} for one in decided.unrenderable],
         "silent": [{"rule": one.rule, "reason": one.reason} for one in decided.verdicts if not one.matched],
     }
+    data["notes"] = _notes(raw, config, data)
     show_data(data, output, _rendered)
     if decided.unrenderable:
         raise Failure("a rule cannot say this")
@@ -168,6 +169,17 @@ def _rendered(data: dict[str, Any]) -> Iterator[str]:
         yield f"cannot be said: {one['reason']}"
     for one in data["silent"]:
         yield f"silent: rule {one['rule']}: {one['reason']}"
+    yield from (f"note: {note}" for note in data["notes"])
+
+
+def _notes(raw: Any, config: Config, data: dict[str, Any]) -> list[str]:
+    """Say what a change that somebody wrote lacks or misspells, and one from the CRM does not."""
+    spec = config.engine.records.get((raw["source"], raw["record"]), {})
+    strange = dict.fromkeys(name for part in ("fields", "before") for name in raw.get(part, {}) if spec and name not in spec)
+    notes = [f"{name} is not among the fields of {raw['record']}{did_you_mean(name, list(spec))}" for name in strange]
+    if "url" not in raw and any("event.url" in (one["no_link"] or "") for one in data["messages"]):
+        notes.append("this change has no `url`; one that comes from the CRM brings its own, where the source knows it")
+    return notes
 
 
 def _too_long(config: Config) -> list[dict[str, Any]]:

@@ -223,9 +223,11 @@ def _chosen(kind: str, name: str | None, question: str) -> Starter:
                 return one
         raise click.BadParameter(f"there is no starter for {said.strip() or 'nothing'}{did_you_mean(word, _words(found))}")
 
-    if name is None:
+    if name is None or name.strip() == "?":
         for line in _offered(found):
             say(line)
+        if name is not None:
+            raise SystemExit(0)
         chosen: Starter = click.prompt(question, value_proc=known)
         return chosen
     try:

@@ -56,6 +56,8 @@ def _verified(folder: Path) -> dict[str, Any]:
 
     if not folder.is_dir():
         raise Failure(f"{folder}: no such folder")
+    if not list(folder.glob("*.db")) and (inner := sorted(one.parent for one in folder.glob("*/backup.json"))):
+        raise Failure(f"{folder} is a folder of backups; the newest is {inner[-1]}")
     return verify(folder, [STORE, FEED]).shown()
 
 

@@ -39,7 +39,12 @@ class Dead:
         retried = 0
         for id in await self._requests(where, requests):
             if why := await self._unreadable(id):
-                problems.append({"id": f"request:{id}", "reason": f"its source could not read it, and trying again reads nothing: {why}"})
+                problems.append(
+                    {
+                        "id": f"request:{id}",
+                        "reason": f"its source must give it again (change the record, or touch the export): {why}",
+                    }
+                )
             else:
                 retried += await self._store.retry_request(id)
         if retried:

@@ -145,7 +145,7 @@ def _sources(facts: Facts) -> Iterator[Trouble]:
         do = "crmbridge dead list, then crmbridge dead retry or dead drop"
         if waiting.failed and waiting.records:
             words = f"{counted(count, 'record')} of {about} could not be interpreted and {verbs(count)['are']} put aside"
-            mend = "crmbridge dead list, mend it in the CRM or its export, then crmbridge dead drop"
+            mend = "crmbridge dead list, mend the record or how it is read and touch the export, or crmbridge dead drop"
             yield _trouble(Code.RECORDS_ASIDE, _ERROR, about, words, mend, count=count, since=waiting.oldest)
         elif waiting.failed:
             words = f"{counted(count, 'webhook request')} of {about} could not be interpreted"

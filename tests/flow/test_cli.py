@@ -198,6 +198,22 @@ def test_render():
         assert "Traceback" not in said.stderr
 
 
+def test_render_names_what_a_change_by_hand_misspells():
+    """The rule would else only be silent, as of an empty field."""
+    change = {"source": "crm", "record": "Opportunity", "fields": {"stge": "Closed Won"}}
+    said = run("render", "-", "-c", PARKERS, stdin=json.dumps(change))
+    assert 'note: stge is not among the fields of Opportunity; did you mean "stage"?' in said.stdout
+
+
+def test_the_folder_of_all_backups_is_none(tmp_path):
+    """Who verifies what `backup.folder` names is shown the newest in it."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "backup.json").write_text("{}")
+    said = run("backup", "--verify", str(tmp_path))
+    assert (said.returncode, f"{tmp_path} is a folder of backups; the newest is {tmp_path / 'two'}" in said.stderr) == (1, True)
+
+
 def test_configuration_verbs():
     """Show, reference, schema, connectors."""
     shown = json.loads(run("config", "show", "-c", PARKERS).stdout)

@@ -341,6 +341,9 @@ def test_a_taken_port_is_said(daemon):
     assert f"cannot listen on 127.0.0.1:{daemon.port}: it is held by " in ended.stderr
     assert "Traceback" not in ended.stderr
 
+    daemon.start()  # a start that is refused is no end that nobody asked for
+    assert "ended_uncleanly" not in {one["code"] for one in daemon.ask("status")["troubles"]}
+
 
 def test_a_newer_database_is_refused(daemon):
     """Exit 1, with the way back."""

@@ -248,3 +248,12 @@ def test_a_port_that_another_crmbridge_holds(tmp_path, daemon):
     assert said in inside(["doctor", "-c", other]).stdout
     daemon.stop()
     assert "held" not in inside(["doctor", "-c", other]).stdout
+
+
+@pytest.mark.parametrize(("option", "offered"), [("--crm", "PostgreSQL"), ("--network", "Slack")])
+def test_a_question_mark_lists_what_there_is(tmp_path, option, offered):
+    """It is an answer, not a mistake, and nothing is written."""
+    said = inside(["init", tmp_path / "new", *(() if option == "--crm" else ("--crm", "csv")), option, "?"])
+    assert (said.returncode, said.stderr) == (0, "")
+    assert offered in said.stdout
+    assert not (tmp_path / "new").exists()

@@ -14,8 +14,16 @@ from crmbridge.rules.match import OPERATORS
 PAGE = (ROOT / "crmbridge" / "rules" / "README.md").read_text("utf-8")
 
 
-def test_its_example_is_right(tmp_path):
-    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+def test_its_examples_are_right(tmp_path):
+    """The rule at its beginning with its test, and the steps that say something again, beside that rule's."""
+    example, steps = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    rules = yaml.safe_load(example)
+    again = yaml.safe_load(steps)["publish"]
+    assert [("on_update" in one, "thread" in one) for one in again] == [(True, False), (False, True)]
+    rule = {name: value for name, value in rules["rules"][0].items() if name != "tests"}
+    rules["rules"].append(
+        rule | {"id": "again", "publish": [one | {"text": one["text"].replace("record.Name", "record.StageName")} for one in again]}
+    )
     config = {
         "crmbridge": 1,
         "sources": {
@@ -28,8 +36,8 @@ def test_its_example_is_right(tmp_path):
                 },
             }
         },
-        "destinations": {"wins": {"type": "console"}},
-        **yaml.safe_load(example),
+        "destinations": {"wins": {"type": "console"}, "feed": {"type": "console"}},
+        **rules,
     }
     path = tmp_path / "crmbridge.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False))

@@ -7,8 +7,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from crmbridge import registry
-from crmbridge.config.reference import json_schema, option_table, reference
+from crmbridge.config.reference import default_words, json_schema, option_table, reference, type_words
+from crmbridge.config.rule_models import RuleModel, StepModel
 from crmbridge.hooks import senders
 from crmbridge.rules.filters import FILTERS
 from crmbridge.testing import Can, SourceContract
@@ -17,6 +20,8 @@ from crmbridge.troubles.trouble import Code
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- options: begin -->", "<!-- options: end -->"
+RULE_BEGIN, RULE_END = "<!-- keys of a rule: begin -->", "<!-- keys of a rule: end -->"
+STEP_BEGIN, STEP_END = "<!-- keys of a step: begin -->", "<!-- keys of a step: end -->"
 FILTERS_BEGIN, FILTERS_END = "<!-- filters: begin -->", "<!-- filters: end -->"
 TROUBLES_BEGIN, TROUBLES_END = "<!-- troubles: begin -->", "<!-- troubles: end -->"
 ANSWERS_BEGIN, ANSWERS_END = "<!-- answers: begin -->", "<!-- answers: end -->"
@@ -51,7 +56,19 @@ def wanted() -> dict[Path, str]:
     path = ROOT / "crmbridge" / "rules" / "README.md"
     before, _, rest = path.read_text("utf-8").partition(FILTERS_BEGIN)
     files[path] = f"{before}{FILTERS_BEGIN}\n{filter_table()}\n{FILTERS_END}{rest.partition(FILTERS_END)[2]}"
+    for begin, end, model in ((RULE_BEGIN, RULE_END, RuleModel), (STEP_BEGIN, STEP_END, StepModel)):
+        before, _, rest = files[path].partition(begin)
+        files[path] = f"{before}{begin}\n{key_table(model)}\n{end}{rest.partition(end)[2]}"
     return files
+
+
+def key_table(model: type[BaseModel]) -> str:
+    """The keys of a part of the configuration."""
+    lines = [
+        f"| `{info.alias or name}` | {type_words(info.annotation)} | {default_words(info)} | {info.description} |"
+        for name, info in model.model_fields.items()
+    ]
+    return "\n".join(["| key | type | default | meaning |", "| --- | --- | --- | --- |", *lines])
 
 
 def filter_table() -> str:

@@ -297,7 +297,7 @@ async def test_what_fails_again_when_it_is_tried_again_is_kept(store):
 
     answer = await verbs(stopped(store, part))["dead_retry"]({"all": True})
     assert (answer["requests"], answer["problems"][0]["id"]) == (0, f"request:{again.id}")
-    assert "trying again reads nothing: no stamp" in answer["problems"][0]["reason"]
+    assert "must give it again (change the record, or touch the export): no stamp" in answer["problems"][0]["reason"]
 
 
 async def test_a_later_state_on_the_same_page_ends_what_was_odd_before_it(store):
