@@ -334,20 +334,21 @@ def connectors(output: str) -> None:
 def doc(name: str | None) -> None:
     """Print the page NAME: `rules` is how rules are written; a connector's is what it can do and cannot, its options, and its set-up
     at the vendor. Without NAME, list the pages."""
-    from crmbridge import registry, rules
+    import crmbridge
+    from crmbridge import registry
     from crmbridge.config.reference import option_table
 
     if name is None:
-        pages = [["rules", "how rules are written"]]
+        pages = [["rules", "how rules are written"], ["troubles", "what may be wrong, and what to do"]]
         pages += [[one, registry.load(kind, one).summary] for kind in registry.KINDS for one in registry.names(kind)]
         say("\n".join(table(pages, ["PAGE", "WHAT IT IS ABOUT"])))
         return
-    if name == "rules":
-        _page(Path(rules.__file__).with_name("README.md"))
+    if name in ("rules", "troubles"):
+        _page(Path(crmbridge.__file__).with_name(name) / "README.md")
         return
     kinds = [kind for kind in registry.KINDS if name in registry.names(kind)]
     if not kinds:
-        names = ["rules", *(one for kind in registry.KINDS for one in registry.names(kind))]
+        names = ["rules", "troubles", *(one for kind in registry.KINDS for one in registry.names(kind))]
         raise Failure(f"there is no page {name}{did_you_mean(name, names)}; see `crmbridge doc`", 2)
     for kind in kinds:
         connector = registry.load(kind, name)

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from crmbridge.cli import evidence
-from crmbridge.cli.common import Failure, config_option, output_option
+from crmbridge.cli.common import Failure, call, config_option, output_option
 from crmbridge.cli.common import show as show_data
 from crmbridge.cli.holder import stranger
 from crmbridge.cli.terminal import say
@@ -234,8 +234,9 @@ def feed(config: Config) -> tuple[str, Secret] | None:
 @click.option("--channel", help="Where inside it, if not its own default.")
 @click.option("--text", default="A test message from crmbridge. If you can read this, it works.", show_default=True, help="What is said.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask, not even where the public reads it.")
+@click.option("--even-paused", is_flag=True, help="Also where a person has silenced it.")
 @config_option
-def send_test(destination: str, channel: str | None, text: str, yes: bool, path: Path) -> None:
+def send_test(destination: str, channel: str | None, text: str, yes: bool, even_paused: bool, path: Path) -> None:
     """Publish one message at DESTINATION now, past the queue, and say where it is."""
     from crmbridge import assemble
     from crmbridge.app import utc_now
@@ -245,6 +246,9 @@ def send_test(destination: str, channel: str | None, text: str, yes: bool, path:
     if destination not in config.destinations:
         raise Failure(f"no destination {destination} is configured; there are {', '.join(config.destinations)}", 2)
     audience = config.destinations[destination].audience
+    for pause in () if even_paused else call(path, "overview")["pauses"]:
+        if pause["kind"] == "all" or (pause["kind"], pause["name"]) == ("destination", destination):
+            raise Failure(f"{destination} is paused ({pause['reason']}); --even-paused says it all the same")
     if audience is Audience.PUBLIC and not yes:
         click.confirm(f"the whole world reads {destination}. Publish?", abort=True)
     now = utc_now()
@@ -265,10 +269,10 @@ def send_test(destination: str, channel: str | None, text: str, yes: bool, path:
 
 
 async def _published(destination: Any, *given: Any) -> Any:
-    call: Callable[..., Any] = Caller("send-test", 1)
+    caller: Callable[..., Any] = Caller("send-test", 1)
     try:
         with attempt():
-            return await call(destination.publish, *given, None)
+            return await caller(destination.publish, *given, None)
     except OutcomeUnknown as error:
         raise Failure(f"it may be published or not, look before you send another: {error}") from None
     except DeliveryError as error:
@@ -276,4 +280,4 @@ async def _published(destination: Any, *given: Any) -> Any:
     except SourceError as error:
         raise Failure(str(error)) from None
     finally:
-        await call(destination.close)
+        await caller(destination.close)

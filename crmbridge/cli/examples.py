@@ -12,7 +12,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "crmbridge init acme --crm sql --network console --defaults",
     ),
     "run": ("crmbridge run", "crmbridge run -c /etc/crmbridge/crmbridge.yaml", "crmbridge run --shadow"),
-    "reload": ("crmbridge reload", "crmbridge reload --wait"),
+    "reload": ("crmbridge reload",),
     "status": ("crmbridge status", "crmbridge status -o json", "crmbridge status --seen"),
     "tail": ("crmbridge tail", "crmbridge tail -o json --seconds 60"),
     "show": ("crmbridge show 17",),

@@ -32,8 +32,15 @@ _HELP = {
 def _where(function: Any, but: str = "") -> Any:
     for name in reversed(_WHERE):
         if name != but:
-            function = click.option(f"--{name}", help=_HELP[name])(function)
+            function = click.option(f"--{name}", help=_HELP[name], multiple=True, callback=_once)(function)
     return function
+
+
+def _once(_: click.Context, option: click.Parameter, given: Sequence[str]) -> str | None:
+    """Take one value. Of two, click would take the last and say nothing: an order would mean another thing than was typed."""
+    if len(given) > 1:
+        raise click.BadParameter(f"give it once: {' or '.join(given)}?", param=option)
+    return given[0] if given else None
 
 
 def _selecting_but(but: str) -> Callable[[Any], Any]:

@@ -37,11 +37,10 @@ class Explain:
         notes = await self._meant_too(asked, records)
         if not records and asked and not asked.startswith("http"):
             named = await names.find(self._port, asked)
-            exact = [one for one in named.hits if one.value.casefold() == asked.casefold()]
-            if len(named.hits) != 1 and not (len(exact) == 1 and named.whole):
+            if len(named.hits) != 1:
                 said = _several(asked, named) if named.hits else await self._never_seen(name)
                 return {"records": [], "found": [one.shown() for one in named.hits], "notes": said}
-            hit = exact[0] if exact else named.hits[0]
+            (hit,) = named.hits
             records, notes = [hit.record], [f"found by its name: {hit.field} is {hit.value}", *_partly(named)]
         if not records:
             return {"records": [], "found": [], "notes": await self._never_seen(name)}

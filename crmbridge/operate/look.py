@@ -11,7 +11,7 @@ from crmbridge.operate import selection as selections
 from crmbridge.operate import shapes
 from crmbridge.operate.port import Port
 from crmbridge.operate.selection import OrderRefused, SelectionWords
-from crmbridge.store.terms import Attempt, InboxRow
+from crmbridge.store.terms import Attempt, InboxRow, Selection
 
 LIMIT = 1000
 """The most rows that one answer holds."""
@@ -79,7 +79,19 @@ class Answers:
         start = selections.instant(since, self._port.now()) if since else None
         return {"orders": [shapes.order(one) for one in await self._store.orders(start, _page(limit), number)]}
 
+    async def refuse_misspelt(self, where: SelectionWords) -> None:
+        """Refuse a destination or rule that there is not: an order on nothing would look as if it were done. Raises OrderRefused."""
+        if where.get("destination") or where.get("rule"):
+            tallies = (await self._store.overview()).tallies
+            destinations = {*self._port.config.destinations, *(one.destination for one in tallies)}
+            rules = {rule.id for rule in self._port.engine.rules} if where.get("rule") else set()
+            if (rule := where.get("rule")) and rule not in rules:
+                found = await self._store.select(list(State), Selection(rule=rule), limit=1)
+                rules |= {one.message.rule for one in found}
+            selections.refuse_misspelt(where, destinations, rules)
+
     async def _listed(self, states: Sequence[State], where: SelectionWords, limit: int) -> dict[str, Any]:
+        await self.refuse_misspelt(where)
         selection = selections.read(where, self._port.now(), whole=True)
         found = await self._store.select(states, selection, limit=_page(limit))
         return {

@@ -72,6 +72,7 @@ class Queue:
     async def meant(self, where: SelectionWords, states: Sequence[State]) -> Selection:
         """Return the selection that a person stated. Raises OrderRefused if a named delivery is not in one of `states`."""
         selection = selections.read(where, self._port.now())
+        await self._look.refuse_misspelt(where)
         names = where.get("names") or ()
         found = [(await self._look.find(name))[0] for name in names]
         for one in found:

@@ -579,8 +579,9 @@ UPDATE orders SET running = 0, last_at = :now, counts = :counts, error = :error,
   ended_at = CASE WHEN :more THEN NULL ELSE :now END WHERE id = :id
 
 -- name: orders_cut_short
--- Mark the orders whose process is gone.
-UPDATE orders SET running = 0, ended_at = :now, error = :error WHERE ended_at IS NULL
+-- Mark the orders whose process is gone. A backup holds its own order, half done: where it was restored, that is no order to repeat.
+UPDATE orders SET running = 0, ended_at = :now, error = iif(verb = 'backup', 'this database may be the backup that it made', :error)
+WHERE ended_at IS NULL
 
 -- name: orders_given
 -- List orders, the newest first.

@@ -117,7 +117,15 @@ def _orders(facts: Facts) -> Iterator[Trouble]:
         what = "Everything" if pause.kind is PauseKind.ALL else f"The {pause.kind} {pause.name}"
         if waits and facts.now - pause.since > facts.late:
             words = f"{what} is paused ({pause.reason}), and {counted(waits, 'message', 'wait')} behind that"
-            yield _trouble(Code.PAUSE_FORGOTTEN, _WARNING, name, words, f"crmbridge resume {name}", count=waits, since=pause.since)
+            yield _trouble(
+                Code.PAUSE_FORGOTTEN,
+                _WARNING,
+                name,
+                words,
+                f"crmbridge resume {name}, with --say nothing to leave out what waits",
+                count=waits,
+                since=pause.since,
+            )
         else:
             yield _trouble(Code.PAUSED, _NOTE, name, f"{what} is paused: {pause.reason}", f"crmbridge resume {name}", since=pause.since)
 

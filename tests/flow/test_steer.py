@@ -469,3 +469,37 @@ def test_a_record_does_nothing_to_the_terminal_of_who_looks(daemon):
         assert not set(shown) & set("\x1b\x07\r\u202e"), verb
         assert not [line for line in shown.splitlines() if line.startswith("delivery 1  delivered")], verb
         assert "Parkers" in json.dumps(json.loads(fine(daemon.cli(*verb, "-o", "json"))))
+
+
+def test_a_misspelt_order_is_no_order(daemon, networks):
+    """An order on nothing looks as if it were done; of an option that is given twice nobody knows which was meant."""
+    daemon.keep("sink").start()
+    for verb in (["queue", "drop"], ["queue", "list"], ["dead", "list"], ["dead", "drop"]):
+        said = daemon.cli(*verb, "--destination", "snik", *(["-y"] if verb[1] == "drop" else []))
+        assert (said.returncode, 'there is no destination "snik"; did you mean "sink"?' in said.stderr) == (1, True), said
+    rule = daemon.config["rules"][0]["id"]
+    said = daemon.cli("queue", "list", "--rule", f"{rule}x")
+    assert (said.returncode, f'did you mean "{rule}"?' in said.stderr) == (1, True)
+    twice = daemon.cli("queue", "drop", "--record", "crm/Deal/1", "--record", "crm/Deal/2", "-y")
+    assert (twice.returncode, "give it once: crm/Deal/1 or crm/Deal/2?" in twice.stderr) == (2, True)
+
+
+def test_a_paused_destination_is_not_tried(daemon, networks):
+    """Unless that is meant: whoever silenced it relies on it."""
+    daemon.keep("sink").start()
+    fine(daemon.cli("pause", "sink", "--reason", "a fair"))
+    said = daemon.cli("send-test", "sink", "-y")
+    assert (said.returncode, said.stderr) == (1, "crmbridge: sink is paused (a fair); --even-paused says it all the same\n")
+    assert networks.said_at_the_sink == []
+    fine(daemon.cli("send-test", "sink", "-y", "--even-paused"))
+    assert len(networks.said_at_the_sink) == 1
+
+
+def test_a_restored_backup_does_not_ask_for_itself(daemon, networks, tmp_path):
+    """It holds its own order, half done: nobody need give that again."""
+    daemon.keep("sink").start()
+    fine(daemon.cli("backup", str(tmp_path / "kept")))
+    assert daemon.stop() == 0
+    fine(daemon.cli("restore", str(tmp_path / "kept"), "--yes"))
+    daemon.start()
+    assert "this database may be the backup that it made" in daemon.cli("orders").stdout

@@ -127,7 +127,7 @@ async def test_an_order_of_which_there_is_more_to_do_does_not_look_done(store, c
         ("queue_drop", {"where": {"all": True}}, ANN, 1),
         ("queue_hold", {"where": {"all": True}}, BOB, 1),
         ("queue_hold", {"where": {"all": True}}, Actor("ann", "token, from 10.0.0.7"), 1),
-        ("queue_hold", {"where": {"rule": "r"}}, ANN, 1),
+        ("queue_hold", {"where": {"record": "crm/Deal/1"}}, ANN, 1),
         ("queue_hold", {"where": {"all": True}, "reason": "mine"}, ANN, 1),
         ("queue_hold", {"where": {"all": True}}, ANN, 99),
         ("queue_hold", {"where": {"all": True}}, ANN, "1"),

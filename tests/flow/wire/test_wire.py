@@ -37,6 +37,7 @@ def test_no_model_is_forgotten():
     """All options there are in the code are keys here, however they are nested."""
     walked = {ancestor for one in every_key().values() if one.model for ancestor in one.model.__mro__}
     there = [one for one in descendants(Options) if one.__module__.startswith(("crmbridge.", "connectors."))]
+    there = [one for one in there if not one.__module__.endswith(".reference")]  # the schema's own, made of these while it is written
     assert [one.__name__ for one in there if one.model_fields and one not in walked and not is_chosen(one)] == []
 
 
