@@ -300,6 +300,8 @@ class Daemon:
     def waiting(self, looked_for=()):
         """How much waits: requests, and deliveries of each destination; what is in doubt too at those where it is `looked_for`."""
         status = self.ask("status")
+        if any(one["code"] == "database_refuses" for one in status["troubles"]):
+            return (True,)  # nothing could be counted at that moment, so nothing is known of what waits
         requests = sum(one["count"] for one in status["inbox"] if not one["failed"])
         doubts = (one["unknown"] for one in status["destinations"] if one["name"] in looked_for)
         return requests, *(one["queued"] + one["sending"] for one in status["destinations"]), *doubts

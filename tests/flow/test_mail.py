@@ -71,7 +71,8 @@ def test_kill_at_random_moments_loses_no_mail(tmp_path, figures, kills):
             cycles(daemon, source, kills, end, seed=kills)
             n = source.finish()["acknowledged"]
         daemon.quiet()
-        assert sum(one["dead"] for one in daemon.ask("status")["destinations"]) == 0
+        status = daemon.ask("status")
+        assert sum(one["dead"] for one in status["destinations"]) == 0
         listed = daemon.cli("unknown", "list", "-o", "json")
         assert listed.returncode == 0, listed.stderr
         unknown = [re.search(r"ev-\d{8}", one["text"])[0] for one in json.loads(listed.stdout)["deliveries"]]
@@ -94,7 +95,7 @@ def test_kill_at_random_moments_loses_no_mail(tmp_path, figures, kills):
         seconds=round(time.monotonic() - began),
     )
 
-    assert lost_again == 0
+    assert lost_again == 0, status
     assert doubled_again <= in_flight["again"]
     assert {mark for mark, count in at_again.items() if count > 1} <= named
     assert (lost_hold, doubled_hold) == (0, 0)
