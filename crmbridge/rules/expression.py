@@ -25,9 +25,7 @@ from crmbridge.errors import RenderError
 from crmbridge.model import FieldSpec
 from crmbridge.rules.compiler import Bindings, Closure, CompileError, Compiler, FieldRead
 from crmbridge.rules.needs import when_true
-from crmbridge.rules.values import (
-    Empty,
-)
+from crmbridge.rules.values import Empty
 
 TOO_MUCH: Final = "it is nested too deep, or holds a number that is too large"
 ENVIRONMENT: Final = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)  # noqa: S701  # nosec B701  # it only parses
