@@ -246,7 +246,8 @@ def send_test(destination: str, channel: str | None, text: str, yes: bool, even_
     if destination not in config.destinations:
         raise Failure(f"no destination {destination} is configured; there are {', '.join(config.destinations)}", 2)
     audience = config.destinations[destination].audience
-    for pause in () if even_paused else call(path, "overview")["pauses"]:
+    asked = not even_paused and config.store_path.exists()  # before the first start nobody has paused anything
+    for pause in call(path, "overview")["pauses"] if asked else ():
         if pause["kind"] == "all" or (pause["kind"], pause["name"]) == ("destination", destination):
             raise Failure(f"{destination} is paused ({pause['reason']}); --even-paused says it all the same")
     if audience is Audience.PUBLIC and not yes:

@@ -25,7 +25,7 @@ HAIR: Final = "\u200a"
 _BREAKS: Final = re.compile(
     r"[.\u3002\uff0e\uff61](?=[^\W\d_])"  # a domain: every top-level one begins with a letter; the other dots are those of IDNA
     r"|(?<=www)[.\u3002\uff0e\uff61]"  # some take it for the beginning of an address, whatever follows
-    r"|(?<=[A-Za-z]):(?=[^\s:])"  # a scheme: https://, mailto:, tel:
+    r"|(?<=[A-Za-z]):(?=\S)"  # a scheme: https://, mailto:, tel:
     r"|@(?=\S)"  # an address
     r"|/(?=/)|\\(?=\\)"  # an address without its scheme, a Windows share
 )

@@ -200,6 +200,7 @@ hostile = st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join)
 @example([(True, "www..")], "")
 @example([(True, "evil"), (True, ".com")], "")
 @example([(True, "https:"), (False, "/"), (True, "/evil.com")], "")
+@example([(True, "tel:://")], "")
 def test_pieces_of_addresses_make_none(parts: list[tuple[bool, str]], begin: str) -> None:
     """Whatever a record and the rule write in turns. The rule's own pieces hold no address here."""
     own = {".", "/", " ", ",", "-", "(", ")", "a", ""}
