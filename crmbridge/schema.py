@@ -139,7 +139,7 @@ def lock(path: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        holder = _written_by(descriptor)
         os.close(descriptor)
         raise StoreError(f"{path} is in use by another crmbridge (process {holder}); stop that one first") from None
     try:
@@ -149,3 +149,22 @@ def lock(path: Path) -> int:
         os.close(descriptor)
         raise StoreError(f"{file}: {error.strerror}; the database cannot be opened before its disk can be written") from error
     return descriptor
+
+
+def user_of(path: Path) -> str | None:
+    """Return the process that has the database open, as its lock says: `unknown` if it says none. None if nobody has. Raises OSError."""
+    try:
+        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _written_by(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _written_by(descriptor: int) -> str:
+    return os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from crmbridge.model import ChangeEvent, ChangeKind
+
 ROOT = Path(__file__).parents[1]
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 
@@ -28,6 +30,21 @@ def deals(**fields: str) -> dict[str, Any]:
             "records": {"Deal": {"fields": fields}},
         }
     }
+
+
+def changed_deal(fields: Any, before: Any, occurred_at: datetime | None = None) -> ChangeEvent:
+    """An update of the record crm/Deal/1."""
+    return ChangeEvent(
+        id="e",
+        source="crm",
+        record_type="Deal",
+        record_id="1",
+        revision=1,
+        kind=ChangeKind.UPDATED,
+        occurred_at=occurred_at,
+        fields=fields,
+        before=before,
+    )
 
 
 def need(there: object, what: str, command: str) -> None:

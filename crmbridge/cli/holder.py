@@ -14,7 +14,8 @@ from typing import Final
 from crmbridge.cli.common import DEFAULTS
 from crmbridge.config.config import Config
 from crmbridge.config.document import read
-from crmbridge.config.models import StoreModel
+from crmbridge.config.load import store_at
+from crmbridge.schema import user_of
 from crmbridge.server import parse_listen
 from crmbridge.store import identity
 
@@ -57,8 +58,10 @@ def stranger(config: Config) -> Holder | None:
     found = holder(config.model.server.listen)
     if found is None:
         return None
-    own = _pid_of(config.store_path)
-    return None if own is not None and found.pid in (own, None) else found
+    own = None
+    with contextlib.suppress(OSError):
+        own = user_of(config.store_path)
+    return None if own is not None and own.isdigit() and found.pid in (int(own), None) else found
 
 
 def _free(listen: str) -> bool:
@@ -122,25 +125,6 @@ def _configuration(words: list[str], folder: Path) -> Path:
 def _store_of(config: Path) -> Path | None:
     """Find the database of a configuration. Return None if this user may not read the configuration."""
     try:
-        data = read(config, config.name).data
+        return store_at(config.parent, read(config, config.name).data)
     except OSError:
         return None
-    store = data.get("store") if isinstance(data, dict) else None
-    path = store.get("path") if isinstance(store, dict) else None
-    return config.parent / (path if isinstance(path, str) else StoreModel().path)
-
-
-def _pid_of(store: Path) -> int | None:
-    """Return the process that has the database open, as its lock says. Return None if none has."""
-    import fcntl
-
-    try:
-        with store.with_name(store.name + ".lock").open("rb") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                said = lock.read(20).strip()
-                return int(said) if said.isdigit() else None
-    except OSError:
-        return None
-    return None

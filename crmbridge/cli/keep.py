@@ -51,13 +51,14 @@ def backup(folder: Path, verify: bool, path: Path | None, output: str) -> None:
 def _verified(folder: Path) -> dict[str, Any]:
     """Verify a backup. Return what it holds, and what is wrong with it. Raises Failure if there is none."""
     from crmbridge.chirp.feed import SCHEMA as FEED
-    from crmbridge.operate.copies import verify
+    from crmbridge.operate.copies import MANIFEST, verify
     from crmbridge.store.sqlite import SCHEMA as STORE
 
     if not folder.is_dir():
         raise Failure(f"{folder}: no such folder")
-    if not list(folder.glob("*.db")) and (inner := sorted(one.parent for one in folder.glob("*/backup.json"))):
-        raise Failure(f"{folder} is a folder of backups; the newest is {inner[-1]}")
+    if not list(folder.glob("*.db")) and (inner := list(folder.glob(f"*/{MANIFEST}"))):
+        newest = max(inner, key=lambda one: one.stat().st_mtime_ns)
+        raise Failure(f"{folder} is a folder of backups; the newest is {newest.parent}")
     return verify(folder, [STORE, FEED]).shown()
 
 

@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from crmbridge.cli.common import written
+from crmbridge.model import local_moment
 
 
 def moment(written: str | None) -> str:
     """Show an instant of an answer, like `2026-11-30 23:11:50 CET`. Empty for none."""
-    return f"{datetime.fromisoformat(written).astimezone(_zone()):%Y-%m-%d %H:%M:%S %Z}" if written else ""
+    return local_moment(datetime.fromisoformat(written), _zone()) if written else ""
 
 
 def _zone() -> tzinfo:

@@ -44,19 +44,23 @@ def admin_door(path: Path, data: Any) -> tuple[str, Secret | None]:
     `data` is what the file holds.
     """
     folder = path.absolute().parent
-    raw = data if isinstance(data, dict) else {}
-
-    def said(section: str, key: str) -> Any:
-        inner = raw.get(section)
-        return inner.get(key) if isinstance(inner, dict) else None
-
-    store, listen, token = said("store", "path"), said("admin", "listen"), None
+    listen, token = _said(data, "admin", "listen"), None
     with contextlib.suppress(ValueError):
-        if (given := said("admin", "token")) is not None:
+        if (given := _said(data, "admin", "token")) is not None:
             token = Secret.parse(given)
             token.within(folder)
-    store_path = folder / (store if isinstance(store, str) else StoreModel().path)
-    return admin_at(folder, store_path, listen if isinstance(listen, str) else None), token
+    return admin_at(folder, store_at(folder, data), listen if isinstance(listen, str) else None), token
+
+
+def store_at(folder: Path, data: Any) -> Path:
+    """Find the database of a file in `folder` that may have problems elsewhere. `data` is what the file holds."""
+    path = _said(data, "store", "path")
+    return folder / (path if isinstance(path, str) else StoreModel().path)
+
+
+def _said(data: Any, section: str, key: str) -> Any:
+    inner = data.get(section) if isinstance(data, dict) else None
+    return inner.get(key) if isinstance(inner, dict) else None
 
 
 def load(path: Path, *, secrets: bool = True) -> Config:

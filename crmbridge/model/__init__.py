@@ -38,7 +38,7 @@ from crmbridge.model.moments import from_us, to_us
 from crmbridge.model.numbers import NUMBERS, Ambiguous, parse_number, read_number
 from crmbridge.model.reading import Reading, identity, marked, read_truth, type_of
 from crmbridge.model.repeats import LastBody, Repeat, Same
-from crmbridge.model.stamps import DATES, both, comes_twice, epoch, local, parse_instant
+from crmbridge.model.stamps import DATES, both, comes_twice, epoch, local, local_moment, parse_instant
 from crmbridge.model.values import (
     Audience,
     Choice,
@@ -122,6 +122,7 @@ __all__ = [
     "load_observation",
     "load_text",
     "local",
+    "local_moment",
     "marked",
     "marked_lines",
     "markup_words",

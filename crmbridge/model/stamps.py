@@ -29,6 +29,11 @@ _WRITTEN: Final = re.compile(
 )
 
 
+def local_moment(moment: datetime, zone: tzinfo) -> str:
+    """Write an instant as people read it, like `2026-11-30 23:11:50 CET`."""
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
 def parse_instant(text: str) -> datetime | None:
     """Read an aware ISO 8601 instant, as a vendor's interface writes it. A naive one is in UTC.
 

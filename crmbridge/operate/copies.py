@@ -18,7 +18,7 @@ from typing import Any, Final
 from crmbridge import __version__
 from crmbridge.db import Database
 from crmbridge.errors import CrmbridgeError
-from crmbridge.schema import Schema
+from crmbridge.schema import Schema, log_of
 from crmbridge.store.sqlite import SCHEMA
 
 MANIFEST: Final = "backup.json"
@@ -269,7 +269,7 @@ def _database(path: Path, schemas: Sequence[Schema]) -> tuple[dict[str, Any], li
     facts |= {"kind": "", "schema": 0, "instance": "", "rows": {}}
     wrong: list[str] = []
     notes: list[str] = []
-    log = path.with_name(path.name + "-wal")
+    log = log_of(path)
     if log.exists() and log.stat().st_size:
         wrong.append(f"somebody wrote to it where it lies: {log.name} holds changes that are not in it")
     try:

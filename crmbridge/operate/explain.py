@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from crmbridge.intake.deliveries import run
-from crmbridge.model import ChangeEvent, Delivery, RecordRef, Repeat, Same, counted, verbs
+from crmbridge.model import ChangeEvent, Delivery, RecordRef, Repeat, Same, counted, local_moment, verbs
 from crmbridge.operate import names, shapes
 from crmbridge.operate.look import LIMIT, Answers
 from crmbridge.operate.port import Port
@@ -148,7 +148,7 @@ class Explain:
 
     def _when(self, instant: str | None) -> str:
         """Write an instant as every verb does, in the configured zone."""
-        return f"{datetime.fromisoformat(instant).astimezone(self._port.engine.zone):%Y-%m-%d %H:%M:%S %Z}" if instant else ""
+        return local_moment(datetime.fromisoformat(instant), self._port.engine.zone) if instant else ""
 
     async def _source_notes(self, source: str) -> list[str]:
         facts = await self._look.overview()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from crmbridge.model import Delivery, RecordRef, State, load_observation
+from crmbridge.model import Delivery, RecordRef, State, did_you_mean, load_observation
 from crmbridge.operate import selection as selections
 from crmbridge.operate import shapes
 from crmbridge.operate.port import Port
@@ -81,14 +81,14 @@ class Answers:
 
     async def refuse_misspelt(self, where: SelectionWords) -> None:
         """Refuse a destination or rule that there is not: an order on nothing would look as if it were done. Raises OrderRefused."""
-        if where.get("destination") or where.get("rule"):
-            tallies = (await self._store.overview()).tallies
-            destinations = {*self._port.config.destinations, *(one.destination for one in tallies)}
-            rules = {rule.id for rule in self._port.engine.rules} if where.get("rule") else set()
-            if (rule := where.get("rule")) and rule not in rules:
-                found = await self._store.select(list(State), Selection(rule=rule), limit=1)
-                rules |= {one.message.rule for one in found}
-            selections.refuse_misspelt(where, destinations, rules)
+        destinations, rules = self._port.config.destinations, [rule.id for rule in self._port.engine.rules]
+        name = where.get("destination")
+        there = {*destinations, *(await self._store.overview()).destinations} if name and name not in destinations else destinations
+        if name and name not in there:
+            raise OrderRefused(f'there is no destination "{name}"{did_you_mean(name, there)}')
+        name = where.get("rule")
+        if name and name not in rules and not await self._store.select(list(State), Selection(rule=name), limit=1):
+            raise OrderRefused(f'there is no rule "{name}"{did_you_mean(name, rules)}')
 
     async def _listed(self, states: Sequence[State], where: SelectionWords, limit: int) -> dict[str, Any]:
         await self.refuse_misspelt(where)

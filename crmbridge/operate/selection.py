@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, TypedDict
 
 from crmbridge.config.config import DestinationConfig
 from crmbridge.errors import CrmbridgeError
-from crmbridge.model import did_you_mean, parse_instant
+from crmbridge.model import parse_instant
 from crmbridge.store.terms import Selection
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -67,13 +67,6 @@ def read(where: Mapping[str, Any], now: datetime, *, whole: bool = False) -> Sel
     if selection.everything and not (whole or where.get("all") or where.get("names")):
         raise OrderRefused("say which: their numbers, --rule, --destination, --channel, --record, --since, --until or --all")
     return selection
-
-
-def refuse_misspelt(where: Mapping[str, Any], destinations: Collection[str], rules: Collection[str]) -> None:
-    """Refuse names that neither the configuration nor the store has. Raises OrderRefused."""
-    for key, there in (("destination", destinations), ("rule", rules)):
-        if (name := where.get(key)) and name not in there:
-            raise OrderRefused(f'there is no {key} "{name}"{did_you_mean(name, there)}')
 
 
 def remote_ids(name: str, destinations: Mapping[str, DestinationConfig]) -> list[str]:

@@ -4,12 +4,12 @@ import json
 
 import pytest
 import yaml
-from shared import NOW, deals
+from shared import NOW, changed_deal, deals
 
 from crmbridge.config.load import load
 from crmbridge.contract import Ability
 from crmbridge.errors import ConfigError
-from crmbridge.model import ChangeEvent, ChangeKind, Literal, Media, Value, dump_message, load_message
+from crmbridge.model import Literal, Media, Value, dump_message, load_message
 from crmbridge.registry import load as connector
 
 KEYS = {name: {"env": "X"} for name in ("consumer_key", "consumer_secret", "access_token", "access_token_secret")}
@@ -30,17 +30,7 @@ PHOTO = "https://pictures.example/a.png"
 
 def event(**fields):
     given = {"Name": "Parkers & Sons", "Photo": PHOTO, "Face": "x", "Key": "k", **fields}
-    return ChangeEvent(
-        id="e",
-        source="crm",
-        record_type="Deal",
-        record_id="1",
-        revision=1,
-        kind=ChangeKind.UPDATED,
-        occurred_at=NOW,
-        fields=given,
-        before={},
-    )
+    return changed_deal(given, {}, NOW)
 
 
 @pytest.fixture

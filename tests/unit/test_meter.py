@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shared import NOW
+from shared import NOW, changed_deal
 from test_templates import evaluate, render
 
 from crmbridge.errors import RenderError
-from crmbridge.model import ChangeEvent, ChangeKind, Choice, Literal, Value, plain, spans
+from crmbridge.model import Choice, Literal, Value, plain, spans
 from crmbridge.rules.match import Clause, first_failure
 from crmbridge.rules.meter import LIMIT, Meter, search, size
 from crmbridge.rules.values import Joined
@@ -96,17 +96,7 @@ def test_no_condition_works_for_long(condition):
 @pytest.mark.parametrize("field", ["List", "Names", "Huge", "Pieces", "Lists"])
 def test_no_clause_works_for_long(field, operator, wanted):
     """Clauses of `match` are charged like expressions."""
-    event = ChangeEvent(
-        id="e",
-        source="crm",
-        record_type="Deal",
-        record_id="1",
-        revision=1,
-        kind=ChangeKind.UPDATED,
-        occurred_at=None,
-        fields=ODD,
-        before=ODD,
-    )
+    event = changed_deal(ODD, ODD)
     clauses = tuple(Clause(field, operator, wanted) for _ in range(10))
 
     count, _ = calls(lambda: first_failure(clauses, event, Meter()))
@@ -125,17 +115,7 @@ def test_honest_rules_have_room():
 
 def test_why_a_clause_failed_is_told_in_few_words():
     """A record's long value is shown as far as it helps."""
-    event = ChangeEvent(
-        id="e",
-        source="crm",
-        record_type="Deal",
-        record_id="1",
-        revision=1,
-        kind=ChangeKind.UPDATED,
-        occurred_at=None,
-        fields=ODD,
-        before={},
-    )
+    event = changed_deal(ODD, {})
 
     assert Clause("Names", "contains", "x").why_not(event).endswith("name 8, name 9, ... (20000 items)")
     assert len(Clause("Huge", "is", "x").why_not(event)) < 300

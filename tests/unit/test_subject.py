@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 import yaml
-from shared import NOW, deals
+from shared import NOW, changed_deal, deals
 
 from crmbridge.cli.people import delivery_lines
 from crmbridge.config.load import load
 from crmbridge.contract import Ability
 from crmbridge.errors import ConfigError
 from crmbridge.intake.deliveries import summary
-from crmbridge.model import ChangeEvent, ChangeKind, Literal, Value, dump_message, load_message
+from crmbridge.model import Literal, Value, dump_message, load_message
 from crmbridge.registry import load as connector
 from crmbridge.registry import names
 from crmbridge.rules.rule import Surge
@@ -33,17 +33,7 @@ CONFIG = {
 
 def event(**fields):
     given = {"Name": "Parkers & Sons", "Face": "x", "Key": "k", **fields}
-    return ChangeEvent(
-        id="e",
-        source="crm",
-        record_type="Deal",
-        record_id="1",
-        revision=1,
-        kind=ChangeKind.UPDATED,
-        occurred_at=NOW,
-        fields=given,
-        before={},
-    )
+    return changed_deal(given, {}, NOW)
 
 
 @pytest.fixture
